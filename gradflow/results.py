@@ -1,0 +1,86 @@
+"""What one run gives back: arrays against lag, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gradflow.logspace import Array, Magnitudes
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFlow:
+    """The gradient of the loss against time lag k = 0..T (lag 0: the last state).
+
+    L_n is the loss of sample n, L its mean over the batch.
+
+    Attributes:
+        state: (T+1,) root mean square over the batch of ||dL_n/ds_{T-k}||, the full state.
+        parts: the same for each part of the state, `h` and for an LSTM `c`.
+        terms: (T,) for `W_x`, `W_s`, `b_s`: Frobenius norm of the term that the use of that
+            parameter at step T-k adds to dL/dW.
+        share_W_s: (T,) norm of the sum of the W_s terms at lags 0..k over the norm of the total
+            (float64; NaN where the total is zero).
+        totals: scalars: norms of dL/dW_x, dL/dW_s, dL/db_s and, with an output layer, dL/dW_o.
+    """
+
+    state: Magnitudes
+    parts: Mapping[str, Magnitudes]
+    terms: Mapping[str, Magnitudes]
+    share_W_s: Array
+    totals: Mapping[str, Magnitudes]
+
+    @property
+    def relative(self) -> Magnitudes:
+        """(T+1,) `state` over its value at lag 0."""
+        return self.state / self.state[0]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a person wants to know of a run's curve.
+
+    Attributes:
+        verdict: `vanishing`, `exploding`, `stable` or `diverged`.
+        rate: factor per step of the log-linear fit of the gradient norm against lag; None where
+            fewer than two lags have a gradient.
+        rate_ci: its 95 % confidence interval; None where there are too few lags for one.
+        half_life: ln 1/2 / ln rate in steps; None where rate >= 1 or unknown.
+        horizon: the first lag whose relative gradient leaves the thresholds; None: never.
+    """
+
+    verdict: str
+    rate: float | None = None
+    rate_ci: tuple[float, float] | None = None
+    half_life: float | None = None
+    horizon: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One run of an experiment.
+
+    Attributes:
+        run: its number, from 0, in the order of the sweep.
+        axes: `cell` (label), `sequence_length`, `hidden_size`, `input_size`, `batch_size`,
+            `ws_init`, `ws_scale`, `wx_init`, `wx_scale`, `bias_scale`, `seed`, in this order.
+        varied: those of `axes` that differ between the runs of the experiment.
+        loss: the batch mean of the loss (inf or NaN where it left float range).
+        diagnosis: rate, half-life, horizon, verdict.
+        flow: the arrays against lag; None where the forward pass diverged.
+        diverged_at: the step (1..T) whose state first left float range, else None.
+    """
+
+    run: int
+    axes: Mapping[str, str | int | float]
+    varied: tuple[str, ...]
+    loss: float
+    diagnosis: Diagnosis
+    flow: GradientFlow | None
+    diverged_at: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def sequence_length(self) -> int:
+        """T."""
+        return int(self.axes["sequence_length"])

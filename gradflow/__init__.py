@@ -1,0 +1,1 @@
+"""How far back in time does the gradient of a recurrent net reach, and why?"""

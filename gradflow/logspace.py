@@ -57,6 +57,10 @@ class Magnitudes:
             ratio = np.where(other.mantissa == 0, np.nan, self.mantissa / other.mantissa)
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
+    def over(self, divisor: float) -> Magnitudes:
+        """The numbers divided by a positive float."""
+        return Magnitudes.of(self.mantissa / divisor, self.exponent)
+
     def sqrt(self) -> Magnitudes:
         """The square root, element by element."""
         odd = self.exponent & 1
@@ -75,28 +79,123 @@ class Magnitudes:
 
     def texts(self) -> list[str]:
         """Each number in decimal: the shortest text that reads back exactly where float range
-        allows, 16 digits with the true exponent beyond it, empty for NaN. One-dimensional only.
+        allows, 17 digits with the true exponent beyond it (which read back exactly too), empty
+        for NaN. One-dimensional only.
         """
-        texts: list[str] = list(map(repr, self.floats().tolist()))
-        outside = (self.exponent < -1021) | (self.exponent > 1024) | np.isnan(self.mantissa)
-        for at in np.flatnonzero(outside & (self.mantissa != 0)).tolist():
-            texts[at] = _decimal(float(self.mantissa[at]), int(self.exponent[at]))
-        return texts
+        normal = (self.exponent >= -1021) & (self.exponent <= 1024)
+        inside = normal | (self.mantissa == 0) | ~np.isfinite(self.mantissa)
+        if inside.all():
+            return _shortest(self.floats())
+        texts = np.empty(len(self), dtype=object)
+        texts[inside] = _shortest(self[inside].floats())
+        texts[~inside] = _scientific(self.mantissa[~inside], self.exponent[~inside])
+        listed: list[str] = texts.tolist()
+        return listed
 
 
-def _decimal(mantissa: float, exponent: int) -> str:
-    """`mantissa * 2**exponent` in scientific notation, 16 significant digits."""
-    if math.isnan(mantissa):
-        return ""
-    leading, tens = _power_of_two(exponent)
-    digits, _, shift = f"{mantissa * leading:.15e}".partition("e")
-    return f"{digits}e{int(shift) + tens:+d}"
+def _shortest(values: Array) -> list[str]:
+    """Python's own texts of float64 numbers, empty for NaN."""
+    texts = list(map(repr, values.tolist()))
+    for at in np.flatnonzero(np.isnan(values)).tolist():
+        texts[at] = ""
+    return texts
 
 
-@lru_cache(maxsize=65536)
-def _power_of_two(exponent: int) -> tuple[float, int]:
-    """2**exponent as (leading, tens) with leading in [1, 10): leading * 10**tens."""
-    context = Context(prec=25, Emax=MAX_EMAX, Emin=MIN_EMIN)
+# Decimal texts past float range. A number is m * 2**e with 2**e = 2**r * 2**(e - r), r = e mod 256,
+# and each power known as leading * 10**tens. The product of the three leading numbers is carried
+# in double-double arithmetic (an unevaluated sum of two floats, about 32 digits; Dekker 1971), so
+# that its first 17 digits are right, for whole arrays at once.
+
+_FINE = 256
+
+
+def _scientific(mantissa: Array, exponent: Array) -> list[str]:
+    """`mantissa * 2**exponent` with 17 correct digits, for mantissas in [0.5, 1), shape (n,)."""
+    fine = exponent & (_FINE - 1)
+    coarse, which = np.unique(exponent - fine, return_inverse=True)
+    leads = [np.array(column) for column in zip(*map(_power_of_two, coarse.tolist()), strict=True)]
+    high, low, tens = (column[which] for column in leads)
+    fine_high, fine_low, fine_tens = (column[fine] for column in _fine_powers())
+    high, low = _multiply(high, low, fine_high, fine_low)
+    high, low = _multiply(high, low, mantissa, 0.0)  # in [0.5, 100)
+
+    shift = _reaches(high, low, 1.0) + _reaches(high, low, 10.0)
+    high, low = _multiply(high, low, np.array([1e17, 1e16, 1e15])[shift], 0.0)
+    digits = high.astype(np.int64) + np.rint(low).astype(np.int64)
+    carried = digits == 10**17
+    digits[carried] = 10**16
+    tens += fine_tens + shift - 1 + carried
+
+    first, rest = np.divmod(digits, 10**16)
+    parts = zip(first.tolist(), rest.tolist(), tens.tolist(), strict=True)
+    return ["%d.%016de%+d" % part for part in parts]  # noqa: UP031 - the fastest
+
+
+@lru_cache(maxsize=4096)
+def _power_of_two(exponent: int) -> tuple[float, float, int]:
+    """2**exponent as (high, low, tens): (high + low) * 10**tens with high + low in [1, 10)."""
+    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
     power = context.power(Decimal(2), exponent)
     tens = power.adjusted()
-    return float(power.scaleb(-tens, context)), tens
+    leading = power.scaleb(-tens, context)
+    high = float(leading)
+    return high, float(context.subtract(leading, Decimal(high))), tens
+
+
+@lru_cache(maxsize=1)
+def _fine_powers() -> tuple[Array, Array, Array]:
+    """`_power_of_two` of 0..255, as three arrays."""
+    high, low, tens = zip(*map(_power_of_two, range(_FINE)), strict=True)
+    return np.array(high), np.array(low), np.array(tens)
+
+
+def _multiply(
+    high: Array, low: Array, by_high: Array, by_low: Array | float
+) -> tuple[Array, Array]:
+    """(high + low) * (by_high + by_low) in double-double arithmetic."""
+    product = high * by_high
+    (a, b), (c, d) = _halves(high), _halves(by_high)
+    error = ((a * c - product) + a * d + b * c) + b * d + (high * by_low + low * by_high)
+    total = product + error
+    return total, error - (total - product)
+
+
+def _reaches(high: Array, low: Array, bound: float) -> Array:
+    """1 where high + low >= bound, else 0."""
+    return np.where((high > bound) | ((high == bound) & (low >= 0)), 1, 0)
+
+
+def _halves(values: Array) -> tuple[Array, Array]:
+    """`values` as the exact sum of two arrays with 26 significant bits each."""
+    spread = values * 134217729.0  # 2**27 + 1
+    top = spread - (spread - values)
+    return top, values - top
+
+
+def safe_bits(dtype: np.dtype[Any]) -> int:
+    """How far from one, in bits, a number may lie and still be squared and summed as it is."""
+    return 300 if dtype.itemsize >= 8 else 30
+
+
+def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:
+    """The e with max|a| in [2^(e-1), 2^e) over `axes`; ZERO_EXPONENT where all is zero."""
+    largest = np.abs(a).max(axis=axes)
+    return np.where(largest == 0, ZERO_EXPONENT, np.frexp(largest)[1].astype(np.int64))
+
+
+def scale(a: Array, shift: Array) -> Array:
+    """`a * 2**shift`, exactly; the same array where every shift is zero.
+
+    `shift` are integers that broadcast against `a`; below -1000 bits counts as zero.
+    """
+    if not shift.any():
+        return a
+    result: Array = np.ldexp(a, np.maximum(shift, -5000).astype(np.int32))
+    return result
+
+
+def root_mean_square(squares: Array, exponent: Array, axis: int) -> Magnitudes:
+    """sqrt(mean over `axis` of `squares * 4**exponent`)."""
+    top = np.where(squares == 0, ZERO_EXPONENT, exponent).max(axis=axis, keepdims=True)
+    mean = scale(squares, 2 * (exponent - top)).mean(axis=axis)
+    return Magnitudes.of(np.sqrt(mean), np.squeeze(top, axis))

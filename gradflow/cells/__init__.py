@@ -1,1 +1,12 @@
-"""The recurrent cells."""
+"""The recurrent cells. `CELLS` is the one list of them; everything else is derived from it."""
+
+from __future__ import annotations
+
+from gradflow.cells.base import Cell, Params
+from gradflow.cells.gru import GRU
+from gradflow.cells.lstm import LSTM
+from gradflow.cells.rnn import RNN
+
+CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
+
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "Params"]

@@ -1,0 +1,121 @@
+"""The contract every recurrent cell keeps.
+
+Axis letters: T steps, R runs advanced together, N batch, I input, H hidden, G = H x gates,
+S = H x state parts. Leading axes are free: a state is (..., N, S), a pre-activation (..., N, G),
+a recurrent matrix (..., G, H). So the same code serves one net, a stack of runs (R, N, S), and a
+basis of cotangents pushed through together. Forward code also takes complex arrays.
+
+A cell says its mathematics in three places that stand under each other in its file:
+
+`step`       one step forward, as the paper writes it;
+`linearize`  its local partial derivatives, for many steps at once (they need no recurrence);
+`pullback`   the chain rule of one step backward: ds_t to ds_{t-1} and dz_t.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+from gradflow.logspace import Array
+
+
+class Params(NamedTuple):
+    """The parameters of one cell; leading axes (one per run) are free.
+
+    W_x (..., G, I) and W_s (..., G, H), gates stacked on the rows; b_x and b_s (..., G).
+    """
+
+    W_x: Array
+    W_s: Array
+    b_x: Array
+    b_s: Array
+
+
+Local = tuple[Array, ...]
+"""What `linearize` hands to `pullback`: arrays (..., N, .), sliced by the engine step by step."""
+
+Factor = tuple[slice, Array]
+"""Rows of W_s and the right factor (..., N, H) of their outer product."""
+
+
+@dataclass(frozen=True)
+class Cell(ABC):
+    """A recurrent cell; its fields are its hyper-parameters."""
+
+    name: ClassVar[str]
+    gates: ClassVar[tuple[str, ...]]
+    state_parts: ClassVar[tuple[str, ...]] = ("h",)
+    saved: ClassVar[int]  # width, in units of H, of what `step` saves for `linearize`
+    option_help: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
+        """One step: s_{t-1} to s_t.
+
+        Args:
+            z: (..., N, G) holding W_x x_t + `input_bias`; the recurrent part is added in place.
+            s: (..., N, S), the state s_{t-1}.
+            p: the parameters.
+            s_next: (..., N, S), filled with s_t.
+            saved: (..., N, saved x H), filled with the activations that `linearize` needs.
+        """
+
+    @abstractmethod
+    def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
+        """The local partial derivatives of any number of steps at once, from what `step` left."""
+
+    @abstractmethod
+    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
+        """One step of the chain rule.
+
+        Args:
+            local: the step's own slices of what `linearize` gave.
+            ds: (..., N, S), dL/ds_t.
+            p: the parameters.
+            dz: (..., N, G), filled with dL/dz_t, the cotangent of W_x x_t + b_x.
+            ds_prev: (..., N, S), filled with dL/ds_{t-1}.
+        """
+
+    def input_bias(self, p: Params) -> Array:
+        """(..., G): the bias that can be added before the recurrence starts."""
+        return p.b_x + p.b_s
+
+    def recurrent_factors(self, local: Local, dz: Array, s: Array) -> tuple[Array, list[Factor]]:
+        """dL/dW_s of each step as sums over the batch of outer products left ⊗ right.
+
+        Returns:
+            left: (..., N, G), the cotangent of the recurrent part, whose sum is dL/db_s;
+            factors: for each block of rows of W_s, the right factor (..., N, H).
+        """
+        return dz, [(slice(None), self.parts(s)["h"])]
+
+    def parts(self, s: Array) -> dict[str, Array]:
+        """The named parts (..., N, H) of a state (..., N, S), as views."""
+        H = s.shape[-1] // len(self.state_parts)
+        return {part: s[..., i * H : (i + 1) * H] for i, part in enumerate(self.state_parts)}
+
+    def named_biases(self) -> Mapping[str, float]:
+        """Gate name to the constant an option adds to its bias."""
+        return {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The hyper-parameters by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def label(self) -> str:
+        """The short label: the name, then the options that differ from their default."""
+        changed = [
+            f"{f.name}={_short(getattr(self, f.name))}"
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        ]
+        return f"{self.name}[{' '.join(changed)}]" if changed else self.name
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,253 @@
+"""The engine: unroll a cell through time, backpropagate, measure. It knows no cell by name.
+
+Arrays are time-major, with the runs that are advanced together on the second axis: inputs
+(T, R, N, I), states (T+1, R, N, S). Time is cut into blocks of a few steps; what needs no
+recurrence (the input product, the local derivatives, every norm) is done a block at a time.
+Blocks form segments: the tape of a segment is kept where memory allows, and is computed again
+from the state at its start where it does not (Chen et al., arXiv:1604.06174).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells.base import Cell, Local, Params
+from gradflow.logspace import (
+    ZERO_EXPONENT,
+    Array,
+    exponent_of,
+    safe_bits,
+    scale,
+)
+from gradflow.measure import Measure
+from gradflow.results import GradientFlow
+
+Progress = Callable[[int], None]
+"""Called with the number of steps just done, forward and backward alike."""
+
+BUDGET = 2**30
+"""Bytes of tape that are kept; beyond it, segments are computed again."""
+
+_BLOCK_ELEMENTS = 2**17  # pre-activations of one run in a block, which should stay in cache
+_LONGEST_BLOCK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """What the backward pass needs of one segment of K steps."""
+
+    states: Array  # (K+1, R, N, S)
+    blocks: list[Local]
+
+
+@dataclass(eq=False)
+class Trajectory:
+    """A forward pass.
+
+    Attributes:
+        cell, params: what was run; parameters carry the runs on their first axis.
+        x: (T, R, N, I); R may be 1 where all runs have the same input.
+        segments: (start, stop) steps.
+        starts: the state (R, N, S) before each segment, and behind the last one s_T.
+        last_tape: the tape of the last segment.
+        diverged_at: (R,), the step 1..T whose state first left float range; 0 where none did.
+    """
+
+    cell: Cell
+    params: Params
+    x: Array
+    segments: list[tuple[int, int]]
+    starts: list[Array]
+    last_tape: Tape
+    diverged_at: Array
+
+    @property
+    def last(self) -> Array:
+        """(R, N, S): s_T."""
+        return self.starts[-1]
+
+    def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:
+        """(start, tape) of each segment, backward in time."""
+        yield self.segments[-1][0], self.last_tape
+        for (start, stop), s in reversed(list(zip(self.segments[:-1], self.starts, strict=False))):
+            yield start, _run(self.cell, self.params, self.x[start:stop], s, True, progress)
+
+
+def unroll(
+    cell: Cell,
+    params: Params,
+    x: Array,
+    s0: Array,
+    *,
+    budget: int = BUDGET,
+    progress: Progress = lambda steps: None,
+) -> Trajectory:
+    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I)."""
+    segments = _segments(cell, x, s0, budget)
+    starts = [s0]
+    diverged_at = np.zeros(len(s0), dtype=np.int64)
+    for start, stop in segments:
+        keep = stop == len(x)
+        tape = _run(cell, params, x[start:stop], starts[-1], keep, progress)
+        starts.append(tape.states[-1].copy())
+        finite = np.isfinite(tape.states[1:]).all(axis=(2, 3))  # (K, R)
+        first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
+        diverged_at = np.where(diverged_at == 0, first, diverged_at)
+    return Trajectory(cell, params, x, segments, starts, tape, diverged_at)
+
+
+def backpropagate(
+    trajectory: Trajectory,
+    ds_T: Array,
+    *,
+    share: bool = True,
+    progress: Progress = lambda steps: None,
+) -> list[GradientFlow]:
+    """One backward pass: the gradient at every lag, for each of the R runs.
+
+    Args:
+        trajectory: the forward pass.
+        ds_T: (R, N, S), the gradient of each sample's own loss at the last state.
+        share: also measure the running sum of the W_s terms at every lag, which costs about as
+            much as another recurrent product; without it `share_W_s` is NaN.
+        progress: called with the steps done.
+    """
+    cell, params = trajectory.cell, trajectory.params
+    measure = Measure(cell, trajectory.x.shape[-1], ds_T, share)
+    ds, exponent = _normalise(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64))
+    measure.add_states(ds[None], exponent[None])
+    length = _block_length(cell, ds_T)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for start, tape in trajectory.tapes(progress):
+            for index in reversed(range(len(tape.blocks))):
+                # From here on everything is in the order of lags: backward in time.
+                local = tuple(a[::-1] for a in tape.blocks[index])
+                first = index * length
+                steps = slice(first, first + len(local[0]))
+                s = tape.states[:-1][steps][::-1]
+                x = trajectory.x[start:][steps][::-1]
+                sweep, dz, exponents = _sweep(cell, params, local, ds, exponent)
+                measure.add_states(sweep[1:], exponents[1:])
+                measure.add_terms(local, dz, s, x, exponents[:-1])
+                ds, exponent = _normalise(sweep[-1], exponents[-1])
+                progress(len(dz))
+    return measure.flows()
+
+
+def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
+    """Bytes that one step of one run leaves on the tape."""
+    G, S = len(cell.gates), len(cell.state_parts)
+    local = cell.linearize(*(np.zeros((1, width)) for width in (G, cell.saved, S, S)))
+    return int(batch * hidden_size * itemsize * (S + sum(a.shape[-1] for a in local)))
+
+
+def _block_length(cell: Cell, s: Array) -> int:
+    """Steps in a block, from the shape of one run alone: no result depends on R."""
+    _, N, S = s.shape
+    width = int(N * S // len(cell.state_parts) * len(cell.gates))
+    return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+
+
+def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
+    """(start, stop) of each segment: one if its tape fits the budget, else about sqrt(T)."""
+    T, (R, N, S) = len(x), s0.shape
+    hidden_size = S // len(cell.state_parts)
+    step_bytes = R * tape_bytes_per_step(cell, N, hidden_size, s0.itemsize)
+    length = T
+    if T * step_bytes > budget:
+        block = _block_length(cell, s0)
+        balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
+        length = block * max(1, math.ceil(balanced / block))
+    return [(start, min(start + length, T)) for start in range(0, T, length)]
+
+
+def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
+    """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
+    R, N, S = s.shape
+    block = _block_length(cell, s)
+    states = np.empty((len(x) + 1, R, N, S), s.dtype)
+    saved = np.empty((min(block, len(x)), R, N, cell.saved * S // len(cell.state_parts)), s.dtype)
+    states[0] = s
+    blocks: list[Local] = []
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for start in range(0, len(x), block):
+            z = _input_product(cell, p, x[start : start + block], R)
+            here = states[start : start + len(z) + 1]
+            for k in range(len(z)):
+                cell.step(z[k], here[k], p, here[k + 1], saved[k])
+            if keep:
+                blocks.append(cell.linearize(z, saved[: len(z)], here[:-1], here[1:]))
+            progress(len(z))
+    return Tape(states, blocks)
+
+
+def _input_product(cell: Cell, p: Params, x: Array, R: int) -> Array:
+    """W_x x + bias for K steps: (K, R, N, G), one matrix product per run."""
+    K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
+    z = np.empty((K, R, N, p.W_x.shape[-2]), x.dtype)
+    bias = cell.input_bias(p)
+    for r in range(R):
+        rows = x[:, r % x.shape[1]].reshape(K * N, I)
+        z[:, r] = (rows @ p.W_x[r].T + bias[r]).reshape(K, N, -1)
+    return z
+
+
+def _normalise(ds: Array, exponent: Array) -> tuple[Array, Array]:
+    """Bring each sample's cotangent (R, N, S) near one, and count it in its exponent (R, N).
+
+    Samples of a run that lie close together keep one exponent, so that the parameter terms of
+    the batch can be added as they stand.
+    """
+    together = safe_bits(ds.dtype) // 4
+    own = exponent_of(ds, (-1,))
+    total = np.where(own == ZERO_EXPONENT, ZERO_EXPONENT, exponent + own)
+    top = total.max(axis=-1, keepdims=True)
+    wanted = np.where(total > top - together, top, total)
+    shift = np.where(own == ZERO_EXPONENT, 0, exponent - wanted)
+    return scale(ds, shift[..., None]), np.where(own == ZERO_EXPONENT, ZERO_EXPONENT, wanted)
+
+
+def _sweep(
+    cell: Cell, p: Params, local: Local, ds: Array, exponent: Array
+) -> tuple[Array, Array, Array]:
+    """Pull `ds` (R, N, S) back through the K steps of a block.
+
+    No step looks at sizes. Where a cotangent is found to have left the safe range, the sweep is
+    taken up again from there with the exponent taken out; a power of two changes no digit.
+
+    Returns:
+        (K+1, R, N, S) cotangents of the states, (K, R, N, G) those of the pre-activations, and
+        the exponents (K+1, R, N); dz[k] has that of ds[k].
+    """
+    K, (R, N, S) = len(local[0]), ds.shape
+    sweep = np.empty((K + 1, R, N, S), ds.dtype)
+    dz = np.empty((K, R, N, S // len(cell.state_parts) * len(cell.gates)), ds.dtype)
+    exponents = np.empty((K + 1, R, N), dtype=np.int64)
+    sweep[0], exponents[0] = ds, exponent
+    done, span = 0, K
+    while done < K:
+        stop = min(done + span, K)
+        for k in range(done, stop):
+            cell.pullback(tuple(a[k] for a in local), sweep[k], p, dz[k], sweep[k + 1])
+        exponents[done + 1 : stop + 1] = exponents[done]
+        left_at = _first_out_of_range(sweep[done + 1 : stop + 1])
+        if left_at is None:
+            done, span = stop, 2 * span
+        else:
+            span = max(1, left_at)
+            done += left_at + 1
+            sweep[done], exponents[done] = _normalise(sweep[done], exponents[done])
+    return sweep, dz, exponents
+
+
+def _first_out_of_range(ds: Array) -> int | None:
+    """The first k where some cotangent of ds (K, R, N, S) can no longer be squared safely."""
+    largest = np.abs(ds).max(axis=-1)
+    bits = safe_bits(ds.dtype)
+    inside = (largest < 2.0**bits) & ((largest > 2.0**-bits) | (largest == 0))
+    safe = inside.all(axis=(1, 2))
+    return None if safe.all() else int(safe.argmin())

@@ -1,0 +1,76 @@
+"""From cotangents to what is reported, block by block in the order of lags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradflow.cells.base import Cell, Local
+from gradflow.logspace import Array, Magnitudes, root_mean_square, scale
+from gradflow.results import GradientFlow
+from gradflow.terms import Terms
+
+
+class Measure:
+    """Collects the curves of R runs while the backward pass goes through the blocks."""
+
+    def __init__(self, cell: Cell, input_size: int, ds_T: Array, share: bool) -> None:
+        self.cell, self.share = cell, share
+        self.R, self.N, S = ds_T.shape
+        H = S // len(cell.state_parts)
+        G = H * len(cell.gates)
+        self.state: list[Magnitudes] = []
+        self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
+        self.terms = {
+            name: Terms.zeros((self.R, G, width), ds_T.dtype)
+            for name, width in (("W_x", input_size), ("W_s", H), ("b_s", 1))
+        }
+
+    def add_states(self, ds: Array, exponent: Array) -> None:
+        """Record the norms of K cotangents (K, R, N, S) with exponents (K, R, N)."""
+        squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds).items()}
+        for name, square in squares.items():
+            self.parts[name].append(root_mean_square(square, exponent, axis=-1))
+        whole = np.sum(list(squares.values()), axis=0)
+        self.state.append(root_mean_square(whole, exponent, axis=-1))
+
+    def add_terms(self, local: Local, dz: Array, s: Array, x: Array, exponent: Array) -> None:
+        """Add the parameters' terms of K lags: dz (K, R, N, G), s (K, R, N, S), x (K, ·, N, I)."""
+        top = exponent.max(axis=-1, keepdims=True)
+        dz = scale(dz, (exponent - top)[..., None])
+        left, factors = self.cell.recurrent_factors(local, dz, s)
+        x = np.broadcast_to(x, (len(x), self.R, *x.shape[2:]))
+        one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
+        every = slice(None)
+        lag_exponent = top[..., 0]
+        self.terms["W_x"].add(dz, [(every, x)], lag_exponent)
+        self.terms["W_s"].add(left, factors, lag_exponent, share=self.share)
+        self.terms["b_s"].add(left, [(every, one)], lag_exponent)
+
+    def flows(self) -> list[GradientFlow]:
+        """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
+        state = _join(self.state)
+        parts = {name: _join(blocks) for name, blocks in self.parts.items()}
+        terms = {name: _join(t.norms).over(self.N) for name, t in self.terms.items()}
+        totals = {name: t.total.norm() for name, t in self.terms.items()}
+        if self.share:
+            share = (_join(self.terms["W_s"].cumulative) / totals["W_s"]).floats()
+        else:
+            share = np.full(terms["W_s"].shape, np.nan)
+        return [
+            GradientFlow(
+                state=state[:, r],
+                parts={name: part[:, r] for name, part in parts.items()},
+                terms={name: term[:, r] for name, term in terms.items()},
+                share_W_s=share[:, r],
+                totals={name: total[r].over(self.N) for name, total in totals.items()},
+            )
+            for r in range(self.R)
+        ]
+
+
+def _join(blocks: Sequence[Magnitudes]) -> Magnitudes:
+    return Magnitudes(
+        np.concatenate([b.mantissa for b in blocks]), np.concatenate([b.exponent for b in blocks])
+    )

@@ -1,0 +1,41 @@
+"""Bars and sparklines on a log scale, in characters."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradflow.logspace import Array
+
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_LEVELS = "▁▂▃▄▅▆▇█"
+
+
+def bounds(logs: Array) -> tuple[int, int]:
+    """The whole powers of ten that hold all finite `logs` and 0, at least one decade below it."""
+    finite = logs[np.isfinite(logs)]
+    low = math.floor(min(finite, default=0.0))
+    high = math.ceil(max(finite, default=0.0))
+    return min(low, -1), max(high, 0)
+
+
+def bar(log: float, low: float, high: float, width: int) -> str:
+    """A bar from `low` to `log`; none for what is not finite, a trace for what is lowest."""
+    if not math.isfinite(log):
+        return ""
+    eighths = max(1, round((log - low) / (high - low) * width * 8))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def sparkline(logs: Array, places: Array, low: float, high: float) -> str:
+    """One character per place among the lags, from `low` to `high`; `·` where it lies below."""
+    return "".join(_level(logs[place], low, high) for place in places if place < len(logs))
+
+
+def _level(log: float, low: float, high: float) -> str:
+    if math.isnan(log):
+        return " "
+    if log < low:
+        return "·"
+    return _LEVELS[min(7, int((log - low) / (high - low) * 8))]

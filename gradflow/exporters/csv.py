@@ -1,0 +1,65 @@
+"""CSV (RFC 4180, LF): one header, one row per run and lag, written as the runs arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from gradflow.exporters.columns import AXES, MAGNITUDES
+from gradflow.exporters.lags import all_lags
+from gradflow.exporters.view import View
+from gradflow.logspace import Array, Magnitudes
+from gradflow.results import Result
+
+_NORM, *_OTHERS = MAGNITUDES
+HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s")
+
+_BLOCK = 4096  # rows held as text at a time
+
+
+def export(results: Iterable[Result], view: View) -> Iterator[str]:
+    """The header, then the rows of each run in blocks of some thousand."""
+    yield ",".join(HEADER) + "\n"
+    for result in results:
+        axes = (result.run, *(result.axes[axis] for axis in AXES))
+        start = ",".join(_quoted(str(value)) for value in axes) + ","
+        lags = all_lags(result.sequence_length, view.lags)
+        columns = _columns(result)
+        for at in range(0, len(lags), _BLOCK):
+            yield _block(start, lags[at : at + _BLOCK], columns)
+
+
+def _quoted(text: str) -> str:
+    """`text` as a CSV field, in quotes only where it has to be."""
+    if any(character in text for character in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _columns(result: Result) -> list[Magnitudes | Array | None]:
+    """What stands right of the lag, in order; None: empty throughout."""
+    flow = result.flow
+    if flow is None:
+        return [None] * (len(HEADER) - len(AXES) - 2)
+    norm, *others = (magnitudes(flow) for magnitudes in MAGNITUDES.values())
+    return [norm, flow.state.log10(), *others, flow.share_W_s]
+
+
+def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | None]) -> str:
+    """The rows of some lags; each begins with `start`, which holds the run and its axes."""
+    texts = [list(map(str, lags.tolist())), *(_texts(column, lags) for column in columns)]
+    rows = map(",".join, zip(*texts, strict=True))
+    return start + f"\n{start}".join(rows) + "\n"
+
+
+def _texts(column: Magnitudes | Array | None, lags: Array) -> Sequence[str]:
+    """The column's fields at `lags`, empty past its end and where it is NaN."""
+    if column is None:
+        return [""] * len(lags)
+    there = lags[: np.searchsorted(lags, len(column))]
+    if isinstance(column, Magnitudes):
+        texts = column[there].texts()
+    else:
+        texts = ["" if value != value else repr(value) for value in column[there].tolist()]
+    return texts + [""] * (len(lags) - len(there))

@@ -1,0 +1,110 @@
+"""Markdown (GitHub's) that pastes into a pull request: a summary, then the gradient by lag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from gradflow.exporters import words
+from gradflow.exporters.lags import choose_lags
+from gradflow.exporters.view import View
+from gradflow.logspace import Magnitudes
+from gradflow.results import GradientFlow, Result
+
+
+def export(results: Iterable[Result], view: View) -> Iterator[str]:
+    """The title, what the runs have in common, a row per run, a row per lag."""
+    shown = list(results)
+    if view.title and (title := words.clean(view.title)):
+        yield f"### {_escaped(title)}\n\n"
+    if not shown:
+        yield "No runs.\n"
+        return
+    yield f"{_escaped(' · '.join(words.settings(shown)))}\n\n"
+    yield from _summary(shown)
+    yield "\n"
+    yield from (f"- {_escaped(line)}\n" for line in _lines(shown, view))
+    if not words.shows_lags(shown, view):
+        yield "\nFor the gradient lag by lag, add `--tables`.\n"
+    elif len(shown) == 1 and shown[0].flow is not None:
+        yield from _one_run(shown[0].sequence_length, shown[0].flow, view)
+    elif any(result.flow is not None for result in shown):
+        yield from _run_beside_run(shown, view)
+
+
+def _escaped(text: str) -> str:
+    """`text` as Markdown that reads as it stands, in a table too."""
+    text = re.sub(r"[\\`*<|~]", r"\\\g<0>", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+
+
+def _table(columns: dict[str, Sequence[str]], left: int = 0) -> Iterator[str]:
+    """A table of columns by their heads, numbers at the right but for the first `left`."""
+    yield _row(columns)
+    yield _row([":--"] * left + ["--:"] * (len(columns) - left))
+    yield from map(_row, zip(*columns.values(), strict=True))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _summary(results: Sequence[Result]) -> Iterator[str]:
+    diagnoses = [result.diagnosis for result in results]
+    names = words.identity(results) if len(results) > 1 else {}
+    columns = {
+        **{_escaped(head): [*map(_escaped, texts)] for head, texts in names.items()},
+        "verdict": [diagnosis.verdict for diagnosis in diagnoses],
+        "rate per step": [words.rate(diagnosis) for diagnosis in diagnoses],
+        "95 % interval": [words.interval(diagnosis) for diagnosis in diagnoses],
+        "half-life in steps": [words.half_life(diagnosis) for diagnosis in diagnoses],
+        "horizon (lag)": [words.horizon(result) for result in results],
+    }
+    return _table(columns, left=len(names) + 1)
+
+
+def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
+    """How far back the gradient of each run reaches, and what else there is to say of it."""
+    for result in results:
+        name = f"{words.name(result)}: " if len(results) > 1 else ""
+        if len(results) <= words.FEW_RUNS or result.flow is None:
+            yield name + words.reach(result, view)
+        yield from (name + words.clean(note) for note in result.notes)
+    if len(results) > 1:
+        yield words.verdicts(results)
+
+
+def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
+    lags = choose_lags(T, view.lags)
+    shown = {
+        "‖∂L/∂s‖": flow.state,
+        "relative to lag 0": flow.relative,
+        "∂L/∂W_s term": flow.terms["W_s"],
+        "∂L/∂W_x term": flow.terms["W_x"],
+        "W_s share": Magnitudes.of(flow.share_W_s),
+    }
+    columns: dict[str, Sequence[str]] = {
+        head: _texts(values, lags) for head, values in shown.items()
+    }
+    yield "\n"
+    yield from _table({"lag": [*map(str, lags)], **columns})
+
+
+def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
+    flows = [(result, result.flow.relative) for result in results if result.flow is not None]
+    lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
+    columns = {f"{result.run}": _texts(relative, lags) for result, relative in flows}
+    heads = ["lag", *(_escaped(words.name(result)) for result, _ in flows)]
+    _, *rows = _table({"lag": [*map(str, lags)], **columns})
+    yield "\nThe gradient ‖∂L/∂s‖ at each lag over its value at lag 0:\n\n"
+    yield _row(heads)
+    yield from rows
+
+
+def _texts(values: Magnitudes, lags: Sequence[int]) -> list[str]:
+    """The values at `lags`, blank past their end."""
+    there = np.array([lag for lag in lags if lag < len(values)], dtype=np.int64)
+    texts = [words.short(text) for text in values[there].texts()]
+    return texts + [""] * (len(lags) - len(there))

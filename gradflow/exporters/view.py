@@ -1,0 +1,39 @@
+"""How results are to be shown, and what shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gradflow.results import Result
+
+Lags = Literal["auto", "all"] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """How the results of one experiment are to be shown.
+
+    Attributes:
+        title: the user's own title, plain text.
+        config: the experiment as plain data (for the JSON).
+        lags: which lags tables show: about 20, all, or these. CSV and JSON hold all lags
+            unless this is a tuple.
+        thresholds: the relative gradient below which it vanishes and above which it explodes.
+        width: columns that a table may take.
+        colour: whether a table may hold escape sequences.
+        tables: whether a table has one row per lag too; None: only where there are few runs.
+    """
+
+    title: str | None = None
+    config: Mapping[str, object] = field(default_factory=dict)
+    lags: Lags = "auto"
+    thresholds: tuple[float, float] = (1e-3, 1e3)
+    width: int = 80
+    colour: bool = False
+    tables: bool | None = None
+
+
+Exporter = Callable[[Iterable[Result], View], Iterator[str]]
+"""Takes the results, as they come, and yields pieces of text."""

@@ -27,8 +27,8 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 """The deepest nesting; without a limit 10 KB of brackets keep the parser busy for seconds."""
 
-MAX_VALUES = 50_000
-"""The most values; deeply nested ones cost microseconds and half a kilobyte each."""
+MAX_NODES = 100_000
+"""The most keys and values; deeply nested ones cost microseconds and half a kilobyte each."""
 
 _MOST_FAULTS = 100
 _LONGEST_NUMBER = 300  # a longer int may not fit into a float, and Python refuses 4,300 digits
@@ -148,6 +148,7 @@ class _Builder:
 
     source: str
     root: Tree = None
+    nodes: int = 0
     marks: dict[Path, Mark] = field(default_factory=dict)
     key_marks: dict[Path, Mark] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -172,6 +173,7 @@ class _Builder:
 
         `text` is a scalar as written, None for a list, a mapping or an alias.
         """
+        self.nodes += 1
         parent = self.open[-1] if self.open else None
         if parent and isinstance(parent.value, dict) and parent.key is None:
             path = self.add_key(parent, value, mark, text)
@@ -220,8 +222,9 @@ def _build(builder: _Builder, characters: str) -> None:
             _add_node(builder, event, mark)
             if len(builder.open) > MAX_DEPTH:
                 return builder.fault(mark, f"nested too deeply: expected at most {MAX_DEPTH}", ())
-            if len(builder.marks) > MAX_VALUES:
-                return builder.fault(mark, f"expected at most {MAX_VALUES:,} values", ())
+            if builder.nodes > MAX_NODES:
+                message = f"expected at most {MAX_NODES:,} keys and values"
+                return builder.fault(mark, message, ())
         elif isinstance(event, yaml.CollectionEndEvent):
             builder.open.pop()
     return None

@@ -54,7 +54,7 @@ def _row(cells: Iterable[str]) -> str:
 def _summary(results: Sequence[Result]) -> Iterator[str]:
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
-    columns = {
+    columns: dict[str, Sequence[str]] = {
         **{_escaped(head): [*map(_escaped, texts)] for head, texts in names.items()},
         "verdict": [diagnosis.verdict for diagnosis in diagnoses],
         "rate per step": [words.rate(diagnosis) for diagnosis in diagnoses],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
@@ -169,7 +170,8 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
     if result.flow is not None:
         totals = result.flow.totals.items()
         facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}  " for name, norm in totals]
-    facts["loss"] = [words.short(result.loss)]
+    if math.isfinite(result.loss):
+        facts["loss"] = [words.short(result.loss)]
     for name, pieces in facts.items():
         style = _STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
         starts = chain([name], repeat(""))
@@ -266,8 +268,7 @@ def _scale(view: View) -> Iterable[Line]:
     """What the sparklines' characters stand for."""
     vanishing, exploding = view.thresholds
     return _prose(
-        f"Curves: the relative gradient on a log scale, ▁ {vanishing:g} to █ {exploding:g},"
-        " · where it lies below.",
+        f"Curves: relative gradient, log scale: ▁ {vanishing:g} to █ {exploding:g}, · below.",
         view,
     )
 

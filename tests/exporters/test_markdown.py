@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from made_results import made, sweep, wide
+
+from gradflow.exporters import EXPORTERS, View
+
+
+def exported(results, **view):
+    return "".join(EXPORTERS["markdown"](results, View(**view)))
+
+
+def tables(text):
+    """Each table as rows of cells."""
+    groups = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    split = re.compile(r"(?<!\\)\|")
+    return [[split.split(row)[1:-1] for row in group.splitlines()] for group in groups]
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(results, asked):
+    found = tables(exported(results, tables=asked))
+    assert bool(found) == bool(results)
+    for head, rule, *rows in found:
+        assert all(re.fullmatch(" :--| --:", cell.rstrip()) for cell in rule)
+        assert {len(row) for row in (head, rule, *rows)} == {len(head)}
+
+
+def test_a_table_has_a_row_per_run_and_one_per_lag():
+    summary, lags = tables(exported(sweep(), lags=(0, 50, 100)))
+    assert len(summary) == 2 + 6
+    assert [[cell.strip() for cell in row][:3] for row in lags[2:]] == [
+        ["0", "1.00", "1.00"],
+        ["50", "4.6e-18", "1.6e-04"],
+        ["100", "2.1e-35", "2.7e-08"],
+    ]
+
+
+def test_text_reads_as_it_stands():
+    text = exported([made(cell="rnn[f=a|b]")], title="a|b *c* _d_ e_f <g>")
+    assert text.startswith(r"### a\|b \*c\* \_d\_ e_f \<g>" + "\n")
+    assert r"rnn[f=a\|b]" in text
+
+
+def test_a_wide_sweep_says_how_to_see_the_lags():
+    assert "`--tables`" in exported(wide())
+    assert len(tables(exported(wide()))) == 1
+    assert len(tables(exported(wide(), tables=True))) == 2
+
+
+def test_each_run_says_how_far_its_gradient_reaches():
+    text = exported(sweep())
+    assert "- rnn W_s×0.5: falls below 0.001 of its start at lag 9\n" in text
+    assert "- lstm W_s×1.5: forward state left float range at step 37\n" in text

@@ -70,6 +70,19 @@ class Trajectory:
         """(R, N, S): s_T."""
         return self.starts[-1]
 
+    def select(self, runs: Array) -> Trajectory:
+        """The same forward pass with only these runs (indices)."""
+        tape = self.last_tape
+        return Trajectory(
+            self.cell,
+            Params(*(a[runs] for a in self.params)),
+            self.x if self.x.shape[1] == 1 else self.x[:, runs],
+            self.segments,
+            [s[runs] for s in self.starts],
+            Tape(tape.states[:, runs], [tuple(a[:, runs] for a in b) for b in tape.blocks]),
+            self.diverged_at[runs],
+        )
+
     def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:
         """(start, tape) of each segment, backward in time."""
         yield self.segments[-1][0], self.last_tape

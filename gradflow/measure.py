@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradflow.cells.base import Cell, Local
-from gradflow.logspace import Array, Magnitudes, root_mean_square, scale
+from gradflow.logspace import Array, Magnitudes, root_mean_square
 from gradflow.results import GradientFlow
 from gradflow.terms import Terms
 
@@ -37,16 +37,13 @@ class Measure:
 
     def add_terms(self, local: Local, dz: Array, s: Array, x: Array, exponent: Array) -> None:
         """Add the parameters' terms of K lags: dz (K, R, N, G), s (K, R, N, S), x (K, ·, N, I)."""
-        top = exponent.max(axis=-1, keepdims=True)
-        dz = scale(dz, (exponent - top)[..., None])
         left, factors = self.cell.recurrent_factors(local, dz, s)
         x = np.broadcast_to(x, (len(x), self.R, *x.shape[2:]))
         one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
         every = slice(None)
-        lag_exponent = top[..., 0]
-        self.terms["W_x"].add(dz, [(every, x)], lag_exponent)
-        self.terms["W_s"].add(left, factors, lag_exponent, share=self.share)
-        self.terms["b_s"].add(left, [(every, one)], lag_exponent)
+        self.terms["W_x"].add(dz, [(every, x)], exponent)
+        self.terms["W_s"].add(left, factors, exponent, share=self.share)
+        self.terms["b_s"].add(left, [(every, one)], exponent)
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""

@@ -4,8 +4,8 @@ The term that one step adds to dL/dW is a sum over the batch of outer products l
 Where the batch is small its norm needs no (G, H) array:
 ||Σ_n l_n ⊗ r_n||² = Σ_nm (l_n·l_m)(r_n·r_m), the sum of a product of two Gram matrices.
 
-Axes: K lags of one block in ascending order, R runs, N batch. Each lag of each run carries one
-power-of-two exponent, (K, R).
+Axes: K lags of one block in ascending order, R runs, N batch. Samples come with their own
+power-of-two exponents, (K, R, N), and are brought to one for each lag of each run, (K, R).
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class Terms:
         Args:
             left: (K, R, N, G).
             factors: for each block of rows of W its right factors (K, R, N, width).
-            exponent: (K, R), of `left`.
+            exponent: (K, R, N), of `left`.
             share: also record the norm of the sum up to each lag.
         """
-        factors, exponent = _in_safe_range(factors, exponent)
+        left, factors, exponent = _level(left, factors, exponent)
         K, _, N, _ = left.shape
         if share and N >= 16:
             self._add_each(left, factors, exponent)
@@ -94,11 +94,13 @@ class Terms:
     def _add_each(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
         """The sum at every lag, formed as a matrix: for batches that fill one."""
         for lags in _level_stretches(exponent, max(1, _SUM_ELEMENTS // self.total.value.size)):
-            top = self.total.rise_to(exponent[lags].max(axis=0))
-            part = scale(left[lags], (exponent[lags] - top)[..., None, None])
-            products = [part[..., rows].mT @ right[lags] for rows, right in factors]
+            products = [left[lags][..., rows].mT @ right[lags] for rows, right in factors]
             sums = products[0] if len(products) == 1 else np.concatenate(products, axis=-2)
-            self.norms.append(_roots(_squares(sums), top))
+            own = exponent[lags.start]
+            self.norms.append(_roots(_squares(sums), own))
+            top = self.total.rise_to(own)
+            if (own < top).any():  # the sum stands higher than these terms
+                sums *= _power(own - top)[:, None, None].astype(sums.dtype)
             sums[0] += self.total.value
             if len(sums) > 1:
                 np.cumsum(sums, axis=0, out=sums)
@@ -137,8 +139,8 @@ def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Arra
 
 
 def _power(exponent: Array) -> Array:
-    """2**exponent for exponents <= 0."""
-    powers: Array = np.ldexp(1.0, np.maximum(exponent, -1100).astype(np.int32))
+    """2**exponent for exponents <= 0; 1 above, where no caller uses it."""
+    powers: Array = np.ldexp(1.0, np.clip(exponent, -1100, 0).astype(np.int32))
     return powers
 
 
@@ -167,8 +169,9 @@ def _lag_gram(left: Array, right: Array) -> Array:
 
 
 def _by_run(a: Array) -> Array:
-    """(K, R, N, width) to (R, K·N, width)."""
-    return np.moveaxis(a, 1, 0).reshape(a.shape[1], -1, a.shape[-1])
+    """(K, R, N, width) to (R, K·N, width), contiguous: no sum's order depends on R."""
+    rows = np.moveaxis(a, 1, 0).reshape(a.shape[1], -1, a.shape[-1])
+    return np.ascontiguousarray(rows)
 
 
 def _squares(a: Array) -> Array:
@@ -178,15 +181,35 @@ def _squares(a: Array) -> Array:
     return squares
 
 
-def _in_safe_range(factors: Sequence[Factor], exponent: Array) -> tuple[Sequence[Factor], Array]:
-    """Scale right factors whose squares would leave float range, and count it in `exponent`."""
-    size = np.maximum.reduce([exponent_of(right, (-2, -1)) for _, right in factors])
-    bits = safe_bits(factors[0][1].dtype) // 3
-    shift = np.where((np.abs(size) > bits) & (size != ZERO_EXPONENT), size, 0)
-    if not shift.any():
-        return factors, exponent
-    scaled = [(rows, scale(right, -shift[..., None, None])) for rows, right in factors]
-    return scaled, exponent + shift
+def _level(
+    left: Array, factors: Sequence[Factor], exponent: Array
+) -> tuple[Array, Sequence[Factor], Array]:
+    """Bring the samples of a lag to one exponent, (K, R), with products that can be squared.
+
+    The exponent is that of the largest product, not of the largest cotangent: a sample that adds
+    nothing (its state is zero, its unit dead) does not hide the others.
+    """
+    rights = [right for _, right in factors]
+    bits = safe_bits(left.dtype)
+    near_one = _within(left, bits) and all(_within(right, bits // 3) for right in rights)
+    if near_one and (exponent == exponent[..., :1]).all():
+        return left, factors, exponent[..., 0]
+    of_left = exponent_of(left, (-1,))
+    of_right = np.maximum.reduce([exponent_of(right, (-1,)) for right in rights])
+    nothing = (of_left == ZERO_EXPONENT) | (of_right == ZERO_EXPONENT)
+    of_left = np.where((np.abs(of_left) <= bits) | nothing, 0, of_left)
+    of_right = np.where((np.abs(of_right) <= bits // 3) | nothing, 0, of_right)
+    size = np.where(nothing, ZERO_EXPONENT, exponent + of_left + of_right)
+    top = size.max(axis=-1, keepdims=True)
+    left = scale(left, np.where(nothing, 0, exponent + of_right - top)[..., None])
+    factors = [(rows, scale(right, -of_right[..., None])) for rows, right in factors]
+    return left, factors, top[..., 0]
+
+
+def _within(a: Array, bits: int) -> bool:
+    """Whether the norm of every sample (..., N, width) lies within 2**±bits."""
+    squares = np.vecdot(a, a)
+    return bool(((squares > 4.0**-bits) & (squares < 4.0**bits)).all())
 
 
 def _level_stretches(exponent: Array, most: int) -> list[slice]:

@@ -1,0 +1,166 @@
+"""From the config's text to an Experiment: parse, override, validate, read its files, expand."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from gradflow.cells import CELLS, Cell
+from gradflow.config import tree
+from gradflow.config.faults import Faults
+from gradflow.config.files import read_files
+from gradflow.config.messages import faults_in
+from gradflow.config.model import Config, FileInput
+from gradflow.config.overrides import override
+from gradflow.config.tree import Document, Tree
+from gradflow.errors import Fault, InputError
+from gradflow.experiment import Experiment, Loss, Run, Signal
+from gradflow.logspace import Array
+from gradflow.memory import too_large
+from gradflow.npfiles import open_regular
+
+MOST_RUNS = 1_000_000
+"""The longest sweep that is taken on."""
+
+_SWEPT = (
+    "cell",
+    "sequence_length",
+    "hidden_size",
+    "ws_init",
+    "ws_scale",
+    "wx_init",
+    "wx_scale",
+    "bias_scale",
+    "seed",
+)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment that a YAML file describes.
+
+    Args:
+        path: the file; `-` is standard input. Files that it names are looked up beside it.
+        overrides: `KEY=VALUE` texts, nested keys with dots, values as YAML.
+
+    Raises:
+        InputError: with every fault found, each with its file, line and column.
+    """
+    source = str(path)
+    document = tree.parse(_read(source), source)
+    folder = Path() if source == "-" else Path(source).parent
+    return _experiment(document, folder, overrides)
+
+
+def from_mapping(data: Mapping[str, Any]) -> Experiment:
+    """The experiment that plain data describes: a config as a dict. Files: from the current
+    directory. Raises InputError."""
+    plain = cast(Tree, _plain(data))
+    return _experiment(Document("config", plain, {(): tree.Mark(1, 1)}, {}), Path())
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a config."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
+    faults = Faults(document)
+    data = override(document.data, overrides, faults)
+    if not isinstance(data, dict):
+        faults.add((), "expected a mapping of keys, such as `cell: lstm`")
+        faults.stop_if_any()
+    config = _validate(cast("dict[str, Tree]", data), faults)
+    config, signal, target = read_files(config, folder, faults)
+    faults.stop_if_any()
+    runs = _runs(config, signal, target, faults)
+    for path, message in too_large(runs):
+        faults.add(path, message)
+    faults.stop_if_any()
+    lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
+    thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
+    return Experiment(runs, config.title, lags, thresholds, _as_data(config))
+
+
+def _read(source: str) -> bytes:
+    """The config's bytes; raises InputError where there is no such file, and names the nearest."""
+    try:
+        if source == "-":
+            return sys.stdin.buffer.read(tree.MAX_BYTES + 1)
+        with open_regular(Path(source), source) as file:
+            return file.read(tree.MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(Fault(f"cannot be read: {error.strerror}", source)) from None
+
+
+def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        for path, is_key, message in faults_in(error, cast(Tree, data)):
+            faults.add(path, message, key=is_key)
+        faults.stop_if_any()
+        raise AssertionError("pydantic found a fault and named none") from error
+    if config.loss.kind == "cross_entropy" and config.output_size < 2:
+        faults.add(("loss",), "cross_entropy needs at least two classes: set output_size")
+    if isinstance(config.lags, list) and not isinstance(config.input, FileInput):
+        for i, lag in enumerate(config.lags):
+            if lag > max(config.sequence_length):
+                message = f"expected a lag within sequence_length, found {lag}"
+                faults.add(("lags", i), message)
+    return config
+
+
+def _runs(
+    config: Config, signal: Signal, target: float | Array | None, faults: Faults
+) -> tuple[Run, ...]:
+    """Every combination of the keys that hold lists, in the order in which they stand."""
+    axes = {name: getattr(config, name) for name in _SWEPT}
+    axes["cell"] = [_cell(choice) for choice in config.cell]
+    count = int(np.prod([len(values) for values in axes.values()], dtype=object))
+    if count > MOST_RUNS:
+        longest = max(axes, key=lambda name: len(axes[name]))
+        faults.add((longest,), f"expected at most {MOST_RUNS:,} runs in all, found {count:,}")
+        faults.stop_if_any()
+    state = config.initial_state
+    fixed: dict[str, Any] = {
+        "input_size": config.input_size,
+        "output_size": config.output_size,
+        "batch_size": config.batch_size,
+        "input": signal,
+        "initial_state": Signal(state.kind, getattr(state, "scale", 1.0)),
+        "loss": Loss(config.loss.kind, target),
+        "dtype": config.dtype,
+    }
+    points = itertools.product(*axes.values())
+    return tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)
+
+
+def _cell(choice: BaseModel) -> Cell:
+    options = choice.model_dump()
+    return CELLS[options.pop("type")](**options)
+
+
+def _as_data(config: Config) -> dict[str, object]:
+    """The config as plain data, every default filled in; an axis of one value as that value."""
+    data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
+    for name in _SWEPT:
+        values = cast("list[object]", data[name])
+        data[name] = values[0] if len(values) == 1 else values
+    return data
+
+
+def _plain(value: object) -> object:
+    """Tuples, NumPy arrays and scalars as what YAML would have given."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | range):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,228 @@
+"""The config's keys, types and defaults, as pydantic models; the cells' part comes from CELLS."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from gradflow.cells import CELLS
+from gradflow.initializers import INITIALIZERS
+
+T = TypeVar("T")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _OneOrMany:
+    """In the schema of a list: its only item may also stand alone."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
+
+
+class _NameOr:
+    """In the schema of a mapping: one of these names may stand for it."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.names)}, handler(core)]}
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _named(key: str) -> BeforeValidator:
+    """A bare name stands for the mapping `{key: name}`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+def _whole(value: object) -> object:
+    """1e6 is a whole number, though YAML reads it as a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Size = Annotated[Whole, Field(ge=1)]
+Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
+
+
+def _cell_model(name: str) -> Any:
+    """The mapping `{type: name, options}` of one cell, from the fields of its dataclass."""
+    cls = CELLS[name]
+    hints = get_type_hints(cls)
+    options: dict[str, Any] = {
+        f.name: (
+            Real if hints[f.name] is float else hints[f.name],
+            Field(f.default, description=cls.option_help[f.name]),
+        )
+        for f in fields(cls)
+    }
+    tag: Any = (Literal[name], ...)
+    return create_model(cls.__name__, __base__=_Strict, type=tag, **options)
+
+
+if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
+    CellChoice: TypeAlias = BaseModel
+    Base: TypeAlias = str
+else:
+    CellChoice = Annotated[
+        Union[tuple(map(_cell_model, CELLS))],  # noqa: UP007 (| cannot take a tuple)
+        Field(discriminator="type"),
+        _named("type"),
+        _NameOr(*CELLS),
+    ]
+    Base = Literal[tuple(INITIALIZERS)]
+
+
+class GaussianSignal(_Strict):
+    """Independent N(0, scale²) draws."""
+
+    kind: Literal["gaussian"]
+    scale: NotNegative = 1.0
+
+
+class Zeros(_Strict):
+    """All zero."""
+
+    kind: Literal["zeros"]
+
+
+class FileInput(_Strict):
+    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I)."""
+
+    file: Annotated[str, Field(min_length=1)]
+    columns: list[str | int] | None = Field(
+        None, description="the columns of a CSV, by header name or number from 0"
+    )
+    key: str | None = Field(None, description="the array of a .npz that holds several")
+    standardize: bool = Field(False, description="to zero mean and unit variance, per column")
+    window: Size | None = Field(None, description="cut the series into windows of this many steps")
+    stride: Size = Field(1, description="steps from the start of one window to that of the next")
+
+
+def _kind_or_file(value: object) -> str | None:
+    if isinstance(value, dict):
+        return "file" if "file" in value else value.get("kind")
+    return "file" if isinstance(value, FileInput) else getattr(value, "kind", None)
+
+
+InputChoice = Annotated[
+    Annotated[GaussianSignal, Tag("gaussian")]
+    | Annotated[Zeros, Tag("zeros")]
+    | Annotated[FileInput, Tag("file")],
+    Discriminator(_kind_or_file),
+    _named("kind"),
+    _NameOr("gaussian", "zeros"),
+]
+StateChoice = Annotated[
+    GaussianSignal | Zeros,
+    Field(discriminator="kind"),
+    _named("kind"),
+    _NameOr("gaussian", "zeros"),
+]
+
+
+class LossModel(_Strict):
+    """The loss at the last step."""
+
+    kind: Literal["mse", "cross_entropy", "probe", "sum"]
+    target: Real | str | None = Field(
+        None,
+        description="mse: Y as a number or a file of shape (N, O); cross_entropy: the class, "
+        "or a file of N classes; drawn at random where not given",
+    )
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> LossModel:
+        if self.target is not None and self.kind in ("probe", "sum"):
+            raise PydanticCustomError(
+                "no_target", f"the loss {self.kind} has no target: leave `target` out"
+            )
+        return self
+
+
+LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
+
+
+class Thresholds(_Strict):
+    """Bounds on the gradient relative to lag 0."""
+
+    vanishing: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    exploding: Annotated[float, Field(gt=1, le=1e300)] = 1e3
+
+
+class Config(_Strict):
+    """How gradflow is told what to run. Only `cell` has no default. A key that takes a list runs
+    every combination, in the order in which the keys stand here."""
+
+    title: str | None = Field(None, description="a heading for the results")
+    cell: Axis[CellChoice] = Field(
+        description="rnn, lstm, gru or a mapping {type: ..., options}; `gradflow cells` lists them"
+    )
+    sequence_length: Axis[Size] = Field([100], description="T, the steps unrolled")
+    hidden_size: Axis[Size] = Field([64], description="H")
+    input_size: Size = Field(16, description="I; taken from the file where `input` is one")
+    output_size: Size = Field(1, description="O, the size of the output layer")
+    batch_size: Size = Field(32, description="N; taken from the file where `input` is one")
+    ws_init: Axis[Base] = Field(
+        ["gaussian"],
+        description="base of each H x H block of W_s: gaussian N(0, 1/H), orthogonal (Haar), "
+        "identity, uniform U(±1/√H)",
+    )
+    ws_scale: Axis[Real] = Field([1.0], description="W_s = ws_scale x base, every gate block")
+    wx_init: Axis[Base] = Field(["gaussian"], description="base of W_x, N(0, 1/I) and so on")
+    wx_scale: Axis[Real] = Field([1.0], description="W_x = wx_scale x base")
+    bias_scale: Axis[NotNegative] = Field(
+        [0.0], description="biases N(0, bias_scale²), before any bias that a cell option names"
+    )
+    input: InputChoice = Field(
+        GaussianSignal(kind="gaussian"),
+        description="gaussian (independent N(0, 1)), zeros, {kind: gaussian, scale: 0.3} or "
+        "{file: series.csv}, a path beside the config",
+    )
+    initial_state: StateChoice = Field(
+        Zeros(kind="zeros"), description="zeros or {kind: gaussian, scale: 1.0}"
+    )
+    loss: LossChoice = Field(
+        LossModel(kind="mse", target=None),
+        description="mse: ½‖O_T - Y‖², Y ~ N(0, 1); cross_entropy: over output_size classes; "
+        "probe: v·s_T, v a random unit vector; sum: the sum of h_T. A mapping "
+        "{kind: mse, target: 0.0} sets the target",
+    )
+    dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
+    seed: Axis[Annotated[Whole, Field(ge=0, lt=2**63)]] = Field(
+        [0], description="all randomness: same config, same machine, same bytes out"
+    )
+    lags: Literal["auto", "all"] | list[Annotated[Whole, Field(ge=0)]] = Field(
+        "auto",
+        description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV and "
+        "JSON hold all lags unless this is a list",
+    )
+    thresholds: Thresholds = Field(
+        Thresholds(), description="on the gradient relative to lag 0, for horizon and verdict"
+    )

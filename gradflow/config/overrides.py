@@ -1,0 +1,50 @@
+"""`--set KEY=VALUE`: values from the command line, put over those of the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gradflow.cells import CELLS
+from gradflow.config import tree
+from gradflow.config.faults import Faults
+from gradflow.config.tree import Tree
+from gradflow.errors import Fault, InputError
+
+
+def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
+    """The data with each `KEY=VALUE` put in its place."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        steps = re.findall(r"[^.\[\]]+", key)
+        if not equals or not steps:
+            faults.found.append(Fault("expected KEY=VALUE, such as ws_scale=1.5", f"--set {text}"))
+            continue
+        path = tuple(int(s) if s.isdigit() else s for s in steps)
+        try:
+            data = _put(data, path, tree.parse_value(value, f"--set {text}"))
+        except InputError as error:
+            faults.found += [Fault(f.message, f.source, key=key) for f in error.faults]
+        except LookupError as error:
+            faults.found.append(Fault(str(error.args[0]), f"--set {text}", key=key))
+        faults.overridden[path] = text
+    return data
+
+
+def _put(data: Tree, path: tuple[str | int, ...], value: Tree) -> Tree:
+    """A copy of `data` with `value` at `path`; a bare cell, input or loss becomes a mapping."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        if not isinstance(data, list) or step >= len(data):
+            raise LookupError(f"there is no item {step} to set")
+        return [_put(v, rest, value) if i == step else v for i, v in enumerate(data)]
+    if isinstance(data, list):
+        raise LookupError(f"this is a list: name the item, as in [0].{step}, or set it whole")
+    if isinstance(data, str):
+        data = {"type" if data in CELLS else "kind": data}
+    if data is not None and not isinstance(data, dict):
+        raise LookupError(f"there is no mapping to set {step} in")
+    data = data or {}
+    return {**data, step: _put(data.get(step), rest, value)}

@@ -1,0 +1,114 @@
+"""What is to be run, in plain data: an Experiment is a list of runs, one a point of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gradflow.cells import Cell
+from gradflow.logspace import Array
+
+AXES = (
+    "cell",
+    "sequence_length",
+    "hidden_size",
+    "input_size",
+    "batch_size",
+    "ws_init",
+    "ws_scale",
+    "wx_init",
+    "wx_scale",
+    "bias_scale",
+    "seed",
+)
+"""What tells one run from another, in the order of the columns of a CSV."""
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Where an array comes from: N(0, scale²) draws, zeros, or the user's own numbers."""
+
+    kind: Literal["gaussian", "zeros", "file"]
+    scale: float = 1.0
+    values: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The loss at the last step; `target` None is drawn at random (see losses.py)."""
+
+    kind: Literal["mse", "cross_entropy", "probe", "sum"]
+    target: float | Array | None = None
+
+    @property
+    def has_output_layer(self) -> bool:
+        """Whether the loss reads O_T rather than the state itself."""
+        return self.kind in ("mse", "cross_entropy")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One point of a sweep: a net, its input, its loss. Letters as in cells/base.py."""
+
+    cell: Cell
+    sequence_length: int
+    hidden_size: int
+    input_size: int
+    output_size: int
+    batch_size: int
+    ws_init: str
+    ws_scale: float
+    wx_init: str
+    wx_scale: float
+    bias_scale: float
+    seed: int
+    input: Signal
+    initial_state: Signal
+    loss: Loss
+    dtype: Literal["float64", "float32"]
+
+    @property
+    def axes(self) -> dict[str, str | int | float]:
+        """The values of AXES; the cell by its label."""
+        values = {name: getattr(self, name) for name in AXES}
+        return {**values, "cell": self.cell.label}
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Runs of equal shape can be advanced together."""
+        return (
+            self.cell,
+            self.sequence_length,
+            self.hidden_size,
+            self.input_size,
+            self.batch_size,
+            np.dtype(self.dtype),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A validated config.
+
+    Attributes:
+        runs: every combination of the sweep, in order.
+        title: the user's own, or None.
+        lags: which lags tables show: `auto`, `all` or a list.
+        thresholds: (vanishing, exploding), on the gradient relative to lag 0.
+        config: the config as plain data, every default filled in.
+    """
+
+    runs: tuple[Run, ...]
+    title: str | None
+    lags: Literal["auto", "all"] | tuple[int, ...]
+    thresholds: tuple[float, float]
+    config: Mapping[str, object]
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Those of AXES that differ between the runs."""
+        axes = [run.axes for run in self.runs]
+        return tuple(name for name in AXES if len({values[name] for values in axes}) > 1)

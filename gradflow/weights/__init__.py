@@ -1,0 +1,24 @@
+"""From a file of trained parameters to recurrent layers in gradflow's layout.
+
+`read` opens the file, `find_layers` tells what is in it, `choose_net` gives the layers to analyse.
+"""
+
+from __future__ import annotations
+
+from gradflow.weights.choose import PARAMETERS, choose_net, output_layer
+from gradflow.weights.conventions import find_layers
+from gradflow.weights.files import READERS, read
+from gradflow.weights.layers import RecurrentLayer
+from gradflow.weights.tensors import Stored, Tensors
+
+__all__ = [
+    "PARAMETERS",
+    "READERS",
+    "RecurrentLayer",
+    "Stored",
+    "Tensors",
+    "choose_net",
+    "find_layers",
+    "output_layer",
+    "read",
+]

@@ -1,0 +1,201 @@
+"""From the nets in a file to the layers of the one that the user means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from gradflow.errors import Fault, InputError
+from gradflow.npfiles import first_faults
+from gradflow.weights.conventions import find_nets, within
+from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.tensors import Array, Tensors, named, refuse
+
+PARAMETERS = ("W_x", "W_s", "b_x", "b_s", "W_p")
+"""The names that a user may give tensors for."""
+
+_NAMED_TRAITS = {
+    "rnn": Traits(undetermined=("activation",)),
+    "lstm": Traits(),
+    "gru": Traits(undetermined=("reset",)),
+}
+
+
+def choose_net(
+    tensors: Tensors,
+    prefix: str | Sequence[str] | None = None,
+    layer: int | None = None,
+    names: Mapping[str, str] | None = None,
+) -> list[RecurrentLayer]:
+    """The layers of one net, the lowest first, the forward direction of each before the reverse.
+
+    `prefix` is needed where the file has several nets; several prefixes are stacked in their order.
+    `layer` takes one layer of the net. `names` (parameter to tensor, `W_x` and `W_s` at least)
+    takes the tensors named, in gradflow's layout, where the file follows no known convention.
+
+    Raises InputError: no such net, several, tensors missing or contradicting each other, numbers
+    that are not finite, or a layer that gradflow's cells do not compute.
+    """
+    if names:
+        layers = [_named_layer(tensors, names)]
+    elif prefix is None or isinstance(prefix, str):
+        layers = _one_net(tensors, prefix)
+    else:
+        nets = [_one_net(tensors, one) for one in prefix]
+        layers = _restacked(nets, ", ".join(prefix))
+    if layer is not None:
+        layers = _one_layer(tensors, layers, layer)
+    faults = [*_stack_faults(layers), *_unsupported(layers), *_not_finite(tensors, layers)]
+    if faults:
+        raise InputError(*first_faults([Fault(text, tensors.source) for text in faults]))
+    return layers
+
+
+def output_layer(
+    tensors: Tensors, layers: Sequence[RecurrentLayer], W_o: str, b_o: str | None = None
+) -> tuple[Array, Array]:
+    """The output layer (O, H) and (O,) (zeros without `b_o`) named by the user for a net's layers.
+
+    H is what the net's last layer gives, both directions together. Keras and Flax keep the
+    transpose. Raises InputError.
+    """
+    last = layers[-1].layer
+    width = sum(one.output_size for one in layers if one.layer == last)
+    arrays = {}
+    for name in filter(None, (W_o, b_o)):
+        _check_there(tensors, name)
+        arrays[name] = _floats(tensors, name)
+    transposed = layers[-1].convention in ("Keras", "Flax")
+    weights = arrays[W_o].T if transposed else arrays[W_o]
+    if weights.ndim != 2 or weights.shape[1] != width or not weights.size:
+        expected = f"({width}, O)" if transposed else f"(O, {width})"
+        message = f"expected W_o of shape {expected}, found {arrays[W_o].shape}"
+        raise refuse(tensors.source, f"tensor {named(W_o)}: {message}")
+    bias = arrays[b_o] if b_o else np.zeros(len(weights))
+    if bias.shape != (len(weights),):
+        message = f"expected b_o of shape ({len(weights)},), found {bias.shape}"
+        raise refuse(tensors.source, f"tensor {named(b_o)}: {message}")
+    for name, array in arrays.items():
+        if fault := _first_not_finite(name, array):
+            raise refuse(tensors.source, fault)
+    return weights, bias
+
+
+def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
+    """The layers of the net called `prefix`, or of the only one."""
+    nets = {net.prefix: net for net in find_nets(tensors)}
+    if prefix in nets:
+        return nets[prefix].layers()
+    chosen = [name for name in nets if prefix is None or within(name, prefix)]
+    if len(chosen) == 1:
+        return nets[chosen[0]].layers()
+    if not nets:
+        message = (
+            "no recurrent layer recognised by the names in it: give the tensors' names as W_x, W_s"
+            " (and b_x, b_s)"
+        )
+    else:
+        listed = ", ".join(named(name) for name in sorted(chosen or nets)[:10])
+        more = f" and {len(chosen or nets) - 10} more" if len(chosen or nets) > 10 else ""
+        what = f"expected one recurrent net, found {len(chosen)}: give one as prefix"
+        if not chosen:
+            what = f"no recurrent net is called {named(prefix)}; there are"
+        message = f"{what}: {listed}{more}"
+    raise refuse(tensors.source, message)
+
+
+def _restacked(nets: Sequence[Sequence[RecurrentLayer]], prefix: str) -> list[RecurrentLayer]:
+    """Several nets as one, each on top of the one before."""
+    stack: list[RecurrentLayer] = []
+    for net in nets:
+        height = stack[-1].layer + 1 if stack else 0
+        stack.extend(replace(one, prefix=prefix, layer=height + one.layer) for one in net)
+    return stack
+
+
+def _one_layer(
+    tensors: Tensors, layers: Sequence[RecurrentLayer], index: int
+) -> list[RecurrentLayer]:
+    """One layer of a stack, both its directions."""
+    found = [replace(one, layer=0) for one in layers if one.layer == index]
+    if not found:
+        message = f"expected a layer from 0 to {layers[-1].layer}, found {index}"
+        raise refuse(tensors.source, message)
+    return found
+
+
+def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
+    """The layer that the user spells out."""
+    for parameter in ("W_x", "W_s"):
+        if parameter not in names:
+            raise refuse(tensors.source, f"expected a tensor's name for {parameter} too")
+    for name in names.values():
+        _check_there(tensors, name)
+    names = {parameter: names[parameter] for parameter in PARAMETERS if parameter in names}
+    arrays = {parameter: tensors[name] for parameter, name in names.items()}
+    origin = {parameter: (name,) for parameter, name in names.items()}
+    return make_layer(tensors, "named", Place(""), origin, arrays, _NAMED_TRAITS)
+
+
+def _check_there(tensors: Tensors, name: str) -> None:
+    if name not in tensors:
+        near = difflib.get_close_matches(name[:255], list(tensors)[:10_000], n=1)
+        hint = f"; did you mean {named(near[0])}?" if near else ""
+        raise refuse(tensors.source, f"no tensor is called {named(name)}{hint}")
+
+
+def _floats(tensors: Tensors, name: str) -> Array:
+    array = tensors[name]
+    if array.dtype.kind != "f":
+        message = f"expected floating-point numbers, found {array.dtype}"
+        raise refuse(tensors.source, f"tensor {named(name)}: {message}")
+    return array.astype(np.float64)
+
+
+def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:
+    """Where the layers of a stack do not fit on each other, or are not of one cell."""
+    faults: list[str] = []
+    below: list[RecurrentLayer] = []
+    for _, group in groupby(layers, key=lambda one: one.layer):
+        here = list(group)
+        width = sum(one.output_size for one in below)
+        for one in here:
+            what = tensor(one.names["W_x"])
+            if below and one.input_size != width:
+                lower = " and ".join(f"{tensor(b.names['W_s'])} {b.W_s.shape}" for b in below)
+                faults.append(
+                    f"{what} gives W_x shape {one.W_x.shape}: expected {width} columns for the"
+                    f" outputs of the layer below ({lower})"
+                )
+            if not below and one.input_size != here[0].input_size:
+                shapes = f"{one.W_x.shape}, the forward direction's {here[0].W_x.shape}"
+                faults.append(f"{what} gives W_x shape {shapes}")
+            if one.cell != layers[0].cell:
+                faults.append(f"{what} is of a {one.cell}, the lowest layer is a {layers[0].cell}")
+        below = here
+    return faults
+
+
+def _unsupported(layers: Sequence[RecurrentLayer]) -> list[str]:
+    return [
+        f"layer {one.layer} of the net {named(one.prefix)} cannot be computed: it has {what}"
+        for one in layers
+        for what in one.unsupported
+    ]
+
+
+def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]:
+    """The first NaN or infinity of each tensor, where the file has it."""
+    used = dict.fromkeys(n for one in layers for names in one.names.values() for n in names)
+    return [fault for name in used if (fault := _first_not_finite(name, tensors[name]))]
+
+
+def _first_not_finite(name: str, array: Array) -> str | None:
+    if np.isfinite(array).all():
+        return None
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    return f"tensor {named(name)} holds {array[index]} at {list(index)}: expected finite numbers"

@@ -1,0 +1,130 @@
+"""ONNX graphs: their constants by name, and their nodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradflow.errors import GradflowError
+from gradflow.npfiles import open_regular
+from gradflow.weights.tensors import (
+    Array,
+    Stored,
+    Tensors,
+    element_count,
+    itemsize,
+    named,
+    optional,
+    refuse,
+)
+
+_MAX_BYTES = 2 << 30
+_FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data")
+_CHECKED = ("float64", "float32", "float16", "bfloat16")
+"""Parameters come in these; others are listed, and refused where they are used as parameters."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a graph. Names of what is in a subgraph start with the path to it."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+def read(path: Path) -> Tensors:
+    """The initializers and constants of an `.onnx` file, its nodes as `attributes["nodes"]`.
+
+    Raises InputError.
+    """
+    source = str(path)
+    onnx = optional("onnx", "onnx", source)
+    with open_regular(path, source) as file:
+        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+            raise refuse(source, f"longer than the {_MAX_BYTES:,} bytes an ONNX file can have")
+        data = file.read()
+    model, walk = onnx.ModelProto(), _Walk(onnx, source)
+    try:
+        model.ParseFromString(data)
+        walk.graph(model.graph, {}, "")
+    except GradflowError:
+        raise
+    except Exception as error:  # protobuf's error class is not public
+        reason = str(error).split("\n")[0][:120]
+        raise refuse(source, f"not an ONNX file, or a damaged one: {reason}") from None
+    if not walk.nodes:
+        raise refuse(source, "not an ONNX file, or an empty one: it has no graph")
+    return Tensors(source, walk.stored, {"nodes": tuple(walk.nodes)})
+
+
+class _Walk:
+    """Gathers the constants and the nodes of a graph and of the graphs within."""
+
+    def __init__(self, onnx: Any, source: str) -> None:
+        self.onnx, self.source = onnx, source
+        self.stored: dict[str, Stored] = {}
+        self.nodes: list[Node] = []
+
+    def graph(self, graph: Any, outer: Mapping[str, str], path: str) -> None:
+        """One graph; `outer` gives the full names of what it sees around it."""
+        scope = dict(outer)
+        for tensor in graph.initializer:
+            scope[tensor.name] = self.store(path + tensor.name, tensor)
+        for node in graph.node:
+            inputs = tuple(scope.get(name, path + name if name else "") for name in node.input)
+            scope.update((name, path + name) for name in node.output if name)
+            outputs = tuple(path + name if name else "" for name in node.output)
+            attributes: dict[str, Any] = {}
+            for attribute in node.attribute:
+                value = self.onnx.helper.get_attribute_value(attribute)
+                if node.op_type == "Constant" and attribute.name == "value" and outputs:
+                    self.store(outputs[0], value)
+                elif isinstance(value, self.onnx.GraphProto):
+                    inner = f"{path}{node.name or outputs[0]}.{attribute.name}/"
+                    self.graph(value, scope, inner)
+                else:
+                    attributes[attribute.name] = value
+            name = path + node.name if node.name else next(iter(outputs), path)
+            self.nodes.append(Node(node.op_type, name, inputs, outputs, attributes))
+
+    def store(self, name: str, tensor: Any) -> str:
+        """Adds a constant, once it is known to hold what it claims; gives its name back."""
+        shape = tuple(tensor.dims)
+        dtype = _dtype(self.onnx.TensorProto.DataType.Name(tensor.data_type))
+        count, size = element_count(shape), itemsize(dtype)
+        if name in self.stored:
+            raise refuse(self.source, f"tensor {named(name)} is there twice")
+        if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
+            message = "keeps its numbers in another file, which is not read: save it in one file"
+            raise refuse(self.source, f"tensor {named(name)} {message}")
+        there = max(len(getattr(tensor, field)) for field in _FIELDS)
+        if tensor.HasField("raw_data"):
+            there = len(tensor.raw_data) // size if size else 0
+        if count is None or (dtype in _CHECKED and there != count):
+            message = f"claims shape {shape}, and {there:,} elements are there"
+            raise refuse(self.source, f"tensor {named(name)} {message}")
+        self.stored[name] = Stored(shape, dtype, partial(self.load, name, tensor))
+        return name
+
+    def load(self, name: str, tensor: Any) -> Array:
+        """The numbers of one constant."""
+        try:
+            array: Array = self.onnx.numpy_helper.to_array(tensor)
+        except Exception as error:  # the checks above leave only exotic dtypes
+            reason = str(error).split("\n")[0][:120]
+            raise refuse(self.source, f"tensor {named(name)} cannot be read: {reason}") from None
+        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _dtype(name: str) -> str:
+    """The usual name of a dtype of ONNX."""
+    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())

@@ -1,0 +1,197 @@
+"""A recurrent layer of a trained net, in gradflow's own layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradflow.errors import InputError
+from gradflow.weights.tensors import Array, Tensors, named, refuse
+
+CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
+"""The cell by its number of blocks of H rows."""
+
+GATES = {cell: gates for gates, cell in CELLS.items()}
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentLayer:
+    """One direction of one recurrent layer; I inputs, H units, P outputs, G = gates x H.
+
+    Attributes:
+        prefix: the net that the layer belongs to, as its module is called in the file.
+        layer: its place in the stack, from 0.
+        direction: `forward` or `reverse`.
+        convention: whose layout the file has: `PyTorch`, `Keras`, `Flax`, `ONNX` or `named`.
+        cell: `rnn`, `lstm` or `gru`.
+        W_x: (G, I), float64, gates in gradflow's order: LSTM `i f g o`, GRU `r z n`, z keeps.
+        W_s: (G, P).
+        b_x: (G,) the input-side bias, or the only one; zeros where there is none.
+        b_s: (G,) the recurrent-side bias, likewise.
+        W_p: (P, H) what projects an LSTM's output; None where there is none, and P = H.
+        options: the cell's options that the file tells (`activation`, `reset`).
+        undetermined: those of its options that the file does not tell.
+        unsupported: what the file says of the layer that gradflow's cells do not compute.
+        notes: what was taken for granted.
+        names: the tensor, or the tensor of each gate, that a parameter came from.
+    """
+
+    prefix: str
+    layer: int
+    direction: str
+    convention: str
+    cell: str
+    W_x: Array
+    W_s: Array
+    b_x: Array
+    b_s: Array
+    W_p: Array | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    undetermined: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    names: Mapping[str, Names] = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> int:
+        """I."""
+        return int(self.W_x.shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return len(self.W_x) // GATES[self.cell]
+
+    @property
+    def output_size(self) -> int:
+        """P: what the layer hands to the next one and, through time, to itself."""
+        return int(self.W_s.shape[1])
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net that the names in a file tell of.
+
+    `layers` reads and checks it, or raises InputError.
+    """
+
+    prefix: str
+    layers: Callable[[], list[RecurrentLayer]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer stands in the nets of a file."""
+
+    prefix: str
+    layer: int = 0
+    direction: str = "forward"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a file tells of a layer besides its numbers, as `RecurrentLayer` has it.
+
+    `order` says where gradflow's gates stand among the blocks of the file; empty: the same.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    undetermined: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
+
+
+def tensor(names: Names) -> str:
+    """The tensor or tensors of a parameter, for a message."""
+    return f"tensor{'s' * (len(names) > 1)} {', '.join(map(named, names))}"
+
+
+def make_layer(
+    tensors: Tensors,
+    convention: str,
+    place: Place,
+    names: Mapping[str, Names],
+    arrays: Mapping[str, Array],
+    traits: Mapping[str, Traits],
+    expected: str | None = None,
+) -> RecurrentLayer:
+    """A layer from its `W_x` (G,I), `W_s` (G,P) and, where there are, `b_x`, `b_s`, `W_p`.
+
+    `traits` says for each cell what holds if the shapes turn out to make it, `expected` which cell
+    the file says it is. Raises InputError where shapes contradict each other or that.
+    """
+    _check_numbers(tensors, names, arrays)
+    cell = _cell(tensors, names, arrays)
+    if expected not in (None, cell):
+        message = f"has the shape {arrays['W_s'].shape} of one state by the gates of a {cell}"
+        raise refuse(tensors.source, f"{tensor(names['W_s'])} of a {expected} {message}")
+    trait = traits[cell]
+    blocks = trait.order or range(GATES[cell])
+    rows = len(arrays["W_x"])
+    sorted_rows = np.arange(rows).reshape(GATES[cell], -1)[list(blocks)].ravel()
+    parameters = {
+        name: np.asarray(arrays.get(name, np.zeros(rows)), dtype=np.float64)[sorted_rows]
+        for name in ("W_x", "W_s", "b_x", "b_s")
+    }
+    W_p = arrays.get("W_p")
+    return RecurrentLayer(
+        place.prefix,
+        place.layer,
+        place.direction,
+        convention,
+        cell,
+        **parameters,
+        W_p=None if W_p is None else np.asarray(W_p, dtype=np.float64),
+        options=trait.options,
+        undetermined=trait.undetermined,
+        unsupported=trait.unsupported,
+        notes=trait.notes,
+        names=names,
+    )
+
+
+def _check_numbers(
+    tensors: Tensors, names: Mapping[str, Names], arrays: Mapping[str, Array]
+) -> None:
+    """Raises where a parameter is no array of floats with the right number of axes, or is empty."""
+    for parameter, array in arrays.items():
+        what = tensor(names[parameter])
+        axes = 1 if parameter.startswith("b") else 2
+        if array.dtype.kind != "f":
+            message = f"expected floating-point numbers, found {array.dtype}"
+            raise refuse(tensors.source, f"{what}: {message}; quantized weights are not read")
+        if array.ndim != axes:
+            message = f"expected {axes} axes for {parameter}, found shape {array.shape}"
+            raise refuse(tensors.source, f"{what}: {message}")
+        if not array.size:
+            raise refuse(tensors.source, f"{what} is empty: its shape is {array.shape}")
+
+
+def _cell(tensors: Tensors, names: Mapping[str, Names], arrays: Mapping[str, Array]) -> str:
+    """The cell that the shapes make; InputError where they make none."""
+    W_x, W_s, W_p = arrays["W_x"], arrays["W_s"], arrays.get("W_p")
+
+    def disagree(one: str, other: str) -> InputError:
+        what = " and ".join(
+            f"{tensor(names[p])} gives {p} shape {arrays[p].shape}" for p in (one, other)
+        )
+        return refuse(tensors.source, f"shapes disagree: {what}")
+
+    hidden = W_s.shape[1] if W_p is None else W_p.shape[1]
+    if len(W_x) != len(W_s):
+        raise disagree("W_x", "W_s")
+    if W_p is not None and (len(W_p) != W_s.shape[1] or len(W_s) != 4 * hidden):
+        raise disagree("W_s", "W_p")
+    for bias in ("b_x", "b_s"):
+        if bias in arrays and len(arrays[bias]) != len(W_x):
+            raise disagree("W_x", bias)
+    gates = len(W_s) / hidden
+    if gates not in CELLS:
+        message = f"expected 1, 3 or 4 gates of {hidden} rows for W_s, found shape {W_s.shape}"
+        raise refuse(tensors.source, f"{tensor(names['W_s'])}: {message}")
+    return CELLS[int(gates)]

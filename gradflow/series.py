@@ -25,7 +25,6 @@ from gradflow.errors import Fault, InputError
 from gradflow.npfiles import first_faults, npz_names, open_regular, read_npy, read_npz
 
 Floats = NDArray[np.float64]
-Lines = list[tuple[int, str]]  # with the line numbers
 
 MAX_CSV_BYTES = 64 << 20
 """The longest CSV file that is read: some 3 million numbers; beyond it `.npy` is the format."""
@@ -161,21 +160,18 @@ def _read_csv(path: Path, source: str, columns: Sequence[str | int] | None) -> F
     faults: list[Fault] = []
     gap = None  # the first of the blank lines just passed: fine at the end, a fault further up
     with io.BufferedReader(open_regular(path, source)) as file:
-        for block in _blocks(file, source):
-            lines: Lines = []
-            for number, line in block:
-                if not line or line.isspace():
-                    gap = gap or number
-                elif not line.lstrip().startswith("#"):
-                    if gap and (values or lines):
-                        faults.append(Fault("expected a row, found an empty line", source, gap, 1))
-                    gap = None
-                    lines.append((number, line))
-            if lines and layout is None:
-                layout = _layout(lines, source, columns)
-                lines = lines[1:] if layout.header is not None else lines
-            if lines and layout:
-                rows, wrong = _read_rows(lines, layout, source)
+        for first, text in _blocks(file, source):
+            texts = text.removesuffix("\n").split("\n")
+            numbers: Sequence[int] = range(first, first + len(texts))
+            if gap or "#" in text or not all(map(str.strip, texts)):
+                numbers, texts, gap, gaps = _content(texts, first, gap, bool(values))
+                faults += [Fault("expected a row, found an empty line", source, n, 1) for n in gaps]
+            if texts and layout is None:
+                layout = _layout(texts[:2], numbers[0], source, columns)
+                if layout.header is not None:
+                    texts, numbers = texts[1:], numbers[1:]
+            if texts and layout:
+                rows, wrong = _read_rows(texts, numbers, layout, source)
                 values += rows.tobytes()
                 faults += wrong
             if len(faults) > _ENOUGH_FAULTS:
@@ -189,8 +185,8 @@ def _read_csv(path: Path, source: str, columns: Sequence[str | int] | None) -> F
     return np.frombuffer(values, dtype=np.float64).reshape(-1, width)
 
 
-def _blocks(file: IO[bytes], source: str) -> Iterator[Lines]:
-    """The lines of a text file, numbered from 1, some quarter of a megabyte at a time."""
+def _blocks(file: IO[bytes], source: str) -> Iterator[tuple[int, str]]:
+    """Some quarter of a megabyte of whole lines at a time, after the number of the first."""
     size = os.fstat(file.fileno()).st_size
     if size > MAX_CSV_BYTES:
         message = (
@@ -205,9 +201,32 @@ def _blocks(file: IO[bytes], source: str) -> Iterator[Lines]:
             message = f"expected lines of at most {_MAX_LINE:,} bytes, found a longer one"
             raise InputError(Fault(message, source, at, 1))
         text = _decode(block + rest, first, source)
-        lines = text.removesuffix("\n").split("\n")
-        yield list(enumerate(lines, first))
-        first += len(lines)
+        yield first, text
+        first += text.count("\n")
+
+
+def _content(
+    lines: list[str], first: int, gap: int | None, below: bool
+) -> tuple[list[int], list[str], int | None, list[int]]:
+    """The lines that hold something, behind their numbers; and the blank lines between them.
+
+    Of several in a row the first counts. `gap` is one that is not known yet to be followed by a
+    row, on the way in and out; `below` tells that there are rows further up.
+    """
+    numbers: list[int] = []
+    texts: list[str] = []
+    gaps: list[int] = []
+    for number, line in enumerate(lines, first):
+        text = line.strip()
+        if not text:
+            gap = gap or number
+        elif text[0] != "#":
+            if gap and (below or texts):
+                gaps.append(gap)
+            gap = None
+            numbers.append(number)
+            texts.append(line)
+    return numbers, texts, gap, gaps
 
 
 def _decode(block: bytes, first: int, source: str) -> str:
@@ -227,10 +246,11 @@ def _decode(block: bytes, first: int, source: str) -> str:
     raise InputError(Fault(message, source, line, column)) from None
 
 
-def _layout(lines: Lines, source: str, columns: Sequence[str | int] | None) -> _Layout:
-    """Separator, header and the columns to read, from the first rows."""
-    number, line = lines[0]
-    rows = [re.sub('"[^"]*"', '""', row) for _, row in lines[:2]]
+def _layout(
+    lines: list[str], number: int, source: str, columns: Sequence[str | int] | None
+) -> _Layout:
+    """Separator, header and the columns to read, from the first two rows."""
+    rows = [re.sub('"[^"]*"', '""', row) for row in lines]
     present = [sign for sign in ",;" if any(sign in row for row in rows)]
     if len(present) > 1:
         message = "found both ',' and ';': separate columns by ',', write numbers with a '.'"
@@ -242,7 +262,7 @@ def _layout(lines: Lines, source: str, columns: Sequence[str | int] | None) -> _
         separator = "\t"
     elif all(len(row.split()) > 1 for row in rows):
         separator = None
-    cells = [cell for _, cell in _cells(line, separator, source, number)]
+    cells = [cell for _, cell in _cells(lines[0], separator, source, number)]
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell)]
     header = None if numbers or not any(cells) else cells
     layout = _Layout(separator, len(cells), header, number)
@@ -281,9 +301,10 @@ def _why_not(column: str | int, names: list[str], width: int) -> str:
     return f"there is no column {column[:60]!r}; {hint}"
 
 
-def _read_rows(lines: Lines, layout: _Layout, source: str) -> tuple[Floats, list[Fault]]:
-    """The rows in `lines`: by numpy's fast reader, and where that balks, cell by cell."""
-    texts = [line for _, line in lines]
+def _read_rows(
+    texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
+) -> tuple[Floats, list[Fault]]:
+    """The rows in `texts`: by numpy's fast reader, and where that balks, cell by cell."""
     # Told which columns to read, numpy does not look at the number of the others.
     if layout.picked is None or all(_width(text, layout) == layout.width for text in texts):
         try:
@@ -296,11 +317,11 @@ def _read_rows(lines: Lines, layout: _Layout, source: str) -> tuple[Floats, list
                 ndmin=2,
             )
             width = layout.width if layout.picked is None else len(layout.picked)
-            if rows.shape == (len(lines), width) and np.isfinite(rows).all():
+            if rows.shape == (len(texts), width) and np.isfinite(rows).all():
                 return rows, []
         except ValueError:
             pass  # the careful reader finds out what it is, and whether it matters
-    return _read_carefully(lines, layout, source)
+    return _read_carefully(texts, numbers, layout, source)
 
 
 def _width(line: str, layout: _Layout) -> int:
@@ -310,11 +331,13 @@ def _width(line: str, layout: _Layout) -> int:
     return line.count(layout.separator) + 1 if layout.separator else len(line.split())
 
 
-def _read_carefully(lines: Lines, layout: _Layout, source: str) -> tuple[Floats, list[Fault]]:
-    """The rows in `lines` and all that is wrong with them; if anything is, no row counts."""
+def _read_carefully(
+    texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
+) -> tuple[Floats, list[Fault]]:
+    """The rows in `texts` and all that is wrong with them; if anything is, no row counts."""
     rows: list[float] = []
     faults: list[Fault] = []
-    for number, line in lines:
+    for number, line in zip(numbers, texts, strict=True):
         try:
             cells = _cells(line, layout.separator, source, number)
         except InputError as error:
@@ -349,7 +372,7 @@ def _what_is_wrong(cell: str) -> str | None:
 def _cells(line: str, separator: str | None, source: str, number: int) -> list[tuple[int, str]]:
     """The cells of a line with their columns, from 1; of quoted ones what stands inside."""
     if separator is None:
-        matches = list(re.finditer(r' *"([^"]*)"(?!\S)|\S+', line))
+        matches = list(re.finditer(r'"([^"]*)"(?!\S)|\S+', line))
     else:
         matches = list(_separated(line, re.escape(separator)))
     cells = []

@@ -20,7 +20,8 @@ class View:
         config: the experiment as plain data (for the JSON).
         lags: which lags tables show: about 20, all, or these. CSV and JSON hold all lags
             unless this is a tuple.
-        thresholds: the relative gradient below which it vanishes and above which it explodes.
+        thresholds: the relative gradient below which it vanishes and above which it explodes,
+            0 < vanishing < 1 < exploding.
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
         tables: whether a table has one row per lag too; None: only where there are few runs.

@@ -176,7 +176,6 @@ def shows_lags(results: Sequence[Result], view: View) -> bool:
 
 
 def log10_thresholds(view: View) -> tuple[float, float]:
-    """The thresholds' logarithms; infinite where there is none."""
+    """The thresholds' logarithms."""
     vanishing, exploding = view.thresholds
-    low = math.log10(vanishing) if vanishing > 0 else -math.inf
-    return low, math.log10(exploding) if exploding > 0 else -math.inf
+    return math.log10(vanishing), math.log10(exploding)

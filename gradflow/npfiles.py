@@ -105,11 +105,12 @@ def open_regular(path: Path, source: str) -> io.FileIO:
         raise InputError(Fault(f"the file cannot be opened: {reason}", source)) from None
 
 
-def first_faults(faults: Iterable[Fault], more: int = 0) -> list[Fault]:
-    """The first ten, then one that says how many follow (`more`: those not in `faults`)."""
+def first_faults(faults: Iterable[Fault], *, at_least: bool = False) -> list[Fault]:
+    """The first ten, then one that says how many follow (`at_least`: as far as was looked)."""
     faults = list(faults)
-    shown, left = faults[:_SHOWN_FAULTS], len(faults[_SHOWN_FAULTS:]) + more
-    return [*shown, Fault(f"… and {left} more", faults[0].source)] if left else shown
+    shown, left = faults[:_SHOWN_FAULTS], len(faults[_SHOWN_FAULTS:])
+    more = f"… and {'at least ' if at_least else ''}{left} more"
+    return [*shown, Fault(more, faults[0].source)] if left else shown
 
 
 def _instead(path: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradflow import series
+from gradflow import csvfiles
 from gradflow.errors import InputError
 from gradflow.series import read_array, standardize, windows
 
@@ -115,6 +115,8 @@ def test_faults_past_the_tenth_are_counted(csv: Any) -> None:
     found = faults(csv("0\n" + "x\n" * 25))
     assert len(found) == 11
     assert found[-1] == "x: error: … and 15 more"
+    far = faults(csv("0\n" + "x\n" * 500_000))
+    assert far[-1].startswith("x: error: … and at least ")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_paths_that_lead_to_no_series(tmp_path: Path, csv: Any) -> None:
 
 
 def test_a_csv_past_the_limit_is_not_read(csv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "MAX_CSV_BYTES", 3)
+    monkeypatch.setattr(csvfiles, "MAX_BYTES", 3)
     assert "at most 3 bytes, found 4: save as .npy" in faults(csv("1\n2\n"))[0]
 
 

@@ -1,1 +1,56 @@
-"""How far back in time does the gradient of a recurrent net reach, and why?"""
+"""How far back in time does the gradient of a recurrent net reach, and why?
+
+    >>> import gradflow
+    >>> results = gradflow.analyze({"cell": "lstm", "ws_scale": [0.5, 1.5]})
+    >>> results[0].diagnosis.verdict
+    'vanishing'
+    >>> results[0].flow.state.log10()  # (T+1,) log10 of the gradient norm at each lag
+
+`analyze` runs a config; `load` reads one; `verify` checks its gradients from outside. `CELLS` are
+the cells; `unroll` and `backpropagate` are the engine, for parameters of your own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gradflow.api import analyze as analyze
+    from gradflow.api import load as load
+    from gradflow.cells import CELLS as CELLS
+    from gradflow.errors import GradflowError as GradflowError
+    from gradflow.errors import InputError as InputError
+    from gradflow.flow import backpropagate as backpropagate
+    from gradflow.flow import unroll as unroll
+    from gradflow.logspace import Magnitudes as Magnitudes
+    from gradflow.results import Result as Result
+    from gradflow.verification import verify as verify
+
+# Where each public name lives; loaded when first asked for, so that importing costs nothing.
+_HOMES = {
+    "CELLS": "cells",
+    "GradflowError": "errors",
+    "InputError": "errors",
+    "Magnitudes": "logspace",
+    "Result": "results",
+    "analyze": "api",
+    "backpropagate": "flow",
+    "load": "api",
+    "unroll": "flow",
+    "verify": "verification",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradflow' has no attribute {name!r}")
+    return getattr(import_module(f"gradflow.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,7 +23,7 @@ from gradflow.logspace import (
     safe_bits,
     scale,
 )
-from gradflow.measure import Measure
+from gradflow.measure import Block, Measure
 from gradflow.results import GradientFlow
 
 Progress = Callable[[int], None]
@@ -129,26 +129,38 @@ def backpropagate(
             much as another recurrent product; without it `share_W_s` is NaN.
         progress: called with the steps done.
     """
-    cell, params = trajectory.cell, trajectory.params
-    measure = Measure(cell, trajectory.x.shape[-1], ds_T, share)
-    ds, exponent = _normalise(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64))
-    measure.add_states(ds[None], exponent[None])
-    length = _block_length(cell, ds_T)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for start, tape in trajectory.tapes(progress):
-            for index in reversed(range(len(tape.blocks))):
-                # From here on everything is in the order of lags: backward in time.
-                local = tuple(a[::-1] for a in tape.blocks[index])
-                first = index * length
-                steps = slice(first, first + len(local[0]))
-                s = tape.states[:-1][steps][::-1]
-                x = trajectory.x[start:][steps][::-1]
-                sweep, dz, exponents = _sweep(cell, params, local, ds, exponent)
-                measure.add_states(sweep[1:], exponents[1:])
-                measure.add_terms(local, dz, s, x, exponents[:-1])
-                ds, exponent = _normalise(sweep[-1], exponents[-1])
-                progress(len(dz))
+    measure = Measure(trajectory.cell, trajectory.x.shape[-1], ds_T, share)
+    for block in blocks_backward(trajectory, ds_T, progress):
+        measure.add(block)
     return measure.flows()
+
+
+def blocks_backward(
+    trajectory: Trajectory, ds_T: Array, progress: Progress = lambda steps: None
+) -> Iterator[Block]:
+    """The backward pass itself: the cotangents of every step, a block at a time, backward in
+    time. Arguments as for `backpropagate`."""
+    cell, params = trajectory.cell, trajectory.params
+    length = _block_length(cell, ds_T)
+    ds, exponent = _normalise(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64))
+    for start, tape in trajectory.tapes(progress):
+        for index in reversed(range(len(tape.blocks))):
+            # From here on everything is in the order of lags: backward in time.
+            local = tuple(a[::-1] for a in tape.blocks[index])
+            first = index * length
+            steps = slice(first, first + len(local[0]))
+            sweep, dz, exponents = _sweep(cell, params, local, ds, exponent)
+            yield Block(
+                last_step=start + steps.stop,
+                ds=sweep,
+                dz=dz,
+                exponent=exponents,
+                local=local,
+                s=tape.states[:-1][steps][::-1],
+                x=trajectory.x[start:][steps][::-1],
+            )
+            ds, exponent = _normalise(sweep[-1], exponents[-1])
+            progress(len(dz))
 
 
 def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
@@ -244,8 +256,9 @@ def _sweep(
     done, span = 0, K
     while done < K:
         stop = min(done + span, K)
-        for k in range(done, stop):
-            cell.pullback(tuple(a[k] for a in local), sweep[k], p, dz[k], sweep[k + 1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(done, stop):
+                cell.pullback(tuple(a[k] for a in local), sweep[k], p, dz[k], sweep[k + 1])
         exponents[done + 1 : stop + 1] = exponents[done]
         left_at = _first_out_of_range(sweep[done + 1 : stop + 1])
         if left_at is None:

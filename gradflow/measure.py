@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,29 @@ from gradflow.cells.base import Cell, Local
 from gradflow.logspace import Array, Magnitudes, root_mean_square
 from gradflow.results import GradientFlow
 from gradflow.terms import Terms
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """K steps of the backward pass, in the order of lags: index k belongs to step last_step - k.
+
+    Attributes:
+        last_step: the step t whose cotangent is ds[0].
+        ds: (K+1, R, N, S), dL_n/ds_{t-k}, times 2**exponent.
+        dz: (K, R, N, G), dL_n/dz_{t-k}, times 2**exponent[k].
+        exponent: (K+1, R, N).
+        local: the local derivatives of each step.
+        s: (K, R, N, S), the state s_{t-k-1} that each step started from.
+        x: (K, R or 1, N, I), the input of each step.
+    """
+
+    last_step: int
+    ds: Array
+    dz: Array
+    exponent: Array
+    local: Local
+    s: Array
+    x: Array
 
 
 class Measure:
@@ -27,7 +51,13 @@ class Measure:
             for name, width in (("W_x", input_size), ("W_s", H), ("b_s", 1))
         }
 
-    def add_states(self, ds: Array, exponent: Array) -> None:
+    def add(self, block: Block) -> None:
+        """Measure one block; the first one must be the last in time."""
+        new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
+        self._add_states(block.ds[new], block.exponent[new])
+        self._add_terms(block.local, block.dz, block.s, block.x, block.exponent[:-1])
+
+    def _add_states(self, ds: Array, exponent: Array) -> None:
         """Record the norms of K cotangents (K, R, N, S) with exponents (K, R, N)."""
         squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds).items()}
         for name, square in squares.items():
@@ -35,7 +65,7 @@ class Measure:
         whole = np.sum(list(squares.values()), axis=0)
         self.state.append(root_mean_square(whole, exponent, axis=-1))
 
-    def add_terms(self, local: Local, dz: Array, s: Array, x: Array, exponent: Array) -> None:
+    def _add_terms(self, local: Local, dz: Array, s: Array, x: Array, exponent: Array) -> None:
         """Add the parameters' terms of K lags: dz (K, R, N, G), s (K, R, N, S), x (K, ·, N, I)."""
         left, factors = self.cell.recurrent_factors(local, dz, s)
         x = np.broadcast_to(x, (len(x), self.R, *x.shape[2:]))

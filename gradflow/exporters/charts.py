@@ -29,7 +29,7 @@ def bar(log: float, low: float, high: float, width: int) -> str:
 
 
 def sparkline(logs: Array, places: Array, low: float, high: float) -> str:
-    """One character per place among the lags, from `low` to `high`; `·` where it lies below."""
+    """One character per place among the lags, from `low` to `high`; `·` below, `↑` above them."""
     return "".join(_level(logs[place], low, high) for place in places if place < len(logs))
 
 
@@ -38,4 +38,6 @@ def _level(log: float, low: float, high: float) -> str:
         return " "
     if log < low:
         return "·"
+    if log > high:
+        return "↑"
     return _LEVELS[min(7, int((log - low) / (high - low) * 8))]

@@ -169,13 +169,14 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
         facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
     if result.flow is not None:
         totals = result.flow.totals.items()
-        facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}  " for name, norm in totals]
+        facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}" for name, norm in totals]
     if math.isfinite(result.loss):
         facts["loss"] = [words.short(result.loss)]
     for name, pieces in facts.items():
         style = _STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
         starts = chain([name], repeat(""))
-        lines = fold(pieces, " ", view.width - _INDENT, style)
+        gap = "  " if name == "total" else " "
+        lines = fold(pieces, gap, view.width - _INDENT, style)
         for start, line in zip(starts, lines, strict=False):
             yield [Span(start.ljust(_INDENT), _DIM), *line]
 
@@ -210,8 +211,9 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
 
 def _heads(result: Result) -> list[str]:
     """A run's column head: a line for each thing that varies and for each option of a cell."""
-    pieces = (phrase.rstrip("]").replace("[", ",").split(",") for phrase in words.phrases(result))
-    return [piece for group in pieces for piece in group]
+    phrases = words.phrases(result)
+    pieces = (re.split(r"[\[\], ]+", text) if "[" in text else [text] for text in phrases)
+    return [piece for group in pieces for piece in group if piece]
 
 
 def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
@@ -268,7 +270,8 @@ def _scale(view: View) -> Iterable[Line]:
     """What the sparklines' characters stand for."""
     vanishing, exploding = view.thresholds
     return _prose(
-        f"Curves: relative gradient, log scale: ▁ {vanishing:g} to █ {exploding:g}, · below.",
+        f"Curves: relative gradient, log scale: ▁ {vanishing:g} to █ {exploding:g},"
+        " · below, ↑ above.",
         view,
     )
 

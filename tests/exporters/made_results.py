@@ -76,7 +76,7 @@ def sweep():
 def wide():
     """Twelve runs that differ in five things, with options in the label."""
     varied = ("cell", "sequence_length", "ws_init", "ws_scale", "seed")
-    cells = ("rnn[activation=linear]", "gru[reset=before,update_bias=1.0]", "lstm")
+    cells = ("rnn[activation=linear]", "gru[reset=before update_bias=1.0]", "lstm")
     return [
         made(
             run,

@@ -93,6 +93,13 @@ def test_columns_are_headed_by_what_varies_only():
     assert page[4].split() == ["lag", "W_s×0.5", "W_s×1.0", "W_s×1.5", "W_s×0.5", "W_s×1.0"]
 
 
+def test_options_of_a_cell_head_a_column_a_line_each():
+    page = lines(wide(), tables=True)
+    [at] = [at for at, line in enumerate(page) if line.startswith("lag") and "seed 1 " in line]
+    heads = ["gru", "reset=before", "update_bias=1.0", "T=100", "W_s orthogonal", "W_s×0.125"]
+    assert all(head in line for head, line in zip(heads, page[at - 6 : at], strict=True))
+
+
 def test_a_diverged_run_has_a_row_in_the_summary_and_one_line():
     page = lines(sweep())
     assert len([line for line in page if re.match(r"lstm +1\.5 .*diverged$", line)]) == 1
@@ -164,7 +171,7 @@ def test_sparklines_share_one_scale():
     assert set(flat) == {"▅"}
     assert len(flat) == pytest.approx(len(gone) / 2, abs=1)
     assert gone == "▅" + "·" * (len(gone) - 1)
-    assert grown == "▅" + "█" * (len(gone) - 1)
+    assert grown == "▅" + "↑" * (len(gone) - 1)
 
 
 def test_notes_and_equal_runs_are_told_apart():

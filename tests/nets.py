@@ -9,6 +9,9 @@ from typing import NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from gradflow.cells import CELLS, Cell, Params
+from gradflow.flow import backpropagate, unroll
+from gradflow.logspace import Magnitudes
+from gradflow.results import GradientFlow
 
 
 def variants() -> list[Cell]:
@@ -49,3 +52,40 @@ def random_net(cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa:
         draw(R, G, I) / I**0.5, g * draw(R, G, H) / H**0.5, 0.3 * draw(R, G), 0.3 * draw(R, G)
     )
     return Net(cell, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
+
+
+def flows(net, *, share=True, **unroll_options) -> list[GradientFlow]:
+    """The curves of every run of `net`."""
+    trajectory = unroll(net.cell, net.params, net.x, net.s0, **unroll_options)
+    return backpropagate(trajectory, net.ds_T, share=share)
+
+
+def flow(net, **options) -> GradientFlow:
+    """The curves of a net of one run."""
+    (only,) = flows(net, **options)
+    return only
+
+
+def one_run(net, r) -> Net:
+    """Run `r` of a stack, alone."""
+    only = slice(r, r + 1)
+    params = Params(*(p[only] for p in net.params))
+    return net._replace(params=params, x=net.x[:, only], s0=net.s0[only], ds_T=net.ds_T[only])
+
+
+def curves(flow) -> dict[str, Magnitudes]:
+    """Everything a flow measured, by name."""
+    return {
+        "state": flow.state,
+        **{f"part {name}": curve for name, curve in flow.parts.items()},
+        **{f"term {name}": curve for name, curve in flow.terms.items()},
+        **{f"total {name}": total for name, total in flow.totals.items()},
+        "share_W_s": Magnitudes.of(flow.share_W_s),
+    }
+
+
+def assert_same_bytes(one, other):
+    for (name, a), b in zip(curves(one).items(), curves(other).values(), strict=True):
+        np.testing.assert_array_equal(a.mantissa, b.mantissa, err_msg=name)
+        known = ~np.isnan(a.mantissa)
+        np.testing.assert_array_equal(a.exponent[known], b.exponent[known], err_msg=name)

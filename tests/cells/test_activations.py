@@ -1,0 +1,52 @@
+"""Values and slopes keep their relative precision where they saturate."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from gradflow.cells.activations import ACTIVATIONS, one_minus_sigmoid, sigmoid
+
+POINTS = np.array([0, 1e-8, 0.3, 1.0, 2.0, 2.77, 3.0, 5.0, 12.0, 19.0, 40.0, 150.0, 350.0])
+POINTS = np.concatenate([-POINTS[::-1], POINTS])
+
+EXACT = {
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "linear": lambda z: z,
+    "relu": lambda z: mpmath.mpf(max(z, 0)),
+}
+
+
+def relative_errors(values, exact):
+    return [float(abs(v - e) / e) if e else float(v != 0) for v, e in zip(values, exact)]  # noqa: B905
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_values_and_slopes_hold_from_rest_to_deep_saturation(name):
+    activation = ACTIVATIONS[name]
+    h = activation.value(POINTS, np.empty_like(POINTS))
+    with mpmath.workdps(400):
+        exact = [EXACT[name](mpmath.mpf(z)) for z in POINTS]
+        assert max(relative_errors(h, exact)) < 1e-15
+        slopes = {
+            "tanh": lambda y: 1 - y * y,
+            "sigmoid": lambda y: y * (1 - y),
+            "linear": lambda y: mpmath.mpf(1),
+            "relu": lambda y: mpmath.mpf(y > 0),
+        }
+        exact_slopes = [slopes[name](y) for y in exact]
+        assert max(relative_errors(activation.slope(POINTS, h), exact_slopes)) < 1e-14
+
+
+def test_the_rest_of_a_sigmoid_is_exact_where_it_rounds_to_one():
+    a = sigmoid(POINTS, np.empty_like(POINTS))
+    with mpmath.workdps(400):
+        exact = [1 / (1 + mpmath.exp(mpmath.mpf(z))) for z in POINTS]
+        assert max(relative_errors(one_minus_sigmoid(POINTS, a), exact)) < 1e-14
+
+
+def test_relu_has_slope_zero_at_zero():
+    z = np.array([-1.0, -0.0, 0.0, 1e-300])
+    np.testing.assert_array_equal(ACTIVATIONS["relu"].slope(z, z), [0, 0, 0, 1])

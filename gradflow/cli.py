@@ -1,0 +1,348 @@
+"""The command line: parse, load, run, export. The only place that prints, exits, or looks at the
+terminal. Commands import what they need when they run, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from gradflow.errors import Fault, GradflowError, InputError
+
+if TYPE_CHECKING:
+    from gradflow.experiment import Experiment
+    from gradflow.exporters import View
+    from gradflow.flow import Progress
+    from gradflow.results import Result
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  a check did not hold (verify)
+  2  the command line, the config or an input file is wrong
+  3  anything else that went wrong
+  130  interrupted
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the same on a terminal, in a pipe and in a log
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="How far back in time does the gradient of a recurrent net reach, and why?\n\n"
+    "\b\n"
+    "Examples:\n"
+    "  gradflow init gradflow.yaml             write a commented config to start from\n"
+    "  gradflow analyze gradflow.yaml          run it and print the tables\n"
+    "  gradflow analyze gradflow.yaml --set cell=lstm --set 'ws_scale=[0.5, 1, 2]'\n"
+    "  gradflow analyze gradflow.yaml --format csv > flow.csv\n\n" + _EXIT_CODES,
+)
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; - is standard input.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
+    ),
+]
+
+
+class Format(str, Enum):
+    """The formats of results; the names are those of EXPORTERS."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    markdown = "markdown"
+
+
+def _reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns what goes wrong in a command into one clear message and the documented exit code."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except GradflowError as error:
+            _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail("interrupted", 130)
+        except BrokenPipeError:
+            _forget_stdout()  # whoever read our output has seen enough
+        except MemoryError:
+            _fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
+        except OSError as error:
+            _forget_stdout()
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}error: {error.strerror or error}", 3)
+        except Exception as error:
+            if os.environ.get("GRADFLOW_DEBUG"):
+                raise
+            kind = type(error).__name__
+            _fail(
+                f"error: a fault in gradflow itself: {kind}: {error}\n"
+                "Please report it with the config; GRADFLOW_DEBUG=1 shows the traceback.",
+                3,
+            )
+
+    return run
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from writing what is still buffered when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from gradflow import __version__
+
+        print(f"gradflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None: ...
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  gradflow analyze config.yaml\n"
+    "  gradflow analyze config.yaml --format csv | head\n"
+    "  gradflow analyze config.yaml --output flow.csv --output report.md --quiet\n"
+    "  gradflow analyze config.yaml --set cell.forget_bias=1 --set 'seed=[0, 1, 2]'\n"
+    "  echo 'cell: [rnn, lstm]' | gradflow analyze -\n\n" + _EXIT_CODES
+)
+@_reporting
+def analyze(
+    config: Config,
+    format: Annotated[
+        Format, typer.Option("--format", help="How results are shown on standard output.")
+    ] = Format.table,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Also write the results to FILE, whole or not at all; the format follows the "
+            "suffix: .csv .json .md .txt. May be repeated.",
+        ),
+    ] = None,
+    set_: Set = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+) -> None:
+    """Run a config and show the gradient of the loss against time lag."""
+    from gradflow.config.load import load
+    from gradflow.exporters import EXPORTERS
+    from gradflow.output import WholeFile
+
+    formats = _formats_of(output or [])
+    experiment = load(config, set_ or [])
+    with ExitStack() as open_files:
+        files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        results = _warned(_computed(experiment), on=format not in ("table", "markdown") or quiet)
+        if files and not (len(files) == 1 and quiet):
+            results = list(results)  # several readers; a single one streams
+        for file, name in files:
+            file.write(EXPORTERS[name](results, _view(experiment, tables=True)))
+        if not quiet:
+            _print(EXPORTERS[format.value](results, _view(experiment, tables=tables, screen=True)))
+        elif not files:
+            for _ in results:
+                pass
+
+
+@app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
+@_reporting
+def verify(config: Config, set_: Set = None) -> None:
+    """Check the gradients of a config against complex-step derivatives; exit 1 where they differ.
+
+    Each run of the sweep is checked at about a dozen lags, along random directions: the state
+    gradient of every sample, and the terms of W_x, W_s and the biases at that step alone.
+    """
+    from gradflow.config.load import load
+    from gradflow.exporters.verification import table
+    from gradflow.verification import verify as check
+
+    experiment = load(config, set_ or [])
+    verifications = [check(run) for run in experiment.runs]
+    _print(table(verifications, experiment.varied))
+    comparisons = [c for v in verifications for c in v.comparisons]
+    if not comparisons:
+        raise InputError("nothing could be compared: see above")
+    if not all(c.holds for c in comparisons):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_reporting
+def cells() -> None:
+    """Show every cell: its equations, options and citation."""
+    from gradflow.exporters.cells import text
+
+    _print(text())
+
+
+@app.command()
+@_reporting
+def schema() -> None:
+    """Print the JSON Schema of the config, for editors."""
+    from gradflow.config.starter import schema_text
+
+    _print([schema_text()])
+
+
+@app.command(short_help="Write a commented config to start from.")
+@_reporting
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="Where to write; - is standard output.")
+    ] = Path("gradflow.yaml"),
+) -> None:
+    """Write a commented config to start from, and beside it the schema for editors."""
+    from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
+    from gradflow.output import WholeFile
+
+    if str(file) == "-":
+        return _print([starter_text()])
+    if file.exists():
+        raise InputError(Fault("there is a file of this name: give another", str(file)))
+    schema_file = file.with_name(SCHEMA_NAME)
+    with WholeFile(file) as config, WholeFile(schema_file) as editors:
+        editors.write([schema_text()])
+        config.write([starter_text()])
+    print(f"wrote {file} and, for editors, {schema_file}", file=sys.stderr)
+    print(f"next: gradflow analyze {file}", file=sys.stderr)
+    return None
+
+
+def _formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Each output file with its format."""
+    from gradflow.exporters import SUFFIXES
+
+    found: list[tuple[Path, str]] = []
+    faults = []
+    for path in paths:
+        name = SUFFIXES.get(path.suffix.lower())
+        if name is None:
+            message = f"expected a name that ends in one of {' '.join(SUFFIXES)}"
+            faults.append(Fault(message, str(path), key="--output"))
+        elif any(path.resolve() == other.resolve() for other, _ in found):
+            faults.append(Fault("the same file is named twice", str(path), key="--output"))
+        else:
+            found.append((path, name))
+    if faults:
+        raise InputError(*faults)
+    return found
+
+
+def _computed(experiment: Experiment) -> Iterable[Result]:
+    """The results as they finish, with a progress bar if the work takes a while."""
+    from gradflow.runner import execute
+
+    with _progress_bar(2 * sum(run.sequence_length for run in experiment.runs)) as progress:
+        yield from execute(experiment, progress)
+
+
+def _warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
+    """Says on stderr which runs diverged, where the format of the results has no words."""
+    for result in results:
+        if on and result.diverged_at is not None:
+            varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
+            print(
+                f"warning: run {result.run} {varied}: the forward state left float range at step "
+                f"{result.diverged_at}; its gradients are empty",
+                file=sys.stderr,
+            )
+        yield result
+
+
+@contextmanager
+def _progress_bar(total: int) -> Iterator[Progress]:
+    """A bar on stderr for work of more than half a second, where someone is there to see it."""
+    if not sys.stderr.isatty():
+        yield lambda steps: None
+        return
+    import time
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("time steps"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("", total=total)
+    begin = time.monotonic()
+
+    def progress(steps: int) -> None:
+        bar.advance(task, steps)
+        if not bar.live.is_started and time.monotonic() - begin > 0.5:
+            bar.start()
+
+    try:
+        yield progress
+    finally:
+        bar.stop()
+
+
+def _view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
+    import shutil
+
+    from gradflow.exporters import View
+
+    terminal = screen and sys.stdout.isatty()
+    return View(
+        title=experiment.title,
+        config=experiment.config,
+        lags=experiment.lags,
+        thresholds=experiment.thresholds,
+        width=shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH,
+        colour=terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        tables=tables or None,
+    )
+
+
+_PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
+
+
+def _print(pieces: Iterable[str]) -> None:
+    """Write to standard output as the pieces come, with plain line ends on every system."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="\n", errors="replace")
+    for piece in pieces:
+        sys.stdout.write(piece)
+    sys.stdout.flush()

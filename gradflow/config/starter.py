@@ -1,0 +1,49 @@
+"""The config to start from, and the schema for editors; both made from the model itself."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+from gradflow.config.load import schema
+from gradflow.config.model import Config
+
+SCHEMA_NAME = "gradflow.schema.json"
+
+_CHOSEN = {
+    "title": "Gated cells keep the gradient",
+    "cell": "[rnn, lstm, gru]",
+    "sequence_length": "100",
+    "ws_scale": "[0.5, 1.0, 1.5]",
+}
+
+
+def schema_text() -> str:
+    """The JSON Schema of a config."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def starter_text() -> str:
+    """A config that runs as it stands: what is chosen, then every other key with its default."""
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA_NAME}",
+        "# How far back does the gradient reach? Run: gradflow analyze FILE",
+        "",
+    ]
+    for name, field in Config.model_fields.items():
+        lines += [f"# {line}" for line in textwrap.wrap(field.description or "", 76)]
+        lines.append(f"{name}: {_CHOSEN[name]}" if name in _CHOSEN else f"# {_default(name)}")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _default(name: str) -> str:
+    """`key: value` with the default, as YAML's flow style has it."""
+    defaults = Config.model_validate({"cell": "rnn"})
+    value = defaults.model_dump(mode="json", exclude_none=True)[name]
+    if isinstance(value, list):
+        value = value[0]
+    if isinstance(value, dict):
+        inner = ", ".join(f"{k}: {v}" for k, v in value.items())
+        return f"{name}: {{{inner}}}" if len(value) > 1 else f"{name}: {next(iter(value.values()))}"
+    return f"{name}: {value}"

@@ -224,7 +224,7 @@ def _read_rows(
                 texts,
                 delimiter=layout.separator,
                 comments=None,
-                quotechar='"',
+                quotechar=None,  # with one, numpy lets a quote that never closes pass
                 usecols=layout.picked,
                 ndmin=2,
             )

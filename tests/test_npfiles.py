@@ -172,7 +172,7 @@ GOOD = npy(np.ones(9))
         (lying_directory(), "claims to unpack to 1,073,741,824"),
         (bomb(), "claims to unpack to 500,0"),
         (zipped(*((f"{i}{'y' * 999}.npy", b"") for i in range(5000))), "directory is too long"),
-        (zipped(*((f"{i}.npy", b"") for i in range(5000))), "… and 4990 more"),
+        (zipped(*((f"{i}.npy", b"") for i in range(500))), "… and 490 more"),
     ],
 )
 def test_a_hostile_npz_is_one_clear_error(tmp_path: Path, data: bytes, message: str) -> None:

@@ -92,6 +92,7 @@ def test_picks_columns_and_leaves_the_others_alone(csv: Any, columns: Any, array
         ("1,2\n3\n4,5,6", ["x:2:1: error: expected 2 cells as on line 1, found 1", "x:3:1: "]),
         ("1,2\n\n3,4", ["x:2:1: error: expected a row, found an empty line"]),
         ('1,2\n3,"4\n5,6', ['x:2:3: error: expected a closing ", found none']),
+        ('1\n"2', ['x:2:1: error: expected a closing ", found none']),
         ('"a,b\n5,6', ['x:1:1: error: expected a closing ", found none']),
         ("a;b\n1,5;2,5", ["x:1:1: error: found both ',' and ';'"]),
         ("1\t2,5\n1\t3,5", ["x:1:1: error: expected a number, found '1\\t2'", "x:2:1: "]),

@@ -54,8 +54,10 @@ class Measure:
     def add(self, block: Block) -> None:
         """Measure one block; the first one must be the last in time."""
         new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
-        self._add_states(block.ds[new], block.exponent[new])
-        self._add_terms(block.local, block.dz, block.s, block.x, block.exponent[:-1])
+        # A state may be too large to be squared, which is found then, or that of a diverged run.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            self._add_states(block.ds[new], block.exponent[new])
+            self._add_terms(block.local, block.dz, block.s, block.x, block.exponent[:-1])
 
     def _add_states(self, ds: Array, exponent: Array) -> None:
         """Record the norms of K cotangents (K, R, N, S) with exponents (K, R, N)."""

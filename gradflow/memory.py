@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gradflow.experiment import Run
@@ -28,21 +29,26 @@ def bytes_needed(run: Run) -> dict[str, int]:
 
 
 def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str], str]]:
-    """(key, message) for each key whose value asks for more memory than there is."""
+    """(key, message) where runs ask for more memory than there is: the key that saves most."""
     available = bytes_available()
-    told = set()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
+    told = set()
     for run in runs:
-        needed = bytes_needed(run)
-        total = sum(needed.values()) + kept
-        key = max(needed, key=lambda name: needed[name]) if kept < total / 2 else "sequence_length"
-        if total > available and key not in told:
+        total = sum(bytes_needed(run).values()) + kept
+        if total <= available:
+            continue
+        key = min(_MODEST, key=lambda name: sum(bytes_needed(_lowered(run, name)).values()))
+        if key not in told:
             told.add(key)
-            yield (
-                (key,),
-                f"this would take {_spelled(total)} of memory, and {_spelled(available)} are "
-                f"available: lower {key}",
-            )
+            message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
+            yield (key,), f"{message} available: lower {key}"
+
+
+_MODEST = {"sequence_length": 100, "hidden_size": 64, "batch_size": 32, "input_size": 16}
+
+
+def _lowered(run: Run, key: str) -> Run:
+    return replace(run, **{key: min(getattr(run, key), _MODEST[key])})
 
 
 def bytes_available() -> int:

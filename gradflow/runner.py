@@ -1,20 +1,18 @@
-"""Runs an experiment: draws each net, sends it through the engine, reads the curve."""
+"""Runs an experiment: neighbouring runs of equal shape go through the engine together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 
-import numpy as np
-
-from gradflow import sampling
-from gradflow.cells import Params
-from gradflow.diagnose import diagnose
 from gradflow.experiment import Experiment, Run
-from gradflow.flow import Progress, backpropagate, unroll
-from gradflow.losses import objective
-from gradflow.results import Diagnosis, GradientFlow, Result
+from gradflow.flow import Progress
+from gradflow.results import Result
+from gradflow.stack import run_stack
+
+Stack = list[tuple[int, Run]]
+"""Runs of equal shape, each with its number in the sweep."""
 
 _STACK_ELEMENTS = 2**16  # pre-activations of all runs of a stack at one step
 
@@ -22,68 +20,23 @@ _STACK_ELEMENTS = 2**16  # pre-activations of all runs of a stack at one step
 def execute(experiment: Experiment, progress: Progress = lambda steps: None) -> Iterator[Result]:
     """The results, in order, each as soon as it is known.
 
-    Neighbouring runs of equal shape are advanced together, which changes no digit of any.
     `progress` is called with the run-steps done: 2 x sequence_length for each run.
     """
-    numbered, varied = enumerate(experiment.runs), experiment.varied
-    for _, group in groupby(numbered, key=lambda item: item[1].shape):
+    varied = experiment.varied
+    for stack in stacks(experiment):
+        for result in run_stack(stack, experiment.thresholds, progress):
+            yield replace(result, varied=varied)
+
+
+def stacks(experiment: Experiment) -> Iterator[Stack]:
+    """The runs of the sweep, cut into stacks that are small enough to stay in cache."""
+    for _, group in groupby(enumerate(experiment.runs), key=lambda item: item[1].shape):
         runs = list(group)
         size = _stack_size(runs[0][1])
         for at in range(0, len(runs), size):
-            for result in _stack(runs[at : at + size], experiment.thresholds, progress):
-                yield replace(result, varied=varied)
+            yield runs[at : at + size]
 
 
 def _stack_size(run: Run) -> int:
     width = run.batch_size * run.hidden_size * len(run.cell.gates)
     return max(1, _STACK_ELEMENTS // width)
-
-
-def _stack(
-    numbered: Sequence[tuple[int, Run]], thresholds: tuple[float, float], progress: Progress
-) -> Iterator[Result]:
-    """The results of runs of equal shape."""
-    runs = [run for _, run in numbered]
-    objectives = [objective(run) for run in runs]
-    cell = runs[0].cell
-    params = Params(*map(np.stack, zip(*map(sampling.parameters, runs), strict=True)))
-    x = np.stack(_inputs(runs), axis=1)
-    s0 = np.stack([sampling.initial_state(run) for run in runs])
-
-    trajectory = unroll(cell, params, x, s0, progress=lambda k: progress(k * len(runs)))
-    last = trajectory.last
-    with np.errstate(over="ignore", invalid="ignore"):
-        losses = [float(o.value(s).mean()) for o, s in zip(objectives, last, strict=True)]
-        ds_T = np.stack([o.gradient(s) for o, s in zip(objectives, last, strict=True)])
-    lost = ~np.isfinite(ds_T).all(axis=(1, 2))
-    diverged_at = np.where(lost & (trajectory.diverged_at == 0), len(x), trajectory.diverged_at)
-
-    good = np.flatnonzero(diverged_at == 0)
-    flows: dict[int, GradientFlow] = {}
-    if len(good):
-        kept = trajectory if len(good) == len(runs) else trajectory.select(good)
-        found = backpropagate(kept, ds_T[good], progress=lambda k: progress(k * len(good)))
-        flows = dict(zip(good.tolist(), found, strict=True))
-    for r, (number, run) in enumerate(numbered):
-        flow = flows.get(r)
-        if flow is not None and (outer := objectives[r].output_gradient) is not None:
-            flow = replace(flow, totals={**flow.totals, "W_o": outer(last[r])})
-        if flow is None:
-            progress(run.sequence_length)
-        yield Result(
-            run=number,
-            axes=run.axes,
-            varied=(),
-            loss=losses[r],
-            diagnosis=diagnose(flow, thresholds) if flow else Diagnosis("diverged"),
-            flow=flow,
-            diverged_at=int(diverged_at[r]) or None,
-        )
-
-
-def _inputs(runs: Sequence[Run]) -> list[np.ndarray]:
-    """One array for each run, or a single one where they all share it."""
-    first = runs[0]
-    if all(run.seed == first.seed and run.input is first.input for run in runs):
-        return [sampling.inputs(first)]
-    return [sampling.inputs(run) for run in runs]

@@ -40,4 +40,5 @@ class Faults:
     def stop_if_any(self) -> None:
         """Raise what was found."""
         if self.found:
-            raise InputError(*self.found)
+            place = sorted(self.found, key=lambda f: (f.line or 0, f.column or 0))
+            raise InputError(*place)

@@ -32,7 +32,7 @@ _EXPECTED = {
     "too_short": "at least one value",
     "string_too_short": "a name",
     "literal_error": "{expected}",
-    "union_tag_invalid": "{expected_tags}",
+    "union_tag_invalid": "one of {expected_tags}",
     "union_tag_not_found": "a name or a mapping that has {discriminator}",
 }
 
@@ -77,7 +77,8 @@ def _message(details: ErrorDetails, path: Path) -> str:
         return details["msg"]
     if kind == "union_tag_invalid":  # what was found is the tag, not the mapping around it
         found = context["tag"]
-    message = f"expected {_EXPECTED[kind].format(**context)}, found {_shown(found)}"
+    expected = _EXPECTED[kind].format(**context).replace("'", "")
+    message = f"expected {expected}, found {_shown(found)}"
     known = context.get("expected") or context.get("expected_tags")
     if known and isinstance(found, str):
         return message + _did_you_mean(found, [n.strip(" '") for n in _split(known)])

@@ -13,7 +13,7 @@ from gradflow.errors import Fault, InputError
 from gradflow.npfiles import first_faults
 from gradflow.weights.conventions import find_nets, within
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
-from gradflow.weights.tensors import Array, Tensors, named, refuse
+from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 PARAMETERS = ("W_x", "W_s", "b_x", "b_s", "W_p")
 """The names that a user may give tensors for."""
@@ -153,7 +153,7 @@ def _floats(tensors: Tensors, name: str) -> Array:
     if array.dtype.kind != "f":
         message = f"expected floating-point numbers, found {array.dtype}"
         raise refuse(tensors.source, f"tensor {named(name)}: {message}")
-    return array.astype(np.float64)
+    return float64(array)
 
 
 def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:

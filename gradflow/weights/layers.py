@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradflow.errors import InputError
-from gradflow.weights.tensors import Array, Tensors, named, refuse
+from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
 """The cell by its number of blocks of H rows."""
@@ -135,7 +135,7 @@ def make_layer(
     rows = len(arrays["W_x"])
     sorted_rows = np.arange(rows).reshape(GATES[cell], -1)[list(blocks)].ravel()
     parameters = {
-        name: np.asarray(arrays.get(name, np.zeros(rows)), dtype=np.float64)[sorted_rows]
+        name: float64(arrays.get(name, np.zeros(rows)))[sorted_rows]
         for name in ("W_x", "W_s", "b_x", "b_s")
     }
     W_p = arrays.get("W_p")
@@ -146,7 +146,7 @@ def make_layer(
         convention,
         cell,
         **parameters,
-        W_p=None if W_p is None else np.asarray(W_p, dtype=np.float64),
+        W_p=None if W_p is None else float64(W_p),
         options=trait.options,
         undetermined=trait.undetermined,
         unsupported=trait.unsupported,

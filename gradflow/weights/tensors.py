@@ -103,6 +103,12 @@ def widen_bfloat16(bits: Array) -> Array:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
+def float64(array: Array) -> Array:
+    """The numbers as float64. NaN that signals does so in casts; it is refused by name later."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(array, dtype=np.float64)
+
+
 def element_count(shape: Sequence[object]) -> int | None:
     """The number of elements, or None for what no tensor's shape can be."""
     if len(shape) > _MAX_NDIM:

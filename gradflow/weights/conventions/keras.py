@@ -83,7 +83,8 @@ def _cells(tensors: Tensors) -> list[_Cell]:
             path = match["cell"].rstrip("/.")
             numbered = match.re is _KERAS_3
             layer = match["layer"] if numbered else _without_direction(path)
-            reverse = re.search(r"(?:^|[/.])backward_", path) is not None
+            backward = r"/backward_layer(?:/|$)" if numbered else r"(?:^|[/.])backward_"
+            reverse = re.search(backward, path) is not None
             gate = (match["gate"] or "") if match.re is _KERAS_1 else ""
             cell = cells.setdefault(path, _Cell(path, layer or path, numbered, reverse))
             cell.parts.setdefault(_ROLES[match["role"]], {})[gate] = name
@@ -138,8 +139,8 @@ def _layers(
     for index, (cells, match) in enumerate(stack):
         for cell in sorted(cells, key=lambda c: c.reverse):
             backwards = match is not None and bool(match.config.get("go_backwards"))
-            alone = match is None or not match.bidirectional
-            reverse = cell.reverse or (alone and backwards)
+            two = match is None or match.bidirectional
+            reverse = cell.reverse if two else backwards
             place = Place(prefix, index, "reverse" if reverse else "forward")
             found.append(_layer(tensors, place, cell, match))
     directions = [(layer.layer, layer.direction) for layer in found]

@@ -17,6 +17,8 @@ from gradflow.weights.tensors import Array, Tensors, named, refuse
 _RECURRENT = ("RNN", "LSTM", "GRU")
 _RESHAPES = ("Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Dropout", "Cast")
 
+_MAX_RESHAPES = 64
+
 _DIRECTIONS = {
     "forward": ("forward",),
     "reverse": ("reverse",),
@@ -39,10 +41,10 @@ def find(tensors: Tensors) -> Iterator[Net]:
     for node in nodes:
         source = below.get(id(node))
         # A node that shares its source with another is the first of a net of its own.
-        alone = source is None or above.get(id(source)) != [node]
+        alone = source is None or len(above.get(id(source), [])) != 1
         if id(node) in below and alone:
             chain = [node]
-            while len(following := above.get(id(chain[-1]), [])) == 1 and following[0] not in chain:
+            while len(following := above.get(id(chain[-1]), [])) == 1:
                 chain += following
             yield Net(node.name, partial(_layers, tensors, node.name, chain))
 
@@ -50,7 +52,7 @@ def find(tensors: Tensors) -> Iterator[Net]:
 def _source(node: Node, makers: Mapping[str, Node]) -> Node | None:
     """The recurrent node whose sequence of outputs a recurrent node reads, if there is one."""
     name = node.inputs[0]
-    for _ in range(len(makers)):
+    for _ in range(_MAX_RESHAPES):
         maker = makers.get(name)
         if maker is None:
             return None

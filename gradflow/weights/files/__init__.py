@@ -18,6 +18,7 @@ READERS = {
 }
 """The module of this package that reads a suffix, where the content does not tell."""
 
+_MAX_NAME = 1000
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
 
 
@@ -30,8 +31,9 @@ def read(path: Path) -> Tensors:
     reader: Callable[[Path], Tensors] = import_module(f"{__name__}.{_format(path)}").read
     tensors = reader(path)
     for name in tensors:
-        if not name.isprintable():
-            raise refuse(str(path), f"expected printable names of tensors, found {named(name)}")
+        if not name.isprintable() or len(name) > _MAX_NAME:
+            message = f"expected printable names of at most {_MAX_NAME} characters for tensors"
+            raise refuse(str(path), f"{message}, found {named(name)}")
     return tensors
 
 

@@ -7,6 +7,7 @@ dictionaries, lists and descriptions of tensors from them, and refuses every oth
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -144,19 +145,26 @@ def unpickle(data: bytes) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise PickleError(f"its pickle has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    machine = _Machine()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if opcode.name == "STOP":
-                return machine.stack.pop()
-            if count == MAX_OPCODES:
-                raise PickleError(f"its pickle takes more than {MAX_OPCODES:,} steps")
-            machine.run(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's, of odd escapes in strings
+            return _run(data)
     except PickleError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:120]
         raise PickleError(f"its pickle is damaged ({reason})") from None
+
+
+def _run(data: bytes) -> Any:
+    """What the machine holds when it stops."""
+    machine = _Machine()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if opcode.name == "STOP":
+            return machine.stack.pop()
+        if count == MAX_OPCODES:
+            raise PickleError(f"its pickle takes more than {MAX_OPCODES:,} steps")
+        machine.run(opcode.name, argument)
     raise PickleError("its pickle is cut short")
 
 

@@ -21,8 +21,8 @@ def variants() -> list[Cell]:
         hints = get_type_hints(cls)
         choices = {f.name: get_args(hints[f.name]) for f in fields(cls)}
         choices = {name: values for name, values in choices.items() if values}
-        for values in itertools.product(*choices.values()):
-            cells.append(cls(**dict(zip(choices, values, strict=True))))
+        combinations = itertools.product(*choices.values())
+        cells += [cls(**dict(zip(choices, values, strict=True))) for values in combinations]
     return cells
 
 

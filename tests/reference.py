@@ -18,6 +18,9 @@ from autograd import grad
 
 from gradflow.logspace import Magnitudes
 
+exact = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
+"""Floats as mpmath numbers, whose squares leave no range."""
+
 
 class Functions(NamedTuple):
     tanh: Callable
@@ -59,7 +62,7 @@ EQUATIONS = {"rnn": rnn, "lstm": lstm, "gru": gru}  # a new cell has to write it
 
 
 class Expected(NamedTuple):
-    """Gradients as plain arrays, in the order of lags: float64 or mpmath objects."""
+    """Gradients as arrays of mpmath numbers, in the order of lags."""
 
     ds: np.ndarray  # (T+1, N, S), of each sample's own loss
     W_x: np.ndarray  # (T, G, I), terms of the gradient of the batch mean
@@ -68,7 +71,7 @@ class Expected(NamedTuple):
 
 
 def by_autograd(net):
-    """`Expected` of the first run of `net`, in float64."""
+    """`Expected` of the first run of `net`, as good as float64 makes it."""
     cell, T, N = net.cell, len(net.x), net.x.shape[2]
     step = EQUATIONS[cell.name]
     f = Functions(anp.tanh, lambda a: 1 / (1 + anp.exp(-a)), lambda a: anp.maximum(a, 0))
@@ -83,7 +86,7 @@ def by_autograd(net):
     copies = [np.repeat(p[:1], T, axis=0) for p in net.params]
     pushes = np.zeros((T + 1, *net.s0[0].shape))
     ds, W_x, W_s, _, b_s = (grad(loss, k)(pushes, *copies)[::-1] for k in range(5))
-    return Expected(ds, W_x / N, W_s / N, b_s / N)
+    return Expected(exact(ds), exact(W_x) / N, exact(W_s) / N, exact(b_s) / N)
 
 
 STEP = mpmath.mpf(10) ** -40
@@ -100,7 +103,6 @@ def fifty_digits(net):
             np.frompyfunc(lambda a: 1 / (1 + mpmath.exp(-a)), 1, 1),
             np.frompyfunc(lambda a: a if mpmath.re(a) > 0 else mpmath.mpf(0), 1, 1),
         )
-        exact = np.frompyfunc(lambda v: mpmath.mpf(float(v)), 1, 1)
         params = [exact(p[0]) for p in net.params]
         x, ds_T = exact(net.x[:, 0]), exact(net.ds_T[0])
         states = [exact(net.s0[0])]
@@ -138,19 +140,18 @@ def fifty_digits(net):
 
 
 def norms(a, axes):
-    """Euclidean norms over `axes` of float or mpmath arrays."""
+    """Euclidean norms over `axes` of arrays of mpmath numbers."""
     roots = np.frompyfunc(mpmath.sqrt, 1, 1)((a * a).sum(axis=axes))
     return np.asarray(roots, dtype=object)
 
 
-def worst_error(curve: Magnitudes, exact) -> float:
-    """The largest relative error of `curve` against floats or mpmath numbers, at any exponent."""
+def worst_error(curve: Magnitudes, expected) -> float:
+    """The largest relative error of `curve` against mpmath numbers, at any exponent."""
     curve = Magnitudes(np.atleast_1d(curve.mantissa), np.atleast_1d(curve.exponent))
     worst = 0.0
     with mpmath.workdps(DIGITS):
-        triples = zip(curve.mantissa, curve.exponent, np.atleast_1d(exact), strict=True)
+        triples = zip(curve.mantissa, curve.exponent, np.atleast_1d(expected), strict=True)
         for mantissa, exponent, true in triples:
-            true = mpmath.mpf(true)
             value = mpmath.ldexp(mpmath.mpf(float(mantissa)), int(exponent)) if mantissa else 0
             worst = max(worst, float(abs(value - true) / true if true else abs(value)))
     return worst

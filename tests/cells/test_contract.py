@@ -6,9 +6,9 @@ from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
+from nets import LABELS, VARIANTS, random_net
 
 from gradflow.cells import CELLS, GRU, LSTM, RNN
-from nets import LABELS, VARIANTS
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
 
@@ -66,8 +66,6 @@ def test_named_biases_reach_a_gate_that_exists(value):
 
 @every_variant
 def test_input_bias_leaves_the_parameters_as_they_are(cell):
-    from nets import random_net
-
     params = random_net(cell).params
     before = [p.copy() for p in params]
     cell.input_bias(params)

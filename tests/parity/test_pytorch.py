@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nets import random_net
 
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.flow import backpropagate, unroll
-from nets import random_net
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -20,46 +20,75 @@ MODULES = {
 }
 
 
+PARAMETERS = {
+    "weight_ih_l0": "W_x", "weight_hh_l0": "W_s", "bias_ih_l0": "b_x", "bias_hh_l0": "b_s"
+}  # fmt: skip
+
+
 def torch_run(net):
-    """Step PyTorch's own module; give the states and, by autograd, the gradient at each."""
+    """Step PyTorch's own module, every step with its own copy of the parameters.
+
+    Returns the states, and in the order of lags the gradient of each sample's loss at each state
+    and the gradient of each copy: the term that its step adds to the gradient of the batch.
+    """
     (T, _, _, I), H = net.x.shape, net.params.W_s.shape[-1]  # noqa: E741
     module = MODULES[net.cell](I, H).double()
-    for name, value in zip(
-        ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), net.params, strict=True
-    ):
-        getattr(module, name).data = torch.from_numpy(value[0])
     x = torch.from_numpy(net.x[:, 0])
-    state = [torch.from_numpy(s)[None].requires_grad_() for s in net.cell.parts(net.s0[0]).values()]
-    states = [state]
+    parts = net.cell.parts(net.s0[0]).values()
+    states = [[torch.from_numpy(s.copy())[None].requires_grad_() for s in parts]]
+    copies = []
     for t in range(T):
-        carried = tuple(state) if len(state) > 1 else state[0]
-        _, carried = module(x[t : t + 1], carried)
-        state = list(carried) if len(state) > 1 else [carried]
+        own = {
+            name: torch.from_numpy(value[0].copy()).requires_grad_()
+            for name, value in zip(PARAMETERS, net.params, strict=True)
+        }
+        carried = tuple(states[-1]) if len(states[-1]) > 1 else states[-1][0]
+        _, carried = torch.func.functional_call(module, own, (x[t : t + 1], carried))
+        state = [*carried] if isinstance(carried, tuple) else [carried]
         for part in state:
             part.retain_grad()
         states.append(state)
-    last = torch.cat([part[0] for part in state], dim=-1)
+        copies.append(own)
+    last = torch.cat([part[0] for part in states[-1]], dim=-1)
     (last * torch.from_numpy(net.ds_T[0])).sum().backward()
     values = [torch.cat([p[0] for p in s], -1).detach().numpy() for s in states]
-    grads = [torch.cat([p.grad[0] for p in s], -1).numpy() for s in states]
-    return module, np.array(values), np.array(grads)
+    grads = [torch.cat([p.grad[0] for p in s], -1).numpy() for s in states[::-1]]
+    terms = {
+        ours: np.array([own[theirs].grad.numpy() for own in copies[::-1]])
+        for theirs, ours in PARAMETERS.items()
+    }
+    return np.array(values), np.array(grads), terms
+
+
+def root_mean_square(ds):
+    """(T+1,) from (T+1, N, width)."""
+    return np.sqrt((ds**2).sum(axis=-1).mean(axis=-1))
+
+
+def frobenius(terms):
+    """(T,) from (T, ...)."""
+    return np.linalg.norm(terms.reshape(len(terms), -1), axis=-1)
 
 
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
-@pytest.mark.parametrize(("T", "N", "H"), [(9, 3, 4), (1, 1, 1), (40, 20, 6)])
-def test_states_and_gradients_equal_pytorch(cell, T, N, H):
+@pytest.mark.parametrize(("T", "N", "H"), [(9, 3, 4), (1, 1, 1), (40, 20, 6), (15, 1, 5)])
+def test_states_gradients_and_per_lag_terms_equal_pytorch(cell, T, N, H):
     net = random_net(cell, T=T, N=N, H=H)
-    module, values, grads = torch_run(net)
+    values, grads, terms = torch_run(net)
     trajectory = unroll(cell, net.params, net.x, net.s0)
     (flow,) = backpropagate(trajectory, net.ds_T)
 
     np.testing.assert_allclose(trajectory.last_tape.states[:, 0], values, rtol=0, atol=1e-12)
-    norms = np.sqrt((grads**2).sum(axis=-1).mean(axis=-1))[::-1]
-    np.testing.assert_allclose(flow.state.floats(), norms, rtol=1e-10)
+    np.testing.assert_allclose(flow.state.floats(), root_mean_square(grads), rtol=1e-10)
     for part, curve in flow.parts.items():
-        of_part = cell.parts(grads)[part]
-        expected = np.sqrt((of_part**2).sum(axis=-1).mean(axis=-1))[::-1]
-        np.testing.assert_allclose(curve.floats(), expected, rtol=1e-10)
-    for ours, theirs in (("W_x", "weight_ih"), ("W_s", "weight_hh"), ("b_s", "bias_hh")):
-        total = getattr(module, f"{theirs}_l0").grad.norm().item() / N
-        np.testing.assert_allclose(flow.totals[ours].floats(), total, rtol=1e-10)
+        of_part = root_mean_square(cell.parts(grads)[part])
+        np.testing.assert_allclose(curve.floats(), of_part, rtol=1e-10)
+    for name, curve in flow.terms.items():
+        np.testing.assert_allclose(curve.floats(), frobenius(terms[name]) / N, rtol=1e-10)
+        total = np.linalg.norm(terms[name].sum(axis=0)) / N
+        np.testing.assert_allclose(flow.totals[name].floats(), total, rtol=1e-10)
+    running = frobenius(np.cumsum(terms["W_s"], axis=0))
+    if running[-1] > 0:
+        np.testing.assert_allclose(flow.share_W_s, running / running[-1], rtol=1e-10)
+    else:
+        assert np.isnan(flow.share_W_s).all()

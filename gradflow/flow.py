@@ -16,15 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells.base import Cell, Local, Params
-from gradflow.logspace import (
-    ZERO_EXPONENT,
-    Array,
-    exponent_of,
-    safe_bits,
-    scale,
-)
+from gradflow.logspace import Array, Scaled
 from gradflow.measure import Block, Measure
 from gradflow.results import GradientFlow
+from gradflow.sweep import normalise, sweep
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
@@ -55,6 +50,7 @@ class Trajectory:
         starts: the state (R, N, S) before each segment, and behind the last one s_T.
         last_tape: the tape of the last segment.
         diverged_at: (R,), the step 1..T whose state first left float range; 0 where none did.
+        outputs: (T, R, N, H), h_1..h_T, where they were asked for.
     """
 
     cell: Cell
@@ -64,6 +60,7 @@ class Trajectory:
     starts: list[Array]
     last_tape: Tape
     diverged_at: Array
+    outputs: Array | None = None
 
     @property
     def last(self) -> Array:
@@ -96,21 +93,29 @@ def unroll(
     x: Array,
     s0: Array,
     *,
+    outputs: bool = False,
     budget: int = BUDGET,
     progress: Progress = lambda steps: None,
 ) -> Trajectory:
-    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I)."""
+    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
+
+    `outputs` keeps h of every step, the input of a layer above; `budget` bounds the bytes of
+    tape that are kept.
+    """
     segments = _segments(cell, x, s0, budget)
-    starts = [s0]
+    starts, kept = [s0], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
     for start, stop in segments:
         keep = stop == len(x)
         tape = _run(cell, params, x[start:stop], starts[-1], keep, progress)
         starts.append(tape.states[-1].copy())
+        if outputs:
+            kept.append(cell.parts(tape.states[1:])["h"].copy())
         finite = np.isfinite(tape.states[1:]).all(axis=(2, 3))  # (K, R)
         first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
         diverged_at = np.where(diverged_at == 0, first, diverged_at)
-    return Trajectory(cell, params, x, segments, starts, tape, diverged_at)
+    h = np.concatenate(kept) if outputs else None
+    return Trajectory(cell, params, x, segments, starts, tape, diverged_at, h)
 
 
 def backpropagate(
@@ -130,37 +135,47 @@ def backpropagate(
         progress: called with the steps done.
     """
     measure = Measure(trajectory.cell, trajectory.x.shape[-1], ds_T, share)
-    for block in blocks_backward(trajectory, ds_T, progress):
+    for block in blocks_backward(trajectory, ds_T, progress=progress):
         measure.add(block)
     return measure.flows()
 
 
 def blocks_backward(
-    trajectory: Trajectory, ds_T: Array, progress: Progress = lambda steps: None
+    trajectory: Trajectory,
+    ds_T: Array,
+    injected: Scaled | None = None,
+    progress: Progress = lambda steps: None,
 ) -> Iterator[Block]:
     """The backward pass itself: the cotangents of every step, a block at a time, backward in
-    time. Arguments as for `backpropagate`."""
+    time.
+
+    Args:
+        trajectory: the forward pass.
+        ds_T: (R, N, S), the cotangent of the last state.
+        injected: (T, R, N, H), what a layer above adds to the cotangent of h_1..h_T.
+        progress: called with the steps done.
+    """
     cell, params = trajectory.cell, trajectory.params
     length = _block_length(cell, ds_T)
-    ds, exponent = _normalise(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64))
+    ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     for start, tape in trajectory.tapes(progress):
         for index in reversed(range(len(tape.blocks))):
             # From here on everything is in the order of lags: backward in time.
             local = tuple(a[::-1] for a in tape.blocks[index])
             first = index * length
             steps = slice(first, first + len(local[0]))
-            sweep, dz, exponents = _sweep(cell, params, local, ds, exponent)
+            from_above = injected[start:][steps][::-1] if injected is not None else None
+            states, dz = sweep(cell, params, local, ds, from_above)
             yield Block(
                 last_step=start + steps.stop,
-                ds=sweep,
+                ds=states,
                 dz=dz,
-                exponent=exponents,
                 local=local,
                 s=tape.states[:-1][steps][::-1],
                 x=trajectory.x[start:][steps][::-1],
             )
-            ds, exponent = _normalise(sweep[-1], exponents[-1])
-            progress(len(dz))
+            ds = normalise(states[-1])
+            progress(len(dz.value))
 
 
 def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
@@ -219,61 +234,3 @@ def _input_product(cell: Cell, p: Params, x: Array, R: int) -> Array:
         rows = x[:, r % x.shape[1]].reshape(K * N, I)
         z[:, r] = (rows @ p.W_x[r].T + bias[r]).reshape(K, N, -1)
     return z
-
-
-def _normalise(ds: Array, exponent: Array) -> tuple[Array, Array]:
-    """Bring each sample's cotangent (R, N, S) near one, and count it in its exponent (R, N).
-
-    Samples of a run that lie close together keep one exponent, so that the parameter terms of
-    the batch can be added as they stand.
-    """
-    together = safe_bits(ds.dtype) // 4
-    own = exponent_of(ds, (-1,))
-    total = np.where(own == ZERO_EXPONENT, ZERO_EXPONENT, exponent + own)
-    top = total.max(axis=-1, keepdims=True)
-    wanted = np.where(total > top - together, top, total)
-    shift = np.where(own == ZERO_EXPONENT, 0, exponent - wanted)
-    return scale(ds, shift[..., None]), np.where(own == ZERO_EXPONENT, ZERO_EXPONENT, wanted)
-
-
-def _sweep(
-    cell: Cell, p: Params, local: Local, ds: Array, exponent: Array
-) -> tuple[Array, Array, Array]:
-    """Pull `ds` (R, N, S) back through the K steps of a block.
-
-    No step looks at sizes. Where a cotangent is found to have left the safe range, the sweep is
-    taken up again from there with the exponent taken out; a power of two changes no digit.
-
-    Returns:
-        (K+1, R, N, S) cotangents of the states, (K, R, N, G) those of the pre-activations, and
-        the exponents (K+1, R, N); dz[k] has that of ds[k].
-    """
-    K, (R, N, S) = len(local[0]), ds.shape
-    sweep = np.empty((K + 1, R, N, S), ds.dtype)
-    dz = np.empty((K, R, N, S // len(cell.state_parts) * len(cell.gates)), ds.dtype)
-    exponents = np.empty((K + 1, R, N), dtype=np.int64)
-    sweep[0], exponents[0] = ds, exponent
-    done, span = 0, K
-    while done < K:
-        stop = min(done + span, K)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for k in range(done, stop):
-                cell.pullback(tuple(a[k] for a in local), sweep[k], p, dz[k], sweep[k + 1])
-        exponents[done + 1 : stop + 1] = exponents[done]
-        left_at = _first_out_of_range(sweep[done + 1 : stop + 1])
-        if left_at is None:
-            done, span = stop, 2 * span
-        else:
-            span = max(1, left_at)
-            done += left_at + 1
-            sweep[done], exponents[done] = _normalise(sweep[done], exponents[done])
-    return sweep, dz, exponents
-
-
-def _first_out_of_range(ds: Array) -> int | None:
-    """The first k where some cotangent of ds (K, R, N, S) can no longer be squared safely."""
-    largest = np.abs(ds).max(axis=-1)
-    bits = safe_bits(ds.dtype)
-    inside = (largest < 2.0**bits) & ((largest > 2.0**-bits) | (largest == 0))
-    safe = inside.all(axis=(1, 2))
-    return None if safe.all() else int(safe.argmin())

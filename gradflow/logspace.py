@@ -172,6 +172,25 @@ def _halves(values: Array) -> tuple[Array, Array]:
     return top, values - top
 
 
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """An array of vectors (..., N, width) with one power-of-two exponent (..., N) each."""
+
+    value: Array
+    exponent: Array
+
+    @staticmethod
+    def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Scaled:
+        """Room for vectors, not yet filled."""
+        return Scaled(np.empty(shape, dtype), np.empty(shape[:-1], dtype=np.int64))
+
+    def __getitem__(self, index: Any) -> Scaled:
+        return Scaled(self.value[index], self.exponent[index])
+
+    def __setitem__(self, index: Any, vectors: Scaled) -> None:
+        self.value[index], self.exponent[index] = vectors.value, vectors.exponent
+
+
 def safe_bits(dtype: np.dtype[Any]) -> int:
     """How far from one, in bits, a number may lie and still be squared and summed as it is."""
     return 300 if dtype.itemsize >= 8 else 30

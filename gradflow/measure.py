@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells.base import Cell, Local
-from gradflow.logspace import Array, Magnitudes, root_mean_square
+from gradflow.logspace import Array, Magnitudes, Scaled, root_mean_square
 from gradflow.results import GradientFlow
 from gradflow.terms import Terms
 
@@ -19,18 +19,16 @@ class Block:
 
     Attributes:
         last_step: the step t whose cotangent is ds[0].
-        ds: (K+1, R, N, S), dL_n/ds_{t-k}, times 2**exponent.
-        dz: (K, R, N, G), dL_n/dz_{t-k}, times 2**exponent[k].
-        exponent: (K+1, R, N).
+        ds: (K+1, R, N, S), dL_n/ds_{t-k}, as it arrives through time.
+        dz: (K, R, N, G), dL_n/dz_{t-k}.
         local: the local derivatives of each step.
         s: (K, R, N, S), the state s_{t-k-1} that each step started from.
         x: (K, R or 1, N, I), the input of each step.
     """
 
     last_step: int
-    ds: Array
-    dz: Array
-    exponent: Array
+    ds: Scaled
+    dz: Scaled
     local: Local
     s: Array
     x: Array
@@ -56,21 +54,22 @@ class Measure:
         new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
         # A state may be too large to be squared, which is found then, or that of a diverged run.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            self._add_states(block.ds[new], block.exponent[new])
-            self._add_terms(block.local, block.dz, block.s, block.x, block.exponent[:-1])
+            self._add_states(block.ds[new])
+            self._add_terms(block)
 
-    def _add_states(self, ds: Array, exponent: Array) -> None:
-        """Record the norms of K cotangents (K, R, N, S) with exponents (K, R, N)."""
-        squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds).items()}
+    def _add_states(self, ds: Scaled) -> None:
+        """Record the norms of K cotangents (K, R, N, S)."""
+        squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds.value).items()}
         for name, square in squares.items():
-            self.parts[name].append(root_mean_square(square, exponent, axis=-1))
+            self.parts[name].append(root_mean_square(square, ds.exponent, axis=-1))
         whole = np.sum(list(squares.values()), axis=0)
-        self.state.append(root_mean_square(whole, exponent, axis=-1))
+        self.state.append(root_mean_square(whole, ds.exponent, axis=-1))
 
-    def _add_terms(self, local: Local, dz: Array, s: Array, x: Array, exponent: Array) -> None:
-        """Add the parameters' terms of K lags: dz (K, R, N, G), s (K, R, N, S), x (K, ·, N, I)."""
-        left, factors = self.cell.recurrent_factors(local, dz, s)
-        x = np.broadcast_to(x, (len(x), self.R, *x.shape[2:]))
+    def _add_terms(self, block: Block) -> None:
+        """Add the parameters' terms of K lags."""
+        dz, exponent = block.dz.value, block.dz.exponent
+        left, factors = self.cell.recurrent_factors(block.local, dz, block.s)
+        x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
         every = slice(None)
         self.terms["W_x"].add(dz, [(every, x)], exponent)

@@ -83,7 +83,7 @@ def verify(run: Run) -> Verification:
     found: list[Comparison] = []
     beyond = 0
     for block in blocks_backward(trajectory, ds_T):
-        for k in range(len(block.dz)):
+        for k in range(len(block.dz.value)):
             lag = len(x) - block.last_step + k
             if lag not in wanted:
                 continue
@@ -123,9 +123,9 @@ class _Forward:
 
 
 def _within_reach(block: Block, k: int) -> bool:
-    size = np.abs(block.ds[k]).max(axis=-1)
+    size = np.abs(block.ds.value[k]).max(axis=-1)
     with np.errstate(divide="ignore"):
-        log10 = np.log10(size) + block.exponent[k] * np.log10(2.0)
+        log10 = np.log10(size) + block.ds.exponent[k] * np.log10(2.0)
     return bool((np.abs(log10[size > 0]) < _REACH).all())
 
 
@@ -135,10 +135,10 @@ def _derivatives(
     """(quantity, backpropagated, complex step), per sample (N,), at the lag of block index k."""
     t = block.last_step - k
     s = block.s[k, 0].astype(np.float64)
-    unit = np.ldexp(1.0, block.exponent[k, 0].clip(-1100, 1000).astype(np.int32))
-    dz = block.dz[k, 0].astype(np.float64)
+    unit = np.ldexp(1.0, block.dz.exponent[k, 0].clip(-1100, 1000).astype(np.int32))
+    dz = block.dz.value[k, 0].astype(np.float64)
     local = tuple(a[k] for a in block.local)
-    left, factors = cell.recurrent_factors(local, block.dz[k], block.s[k])
+    left, factors = cell.recurrent_factors(local, block.dz.value[k], block.s[k])
 
     # W at step t along a random V: the derivative is Σ_g left_g (V right)_g for every sample.
     V = Params(*(rng.standard_normal(a.shape) for a in forward.p))
@@ -156,8 +156,8 @@ def _derivatives(
 
     v = rng.standard_normal(s.shape)
     loss = forward(s + 1j * _STEP * v, t, forward.p)
-    before = np.ldexp(1.0, block.exponent[k + 1, 0].clip(-1100, 1000).astype(np.int32))
-    yield "s", (block.ds[k + 1, 0] * v).sum(-1) * before, loss.imag / _STEP
+    before = np.ldexp(1.0, block.ds.exponent[k + 1, 0].clip(-1100, 1000).astype(np.int32))
+    yield "s", (block.ds.value[k + 1, 0] * v).sum(-1) * before, loss.imag / _STEP
 
 
 def _compare(name: str, lag: int, ours: Array, theirs: Array, tolerance: float) -> Comparison:

@@ -30,7 +30,7 @@ def shift_biases(net, sizes, seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_every_curve_agrees_with_fifty_digits(cell, seed):
     net = random_net(cell, T=4, N=2, I=2, H=2, seed=seed)
-    assert max(errors(flow(net), fifty_digits(net), cell).values()) < 1e-14
+    assert max(errors(flow(net), fifty_digits(net), cell).values()) < 1e-13
 
 
 @every_variant

@@ -7,6 +7,7 @@ of two is exact, so a mantissa kept near one and an integer exponent lose nothin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import lru_cache
@@ -189,6 +190,22 @@ class Scaled:
 
     def __setitem__(self, index: Any, vectors: Scaled) -> None:
         self.value[index], self.exponent[index] = vectors.value, vectors.exponent
+
+
+def sum_of_scaled(a: Scaled, b: Scaled) -> Scaled:
+    """a + b, each vector in the larger of its two exponents."""
+    top = np.maximum(a.exponent, b.exponent)
+    parts = (scale(v.value, (v.exponent - top)[..., None]) for v in (a, b))
+    return Scaled(np.add(*parts), top)
+
+
+def root_sum_of_squares(parts: Sequence[Magnitudes]) -> Magnitudes:
+    """The norm of a vector from the norms of its parts, element by element."""
+    mantissa, exponent = (
+        np.stack([getattr(p, name) for p in parts]) for name in ("mantissa", "exponent")
+    )
+    mean = root_mean_square(mantissa**2, exponent, axis=0)
+    return Magnitudes.of(mean.mantissa * np.sqrt(len(parts)), mean.exponent)
 
 
 def safe_bits(dtype: np.dtype[Any]) -> int:

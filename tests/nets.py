@@ -89,3 +89,28 @@ def assert_same_bytes(one, other):
         np.testing.assert_array_equal(a.mantissa, b.mantissa, err_msg=name)
         known = ~np.isnan(a.mantissa)
         np.testing.assert_array_equal(a.exponent[known], b.exponent[known], err_msg=name)
+
+
+class Stack(NamedTuple):
+    """The same for a stacked or bidirectional net, by place (layer, direction)."""
+
+    cell: Cell
+    params: dict
+    x: np.ndarray
+    s0: dict
+    ds_T: dict
+
+
+def random_stack(cell, *, layers=2, directions=1, T=7, R=1, N=3, I=2, H=4, seed=0) -> Stack:  # noqa: E741
+    """R independent nets of several layers; only the upper layer's last state meets the loss."""
+    params, s0, ds_T = {}, {}, {}
+    x = None
+    for layer in range(layers):
+        for direction in range(directions):
+            at = layer, direction
+            width = directions * H if layer else I
+            net = random_net(cell, T=T, R=R, N=N, I=width, H=H, seed=[seed, layer, direction])
+            x = net.x if x is None else x
+            params[at], s0[at] = net.params, net.s0
+            ds_T[at] = net.ds_T if layer == layers - 1 else np.zeros_like(net.ds_T)
+    return Stack(cell, params, x, s0, ds_T)

@@ -1,0 +1,106 @@
+"""Stacked and bidirectional nets against PyTorch's own modules, every layer and direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nets import random_stack
+
+from gradflow.cells import GRU, LSTM, RNN
+from gradflow.network import backpropagate_net, unroll_net
+
+pytestmark = pytest.mark.parity
+torch = pytest.importorskip("torch")
+
+MODULES = {RNN(): torch.nn.RNN, LSTM(): torch.nn.LSTM, GRU(): torch.nn.GRU}
+STEPS = {"rnn": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell}
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def own_module(stack, layers, directions):
+    """PyTorch's module of the whole net, with the stack's parameters."""
+    H, I = stack.params[0, 0].W_s.shape[-1], stack.x.shape[-1]  # noqa: E741
+    module = MODULES[stack.cell](I, H, num_layers=layers, bidirectional=directions == 2).double()
+    for (layer, direction), p in stack.params.items():
+        for name, value in zip(NAMES, p, strict=True):
+            suffix = "_reverse" if direction else ""
+            getattr(module, f"{name}_l{layer}{suffix}").data = torch.from_numpy(value[0])
+    return module
+
+
+def stepped(stack, layers, directions):
+    """The same net step by step, so that each state handed to the next step keeps its gradient."""
+    y = torch.from_numpy(stack.x[:, 0])
+    handed, last = {}, {}
+    for layer in range(layers):
+        outputs = []
+        for direction in range(directions):
+            at = layer, direction
+            H = stack.params[at].W_s.shape[-1]
+            step = STEPS[stack.cell.name](y.shape[-1], H).double()
+            for name, value in zip(NAMES, stack.params[at], strict=True):
+                getattr(step, name).data = torch.from_numpy(value[0])
+            state = [
+                torch.from_numpy(part).clone().requires_grad_()
+                for part in stack.cell.parts(stack.s0[at][0]).values()
+            ]
+            handed[at], h_of = [state], []
+            for x in reversed(y) if direction else y:
+                new = step(x, tuple(state) if len(state) > 1 else state[0])
+                new = list(new) if len(state) > 1 else [new]
+                h_of.append(new[0])
+                state = [part.clone() for part in new]
+                for part in state:
+                    part.retain_grad()
+                handed[at].append(state)
+            last[at] = state
+            outputs.append(torch.stack(h_of[::-1] if direction else h_of))
+        y = torch.cat(outputs, dim=-1)
+    return y, handed, last
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
+def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
+    stack = random_stack(cell, layers=layers, directions=directions, T=11, N=4, H=5, I=3)
+    net = unroll_net(cell, stack.params, stack.x, stack.s0)
+    found = backpropagate_net(net, stack.ds_T)
+
+    y, handed, last = stepped(stack, layers, directions)
+    loss = sum(
+        (torch.cat(state, dim=-1) * torch.from_numpy(stack.ds_T[at][0])).sum()
+        for at, state in last.items()
+        if at[0] == layers - 1
+    )
+    loss.backward()
+    for at, (flow,) in found.items():
+        grads = [
+            torch.cat([torch.zeros_like(p) if p.grad is None else p.grad for p in state], -1)
+            for state in handed[at]
+        ]
+        norms = np.sqrt((torch.stack(grads).numpy() ** 2).sum(-1).mean(-1))[::-1]
+        np.testing.assert_allclose(flow.state.floats(), norms, rtol=1e-9)
+
+    # PyTorch's own module: the same output, and the same gradient of every parameter.
+    module = own_module(stack, layers, directions)
+    parts = [cell.parts(stack.s0[at][0]) for at in sorted(stack.s0)]
+    s0 = [torch.from_numpy(np.stack([p[name] for p in parts])) for name in cell.state_parts]
+    out, s_T = module(torch.from_numpy(stack.x[:, 0]), tuple(s0) if len(s0) > 1 else s0[0])
+    torch.testing.assert_close(out, y, rtol=0, atol=1e-12)
+    ends = s_T if isinstance(s_T, tuple) else (s_T,)
+    total = sum(
+        (
+            torch.cat([end[layer * directions + direction] for end in ends], -1)
+            * torch.from_numpy(stack.ds_T[layer, direction][0])
+        ).sum()
+        for layer, direction in stack.ds_T
+        if layer == layers - 1
+    )
+    total.backward()
+    N = stack.x.shape[2]
+    for (layer, direction), (flow,) in found.items():
+        suffix = f"_l{layer}" + ("_reverse" if direction else "")
+        for ours, theirs in (("W_x", "weight_ih"), ("W_s", "weight_hh"), ("b_s", "bias_hh")):
+            grad = getattr(module, theirs + suffix).grad.norm().item() / N
+            np.testing.assert_allclose(flow.totals[ours].floats(), grad, rtol=1e-9)

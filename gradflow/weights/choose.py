@@ -9,14 +9,15 @@ from itertools import groupby
 
 import numpy as np
 
-from gradflow.errors import Fault, InputError
-from gradflow.npfiles import first_faults
+from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import find_nets, within
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 PARAMETERS = ("W_x", "W_s", "b_x", "b_s", "W_p")
 """The names that a user may give tensors for."""
+
+_SHOWN = 10
 
 _NAMED_TRAITS = {
     "rnn": Traits(undetermined=("activation",)),
@@ -86,25 +87,24 @@ def output_layer(
 
 
 def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
-    """The layers of the net called `prefix`, or of the only one."""
-    nets = {net.prefix: net for net in find_nets(tensors)}
-    if prefix in nets:
-        return nets[prefix].layers()
-    chosen = [name for name in nets if prefix is None or within(name, prefix)]
+    """The layers of the net called `prefix`, or of the only one (within it)."""
+    nets = find_nets(tensors)
+    exact = [net for net in nets if net.prefix == prefix]
+    chosen = exact or [net for net in nets if prefix is None or within(net.prefix, prefix)]
     if len(chosen) == 1:
-        return nets[chosen[0]].layers()
-    if not nets:
-        message = (
-            "no recurrent layer recognised by the names in it: give the tensors' names as W_x, W_s"
-            " (and b_x, b_s)"
-        )
+        return chosen[0].layers()
+    names = sorted(net.prefix for net in chosen or nets)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    listed = ", ".join(map(named, names[:_SHOWN])) + more
+    if chosen:
+        message = f"expected one recurrent net, found {len(chosen)}: give one as prefix: {listed}"
+    elif nets:
+        message = f"no recurrent net is called {named(prefix)}; there are: {listed}"
     else:
-        listed = ", ".join(named(name) for name in sorted(chosen or nets)[:10])
-        more = f" and {len(chosen or nets) - 10} more" if len(chosen or nets) > 10 else ""
-        what = f"expected one recurrent net, found {len(chosen)}: give one as prefix"
-        if not chosen:
-            what = f"no recurrent net is called {named(prefix)}; there are"
-        message = f"{what}: {listed}{more}"
+        where = "RNN, LSTM or GRU node in its graph"
+        if "nodes" not in tensors.attributes:
+            where = "recurrent layer recognised by the names in it"
+        message = f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s)"
     raise refuse(tensors.source, message)
 
 

@@ -170,6 +170,27 @@ TORCH = {
     "a memo index of four billion": (torch(b"}r\xff\xff\xff\xff"), "found no tensor"),
     "a string of eight exabytes": (torch(b"\x8d" + b"\xff" * 7 + b"\x0f"), "damaged"),
     "a number of a million digits": (torch(b"I" + b"9" * 1_000_000 + b"\n"), "damaged"),
+    "one long list of arguments, over and over": (
+        torch(b"(" + b"N" * 400_000 + b"tq\0" + (named("torch", "Size") + b"h\0R") * 100_000),
+        "too many arguments",
+    ),
+    "one long name, over and over": (
+        torch(
+            text("x" * MIB)
+            + b"q\1"
+            + tensor("0", "Float", 1, (1,), (1,))
+            + b"q\2"
+            + (b"}h\1h\2s") * 100_000
+            + b"l"
+        ),
+        "uses LIST",
+    ),
+    "nested dictionaries with long names": (
+        torch(
+            text("x" * MIB) + b"q\1" + b"}h\1" * 5 + tensor("0", "Float", 1, (1,), (1,)) + b"s" * 5
+        ),
+        "a name in it is longer than 1000 characters",
+    ),
     "an empty stack": (torch(b"0" * 3), "uses POP"),
     "a mark never set": (torch(b"u"), "damaged"),
     "PyTorch's format before 1.6": (
@@ -405,6 +426,10 @@ ONNX = {
     "a duplicate tensor": (
         onnx(lambda model, onnx: model.graph.initializer.append(model.graph.initializer[0])),
         "tensor 'W' is there twice",
+    ),
+    "no recurrent node": (
+        onnx(lambda model, onnx: model.graph.node[0].ClearField("op_type")),
+        "no RNN, LSTM or GRU node in its graph",
     ),
     "text": (raw("net.onnx", b"hello, this is not a model"), "not an ONNX file"),
 }

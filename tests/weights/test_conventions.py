@@ -378,3 +378,51 @@ def test_two_readers_of_one_sequence_are_two_nets_in_onnx():
 
     assert prefixes("X", "Y0", "Y1") == [("n0", 0), ("n0", 1), ("n0", 2)]
     assert prefixes("X", "Y0", "Y0") == [("n0", 0), ("n1", 0), ("n2", 0)]
+    same = [Node("RNN", "same", n.inputs, n.outputs, {}) for n in nodes("X", "X", "X")]
+    found = find_layers(tensors({**arrays, "W1": arrays["W0"], "W2": arrays["W0"]}, nodes=same))
+    assert [one.prefix for one in found] == ["Y0", "Y1", "Y2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activations": [b"Relu"]}, None),
+        ({"activations": [b"HardSigmoid"]}, "activations hardsigmoid"),
+        ({"clip": 3.0}, "clipping of the pre-activations"),
+    ],
+)
+def test_what_onnx_says_of_a_node_is_heeded(changes, message):
+    from gradflow.weights.files.onnx import Node
+
+    node = Node("RNN", "n", ("X", "W", "R"), ("Y",), changes)
+    file = tensors({"W": normal(1, H, I), "R": normal(1, H, H)}, nodes=(node,))
+    if message is None:
+        assert choose_net(file)[0].options == {"activation": "relu"}
+    else:
+        with pytest.raises(InputError, match=message):
+            choose_net(file)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "found"),
+    [
+        ("LSTM", {"inner_activation": "hard_sigmoid"}, "recurrent_activation hard_sigmoid"),
+        ("LSTM", {"recurrent_activation": "hard_sigmoid"}, "recurrent_activation hard_sigmoid"),
+        ("LSTM", {"activation": "relu"}, "activation relu"),
+        ("CuDNNLSTM", {}, "CuDNNLSTM"),
+        ("LSTM", {"activation": "tanh", "recurrent_activation": "sigmoid"}, None),
+        ("LSTM", {"go_backwards": True}, None),
+        ("GRU", {}, "tensor 'a/lstm/recurrent_kernel' of a gru"),
+    ],
+)
+def test_what_keras_says_of_a_layer_is_heeded(kind, config, found):
+    layer = {"class_name": kind, "config": {"name": "lstm", **config}}
+    model = {"class_name": "Sequential", "config": {"layers": [layer]}}
+    arrays = {"a/lstm/kernel": normal(I, 4 * H), "a/lstm/recurrent_kernel": normal(H, 4 * H)}
+    file = tensors(arrays, config=model, groups={})
+    if found is None:
+        reverse = "go_backwards" in config
+        assert choose_net(file)[0].direction == ("reverse" if reverse else "forward")
+    else:
+        with pytest.raises(InputError, match=found):
+            choose_net(file)

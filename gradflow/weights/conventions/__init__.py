@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gradflow.errors import Fault, InputError
-from gradflow.npfiles import first_faults
+from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import flax, keras, onnx, pytorch
 from gradflow.weights.layers import Net, RecurrentLayer
 from gradflow.weights.tensors import Tensors

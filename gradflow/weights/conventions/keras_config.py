@@ -88,9 +88,10 @@ def _recurrent(
     """The recurrent layer that a layer is or wraps; one for each cell of a stack of cells."""
     if kind == "Bidirectional":
         inner = _get(config, "layer")
-        for layer in _recurrent(
-            str(_get(inner, "class_name")), _get(inner, "config"), name, path, below
-        ):
+        wrapped = str(_get(inner, "class_name"))
+        if wrapped == kind:
+            return
+        for layer in _recurrent(wrapped, _get(inner, "config"), name, path, below):
             mode = str(_get(config, "merge_mode"))
             yield replace(layer, bidirectional=True, merge_mode=mode)
     elif kind == "RNN":

@@ -6,6 +6,7 @@ W (D, G, I), R (D, G, H), B (D, 2G) with both biases. Gates: LSTM `i o f c`, GRU
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ def find(tensors: Tensors) -> Iterator[Net]:
     for node in nodes:
         if (source := below.get(id(node))) and source.op == node.op:
             above.setdefault(id(source), []).append(node)
+    names = Counter(node.name for node in nodes)
     for node in nodes:
         source = below.get(id(node))
         # A node that shares its source with another is the first of a net of its own.
@@ -46,7 +48,8 @@ def find(tensors: Tensors) -> Iterator[Net]:
             chain = [node]
             while len(following := above.get(id(chain[-1]), [])) == 1:
                 chain += following
-            yield Net(node.name, partial(_layers, tensors, node.name, chain))
+            prefix = node.name if names[node.name] == 1 else "".join(node.outputs[:1])
+            yield Net(prefix, partial(_layers, tensors, prefix, chain))
 
 
 def _source(node: Node, makers: Mapping[str, Node]) -> Node | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradflow.errors import GradflowError
 from gradflow.npfiles import open_regular
-from gradflow.weights.files.zips import open_zip
+from gradflow.weights.files.zips import check_stored, open_zip
 from gradflow.weights.tensors import (
     Array,
     Stored,
@@ -62,6 +62,7 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         if _is_zip(path):
             with open_zip(path) as archive:
+                check_stored(archive, path)
                 if _MEMBER not in archive.namelist():
                     raise refuse(source, f"not a Keras archive: it has no {_MEMBER}")
                 with archive.open(_MEMBER) as member, h5py.File(member, "r") as file:

@@ -16,6 +16,8 @@ MAX_BYTES = 32 << 20
 MAX_OPCODES = 1_000_000
 """A second's work; fifty opcodes describe a tensor."""
 
+_MAX_ARGUMENTS = 64
+
 
 class PickleError(ValueError):
     """Why a pickle is refused."""
@@ -75,7 +77,7 @@ def _typed_view(
 
 
 def _from_type(function: Any, _type: Any, arguments: Any, *_: Any) -> Any:
-    return function.build(*arguments)
+    return function.build(*arguments[:_MAX_ARGUMENTS])
 
 
 _TYPED_STORAGES = {
@@ -126,7 +128,7 @@ _STANDINS: Mapping[str, Any] = {
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
     "torch._tensor._rebuild_from_type_v2": _from_type,
-    "torch.Size": tuple,
+    "torch.Size": lambda lengths: lengths,
     **dict.fromkeys(_DICTIONARIES, lambda *_: {}),
     **dict.fromkeys(_OPAQUE, lambda *_: _Opaque()),
 }
@@ -269,6 +271,8 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Global) or not isinstance(arguments, tuple):
             raise PickleError("its pickle calls what is no function")
+        if len(arguments) > _MAX_ARGUMENTS:  # every call copies them
+            raise PickleError("its pickle calls a function with too many arguments")
         self.stack.append(function.build(*arguments))
 
     def build(self, _: Any) -> None:

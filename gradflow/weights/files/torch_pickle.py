@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.weights.files.state_pickle import MAX_BYTES, PickleError, View, unpickle
-from gradflow.weights.files.zips import open_zip
+from gradflow.weights.files.zips import check_stored, open_zip
 from gradflow.weights.tensors import (
     Array,
     Stored,
@@ -27,6 +27,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep the model beside the optimizer and the like."""
 
 _MAX_DEPTH = 8
+_MAX_NAME = 1000
 _MAX_REPEATED = 1 << 20
 """A view may repeat elements (`expand`), but not to make much out of nothing."""
 
@@ -39,7 +40,9 @@ def read(path: Path) -> Tensors:
     source = str(path)
     with open_zip(path) as archive:
         try:
-            root, content = _content(archive)
+            root = _root(archive)
+            check_stored(archive, path)
+            content = _content(archive, root)
             _check_views(content, archive, root)
         except PickleError as error:
             raise refuse(source, str(error)) from None
@@ -49,9 +52,9 @@ def read(path: Path) -> Tensors:
     return Tensors(source, stored)
 
 
-def _content(archive: zipfile.ZipFile) -> tuple[str, list[tuple[str, View]]]:
-    """The folder that all members are in, and the tensors by name."""
-    members = {m.filename: m for m in archive.infolist()}
+def _root(archive: zipfile.ZipFile) -> str:
+    """The folder that all members are in."""
+    members = archive.namelist()
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise PickleError("not a PyTorch file: expected one data.pkl in the archive")
@@ -61,14 +64,19 @@ def _content(archive: zipfile.ZipFile) -> tuple[str, list[tuple[str, View]]]:
             "a TorchScript program: save its parameters with"
             " torch.save(torch.jit.load(FILE).state_dict(), OTHER)"
         )
-    if f"{root}byteorder" in members and archive.read(f"{root}byteorder")[:4] != b"litt":
+    return root
+
+
+def _content(archive: zipfile.ZipFile, root: str) -> list[tuple[str, View]]:
+    """The tensors by name."""
+    if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder")[:4] != b"litt":
         raise PickleError("its numbers are big-endian; save it on a little-endian machine")
-    if members[pickles[0]].file_size > MAX_BYTES:
+    if archive.getinfo(f"{root}data.pkl").file_size > MAX_BYTES:
         raise PickleError(f"its pickle is longer than {MAX_BYTES:,} bytes")
-    content = list(_flatten(_unwrap(unpickle(archive.read(pickles[0])))))
+    content = list(_flatten(_unwrap(unpickle(archive.read(f"{root}data.pkl")))))
     if not content:
         raise PickleError("expected a dictionary of tensors, found no tensor")
-    return root, content
+    return content
 
 
 def _unwrap(content: Any) -> Any:
@@ -90,6 +98,8 @@ def _flatten(content: Any) -> Iterator[tuple[str, View]]:
         inner = []
         for prefix, dictionary in levels:
             for key, value in dictionary.items() if isinstance(dictionary, dict) else ():
+                if isinstance(value, View | dict) and len(prefix) + len(str(key)) > _MAX_NAME:
+                    raise PickleError(f"a name in it is longer than {_MAX_NAME} characters")
                 if isinstance(value, View):
                     yield f"{prefix}{key}", value
                 elif isinstance(value, dict) and id(value) not in seen:
@@ -111,8 +121,8 @@ def _view_fault(view: View, there: int | None) -> str | None:
     if not isinstance(view.shape, tuple) or not isinstance(view.strides, tuple):
         return "has no shape"
     count = element_count(view.shape)
-    places = element_count((*view.strides, view.offset))
-    if count is None or places is None or len(view.shape) != len(view.strides):
+    placed = None not in (element_count(view.strides), element_count([view.offset]))
+    if count is None or not placed or len(view.shape) != len(view.strides):
         return f"has an impossible shape {named(view.shape)} or strides {named(view.strides)}"
     size = itemsize(view.dtype)
     if size is None:

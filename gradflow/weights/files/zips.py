@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from collections import Counter
@@ -36,33 +35,33 @@ class _Bounded(io.FileIO):
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive whose members are unique, uncompressed and within the file.
+    """An archive whose members are unique.
 
     Raises InputError where one is not, and where what is done with it shows it to be damaged.
     """
     source = str(path)
     with open_regular(path, source) as file:
-        size = os.fstat(file.fileno()).st_size
         try:
             bounded = _Bounded(file.fileno(), closefd=False)
             with zipfile.ZipFile(bounded) as archive:
                 bounded.bounded = False
-                if fault := _fault(archive.infolist(), size):
-                    raise refuse(source, fault)
+                names = Counter(archive.namelist())
+                name, times = names.most_common(1)[0] if names else ("", 0)
+                if times > 1:
+                    message = f"member {named(name)} is there {times} times, expected once"
+                    raise refuse(source, message)
                 yield archive
         except ZIP_ERRORS as error:
             reason = str(error).split("\n")[0][:120]
             raise refuse(source, f"damaged, or cut short: {reason}") from None
 
 
-def _fault(members: list[zipfile.ZipInfo], size: int) -> str | None:
-    """What is wrong with the members of an archive of `size` bytes."""
-    name, times = max(Counter(m.filename for m in members).items(), key=lambda n: n[1])
-    if times > 1:
-        return f"member {named(name)} is there {times} times, expected once"
-    for member in members:
+def check_stored(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raises InputError unless all members are uncompressed and claim no more than the file has."""
+    size = path.stat().st_size
+    for member in archive.infolist():
+        what = f"member {named(member.filename)}"
         if member.compress_type != zipfile.ZIP_STORED:
-            return f"member {named(member.filename)} is compressed: save the file uncompressed"
+            raise refuse(str(path), f"{what} is compressed: save the file uncompressed")
         if member.file_size != member.compress_size or member.file_size > size:
-            return f"member {named(member.filename)} claims more bytes than the file has"
-    return None
+            raise refuse(str(path), f"{what} claims more bytes than the file has")

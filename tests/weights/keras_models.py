@@ -1,0 +1,50 @@
+"""Writes models, as each of Keras's formats has them, and their outputs: `FOLDER`."""
+
+import sys
+
+import keras
+import numpy as np
+from keras import layers
+
+folder = sys.argv[1]
+rng = np.random.default_rng(7)
+x = np.load(folder + "/x.npy")
+
+
+def build(*stack):
+    model = keras.Sequential([layers.Input(x.shape[1:]), *stack])
+    model.set_weights([0.5 * rng.standard_normal(w.shape) for w in model.get_weights()])
+    return model
+
+
+S = {"return_sequences": True}
+models = {
+    "rnn": build(layers.SimpleRNN(4, **S)),
+    "rnn_relu": build(layers.SimpleRNN(4, activation="relu", **S)),
+    "lstm": build(layers.LSTM(4, **S)),
+    "lstm_no_bias": build(layers.LSTM(4, use_bias=False, **S)),
+    "gru": build(layers.GRU(4, **S)),
+    "gru_before": build(layers.GRU(4, reset_after=False, **S)),
+    "gru_after_no_bias": build(layers.GRU(4, use_bias=False, **S)),
+    "bidirectional": build(layers.Bidirectional(layers.GRU(4, **S))),
+    "stack": build(
+        layers.LSTM(4, name="low", **S),
+        layers.Dropout(0.3),
+        layers.Bidirectional(layers.LSTM(3, **S)),
+        layers.LSTM(2, name="high", **S),
+    ),
+    "cells": build(layers.RNN([layers.LSTMCell(4), layers.LSTMCell(3)], **S)),
+    "one_cell": build(layers.RNN(layers.GRUCell(4), **S)),
+}
+inputs = layers.Input(x.shape[1:])
+models["functional"] = keras.Model(inputs, layers.GRU(3, **S)(layers.GRU(4, **S)(inputs)))
+models["nested"] = build(keras.Sequential([layers.Input(x.shape[1:]), layers.LSTM(4, **S)]))
+for name, model in models.items():
+    np.save(f"{folder}/{name}.npy", keras.ops.convert_to_numpy(model(x, training=False)))
+    model.save(f"{folder}/{name}.keras")
+    model.save(f"{folder}/{name}.h5")
+    model.save_weights(f"{folder}/{name}.weights.h5")
+keras.config.set_dtype_policy("bfloat16")
+half = keras.Sequential([layers.Input(x.shape[1:]), layers.LSTM(4)])
+half.save(f"{folder}/half.keras")
+np.savez(f"{folder}/half.npz", *[w.value.detach().float().numpy() for w in half.weights])

@@ -72,17 +72,15 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-            sys.stdout.flush()
+        except typer.Exit:
+            raise
         except GradflowError as error:
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted", 130)
-        except BrokenPipeError:
-            _forget_stdout()  # whoever read our output has seen enough
         except MemoryError:
             _fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
         except OSError as error:
-            _forget_stdout()
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"{place}error: {error.strerror or error}", 3)
         except Exception as error:
@@ -103,16 +101,12 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _forget_stdout() -> None:
-    """Keep the interpreter from writing what is still buffered when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
+@_reporting
 def _version(wanted: bool) -> None:
     if wanted:
         from gradflow import __version__
 
-        print(f"gradflow {__version__}")
+        _print([f"gradflow {__version__}\n"])
         raise typer.Exit
 
 
@@ -192,7 +186,7 @@ def verify(config: Config, set_: Set = None) -> None:
     _print(table(verifications, experiment.varied))
     comparisons = [c for v in verifications for c in v.comparisons]
     if not comparisons:
-        raise InputError("nothing could be compared: see above")
+        raise InputError("nothing could be compared, for the reasons above")
     if not all(c.holds for c in comparisons):
         raise typer.Exit(1)
 
@@ -248,7 +242,7 @@ def _formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     for path in paths:
         name = SUFFIXES.get(path.suffix.lower())
         if name is None:
-            message = f"expected a name that ends in one of {' '.join(SUFFIXES)}"
+            message = f"expected a name that ends in one of {', '.join(SUFFIXES)}"
             faults.append(Fault(message, str(path), key="--output"))
         elif any(path.resolve() == other.resolve() for other, _ in found):
             faults.append(Fault("the same file is named twice", str(path), key="--output"))
@@ -344,5 +338,26 @@ def _print(pieces: Iterable[str]) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors="replace")
     for piece in pieces:
-        sys.stdout.write(piece)
-    sys.stdout.flush()
+        with _writing():
+            sys.stdout.write(piece)
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Says what went wrong with standard output; whoever closed it has seen enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        forget_stdout()
+        raise typer.Exit from None
+    except OSError as error:
+        forget_stdout()
+        fault = Fault(f"{error.strerror}", key="standard output")
+        raise GradflowError(str(fault)) from None
+
+
+def forget_stdout() -> None:
+    """Keep the interpreter from writing what is still buffered when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -20,8 +20,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from gradflow.errors import Fault, InputError
-from gradflow.npfiles import first_faults, open_regular
+from gradflow.errors import Fault, InputError, first_faults
+from gradflow.npfiles import open_regular
 
 Floats = NDArray[np.float64]
 

@@ -27,7 +27,13 @@ def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
 
 
 def _horizon(relative: Array, thresholds: tuple[float, float]) -> tuple[int | None, str]:
-    """The first lag whose log10 relative gradient is out of bounds, and what that means."""
+    """The first lag whose log10 relative gradient is out of bounds, and what that means.
+
+    Where the gradient is exactly zero at lag 0 it reaches nowhere, not even the last state: it has
+    vanished at lag 0. (Its relative gradient, 0/0, is NaN throughout.)
+    """
+    if math.isnan(relative[0]):
+        return 0, "vanishing"
     low, high = (math.log10(t) for t in thresholds)
     out = (relative < low) | (relative > high)
     if not out.any():

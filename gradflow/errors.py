@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -26,7 +27,12 @@ class Fault:
         parts.append("error")
         if self.key:
             parts.append(self.key)
-        return ": ".join([*parts, self.message])
+        return "".join(map(_visible, ": ".join([*parts, self.message])))
+
+
+def _visible(character: str) -> str:
+    """What a terminal would act on, and what is no text at all, as an escape: `\\x1b`."""
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 class GradflowError(Exception):
@@ -43,3 +49,13 @@ class InputError(GradflowError):
     def __init__(self, *faults: Fault | str) -> None:
         self.faults = tuple(Fault(f) if isinstance(f, str) else f for f in faults)
         super().__init__("\n".join(map(str, self.faults)))
+
+
+def first_faults(faults: Iterable[Fault], most: int = 10, *, at_least: bool = False) -> list[Fault]:
+    """The first `most`, then one that says how many follow (`at_least`: as far as was looked)."""
+    faults = list(faults)
+    left = len(faults) - most
+    if left <= 0:
+        return faults
+    more = f"… and {'at least ' if at_least else ''}{left} more"
+    return [*faults[:most], Fault(more, faults[0].source)]

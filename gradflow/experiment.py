@@ -10,21 +10,7 @@ import numpy as np
 
 from gradflow.cells import Cell
 from gradflow.logspace import Array
-
-AXES = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "input_size",
-    "batch_size",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""What tells one run from another, in the order of the columns of a CSV."""
+from gradflow.results import AXES
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,8 @@ def _cross_entropy(run: Run) -> Objective:
     if classes is None:
         classes = stream(run, "target").integers(run.output_size, size=run.batch_size)
     y = np.broadcast_to(np.asarray(classes, dtype=np.int64).ravel(), run.batch_size)
-    one_hot = np.eye(run.output_size, dtype=run.dtype)[y]
+    one_hot = np.zeros((run.batch_size, run.output_size), run.dtype)
+    one_hot[np.arange(run.batch_size), y] = 1
 
     def log_softmax(s: Array) -> Array:
         a = s[..., : run.hidden_size] @ W_o.T + b_o

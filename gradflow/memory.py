@@ -25,6 +25,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
         "hidden_size": gates * H * (H + I) * (8 + 4 * item) + step * 4,
         "sequence_length": min(T * tape, max(BUDGET, checkpoints)) + T * _RESULT_BYTES_PER_LAG,
         "batch_size": T * N * I * (8 + item),
+        "output_size": run.output_size * (H * (8 + 2 * item) + N * (8 + 5 * item)),
     }
 
 
@@ -33,7 +34,7 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str], str]]:
     available = bytes_available()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
     told = set()
-    for run in runs:
+    for run in {(*run.shape, run.output_size): run for run in runs}.values():
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
@@ -44,7 +45,13 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str], str]]:
             yield (key,), f"{message} available: lower {key}"
 
 
-_MODEST = {"sequence_length": 100, "hidden_size": 64, "batch_size": 32, "input_size": 16}
+_MODEST = {
+    "sequence_length": 100,
+    "hidden_size": 64,
+    "batch_size": 32,
+    "input_size": 16,
+    "output_size": 10,
+}
 
 
 def _lowered(run: Run, key: str) -> Run:

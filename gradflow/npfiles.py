@@ -16,14 +16,14 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, InputError, first_faults
 
 Array = NDArray[Any]
 
@@ -38,7 +38,6 @@ FREE_BYTES = 64 << 20
 
 _MAX_DIRECTORY = 4 << 20
 _CHUNK = 1 << 20
-_SHOWN_FAULTS = 10
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(ValueError, OverflowError, RuntimeError, NotImplementedError),
@@ -103,14 +102,6 @@ def open_regular(path: Path, source: str) -> io.FileIO:
     except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(Fault(f"the file cannot be opened: {reason}", source)) from None
-
-
-def first_faults(faults: Iterable[Fault], *, at_least: bool = False) -> list[Fault]:
-    """The first ten, then one that says how many follow (`at_least`: as far as was looked)."""
-    faults = list(faults)
-    shown, left = faults[:_SHOWN_FAULTS], len(faults[_SHOWN_FAULTS:])
-    more = f"… and {'at least ' if at_least else ''}{left} more"
-    return [*shown, Fault(more, faults[0].source)] if left else shown
 
 
 def _instead(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, GradflowError, InputError
 
 
 class WholeFile:
@@ -29,9 +29,8 @@ class WholeFile:
 
     def __enter__(self) -> WholeFile:
         if self._target.exists() and not self._target.is_file():
-            raise InputError(
-                Fault("expected a file to write to, found something else", str(self.path))
-            )
+            what = "a folder" if self._target.is_dir() else "a device, pipe or socket"
+            raise InputError(Fault(f"expected a file to write to, found {what}", str(self.path)))
         try:
             if self._target.exists():
                 self._mode = self._target.stat().st_mode & 0o777
@@ -48,15 +47,23 @@ class WholeFile:
         return self
 
     def write(self, pieces: Iterable[str]) -> None:
-        """Write the pieces as UTF-8 and move the file into place."""
+        """Write the pieces as UTF-8 and move the file into place.
+
+        Raises:
+            GradflowError: the disk is full or fails.
+        """
         if self._temporary is None:
             raise RuntimeError("write belongs inside the with block, once")
-        with self._temporary.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        self._temporary.chmod(self._mode)
-        self._temporary.replace(self._target)
+        try:
+            with self._temporary.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            self._temporary.chmod(self._mode)
+            self._temporary.replace(self._target)
+        except OSError as error:
+            message = f"could not be written: {error.strerror}; nothing is changed"
+            raise GradflowError(str(Fault(message, str(self.path)))) from None
         self._temporary = None
 
     def __exit__(

@@ -7,6 +7,21 @@ from dataclasses import dataclass, field
 
 from gradflow.logspace import Array, Magnitudes
 
+AXES = (
+    "cell",
+    "sequence_length",
+    "hidden_size",
+    "input_size",
+    "batch_size",
+    "ws_init",
+    "ws_scale",
+    "wx_init",
+    "wx_scale",
+    "bias_scale",
+    "seed",
+)
+"""What tells one run from another, in the order of the columns of a CSV."""
+
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
@@ -62,8 +77,7 @@ class Result:
 
     Attributes:
         run: its number, from 0, in the order of the sweep.
-        axes: `cell` (label), `sequence_length`, `hidden_size`, `input_size`, `batch_size`,
-            `ws_init`, `ws_scale`, `wx_init`, `wx_scale`, `bias_scale`, `seed`, in this order.
+        axes: the value of each of AXES, in their order; the cell by its label.
         varied: those of `axes` that differ between the runs of the experiment.
         loss: the batch mean of the loss (inf or NaN where it left float range).
         diagnosis: rate, half-life, horizon, verdict.

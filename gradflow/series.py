@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gradflow.csvfiles import read_csv
-from gradflow.errors import Fault, InputError
-from gradflow.npfiles import first_faults, npz_names, open_regular, read_npy, read_npz
+from gradflow.errors import Fault, InputError, first_faults
+from gradflow.npfiles import npz_names, open_regular, read_npy, read_npz
 
 Floats = NDArray[np.float64]
 

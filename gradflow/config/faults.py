@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from gradflow.config.tree import Document, key_path
+from gradflow.config.tree import Document, Path, key_path
 from gradflow.errors import Fault, InputError
 
 
@@ -14,28 +14,46 @@ class Faults:
     """Collects what is wrong, with the place each key has in the document or command line."""
 
     document: Document
-    overridden: dict[tuple[str | int, ...], str] = field(default_factory=dict)
+    overridden: dict[Path, str] = field(default_factory=dict)
     found: list[Fault] = field(default_factory=list)
 
-    def add(self, path: tuple[str | int, ...], message: str, key: bool = False) -> None:
+    def add(self, path: Path, message: str, key: bool = False) -> None:
         """Something is wrong with the value (or the key) at `path`."""
+        fault = self._placed(path, message, key)
+        place = (fault.source, fault.line, fault.column)
+        told = fault.line and any((f.source, f.line, f.column) == place for f in self.found)
+        if not told:  # else the YAML itself is wrong there
+            self.found.append(fault)
+
+    def adopt(self, faults: Iterable[Fault], path: Path) -> None:
+        """Faults found in a file that the value at `path` names: those of the file as a whole
+        stand at the name of the file."""
+        for fault in faults:
+            if fault.line is None:
+                of = f"{fault.source}: " if fault.source else ""
+                self.found.append(self._placed(path, of + fault.message))
+            else:
+                self.found.append(replace(fault, key=key_path(path)))
+
+    def _placed(self, path: Path, message: str, key: bool = False) -> Fault:
         name = key_path(path)
+        option = self._option(path)
+        if option is not None:
+            return Fault(message, f"--set {option}", key=name)
+        if not self.document.marks:  # plain data has no lines
+            return Fault(message, self.document.source, key=name)
+        mark = self.document.mark(path, key=key)
+        return Fault(message, self.document.source, mark.line, mark.column, name)
+
+    def _option(self, path: Path) -> str | None:
+        """The `--set` that the value at `path` comes from, whole or in part."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.overridden:
-                self.found.append(
-                    Fault(message, f"--set {self.overridden[path[:length]]}", key=name)
-                )
-                return
-        document = self.document
-        if document.marks.keys() == {()}:  # plain data has no lines
-            self.found.append(Fault(message, document.source, key=name))
-            return
-        mark = document.mark(path, key=key)
-        self.found.append(Fault(message, document.source, mark.line, mark.column, name))
-
-    def adopt(self, faults: Iterable[Fault], key: str) -> None:
-        """Faults found in a file that the value of `key` names."""
-        self.found += [replace(f, key=f.key or key) for f in faults]
+                return self.overridden[path[:length]]
+        if path in self.document.marks or not path:
+            return None
+        inside = (text for at, text in self.overridden.items() if at[: len(path)] == path)
+        return next(inside, None)
 
     def stop_if_any(self) -> None:
         """Raise what was found."""

@@ -29,7 +29,8 @@ def read_files(
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
     for key, size in (("input_size", I), ("batch_size", N)):
         if key in given and getattr(config, key) != size:
-            faults.add((key,), f"expected {size}, which {chosen.file} has, or no such key")
+            message = f"expected {size}, which {chosen.file} has, found {getattr(config, key)}"
+            faults.add((key,), f"{message}: leave the key out")
     for i, length in enumerate(config.sequence_length if "sequence_length" in given else []):
         if length > T:
             message = f"expected at most {T}, the steps in {chosen.file}, found {length}"
@@ -55,7 +56,7 @@ def _series(chosen: FileInput, folder: Path, faults: Faults) -> Array | None:
                 raise InputError(Fault("window needs a (T, I) file, found (T, N, I)", str(path)))
             values = series.windows(values, chosen.window, chosen.stride)
     except InputError as error:
-        faults.adopt(error.faults, "input.file")
+        faults.adopt(error.faults, ("input", "file"))
         return None
     return values[:, None] if values.ndim == 2 else values
 
@@ -66,13 +67,14 @@ def _target(config: Config, folder: Path, faults: Faults) -> float | Array | Non
     classes = config.loss.kind == "cross_entropy"
     if not isinstance(target, str):
         if classes and target is not None and not _is_class(target, config.output_size):
-            faults.add(("loss", "target"), f"expected a class from 0 to {config.output_size - 1}")
+            message = f"expected a class from 0 to {config.output_size - 1}, found {target:g}"
+            faults.add(("loss", "target"), message)
         return target
     path = folder / target
     try:
         values = series.read_array(path)
     except InputError as error:
-        faults.adopt(error.faults, "loss.target")
+        faults.adopt(error.faults, ("loss", "target"))
         return None
     expected = (config.batch_size, 1 if classes else config.output_size)
     if values.reshape(len(values), -1).shape != expected:

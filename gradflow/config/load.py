@@ -52,7 +52,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         InputError: with every fault found, each with its file, line and column.
     """
     source = str(path)
-    document = tree.parse(_read(source), source)
+    document = tree.read(_read(source), source)
     folder = Path() if source == "-" else Path(source).parent
     return _experiment(document, folder, overrides)
 
@@ -61,7 +61,7 @@ def from_mapping(data: Mapping[str, Any]) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
     directory. Raises InputError."""
     plain = cast(Tree, _plain(data))
-    return _experiment(Document("config", plain, {(): tree.Mark(1, 1)}, {}), Path())
+    return _experiment(Document("config", plain, {}, {}), Path())
 
 
 def schema() -> dict[str, Any]:
@@ -70,7 +70,7 @@ def schema() -> dict[str, Any]:
 
 
 def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
-    faults = Faults(document)
+    faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable
-from typing import Any
+from pathlib import PurePath
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gradflow.cells import CELLS
-from gradflow.config.model import Config
+from gradflow.config.model import MODELS, Config
 from gradflow.config.tree import Path, Tree
 
 _EXPECTED = {
@@ -22,37 +23,61 @@ _EXPECTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "list_type": "a list",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dict_type": "a mapping",
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
     "too_short": "at least one value",
     "string_too_short": "a name",
-    "literal_error": "{expected}",
-    "union_tag_invalid": "one of {expected_tags}",
-    "union_tag_not_found": "a name or a mapping that has {discriminator}",
 }
+_EXPECTED_AT = {
+    "lags": "auto, all or a list of lags",
+    "target": "a number or the name of a file",
+    "columns": "the name or the number of a column",
+}
+"""What the keys that take values of several types expect."""
+
+_WRONG_TYPES = {"literal_error", "float_type", "int_type"}
+
+_FORMS = {
+    "cell": f"{', '.join(CELLS)} or a mapping such as {{type: lstm, forget_bias: 1}}",
+    "input": "gaussian, zeros or a mapping such as {file: series.csv}",
+    "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1}",
+    "loss": "mse, cross_entropy, probe, sum or a mapping such as {kind: mse, target: 0}",
+    "thresholds": "a mapping such as {vanishing: 1e-3, exploding: 1e3}",
+}
+"""What the keys whose value is a mapping take."""
+
+_NO_MAPPING = {"union_tag_not_found", "model_type", "model_attributes_type", "dict_type"}
+_NAMING = {"cell": "type", "input": "kind", "initial_state": "kind"}
+"""The key that says which of several mappings is meant."""
 
 
 def faults_in(error: ValidationError, data: Tree) -> Iterable[tuple[Path, bool, str]]:
-    """(key path, whether the key itself is at fault, message) of each error, one a place."""
-    seen = set()
+    """(key path, whether the key itself is at fault, message) of each error."""
     for details in error.errors():
-        path = _path_in(data, details["loc"])
-        unknown, missing = (details["type"] == t for t in ("extra_forbidden", "missing"))
-        if unknown or missing:
-            path = (*path, str(details["loc"][-1])) if path[-1:] != details["loc"][-1:] else path
-        if path not in seen:  # the branches of a union each complain of the same place
-            seen.add(path)
-            yield path, unknown, _message(details, path)
+        loc = details["loc"]
+        path, found = _place(data, loc)
+        kind = details["type"]
+        if kind == "extra_forbidden":
+            name = str(loc[-1])
+            path = path if path[-1:] == (name,) else (*path, name)
+            yield path, True, f"unknown key{_did_you_mean(name, _known_keys(loc[:-1]))}"
+        elif kind == "missing":
+            yield (*path, str(loc[-1])), False, _required(str(loc[-1]))
+        elif kind in _NO_MAPPING and (typo := _naming_typo(path, found)):
+            near, right = typo
+            yield (*path, near), True, f"unknown key; did you mean {right}?"
+        elif kind == "union_tag_invalid" and isinstance(found, dict):
+            name = _NAMING[str(path[0])]
+            yield (*path, name), False, _misfit(details, path, found[name])
+        else:
+            yield path, False, _misfit(details, path, found)
 
 
-def _path_in(data: Tree, loc: Iterable[str | int]) -> Path:
-    """The part of pydantic's location that is a place in the config: without union tags, without
-    the index of an item that stands alone."""
+def _place(data: Tree, loc: Iterable[str | int]) -> tuple[Path, Tree]:
+    """The part of pydantic's location that is a place in the config, and what stands there: no
+    union tags, no index of an item that stands alone."""
     path: list[str | int] = []
     for part in loc:
         if (isinstance(data, dict) and part in data) or (
@@ -60,64 +85,76 @@ def _path_in(data: Tree, loc: Iterable[str | int]) -> Path:
         ):
             data = data[part]  # type: ignore[index]
             path.append(part)
-    return tuple(path)
+    return tuple(path), data
 
 
-def _message(details: ErrorDetails, path: Path) -> str:
+def _required(key: str) -> str:
+    form = f": expected {_FORMS[key]}" if key in _FORMS else ""
+    return f"this key is required{form}"
+
+
+def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
+    """What was expected and what was found."""
     kind, context = details["type"], details.get("ctx", {})
-    found: object = details["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key{_did_you_mean(str(path[-1]), _keys_at(details['loc']))}"
-    if kind == "missing":
-        names = ", ".join(CELLS)
-        return (
-            f"required, for example `cell: lstm` (of {names})" if path == ("cell",) else "required"
-        )
-    if kind not in _EXPECTED:
+    if kind in _NO_MAPPING:
+        return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
+    key = next(part for part in reversed(path) if isinstance(part, str))
+    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not (key == "lags" and len(path) > 1):
+        return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
+    names = context.get("expected") or context.get("expected_tags")
+    if not names and kind not in _EXPECTED:
         return details["msg"]
-    if kind == "union_tag_invalid":  # what was found is the tag, not the mapping around it
-        found = context["tag"]
-    expected = _EXPECTED[kind].format(**context).replace("'", "")
-    message = f"expected {expected}, found {_shown(found)}"
-    known = context.get("expected") or context.get("expected_tags")
-    if known and isinstance(found, str):
-        return message + _did_you_mean(found, [n.strip(" '") for n in _split(known)])
-    return message
+    if not names:
+        values = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
+        return f"expected {_EXPECTED[kind].format(**values)}, found {shown(found)}"
+    known = [name.strip(" '") for name in names.replace(" or ", ",").split(",")]
+    known = [name for name in known if not name.startswith("(")]
+    expected = " or ".join(", ".join(known).rsplit(", ", 1))
+    message = f"expected {expected}, found {shown(found)}"
+    if not isinstance(found, str):
+        return message
+    if path[0] == "input" and PurePath(found).suffix:
+        return f"{message}; for a file write {{file: {found}}}"
+    near = _nearest(found, known)
+    return f"{message}; did you mean {near}?" if near else message
 
 
-def _split(names: str) -> list[str]:
-    return names.replace(" or ", ",").split(",")
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def _did_you_mean(name: str, known: list[str]) -> str:
     """`; did you mean hidden_size?`, or the known names where none is near."""
-    known = list(known)
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    near = _nearest(name, known)
     if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known are {', '.join(known)}" if 0 < len(known) <= 10 else ""
+        return f"; did you mean {near}?"
+    return f"; known are {', '.join(known)}" if len(known) <= 10 else ""
 
 
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model at `loc` (whose last part is the unknown one) does know."""
-    schema: Any = Config.model_json_schema()
-    definitions = schema["$defs"]
-    if len(loc) == 1:
-        return list(schema["properties"])
-    by_name = {
-        "thresholds": ["Thresholds"],
-        "loss": ["LossModel"],
-        "input": ["GaussianSignal", "Zeros", "FileInput"],
-        "initial_state": ["GaussianSignal", "Zeros"],
-    }
-    models = by_name.get(str(loc[0]), [])
-    models += [cls.__name__ for name, cls in CELLS.items() if name in loc[1:-1]]
-    return [key for model in models for key in definitions[model]["properties"]]
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return near[0] if near else None
 
 
-def _shown(value: object) -> str:
+def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
+    """The key that was meant to say which mapping this is, and its right name."""
+    name = _NAMING.get(str(path[0])) if path else None
+    if name is None or not isinstance(found, dict):
+        return None
+    names = [name, "file"] if path[0] == "input" else [name]
+    pairs = ((key, _nearest(key, names)) for key in found)
+    return next(((key, near) for key, near in pairs if near and near != key), None)
+
+
+def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys of the model at pydantic's location `loc`."""
+    if not loc:
+        return list(Config.model_fields)
+    tag = next((part for part in loc[1:] if isinstance(part, str)), "")
+    return list(MODELS[tag or str(loc[0])].model_fields)
+
+
+def shown(value: object) -> str:
     """What was found, short, as YAML has it."""
     if value is None:
         return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

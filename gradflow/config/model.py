@@ -86,17 +86,37 @@ def _cell_model(name: str) -> Any:
     return create_model(cls.__name__, __base__=_Strict, type=tag, **options)
 
 
+_CELL_MODELS = {name: _cell_model(name) for name in CELLS}
+
 if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
     CellChoice: TypeAlias = BaseModel
     Base: TypeAlias = str
 else:
     CellChoice = Annotated[
-        Union[tuple(map(_cell_model, CELLS))],  # noqa: UP007 (| cannot take a tuple)
+        Union[tuple(_CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
         Field(discriminator="type"),
         _named("type"),
         _NameOr(*CELLS),
     ]
     Base = Literal[tuple(INITIALIZERS)]
+
+
+# Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
+
+
+def _by_type(value: object) -> str:
+    """Which branch of a union a value belongs to, by its type alone."""
+    return "(text)" if isinstance(value, str) else "(number)"
+
+
+ByType = Discriminator(_by_type)
+Column = Annotated[Annotated[str, Tag("(text)")] | Annotated[Whole, Tag("(number)")], ByType]
+NumberOrFile = Annotated[Annotated[Real, Tag("(number)")] | Annotated[str, Tag("(text)")], ByType]
+Lags = Annotated[
+    Annotated[Literal["auto", "all"], Tag("(name)")]
+    | Annotated[list[Annotated[Whole, Field(ge=0)]], Field(min_length=1), Tag("(list)")],
+    Discriminator(lambda value: "(list)" if isinstance(value, list) else "(name)"),
+]
 
 
 class GaussianSignal(_Strict):
@@ -116,7 +136,7 @@ class FileInput(_Strict):
     """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I)."""
 
     file: Annotated[str, Field(min_length=1)]
-    columns: list[str | int] | None = Field(
+    columns: list[Column] | None = Field(
         None, description="the columns of a CSV, by header name or number from 0"
     )
     key: str | None = Field(None, description="the array of a .npz that holds several")
@@ -127,14 +147,14 @@ class FileInput(_Strict):
 
 def _kind_or_file(value: object) -> str | None:
     if isinstance(value, dict):
-        return "file" if "file" in value else value.get("kind")
-    return "file" if isinstance(value, FileInput) else getattr(value, "kind", None)
+        return "(file)" if "file" in value else value.get("kind")
+    return "(file)" if isinstance(value, FileInput) else getattr(value, "kind", None)
 
 
 InputChoice = Annotated[
     Annotated[GaussianSignal, Tag("gaussian")]
     | Annotated[Zeros, Tag("zeros")]
-    | Annotated[FileInput, Tag("file")],
+    | Annotated[FileInput, Tag("(file)")],
     Discriminator(_kind_or_file),
     _named("kind"),
     _NameOr("gaussian", "zeros"),
@@ -151,7 +171,7 @@ class LossModel(_Strict):
     """The loss at the last step."""
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
-    target: Real | str | None = Field(
+    target: NumberOrFile | None = Field(
         None,
         description="mse: Y as a number or a file of shape (N, O); cross_entropy: the class, "
         "or a file of N classes; drawn at random where not given",
@@ -218,7 +238,7 @@ class Config(_Strict):
     seed: Axis[Annotated[Whole, Field(ge=0, lt=2**63)]] = Field(
         [0], description="all randomness: same config, same machine, same bytes out"
     )
-    lags: Literal["auto", "all"] | list[Annotated[Whole, Field(ge=0)]] = Field(
+    lags: Lags = Field(
         "auto",
         description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV and "
         "JSON hold all lags unless this is a list",
@@ -226,3 +246,14 @@ class Config(_Strict):
     thresholds: Thresholds = Field(
         Thresholds(), description="on the gradient relative to lag 0, for horizon and verdict"
     )
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    **_CELL_MODELS,
+    "gaussian": GaussianSignal,
+    "zeros": Zeros,
+    "(file)": FileInput,
+    "loss": LossModel,
+    "thresholds": Thresholds,
+}
+"""The mappings within a config, by the union tag or else the key that pydantic locates them at."""

@@ -8,8 +8,17 @@ from collections.abc import Sequence
 from gradflow.cells import CELLS
 from gradflow.config import tree
 from gradflow.config.faults import Faults
+from gradflow.config.model import Config
 from gradflow.config.tree import Tree
 from gradflow.errors import Fault, InputError
+
+_NAMES = ("type", "kind", "file")
+"""Keys that say what a mapping is: they take the place of a bare name."""
+
+_DEFAULTS: dict[str, Tree] = {
+    name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
+}
+"""What stands at a key that the config leaves out."""
 
 
 def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
@@ -20,13 +29,19 @@ def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
         if not equals or not steps:
             faults.found.append(Fault("expected KEY=VALUE, such as ws_scale=1.5", f"--set {text}"))
             continue
-        path = tuple(int(s) if s.isdigit() else s for s in steps)
+        path = tuple(int(s) if s.isdecimal() and len(s) < 10 else s for s in steps)
+        if len(path) > tree.MAX_DEPTH:
+            message = f"nested too deeply: expected at most {tree.MAX_DEPTH} names"
+            faults.found.append(Fault(message, f"--set {key[:40]}…"))
+            continue
         try:
             data = _put(data, path, tree.parse_value(value, f"--set {text}"))
         except InputError as error:
             faults.found += [Fault(f.message, f.source, key=key) for f in error.faults]
+            continue
         except LookupError as error:
             faults.found.append(Fault(str(error.args[0]), f"--set {text}", key=key))
+            continue
         faults.overridden[path] = text
     return data
 
@@ -41,10 +56,10 @@ def _put(data: Tree, path: tuple[str | int, ...], value: Tree) -> Tree:
             raise LookupError(f"there is no item {step} to set")
         return [_put(v, rest, value) if i == step else v for i, v in enumerate(data)]
     if isinstance(data, list):
-        raise LookupError(f"this is a list: name the item, as in [0].{step}, or set it whole")
+        raise LookupError(f"a list: put the number of an item before {step}, or set it whole")
     if isinstance(data, str):
-        data = {"type" if data in CELLS else "kind": data}
+        data = {} if step in _NAMES else {"type" if data in CELLS else "kind": data}
     if data is not None and not isinstance(data, dict):
         raise LookupError(f"there is no mapping to set {step} in")
     data = data or {}
-    return {**data, step: _put(data.get(step), rest, value)}
+    return {**data, step: _put(data.get(step, _DEFAULTS.get(str(step))), rest, value)}

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, InputError, first_faults
 
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | int | float | bool | None"
 Path: TypeAlias = tuple[str | int, ...]
@@ -74,12 +74,14 @@ class Document:
         data: dicts with string keys, lists, str, int, float, bool, None.
         marks: the place of each value by key path; `()` is the root.
         key_marks: the place of each key by key path.
+        faults: what is wrong with single values and keys, the rest being sound.
     """
 
     source: str
     data: Tree
     marks: Mapping[Path, Mark]
     key_marks: Mapping[Path, Mark]
+    faults: tuple[Fault, ...] = ()
 
     def mark(self, path: Path, key: bool = False) -> Mark:
         """The place of the value (or key) at `path`, or of the nearest ancestor that is there."""
@@ -94,17 +96,29 @@ class Document:
 
 def parse(text: bytes, source: str) -> Document:
     """The tree in `text`; raises InputError with every fault up to the first broken syntax."""
+    document = read(text, source)
+    if document.faults:
+        raise InputError(*document.faults)
+    return document
+
+
+def read(text: bytes, source: str) -> Document:
+    """The tree in `text` with what is wrong in it, so that its reader can find more; raises
+    InputError only where there is no tree."""
     builder = _Builder(source)
     characters = _decode(text, source)
     try:
-        _build(builder, characters)
+        whole = _build(builder, characters)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: the Python parser, on "\U00110000"
         builder.faults.append(_syntax_fault(error, characters, source))
+        whole = False
     if not builder.faults and () not in builder.marks:
         builder.faults.append(Fault("expected `key: value` lines, found none", source, 1, 1))
-    if builder.faults:
-        raise InputError(*_in_order(builder.faults))
-    return Document(source, builder.root, builder.marks, builder.key_marks)
+        whole = False
+    faults = tuple(_in_order(builder.faults))
+    if not whole:
+        raise InputError(*faults)
+    return Document(source, builder.root, builder.marks, builder.key_marks, faults)
 
 
 def parse_value(text: str, source: str) -> Tree:
@@ -209,25 +223,29 @@ class _Builder:
         return path
 
 
-def _build(builder: _Builder, characters: str) -> None:
-    """Feeds the parser's events to `builder`; stops where going on makes no sense."""
+def _build(builder: _Builder, characters: str) -> bool:
+    """Feeds the parser's events to `builder`; False where it stopped, since going on made no
+    sense."""
     documents = 0
     for event in yaml.parse(characters, Loader=_Loader):
         mark = _mark(event.start_mark)
+        stop = None
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                return builder.fault(mark, "expected one document, a second one begins here", ())
+                stop = "expected one document, a second one begins here"
         elif isinstance(event, yaml.NodeEvent):
             _add_node(builder, event, mark)
             if len(builder.open) > MAX_DEPTH:
-                return builder.fault(mark, f"nested too deeply: expected at most {MAX_DEPTH}", ())
-            if builder.nodes > MAX_NODES:
-                message = f"expected at most {MAX_NODES:,} keys and values"
-                return builder.fault(mark, message, ())
+                stop = f"nested too deeply: expected at most {MAX_DEPTH}"
+            elif builder.nodes > MAX_NODES:
+                stop = f"expected at most {MAX_NODES:,} keys and values"
         elif isinstance(event, yaml.CollectionEndEvent):
             builder.open.pop()
-    return None
+        if stop:
+            builder.fault(mark, stop, ())
+            return False
+    return True
 
 
 def _add_node(builder: _Builder, event: yaml.NodeEvent, mark: Mark) -> None:
@@ -330,7 +348,5 @@ def _order(mark: Mark) -> tuple[int, int]:
 
 def _in_order(faults: list[Fault]) -> list[Fault]:
     """The faults as they stand in the text; past a hundred, only their number."""
-    faults = sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
-    left = len(faults) - _MOST_FAULTS
-    more = [Fault(f"… and {left} more", faults[0].source)] if left > 0 else []
-    return faults[:_MOST_FAULTS] + more
+    in_order = sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
+    return first_faults(in_order, _MOST_FAULTS)

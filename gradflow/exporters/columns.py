@@ -7,21 +7,6 @@ from collections.abc import Callable
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow
 
-AXES = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "input_size",
-    "batch_size",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""What an experiment may vary, in order."""
-
 MAGNITUDES: dict[str, Callable[[GradientFlow], Magnitudes | None]] = {
     "grad_norm": lambda flow: flow.state,
     "relative": lambda flow: flow.relative,

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from gradflow.exporters.columns import AXES, MAGNITUDES
+from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Array, Magnitudes
-from gradflow.results import Result
+from gradflow.results import AXES, Result
 
 _NORM, *_OTHERS = MAGNITUDES
 HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s")

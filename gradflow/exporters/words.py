@@ -12,7 +12,7 @@ from gradflow.exporters.view import View
 from gradflow.results import Diagnosis, GradientFlow, Result
 
 UNKNOWN = "–"
-FEW_RUNS = 8
+FEW_RUNS = 9
 """Up to so many runs, lag tables are shown without being asked for."""
 
 _SYMBOLS = {
@@ -137,7 +137,7 @@ def half_life(diagnosis: Diagnosis) -> str:
 
 def horizon(result: Result) -> str:
     """The lag at which the gradient leaves the thresholds, `> T` where it stays within them."""
-    if result.flow is None or _is_dead(result.flow):
+    if result.flow is None:
         return UNKNOWN
     lag = result.diagnosis.horizon
     return f"> {result.sequence_length}" if lag is None else str(lag)

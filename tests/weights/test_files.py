@@ -198,3 +198,28 @@ def test_onnx_gives_initializers_and_constants_also_of_branches(tmp_path):
     np.testing.assert_array_equal(
         choose_net(nested, prefixes[0])[0].W_x, choose_net(tensors)[0].W_x
     )
+
+
+def test_a_whole_file_of_keras_1(tmp_path):
+    """Its config is bytes, its gates are tensors of their own, and by default hard sigmoids."""
+    h5py = pytest.importorskip("h5py")
+    for gate_activation in ("sigmoid", "hard_sigmoid"):
+        layer = {"name": "lstm_1", "activation": "tanh", "inner_activation": gate_activation}
+        config = {"class_name": "Sequential", "config": [{"class_name": "LSTM", "config": layer}]}
+        with h5py.File(tmp_path / "net.h5", "w") as file:
+            file.attrs["model_config"] = json.dumps(config).encode()
+            file.attrs["keras_version"] = b"1.2.2"
+            for gate in "icfo":
+                for part, shape in {"W": (2, 3), "U": (3, 3), "b": (3,)}.items():
+                    file[f"model_weights/lstm_1/lstm_1_{part}_{gate}:0"] = np.full(
+                        shape, ord(gate), "f4"
+                    )
+            file["optimizer_weights/x"] = np.zeros(3)
+        tensors = read(tmp_path / "net.h5")
+        if gate_activation == "sigmoid":
+            (layer,) = choose_net(tensors)
+            assert layer.prefix == "lstm_1"
+            np.testing.assert_array_equal(layer.b_x, np.repeat([ord(g) for g in "ifco"], 3))
+        else:
+            with pytest.raises(InputError, match="recurrent_activation hard_sigmoid"):
+                choose_net(tensors)

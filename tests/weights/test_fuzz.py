@@ -152,7 +152,8 @@ VALUES = st.recursive(
 @settings(max_examples=max(1, EXAMPLES // 10), deadline=None, database=None)
 @given(config=VALUES)
 def test_no_configuration_of_keras_breaks_the_reading(config):
-    from test_conventions import keras_stack, tensors
+    from test_conventions import tensors
+    from test_keras_config import keras_stack
 
     config = json.loads(json.dumps(config))
     try:

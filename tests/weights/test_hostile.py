@@ -86,7 +86,7 @@ def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(tmp_path, suffi
 
 def test_nothing_in_a_pickle_is_run(tmp_path):
     """The file would leave a trace beside itself."""
-    from hostile_files import calling, reduce
+    from hostile_torch import calling, reduce
     from weight_writers import text
 
     trace = tmp_path / "trace"

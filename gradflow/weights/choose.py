@@ -190,8 +190,14 @@ def _unsupported(layers: Sequence[RecurrentLayer]) -> list[str]:
 
 def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]:
     """The first NaN or infinity of each tensor, where the file has it."""
-    used = dict.fromkeys(n for one in layers for names in one.names.values() for n in names)
-    return [fault for name in used if (fault := _first_not_finite(name, tensors[name]))]
+    bad = (
+        one.names[parameter]
+        for one in layers
+        for parameter in one.names
+        if not np.isfinite(getattr(one, parameter)).all()
+    )
+    names = dict.fromkeys(name for group in bad for name in group)
+    return [fault for name in names if (fault := _first_not_finite(name, tensors[name]))]
 
 
 def _first_not_finite(name: str, array: Array) -> str | None:

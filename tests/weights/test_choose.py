@@ -88,6 +88,11 @@ def test_an_incomplete_or_contradictory_net_is_refused(changes, message):
     assert message in str(error.value)
 
 
+def test_the_missing_tensor_of_a_cell_is_named_as_cells_are():
+    with pytest.raises(InputError, match=r"tensor 'cell\.weight_hh' is missing"):
+        choose_net(tensors({"cell.weight_ih": normal(4 * H, I)}))
+
+
 def test_several_nets_need_a_prefix():
     file = tensors(pytorch("enc.rnn.", "lstm") | pytorch("dec.rnn.", "gru"))
     with pytest.raises(InputError, match=r"found 2: give one as prefix: 'dec\.rnn', 'enc\.rnn'"):

@@ -79,9 +79,10 @@ def _missing(
 ) -> str:
     """The message for a tensor that is not there, beside one of those that are."""
     role = next(role for role, p in _PARAMETERS.items() if p == parameter)
-    suffix = "_reverse" if direction == "reverse" else ""
     there = next(iter(next(iter(layers.values())).values()))
-    name = f"{module}.{role}_l{index}{suffix}".lstrip(".")
+    suffix = f"_l{index}" if re.search(r"_l\d+(_reverse)?$", there) else ""
+    suffix += "_reverse" if direction == "reverse" else ""
+    name = f"{module}.{role}{suffix}".lstrip(".")
     return f"tensor {named(name)} is missing: the net {named(module)} has {named(there)}"
 
 

@@ -28,7 +28,7 @@ from gradflow.npfiles import open_regular
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
 
-_SWEPT = (
+SWEPT = (
     "cell",
     "sequence_length",
     "hidden_size",
@@ -39,6 +39,7 @@ _SWEPT = (
     "bias_scale",
     "seed",
 )
+"""The keys that may be lists; the last one varies fastest."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -77,6 +78,8 @@ def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ())
         faults.stop_if_any()
     config = _validate(cast("dict[str, Tree]", data), faults)
     config, signal, target = read_files(config, folder, faults)
+    if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
+        _check_lags(config, faults)
     faults.stop_if_any()
     runs = _runs(config, signal, target, faults)
     for path, message in too_large(runs):
@@ -108,19 +111,23 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
         raise AssertionError("pydantic found a fault and named none") from error
     if config.loss.kind == "cross_entropy" and config.output_size < 2:
         faults.add(("loss",), "cross_entropy needs at least two classes: set output_size")
-    if isinstance(config.lags, list) and not isinstance(config.input, FileInput):
-        for i, lag in enumerate(config.lags):
-            if lag > max(config.sequence_length):
-                message = f"expected a lag within sequence_length, found {lag}"
-                faults.add(("lags", i), message)
     return config
+
+
+def _check_lags(config: Config, faults: Faults) -> None:
+    """No lag that tables are to show lies beyond the longest sequence."""
+    longest = max(config.sequence_length)
+    for i, lag in enumerate(config.lags if isinstance(config.lags, list) else []):
+        if lag > longest:
+            message = f"expected at most {longest}, the sequence_length, found {lag}"
+            faults.add(("lags", i), message)
 
 
 def _runs(
     config: Config, signal: Signal, target: float | Array | None, faults: Faults
 ) -> tuple[Run, ...]:
     """Every combination of the keys that hold lists, in the order in which they stand."""
-    axes = {name: getattr(config, name) for name in _SWEPT}
+    axes = {name: getattr(config, name) for name in SWEPT}
     axes["cell"] = [_cell(choice) for choice in config.cell]
     count = int(np.prod([len(values) for values in axes.values()], dtype=object))
     if count > MOST_RUNS:
@@ -149,7 +156,7 @@ def _cell(choice: BaseModel) -> Cell:
 def _as_data(config: Config) -> dict[str, object]:
     """The config as plain data, every default filled in; an axis of one value as that value."""
     data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
-    for name in _SWEPT:
+    for name in SWEPT:
         values = cast("list[object]", data[name])
         data[name] = values[0] if len(values) == 1 else values
     return data

@@ -65,8 +65,9 @@ def _whole(value: object) -> object:
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Size = Annotated[Whole, Field(ge=1)]
+Size = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Index = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
@@ -110,11 +111,11 @@ def _by_type(value: object) -> str:
 
 
 ByType = Discriminator(_by_type)
-Column = Annotated[Annotated[str, Tag("(text)")] | Annotated[Whole, Tag("(number)")], ByType]
+Column = Annotated[Annotated[str, Tag("(text)")] | Annotated[Index, Tag("(number)")], ByType]
 NumberOrFile = Annotated[Annotated[Real, Tag("(number)")] | Annotated[str, Tag("(text)")], ByType]
 Lags = Annotated[
     Annotated[Literal["auto", "all"], Tag("(name)")]
-    | Annotated[list[Annotated[Whole, Field(ge=0)]], Field(min_length=1), Tag("(list)")],
+    | Annotated[list[Index], Field(min_length=1), Tag("(list)")],
     Discriminator(lambda value: "(list)" if isinstance(value, list) else "(name)"),
 ]
 
@@ -205,7 +206,7 @@ class Config(_Strict):
         description="rnn, lstm, gru or a mapping {type: ..., options}; `gradflow cells` lists them"
     )
     sequence_length: Axis[Size] = Field([100], description="T, the steps unrolled")
-    hidden_size: Axis[Size] = Field([64], description="H")
+    hidden_size: Axis[Size] = Field([64], description="H, the size of the hidden state")
     input_size: Size = Field(16, description="I; taken from the file where `input` is one")
     output_size: Size = Field(1, description="O, the size of the output layer")
     batch_size: Size = Field(32, description="N; taken from the file where `input` is one")
@@ -235,7 +236,7 @@ class Config(_Strict):
         "{kind: mse, target: 0.0} sets the target",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
-    seed: Axis[Annotated[Whole, Field(ge=0, lt=2**63)]] = Field(
+    seed: Axis[Seed] = Field(
         [0], description="all randomness: same config, same machine, same bytes out"
     )
     lags: Lags = Field(

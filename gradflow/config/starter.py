@@ -32,18 +32,21 @@ def starter_text() -> str:
     ]
     for name, field in Config.model_fields.items():
         lines += [f"# {line}" for line in textwrap.wrap(field.description or "", 76)]
-        lines.append(f"{name}: {_CHOSEN[name]}" if name in _CHOSEN else f"# {_default(name)}")
+        lines.append(
+            f"{name}: {_CHOSEN[name]}" if name in _CHOSEN else f"# {name}: {default_text(name)}"
+        )
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _default(name: str) -> str:
-    """`key: value` with the default, as YAML's flow style has it."""
+def default_text(name: str) -> str:
+    """The default of a key as YAML's flow style has it: `none` where there is none."""
     defaults = Config.model_validate({"cell": "rnn"})
-    value = defaults.model_dump(mode="json", exclude_none=True)[name]
+    value = defaults.model_dump(mode="json", exclude_none=True).get(name, "none")
     if isinstance(value, list):
         value = value[0]
+    if isinstance(value, dict) and "kind" in value:  # the name alone stands for it
+        return str(value["kind"])
     if isinstance(value, dict):
-        inner = ", ".join(f"{k}: {v}" for k, v in value.items())
-        return f"{name}: {{{inner}}}" if len(value) > 1 else f"{name}: {next(iter(value.values()))}"
-    return f"{name}: {value}"
+        return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}"
+    return str(value)

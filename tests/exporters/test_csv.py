@@ -12,9 +12,7 @@ import pytest
 from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gradflow import experiment
 from gradflow.exporters import EXPORTERS, View
-from gradflow.exporters.columns import AXES
 
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"
@@ -95,10 +93,6 @@ def test_every_reader_finds_the_same_numbers(reader, sample, tmp_path):
 
 def test_header_stands_even_without_runs():
     assert exported([]) == HEADER + "\n"
-
-
-def test_axes_are_those_of_an_experiment():
-    assert AXES == experiment.AXES
 
 
 def test_magnitudes_past_float_range_keep_17_digits_and_their_exponent():

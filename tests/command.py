@@ -1,0 +1,41 @@
+"""The command as a user runs it: a process of its own, with pipes or a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+GRADFLOW = [sys.executable, "-m", "gradflow"]
+
+LOUD = {  # what makes other programs colour a pipe
+    "GITHUB_ACTIONS": "true",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    "PY_COLORS": "1",
+    "TERM": "xterm-256color",
+}
+
+
+def run(*args, env=None, **options):
+    """The ended process, with stdout and stderr as text."""
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    arguments = [*GRADFLOW, *map(str, args)]
+    return subprocess.run(
+        arguments, env=environment, encoding="utf-8", timeout=120, check=False, **options
+    )
+
+
+def main(capsys, *args):
+    """(exit code, stdout, stderr) of the command within this process: quick, where no terminal,
+    signal or pipe matters."""
+    from gradflow.cli import app
+
+    code = 0
+    try:
+        app(list(map(str, args)), prog_name="gradflow")
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    return code, out, err

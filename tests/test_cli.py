@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+from command import GRADFLOW, LOUD, main, run
+
+from gradflow import __version__
+from gradflow.cells import CELLS
+from gradflow.cli import Format
+from gradflow.exporters import EXPORTERS, SUFFIXES
+
+SMALL = "cell: [rnn, lstm]\nsequence_length: 8\nhidden_size: 4\nbatch_size: 3\ninput_size: 2\n"
+COMMANDS = ("analyze", "verify", "cells", "schema", "init")
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
+    return tmp_path / "c.yaml"
+
+
+# What each command prints
+
+
+def test_analyze_shows_a_table_by_default(config, capsys):
+    code, out, err = main(capsys, "analyze", config)
+    assert (code, err) == (0, "")
+    assert "horizon" in out
+    assert "lstm" in out
+    assert main(capsys, "analyze", config, "--format", "table") == (0, out, "")
+
+
+def test_analyze_prints_csv_json_and_markdown(config, capsys):
+    code, out, err = main(capsys, "analyze", config, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (code, err, len(rows)) == (0, "", 2 * 9)
+    assert [row["lag"] for row in rows[:9]] == [str(lag) for lag in range(9)]
+    code, out, err = main(capsys, "analyze", config, "--format", "json")
+    parsed = json.loads(out)
+    assert (code, err, parsed["gradflow"]) == (0, "", __version__)
+    assert [r["cell"] for r in parsed["runs"]] == ["rnn", "lstm"]
+    code, out, err = main(capsys, "analyze", config, "--format", "markdown")
+    assert (code, err) == (0, "")
+    assert "| lag |" in out
+
+
+def test_formats_are_those_of_the_exporters():
+    assert {f.value for f in Format} == set(EXPORTERS) == set(SUFFIXES.values())
+
+
+def test_quiet_leaves_stdout_empty(config, capsys):
+    assert main(capsys, "analyze", config, "--quiet") == (0, "", "")
+    assert main(capsys, "analyze", config, "--quiet", "--output", "a.csv") == (0, "", "")
+
+
+def test_a_diverged_run_is_told_on_stderr_where_the_format_has_no_words(config, capsys):
+    diverging = ("--set", "cell=[rnn]", "--set", "cell[0].activation=linear", "--set",
+                 "ws_scale=[1, 1e80]")  # fmt: skip
+    code, out, err = main(capsys, "analyze", config, *diverging, "--format", "csv")
+    assert code == 0
+    assert "warning: run 1 ws_scale=1e+80: the forward state left float range at step" in err
+    assert len(err.splitlines()) == 1
+    assert len(out.splitlines()) == 1 + 2 * 9
+    code, out, err = main(capsys, "analyze", config, *diverging)
+    assert (code, err) == (0, "")
+    assert "diverged" in out
+
+
+def test_cells_tells_equations_options_and_citation_of_every_cell(capsys):
+    code, out, _ = main(capsys, "cells")
+    assert code == 0
+    for name, cls in CELLS.items():
+        block = out.split(f"\n{name}\n" if name != next(iter(CELLS)) else f"{name}\n")[1]
+        assert "h_t" in block or "S_t" in block
+        assert all(f"option {option}:" in block for option in cls.option_help)
+
+
+def test_schema_is_json(capsys):
+    code, out, _ = main(capsys, "schema")
+    assert code == 0
+    assert json.loads(out)["required"] == ["cell"]
+
+
+def test_init_writes_a_config_that_runs_and_never_overwrites(config, capsys):
+    code, out, err = main(capsys, "init", "new.yaml")
+    assert (code, out) == (0, "")
+    assert "next: gradflow analyze new.yaml" in err
+    assert json.loads((config.parent / "gradflow.schema.json").read_text())
+    small = ("--set", "sequence_length=3", "--set", "hidden_size=2", "--quiet")
+    assert main(capsys, "analyze", "new.yaml", *small)[0] == 0
+    before = config.read_bytes()
+    code, out, err = main(capsys, "init", config)
+    assert (code, out) == (2, "")
+    assert err == f"{config}: error: there is a file of this name: give another\n"
+    assert config.read_bytes() == before
+    code, out, err = main(capsys, "init", "-")
+    assert (code, out, err) == (0, (config.parent / "new.yaml").read_text(), "")
+
+
+def test_verify_ends_with_0_where_all_holds(config, capsys):
+    code, out, err = main(capsys, "verify", config)
+    assert (code, err) == (0, "")
+    assert "0 differ" in out
+
+
+def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
+    right = CELLS["lstm"].pullback
+
+    def wrong(self, local, ds, p, dz, ds_prev):
+        right(self, local, ds, p, dz, ds_prev)
+        ds_prev *= 1 + 1e-6
+
+    monkeypatch.setattr(CELLS["lstm"], "pullback", wrong)
+    code, out, err = main(capsys, "verify", config)
+    assert (code, err) == (1, "")
+    assert "NO, at lag" in out.split("lstm")[1]
+    assert "NO" not in out.split("lstm")[0]
+
+
+def test_verify_of_nothing_is_an_error_of_the_config(config, capsys):
+    wild = ("--set", "cell={type: rnn, activation: linear}", "--set", "ws_scale=1e80")
+    code, out, err = main(capsys, "verify", config, *wild)
+    assert code == 2
+    assert "left float range" in out
+    assert err == "error: nothing could be compared, for the reasons above\n"
+
+
+# Help and usage
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(command, capsys):
+    code, out, err = main(capsys, command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: gradflow {command}")
+    if command in ("analyze", "verify"):
+        assert "CONFIG" in out
+        assert "--set" in out
+
+
+def test_help_teaches(capsys):
+    code, out, _ = main(capsys, "--help")
+    assert code == 0
+    assert all(f"\n  {command} " in out for command in COMMANDS)
+    for code in (0, 1, 2, 3, 130):
+        assert f"\n    {code}  " in out
+    assert "gradflow analyze gradflow.yaml --format csv > flow.csv" in out
+    assert "--install-completion" in out
+    assert main(capsys, "analyze", "--help")[1].count("gradflow analyze ") >= 5
+
+
+def test_the_examples_of_the_help_work(config, capsys, monkeypatch):
+    """Every `gradflow analyze` line of the help, on a small config of the name it uses."""
+    import shlex
+
+    text = main(capsys, "--help")[1] + main(capsys, "analyze", "--help")[1]
+    for name in ("gradflow.yaml", "config.yaml"):
+        (config.parent / name).write_text(SMALL.replace("[rnn, lstm]", "lstm"), encoding="utf-8")
+    lines = [line.split("  ")[0] for line in map(str.strip, text.splitlines())]
+    examples = [line for line in lines if line.startswith("gradflow analyze ")]
+    assert len(examples) >= 6
+    for example in examples:
+        words = shlex.split(example.split(" | ")[0].split(" > ")[0])
+        assert main(capsys, *words[1:])[0] == 0, example
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], ""),
+        (["analyse"], "No such command 'analyse'. Did you mean 'analyze'?"),
+        (["analyze"], "Missing argument 'CONFIG'"),
+        (["analyze", "c.yaml", "--formt", "csv"], "No such option: --formt"),
+        (["analyze", "c.yaml", "--format", "xml"], "'xml' is not one of"),
+        (["analyze", "c.yaml", "d.yaml"], "unexpected extra argument"),
+        (["analyze", "c.yaml", "--set"], "requires an argument"),
+        (["cells", "--nope"], "No such option: --nope"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_ends_with_2(config, capsys, arguments, message):
+    code, out, err = main(capsys, *arguments)
+    assert code == 2
+    assert message in out + err
+    assert "Traceback" not in err
+
+
+# Output files
+
+
+def test_several_outputs_each_in_the_format_of_its_suffix(config, capsys):
+    names = ["a.csv", "a.json", "a.md", "a.TXT"]
+    outputs = [word for name in names for word in ("--output", name)]
+    code, out, _ = main(capsys, "analyze", config, *outputs, "--format", "csv")
+    assert code == 0
+    texts = [(config.parent / name).read_text() for name in names]
+    assert texts[0] == out
+    assert len(json.loads(texts[1])["runs"]) == 2
+    assert "| lag |" in texts[2]
+    assert "horizon" in texts[3]
+    assert b"\r" not in (config.parent / "a.csv").read_bytes()
+
+
+def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monkeypatch):
+    monkeypatch.setattr("gradflow.runner.execute", lambda *_: pytest.fail("worked"))
+    (config.parent / "folder.csv").mkdir()
+    arguments = ["--output", "a.xls", "--output", "b", "--output", "c.csv", "--output", "./c.csv"]
+    code, out, err = main(capsys, "analyze", config, *arguments)
+    suffixes = ".txt, .csv, .json, .md"
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"a.xls: error: --output: expected a name that ends in one of {suffixes}",
+        f"b: error: --output: expected a name that ends in one of {suffixes}",
+        "c.csv: error: --output: the same file is named twice",
+    ]
+    for name, reason in (
+        ("folder.csv", "expected a file to write to, found a folder"),
+        ("no/where.csv", "cannot be written: No such file or directory"),
+        ("c.yaml/x.csv", "cannot be written: Not a directory"),
+    ):
+        code, out, err = main(capsys, "analyze", config, "--output", "ok.csv", "--output", name)
+        assert (code, out, err) == (2, "", f"{name}: error: {reason}\n")
+    assert sorted(os.listdir(config.parent)) == ["c.yaml", "folder.csv"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes and links")
+def test_outputs_keep_links_and_modes_and_obey_the_umask(config, capsys):
+    folder = config.parent
+    (folder / "there").mkdir()
+    real, link, new = folder / "there" / "real.csv", folder / "link.csv", folder / "new.csv"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    before = os.umask(0o027)
+    try:
+        assert main(capsys, "analyze", config, "--output", link, "--output", new)[0] == 0
+    finally:
+        os.umask(before)
+    assert link.is_symlink()
+    assert real.read_text() == new.read_text() != "old"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (real, new)] == [0o640, 0o640]
+    assert sorted(os.listdir(folder)) == ["c.yaml", "link.csv", "new.csv", "there"]
+
+
+# Standard input, streams, terminal
+
+
+def test_dash_reads_the_config_from_standard_input(config):
+    ended = run("analyze", "-", "--format", "csv", input=SMALL)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == 1 + 2 * 9
+    ended = run("analyze", "-", input="cell: rnn\nsed: 1\n")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "-:2:1: error: sed: unknown key; did you mean seed?\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["analyze", "c.yaml", "--format", name] for name in EXPORTERS),
+        ["verify", "c.yaml"],
+        ["--help"],
+        ["analyze", "--help"],
+        ["analyze", "\x1b[31m", "--set", "\x1b[0m", "--output", "\x1b[1m"],
+        ["\x1b[31m"],
+    ],
+    ids=lambda words: " ".join(words).replace("\x1b", "ESC"),
+)
+def test_no_escape_byte_reaches_a_pipe(config, arguments):
+    config.write_text(SMALL + 'title: "\\e[31mred"\n', encoding="utf-8")
+    ended = run(*arguments, env=LOUD)
+    assert "\x1b" not in ended.stdout + ended.stderr
+    assert ended.returncode in (0, 2)
+    assert "Traceback" not in ended.stderr
+
+
+def on_a_terminal(*arguments, env):
+    """What a terminal of 80 columns gets to see."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **env}
+    with subprocess.Popen(
+        [*GRADFLOW, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while piece := os.read(ours, 65536):
+                seen += piece
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(ours)
+    return process.returncode, seen.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colour_and_rows_that_fit(config):
+    code, seen = on_a_terminal("analyze", "c.yaml", env={})
+    assert code == 0
+    assert "\x1b[" in seen
+    code, plain = on_a_terminal("analyze", "c.yaml", env={"NO_COLOR": "1"})
+    assert code == 0
+    assert "\x1b[3" not in plain
+    assert max(map(len, plain.splitlines())) <= 80
+    code, seen = on_a_terminal("analyze", "c.yaml", "--format", "csv", env={})
+    assert "\x1b" not in seen
+
+
+def test_completion_as_typer_gives_it():
+    ended = run("--show-completion", "bash")
+    assert ended.returncode == 0 or "bash" in ended.stderr
+    ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "gradflow an",
+                     "COMP_CWORD": "1"})  # fmt: skip
+    assert "analyze" in ended.stdout
+
+
+# Start-up
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], {"numpy", "rich", "pydantic", "yaml", "gradflow.flow"}),
+        (["--version"], {"numpy", "rich", "pydantic", "yaml", "gradflow.flow"}),
+        (["cells"], {"rich", "yaml", "gradflow.flow", "gradflow.config"}),
+        (["schema"], {"rich"}),
+    ],
+    ids=str,
+)
+def test_nothing_is_imported_before_it_is_used(arguments, heavy):
+    script = (
+        "import sys\nfrom gradflow.__main__ import main\n"
+        f"sys.argv = ['gradflow', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout
+    assert not heavy & set(ended.stderr.split())
+
+
+def test_importing_the_library_loads_nothing():
+    script = "import sys, gradflow; print('numpy' in sys.modules, 'typer' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.stdout == "False False\n"
+
+
+# Determinism
+
+
+def test_same_config_same_bytes(config, capsys):
+    arguments = ("analyze", config, "--format", "json")
+    first, again = main(capsys, *arguments), main(capsys, *arguments)
+    assert first == again
+    assert run(*arguments).stdout == first[1]

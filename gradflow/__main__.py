@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from gradflow.scheduling.blas import use_one_thread
+
 
 def main() -> None:
     """Run the command line. From the first moment on an interrupt ends with 130; the help, which
     typer prints by itself, meets a closed pipe or a full disk as the commands do."""
     try:
         _open_closed_streams()
+        use_one_thread()
         from gradflow.cli import app, forget_stdout
 
         try:

@@ -147,6 +147,31 @@ def analyze(
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Run a sweep in N processes. The default is one a core where that is faster.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Run it on a Dask cluster, by the address of its scheduler: tcp://host:port.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="DIR",
+            help="Keep finished runs in DIR; what is there already is not run again.",
+        ),
+    ] = None,
 ) -> None:
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
@@ -157,7 +182,8 @@ def analyze(
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
         files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
-        results = _warned(_computed(experiment), on=format not in ("table", "markdown") or quiet)
+        computed = _computed(experiment, open_files, jobs, scheduler, resume)
+        results = _warned(computed, on=format not in ("table", "markdown") or quiet)
         if files and not (len(files) == 1 and quiet):
             results = list(results)  # several readers; a single one streams
         for file, name in files:
@@ -253,12 +279,31 @@ def _formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     return found
 
 
-def _computed(experiment: Experiment) -> Iterable[Result]:
-    """The results as they finish, with a progress bar if the work takes a while."""
-    from gradflow.runner import execute
+def _computed(
+    experiment: Experiment,
+    contexts: ExitStack,
+    jobs: int | None,
+    scheduler: str | None,
+    resume: Path | None,
+) -> Iterable[Result]:
+    """The results as they finish, with a progress bar if the work takes a while; from whichever
+    processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.runner import execute, time_steps
+    from gradflow.scheduling.choose import workforce
+    from gradflow.scheduling.journal import Journal
 
-    with _progress_bar(2 * sum(run.sequence_length for run in experiment.runs)) as progress:
-        yield from execute(experiment, progress)
+    journal = None
+    if resume is not None:
+        journal = contexts.enter_context(Journal(resume, experiment.thresholds))
+        for damage in journal.damage:
+            print(damage, file=sys.stderr)
+    executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
+
+    def results() -> Iterator[Result]:
+        with _progress_bar(sum(map(time_steps, experiment.runs))) as progress:
+            yield from execute(experiment, progress, executor, workers, journal)
+
+    return results()
 
 
 def _warned(results: Iterable[Result], on: bool) -> Iterable[Result]:

@@ -1,0 +1,111 @@
+"""A Dask cluster that is already there: where `--scheduler` has runs worked out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Executor
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+from urllib.parse import urlsplit
+
+from gradflow import __version__
+from gradflow.errors import Fault, GradflowError, InputError
+
+_OPTION = "--scheduler"
+
+
+@contextmanager
+def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor, int]]:
+    """The cluster's executor, and how many runs it works on at a time.
+
+    Tasks of a worker that dies are given to another by the cluster itself.
+
+    Args:
+        address: of the scheduler, `tcp://host:port` (or `tls://`).
+        timeout: seconds to wait for an answer, and for a first worker.
+
+    Raises:
+        InputError: the extra `dask` is missing, the address is malformed, nobody answers, there
+            is no worker, or one has another version of gradflow or NumPy.
+        GradflowError: the cluster lost the scheduler, or too many workers over one run.
+    """
+    _check_address(address)
+    try:
+        from distributed import Client
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        message = "needs the package distributed: pip install 'gradflow[dask]'"
+        raise _fault(message) from None
+    with _quiet():
+        client = _connected(Client, address, timeout)
+        try:
+            _check_workers(client, address, timeout)
+            executor = client.get_executor(pure=False)
+            try:
+                yield executor, sum(client.nthreads().values())
+            except KilledWorker as error:
+                raise GradflowError(f"error: the cluster gave up on a run: {error}") from error
+            except CancelledError:
+                raise GradflowError(f"error: the scheduler at {address} went away") from None
+            finally:
+                executor.shutdown(wait=False)
+        finally:
+            client.close()
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+        sound = sound and not (parts.path or parts.query or parts.username)
+    except ValueError:
+        sound = None
+    if not sound:
+        raise _fault(f"expected an address such as tcp://host:8786, found {address!r}")
+
+
+def _connected(client: Any, address: str, timeout: float) -> Any:
+    try:
+        return client(address, timeout=timeout, set_as_default=False, name="gradflow")
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        message = f"no Dask scheduler answers at {address}: start one with `dask scheduler`"
+        raise _fault(message) from error
+
+
+def _check_workers(client: Any, address: str, timeout: float) -> None:
+    """The last digits of a result depend on the versions, so all must have ours."""
+    try:
+        client.wait_for_workers(1, timeout=timeout)
+    except TimeoutError:
+        message = f"the cluster has no workers: start one with `dask worker {address}`"
+        raise _fault(message) from None
+    ours = {"gradflow": __version__, "numpy": metadata.version("numpy")}
+    faults = []
+    for package, version in ours.items():
+        # A function of the standard library: it runs where there is no gradflow at all.
+        found = client.run(metadata.version, package, on_error="return")
+        for worker, theirs in sorted(found.items()):
+            if theirs != version:
+                has = f"has {package} {theirs}" if isinstance(theirs, str) else f"has no {package}"
+                message = f"worker {worker} {has}, here is {version}: install the same there"
+                faults.append(Fault(message, key=_OPTION))
+    if faults:
+        raise InputError(*faults)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's log off stderr: what matters of it reaches the user as an error."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _fault(message: str) -> InputError:
+    return InputError(Fault(message, key=_OPTION))

@@ -36,6 +36,8 @@ def _horizon(relative: Array, thresholds: tuple[float, float]) -> tuple[int | No
         return 0, "vanishing"
     low, high = (math.log10(t) for t in thresholds)
     out = (relative < low) | (relative > high)
+    if len(arrived := np.flatnonzero(relative > -math.inf)):
+        out[: arrived[0]] = False  # a lower layer's gradient first has to come down to it
     if not out.any():
         return None, "stable"
     lag = int(out.argmax())

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradflow.cells import Cell
+from gradflow.cells import Cell, Params
 from gradflow.logspace import Array
-from gradflow.results import AXES
+from gradflow.network import Place
+from gradflow.results import AXES, NET_AXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,19 @@ class Loss:
 
 
 @dataclass(frozen=True, eq=False)
+class Trained:
+    """Parameters from a file.
+
+    Attributes:
+        params: by place, float64.
+        output_layer: W_o (O, D·H) and b_o (O,), or None: drawn at random.
+    """
+
+    params: Mapping[Place, Params]
+    output_layer: tuple[Array, Array] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """One point of a sweep: a net, its input, its loss. Letters as in cells/base.py."""
 
@@ -55,11 +69,35 @@ class Run:
     initial_state: Signal
     loss: Loss
     dtype: Literal["float64", "float32"]
+    layers: int = 1
+    bidirectional: bool = False
+    trained: Trained | None = None
+
+    @property
+    def places(self) -> list[Place]:
+        """(layer, direction) of every part of the net, the lowest layer first."""
+        directions = range(2 if self.bidirectional else 1)
+        return [(layer, direction) for layer in range(self.layers) for direction in directions]
+
+    @property
+    def top_places(self) -> list[Place]:
+        """The places whose last h the loss reads."""
+        return [at for at in self.places if at[0] == self.layers - 1]
+
+    def output_width(self, at: Place) -> int:
+        """The size of h at a place."""
+        if self.trained is not None:
+            return int(self.trained.params[at].W_s.shape[-1])
+        return self.hidden_size
+
+    def state_width(self, at: Place) -> int:
+        """S, the size of the state at a place."""
+        return self.output_width(at) * len(self.cell.state_parts)
 
     @property
     def axes(self) -> dict[str, str | int | float]:
-        """The values of AXES; the cell by its label."""
-        values = {name: getattr(self, name) for name in AXES}
+        """The values of AXES and NET_AXES; the cell by its label."""
+        values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
         return {**values, "cell": self.cell.label}
 
     @property
@@ -71,6 +109,8 @@ class Run:
             self.hidden_size,
             self.input_size,
             self.batch_size,
+            self.layers,
+            self.bidirectional,
             np.dtype(self.dtype),
         )
 
@@ -95,6 +135,8 @@ class Experiment:
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Those of AXES that differ between the runs."""
+        """Those of the axes that differ between the runs."""
         axes = [run.axes for run in self.runs]
-        return tuple(name for name in AXES if len({values[name] for values in axes}) > 1)
+        return tuple(
+            name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
+        )

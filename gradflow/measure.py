@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradflow.cells.base import Cell, Local
-from gradflow.logspace import Array, Magnitudes, Scaled, root_mean_square
+from gradflow.logspace import Array, Magnitudes, Scaled, root_mean_square, root_sum_of_squares
 from gradflow.results import GradientFlow
 from gradflow.terms import Terms
 
@@ -96,6 +96,27 @@ class Measure:
             )
             for r in range(self.R)
         ]
+
+
+def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
+    """The curves of all layers as those of one state and one set of parameters."""
+    if len(flows) == 1:
+        return flows[0]
+
+    def together(curves: Sequence[Mapping[str, Magnitudes]]) -> dict[str, Magnitudes]:
+        return {name: root_sum_of_squares([c[name] for c in curves]) for name in curves[0]}
+
+    totals = together([flow.totals for flow in flows])
+    shares = [np.nan_to_num(flow.share_W_s) for flow in flows]
+    weights = [(flow.totals["W_s"] / totals["W_s"]).floats() for flow in flows]
+    squares = sum((share * weight) ** 2 for share, weight in zip(shares, weights, strict=True))
+    return GradientFlow(
+        state=root_sum_of_squares([flow.state for flow in flows]),
+        parts=together([flow.parts for flow in flows]),
+        terms=together([flow.terms for flow in flows]),
+        share_W_s=np.sqrt(squares),
+        totals=totals,
+    )
 
 
 def _join(blocks: Sequence[Magnitudes]) -> Magnitudes:

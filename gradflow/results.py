@@ -22,6 +22,9 @@ AXES = (
 )
 """What tells one run from another, in the order of the columns of a CSV."""
 
+NET_AXES = ("layers", "bidirectional")
+"""More of that: how many layers, and whether each runs in both directions."""
+
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
@@ -36,6 +39,8 @@ class GradientFlow:
             parameter at step T-k adds to dL/dW.
         share_W_s: (T,) norm of the sum of the W_s terms at lags 0..k over the norm of the total
             (float64; NaN where the total is zero).
+        start: scalar: what the curve is compared with: the gradient of the whole net at lag 0,
+            which for a lower layer is that of the layers above; None: `state[0]`.
         totals: scalars: norms of dL/dW_x, dL/dW_s, dL/db_s and, with an output layer, dL/dW_o.
     """
 
@@ -44,11 +49,12 @@ class GradientFlow:
     terms: Mapping[str, Magnitudes]
     share_W_s: Array
     totals: Mapping[str, Magnitudes]
+    start: Magnitudes | None = None
 
     @property
     def relative(self) -> Magnitudes:
-        """(T+1,) `state` over its value at lag 0."""
-        return self.state / self.state[0]
+        """(T+1,) `state` over `start`."""
+        return self.state / (self.state[0] if self.start is None else self.start)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,22 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, eq=False)
+class LayerResult:
+    """One layer and direction of a stacked or bidirectional net.
+
+    Attributes:
+        layer: from 0, the lowest.
+        direction: `forward` or `reverse`; of a reverse one, lags count along its own time.
+        diagnosis, flow: as in Result, of this part alone; parameter terms are its own.
+    """
+
+    layer: int
+    direction: str
+    diagnosis: Diagnosis
+    flow: GradientFlow
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """One run of an experiment.
 
@@ -81,7 +103,10 @@ class Result:
         varied: those of `axes` that differ between the runs of the experiment.
         loss: the batch mean of the loss (inf or NaN where it left float range).
         diagnosis: rate, half-life, horizon, verdict.
-        flow: the arrays against lag; None where the forward pass diverged.
+        flow: the arrays against lag, of every layer together; None where the forward pass
+            diverged, and for a bidirectional net, which has no one state.
+        layers: each layer and direction of a net that has more than one. The diagnosis of a
+            bidirectional net is that of its part whose gradient first leaves the thresholds.
         diverged_at: the step (1..T) whose state first left float range, else None.
     """
 
@@ -92,6 +117,7 @@ class Result:
     diagnosis: Diagnosis
     flow: GradientFlow | None
     diverged_at: int | None = None
+    layers: tuple[LayerResult, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property

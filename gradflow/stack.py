@@ -3,7 +3,8 @@ curves. This is the unit of work that a scheduler hands out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,14 @@ from gradflow import sampling
 from gradflow.cells import Params
 from gradflow.diagnose import diagnose
 from gradflow.experiment import Run
-from gradflow.flow import Progress, backpropagate, unroll
-from gradflow.logspace import Array
+from gradflow.flow import Progress
+from gradflow.logspace import Array, Magnitudes, root_sum_of_squares
 from gradflow.losses import objective
-from gradflow.results import Diagnosis, GradientFlow, Result
+from gradflow.measure import whole_net
+from gradflow.network import NetTrajectory, Place, backpropagate_net, unroll_net
+from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
+
+DIRECTIONS = ("forward", "reverse")
 
 
 def run_stack(
@@ -29,40 +34,92 @@ def run_stack(
     """
     runs = [run for _, run in numbered]
     objectives = [objective(run) for run in runs]
-    cell = runs[0].cell
-    params = Params(*map(np.stack, zip(*map(sampling.parameters, runs), strict=True)))
-    x = np.stack(_inputs(runs), axis=1)
-    s0 = np.stack([sampling.initial_state(run) for run in runs])
-
-    trajectory = unroll(cell, params, x, s0, progress=lambda k: progress(k * len(runs)))
-    last = trajectory.last
+    net = unroll_net(
+        runs[0].cell,
+        _stacked_params([sampling.parameters(run) for run in runs]),
+        np.stack(_inputs(runs), axis=1),
+        _stacked([sampling.initial_state(run) for run in runs]),
+        progress=lambda steps: progress(steps * len(runs)),
+    )
+    last = [{at: s[r] for at, s in net.last.items()} for r in range(len(runs))]
     with np.errstate(over="ignore", invalid="ignore"):
         losses = [float(o.value(s).mean()) for o, s in zip(objectives, last, strict=True)]
-        ds_T = np.stack([o.gradient(s) for o, s in zip(objectives, last, strict=True)])
-    lost = ~np.isfinite(ds_T).all(axis=(1, 2))
-    diverged_at = np.where(lost & (trajectory.diverged_at == 0), len(x), trajectory.diverged_at)
+        ds_T = _stacked([o.gradient(s) for o, s in zip(objectives, last, strict=True)])
+    diverged_at = _diverged_at(net, ds_T)
 
     good = np.flatnonzero(diverged_at == 0)
-    flows: dict[int, GradientFlow] = {}
+    flows: dict[Place, list[GradientFlow]] = {}
     if len(good):
-        kept = trajectory if len(good) == len(runs) else trajectory.select(good)
-        found = backpropagate(kept, ds_T[good], progress=lambda k: progress(k * len(good)))
-        flows = dict(zip(good.tolist(), found, strict=True))
+        kept = net if len(good) == len(runs) else net.select(good)
+        ds_T = {at: ds[good] for at, ds in ds_T.items()}
+        flows = backpropagate_net(kept, ds_T, progress=lambda k: progress(k * len(good)))
     for r, (number, run) in enumerate(numbered):
-        flow = flows.get(r)
-        if flow is not None and (outer := objectives[r].output_gradient) is not None:
-            flow = replace(flow, totals={**flow.totals, "W_o": outer(last[r])})
-        if flow is None:
-            progress(run.sequence_length)
-        yield Result(
+        result = Result(
             run=number,
             axes=run.axes,
             varied=(),
             loss=losses[r],
-            diagnosis=diagnose(flow, thresholds) if flow else Diagnosis("diverged"),
-            flow=flow,
+            diagnosis=Diagnosis("diverged"),
+            flow=None,
             diverged_at=int(diverged_at[r]) or None,
         )
+        if result.diverged_at is not None:
+            progress(run.sequence_length * len(run.places))
+            yield result
+            continue
+        own = {at: found[int(np.searchsorted(good, r))] for at, found in flows.items()}
+        outer = objectives[r].output_gradient
+        yield _read(result, run, own, outer(last[r]) if outer else None, thresholds)
+
+
+def _read(
+    result: Result,
+    run: Run,
+    flows: dict[Place, GradientFlow],
+    W_o: Magnitudes | None,
+    thresholds: tuple[float, float],
+) -> Result:
+    """The result with the curves of its places put together and diagnosed."""
+    outer = {"W_o": W_o} if W_o is not None else {}
+    starts = {d: _start([f for at, f in flows.items() if at[1] == d]) for _, d in run.top_places}
+    flows = {at: replace(flow, start=starts[at[1]]) for at, flow in flows.items()}
+    layers = tuple(
+        LayerResult(at[0], DIRECTIONS[at[1]], diagnose(flow, thresholds), flow)
+        for at, flow in flows.items()
+        if len(flows) > 1
+    )
+    if run.bidirectional:
+        diagnoses = [part.diagnosis for part in layers]
+        first = min(diagnoses, key=lambda d: math.inf if d.horizon is None else d.horizon)
+        return replace(result, diagnosis=first, layers=layers)
+    whole = whole_net(list(flows.values()))
+    whole = replace(whole, totals={**whole.totals, **outer})
+    return replace(result, diagnosis=diagnose(whole, thresholds), flow=whole, layers=layers)
+
+
+def _start(flows: Sequence[GradientFlow]) -> Magnitudes:
+    """The gradient at lag 0 of all layers together."""
+    return root_sum_of_squares([flow.state[0] for flow in flows])
+
+
+def _diverged_at(net: NetTrajectory, ds_T: Mapping[Place, Array]) -> Array:
+    """(R,): the step at which a run left float range, T where only its loss did; else 0."""
+    last_step = max(len(trajectory.x) for trajectory in net.places.values())
+    lost = np.any([~np.isfinite(ds).all(axis=(1, 2)) for ds in ds_T.values()], axis=0)
+    return np.where(lost & (net.diverged_at == 0), last_step, net.diverged_at)
+
+
+def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
+    """One array by place, the runs on the first axis."""
+    return {at: np.stack([run[at] for run in arrays]) for at in arrays[0]}
+
+
+def _stacked_params(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
+    """One set of parameters by place, the runs on the first axis."""
+    return {
+        at: Params(*map(np.stack, zip(*(run[at] for run in params), strict=True)))
+        for at in params[0]
+    }
 
 
 def _inputs(runs: Sequence[Run]) -> list[Array]:

@@ -7,18 +7,18 @@ cannot hide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from gradflow import sampling
 from gradflow.cells import Cell, Params
 from gradflow.experiment import Run
-from gradflow.flow import blocks_backward, unroll
 from gradflow.logspace import Array
-from gradflow.losses import objective
+from gradflow.losses import Objective, objective
 from gradflow.measure import Block
+from gradflow.network import Place, net_blocks_backward, unroll_net
 
 _STEP = 1e-100  # ε; its square is below all else
 _MOST_LAGS = 12
@@ -33,13 +33,16 @@ class Comparison:
     """One quantity, by backpropagation and by complex step.
 
     Attributes:
-        quantity: what was compared: `s`, `W_x`, `W_s`, `b`.
+        quantity: what was compared: `s`, `W_x`, `W_s`, `b_x`, `b_s`.
+        place: (layer, direction) that it belongs to.
         lag: at which lag.
         backpropagated, complex_step: its derivative along one random direction, rms over batch.
         error: their largest difference, relative to the size that such a derivative has.
+        tolerance: the error that counts as agreement.
     """
 
     quantity: str
+    place: Place
     lag: int
     backpropagated: float
     complex_step: float
@@ -64,25 +67,25 @@ class Verification:
 def verify(run: Run) -> Verification:
     """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.
 
-    At each lag: dL_n/ds_{T-k} of every sample, and the terms that step T-k adds to dL/dW_x,
-    dL/dW_s and dL/db, each along one random direction.
+    At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
+    step T-k adds to dL/dW_x, dL/dW_s and dL/db, each along one random direction.
     """
-    cell, p = run.cell, sampling.parameters(run)
-    x, s0 = sampling.inputs(run), sampling.initial_state(run)
+    params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
-    trajectory = unroll(cell, Params(*(a[None] for a in p)), x[:, None], s0[None])
-    if trajectory.diverged_at[0]:
-        at = int(trajectory.diverged_at[0])
-        return Verification(run, (), f"the forward state left float range at step {at}")
-    ds_T = goal.gradient(trajectory.last[0])[None]
-    wanted = set(np.geomspace(1, len(x), _MOST_LAGS).round().astype(int) - 1)
+    one_run = {at: Params(*(a[None] for a in p)) for at, p in params.items()}
+    net = unroll_net(run.cell, one_run, x[:, None], {at: s[None] for at, s in s0.items()})
+    if net.diverged_at[0]:
+        at_step = int(net.diverged_at[0])
+        return Verification(run, (), f"the forward state left float range at step {at_step}")
+    last = {at: s[0] for at, s in net.last.items()}
+    ds_T = {at: ds[None] for at, ds in goal.gradient(last).items()}
 
-    exact = Params(*(a.astype(np.float64) for a in p))
-    forward = _Forward(cell, exact, x.astype(np.float64), goal.value)
+    forward = _Forward.of(run, params, x, s0, goal)
+    wanted = set(np.geomspace(1, len(x), _MOST_LAGS).round().astype(int) - 1)
     rng = np.random.default_rng(run.seed)
     found: list[Comparison] = []
     beyond = 0
-    for block in blocks_backward(trajectory, ds_T):
+    for at, block in net_blocks_backward(net, ds_T):
         for k in range(len(block.dz.value)):
             lag = len(x) - block.last_step + k
             if lag not in wanted:
@@ -90,36 +93,83 @@ def verify(run: Run) -> Verification:
             if not _within_reach(block, k):
                 beyond += 1
                 continue
-            for quantity, ours, theirs in _derivatives(cell, block, k, forward, rng):
-                found.append(_compare(quantity, lag, ours, theirs, TOLERANCE[run.dtype]))
+            for quantity, ours, theirs in _derivatives(run.cell, block, k, at, forward, rng):
+                # A term belongs to the step it is used in, the state before it to one lag more.
+                of = lag + 1 if quantity == "s" else lag
+                found.append(_compare(quantity, at, of, ours, theirs, TOLERANCE[run.dtype]))
     skipped = f"{beyond} lags lie beyond 1e±{_REACH}, where a complex step cannot reach"
     return Verification(run, tuple(found), skipped if beyond else None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Forward:
-    """The loss of each sample as a function of the state before a step and of that step's
-    parameters, by the cell's forward code alone."""
+    """The loss of each sample, by the cell's forward code alone, when something is changed at one
+    step of one place: its parameters there, or the state that the step starts from."""
 
     cell: Cell
-    p: Params
-    x: Array  # (T, N, I)
-    loss: Callable[[Array], Array]
+    params: Mapping[Place, Params]
+    s0: Mapping[Place, Array]
+    goal: Objective
+    inputs: dict[Place, Array] = field(default_factory=dict)  # (T, N, I), along own time
+    states: dict[Place, Array] = field(default_factory=dict)  # (T+1, N, S), likewise
 
-    def __call__(self, s: Array, t: int, p: Params) -> Array:
-        """L_n (N,), complex, from the state s_{t-1}, with the parameters `p` at step t only."""
-        for step in range(t, len(self.x) + 1):
-            s = self._step(s, self.x[step - 1], p if step == t else self.p)
-        return self.loss(s)
+    @staticmethod
+    def of(
+        run: Run,
+        params: Mapping[Place, Params],
+        x: Array,
+        s0: Mapping[Place, Array],
+        goal: Objective,
+    ) -> _Forward:
+        """The net as it is, in double precision."""
+        exact = {at: Params(*(a.astype(np.float64) for a in p)) for at, p in params.items()}
+        start = {at: s.astype(np.float64) for at, s in s0.items()}
+        forward = _Forward(run.cell, exact, start, goal)
+        forward._upward(0, x.astype(np.float64), forward.inputs, forward.states)
+        return forward
 
-    def _step(self, s: Array, x: Array, p: Params) -> Array:
-        z = (x @ p.W_x.T + self.cell.input_bias(p)).astype(complex)
-        s_next = np.empty(s.shape, complex)
+    def __call__(self, at: Place, t: int, s: Array, p: Params) -> Array:
+        """L_n (N,), with the state `s` before step t (1..T) at place `at`, and parameters `p` at
+        that step alone."""
+        states = dict(self.states)
+        after = self._run(at, self.inputs[at][t - 1 :], s, p)
+        states[at] = np.concatenate([self.states[at][:t], after[1:]])
+        self._upward(at[0] + 1, self._output(at[0], states), {}, states)
+        return self.goal.value({place: path[-1] for place, path in states.items()})
+
+    def _upward(
+        self, layer: int, x: Array, inputs: dict[Place, Array], states: dict[Place, Array]
+    ) -> None:
+        """Run the layers from `layer` on, whose joint input is `x`; fills `inputs`, `states`."""
+        layers = 1 + max(place[0] for place in self.params)
+        for upper in range(layer, layers):
+            for at in (place for place in self.params if place[0] == upper):
+                inputs[at] = x[::-1] if at[1] else x
+                states[at] = self._run(at, inputs[at], self.s0[at], self.params[at])
+            if upper + 1 < layers:
+                x = self._output(upper, states)
+
+    def _output(self, layer: int, states: Mapping[Place, Array]) -> Array:
+        """What a layer hands upward: h of both directions side by side, (T, N, D·H)."""
+        outputs = []
+        for at in (place for place in self.params if place[0] == layer):
+            h = self.cell.parts(states[at][1:])["h"]
+            outputs.append(h[::-1] if at[1] else h)
+        return np.concatenate(outputs, axis=-1)
+
+    def _run(self, at: Place, x: Array, s: Array, first: Params) -> Array:
+        """The states from `s` on over the inputs `x`; `first` are the first step's parameters."""
+        kind = np.result_type(x, s, *first)
         H = s.shape[-1] // len(self.cell.state_parts)
-        saved = np.empty((len(s), self.cell.saved * H), complex)
-        with np.errstate(over="ignore"):  # an exponential that saturates a gate
-            self.cell.step(z, s.astype(complex), p, s_next, saved)
-        return s_next
+        states = np.empty((len(x) + 1, *s.shape), kind)
+        states[0] = s
+        saved = np.empty((len(s), self.cell.saved * H), kind)
+        for t in range(len(x)):
+            p = self.params[at] if t else first
+            z = (x[t] @ p.W_x.T + self.cell.input_bias(p)).astype(kind)
+            with np.errstate(over="ignore"):  # an exponential that saturates a gate
+                self.cell.step(z, states[t], p, states[t + 1], saved)
+        return states
 
 
 def _within_reach(block: Block, k: int) -> bool:
@@ -130,41 +180,44 @@ def _within_reach(block: Block, k: int) -> bool:
 
 
 def _derivatives(
-    cell: Cell, block: Block, k: int, forward: _Forward, rng: np.random.Generator
+    cell: Cell, block: Block, k: int, at: Place, forward: _Forward, rng: np.random.Generator
 ) -> Iterator[tuple[str, Array, Array]]:
     """(quantity, backpropagated, complex step), per sample (N,), at the lag of block index k."""
     t = block.last_step - k
-    s = block.s[k, 0].astype(np.float64)
-    unit = np.ldexp(1.0, block.dz.exponent[k, 0].clip(-1100, 1000).astype(np.int32))
-    dz = block.dz.value[k, 0].astype(np.float64)
+    p, s = forward.params[at], block.s[k, 0].astype(np.float64)
     local = tuple(a[k] for a in block.local)
     left, factors = cell.recurrent_factors(local, block.dz.value[k], block.s[k])
+    dz = block.dz.value[k, 0].astype(np.float64)
 
     # W at step t along a random V: the derivative is Σ_g left_g (V right)_g for every sample.
-    V = Params(*(rng.standard_normal(a.shape) for a in forward.p))
-    by_W_s = sum((left[0, :, rows] * (right[0] @ V.W_s[rows].T)).sum(-1) for rows, right in factors)
+    V = Params(*(rng.standard_normal(a.shape) for a in p))
     ours = {
         "W_x": (dz * (block.x[k, 0] @ V.W_x.T)).sum(-1),
-        "W_s": by_W_s,
+        "W_s": sum((left[0, :, rows] * (h[0] @ V.W_s[rows].T)).sum(-1) for rows, h in factors),
         "b_x": dz @ V.b_x,
         "b_s": left[0] @ V.b_s,
     }
     for name, value in ours.items():
-        moved = getattr(forward.p, name) + 1j * _STEP * getattr(V, name)
-        loss = forward(s, t, forward.p._replace(**{name: moved}))
-        yield name, value * unit, loss.imag / _STEP
+        moved = p._replace(**{name: getattr(p, name) + 1j * _STEP * getattr(V, name)})
+        theirs = forward(at, t, s, moved).imag / _STEP
+        yield name, value * _power(block.dz.exponent[k, 0]), theirs
 
     v = rng.standard_normal(s.shape)
-    loss = forward(s + 1j * _STEP * v, t, forward.p)
-    before = np.ldexp(1.0, block.ds.exponent[k + 1, 0].clip(-1100, 1000).astype(np.int32))
-    yield "s", (block.ds.value[k + 1, 0] * v).sum(-1) * before, loss.imag / _STEP
+    theirs = forward(at, t, s + 1j * _STEP * v, p).imag / _STEP
+    before = block.ds[k + 1]
+    yield "s", (before.value[0] * v).sum(-1) * _power(before.exponent[0]), theirs
 
 
-def _compare(name: str, lag: int, ours: Array, theirs: Array, tolerance: float) -> Comparison:
+def _power(exponent: Array) -> Array:
+    power: Array = np.ldexp(1.0, exponent.clip(-1100, 1000).astype(np.int32))
+    return power
+
+
+def _compare(
+    name: str, at: Place, lag: int, ours: Array, theirs: Array, tolerance: float
+) -> Comparison:
     """Per sample (N,); a sample whose derivative is far below the batch's counts by the batch."""
     rms_ours, rms_theirs = (float(np.sqrt(np.mean(a**2))) for a in (ours, theirs))
     size = max(rms_ours, rms_theirs)
     error = float(np.abs(ours - theirs).max()) / size if size else 0.0
-    # A parameter's term belongs to the step it is used in, the state before it to one lag more.
-    at = lag + 1 if name == "s" else lag
-    return Comparison(name, at, rms_ours, rms_theirs, error, tolerance)
+    return Comparison(name, at, lag, rms_ours, rms_theirs, error, tolerance)

@@ -32,6 +32,7 @@ SWEPT = (
     "cell",
     "sequence_length",
     "hidden_size",
+    "layers",
     "ws_init",
     "ws_scale",
     "wx_init",
@@ -143,6 +144,7 @@ def _runs(
         "initial_state": Signal(state.kind, getattr(state, "scale", 1.0)),
         "loss": Loss(config.loss.kind, target),
         "dtype": config.dtype,
+        "bidirectional": config.bidirectional,
     }
     points = itertools.product(*axes.values())
     return tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)

@@ -207,6 +207,10 @@ class Config(_Strict):
     )
     sequence_length: Axis[Size] = Field([100], description="T, the steps unrolled")
     hidden_size: Axis[Size] = Field([64], description="H, the size of the hidden state")
+    layers: Axis[Size] = Field([1], description="how many layers stand on each other")
+    bidirectional: bool = Field(
+        False, description="whether each layer runs in both directions of time"
+    )
     input_size: Size = Field(16, description="I; taken from the file where `input` is one")
     output_size: Size = Field(1, description="O, the size of the output layer")
     batch_size: Size = Field(32, description="N; taken from the file where `input` is one")

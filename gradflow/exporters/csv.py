@@ -10,10 +10,11 @@ from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Array, Magnitudes
-from gradflow.results import AXES, Result
+from gradflow.results import AXES, NET_AXES, GradientFlow, Result
 
 _NORM, *_OTHERS = MAGNITUDES
-HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s")
+_PART = (*NET_AXES, "layer", "direction")
+HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s", *_PART)
 
 _BLOCK = 4096  # rows held as text at a time
 
@@ -22,12 +23,25 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The header, then the rows of each run in blocks of some thousand."""
     yield ",".join(HEADER) + "\n"
     for result in results:
-        axes = (result.run, *(result.axes[axis] for axis in AXES))
-        start = ",".join(_quoted(str(value)) for value in axes) + ","
+        start = _fields(result.run, *(result.axes[axis] for axis in AXES)) + ","
         lags = all_lags(result.sequence_length, view.lags)
-        columns = _columns(result)
-        for at in range(0, len(lags), _BLOCK):
-            yield _block(start, lags[at : at + _BLOCK], columns)
+        for flow, layer, direction in _curves(result):
+            end = "," + _fields(*(result.axes[axis] for axis in NET_AXES), layer, direction)
+            columns = _columns(flow)
+            for at in range(0, len(lags), _BLOCK):
+                yield _block(start, lags[at : at + _BLOCK], columns, end)
+
+
+def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, str, str]]:
+    """(curve, layer, direction): the whole net, where it has one state, then each of its parts."""
+    if result.flow is not None or not result.layers:
+        yield result.flow, "", ""
+    for part in result.layers:
+        yield part.flow, str(part.layer), part.direction
+
+
+def _fields(*values: object) -> str:
+    return ",".join(_quoted(str(value)) for value in values)
 
 
 def _quoted(text: str) -> str:
@@ -37,20 +51,19 @@ def _quoted(text: str) -> str:
     return text
 
 
-def _columns(result: Result) -> list[Magnitudes | Array | None]:
+def _columns(flow: GradientFlow | None) -> list[Magnitudes | Array | None]:
     """What stands right of the lag, in order; None: empty throughout."""
-    flow = result.flow
     if flow is None:
-        return [None] * (len(HEADER) - len(AXES) - 2)
+        return [None] * (len(MAGNITUDES) + 2)
     norm, *others = (magnitudes(flow) for magnitudes in MAGNITUDES.values())
     return [norm, flow.state.log10(), *others, flow.share_W_s]
 
 
-def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | None]) -> str:
-    """The rows of some lags; each begins with `start`, which holds the run and its axes."""
+def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | None], end: str) -> str:
+    """The rows of some lags; `start` holds the run and its axes, `end` the part of its net."""
     texts = [list(map(str, lags.tolist())), *(_texts(column, lags) for column in columns)]
     rows = map(",".join, zip(*texts, strict=True))
-    return start + f"\n{start}".join(rows) + "\n"
+    return start + f"{end}\n{start}".join(rows) + f"{end}\n"
 
 
 def _texts(column: Magnitudes | Array | None, lags: Array) -> Sequence[str]:

@@ -14,7 +14,7 @@ from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Array, Magnitudes
-from gradflow.results import Diagnosis, GradientFlow, Result
+from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 
 _TOTALS = ("W_x", "W_s", "b_s", "W_o")
 
@@ -25,12 +25,23 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     yield _text(head)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
-        run = _text(_run(result))
         lags = all_lags(result.sequence_length, view.lags)
-        arrays = json.dumps(_arrays(result.flow, lags), allow_nan=False)
-        yield f"{before}{run[:-1]}, {arrays[1:]}"
+        yield before + _with_curves(_run(result), result.flow, lags, closed=not result.layers)
+        for part in result.layers:
+            yield ', "layers": [\n' if part is result.layers[0] else ",\n"
+            yield _with_curves(_part(part), part.flow, lags)
+        yield "\n]}" if result.layers else ""
         before = ",\n"
     yield "\n]}\n"
+
+
+def _with_curves(
+    facts: dict[str, object], flow: GradientFlow | None, lags: Array, closed: bool = True
+) -> str:
+    """An object of the facts and the arrays against lag; not `closed`: without the last brace."""
+    arrays = json.dumps(_arrays(flow, lags), allow_nan=False)
+    text = f"{_text(facts)[:-1]}, {arrays[1:]}"
+    return text if closed else text[:-1]
 
 
 def _text(value: object) -> str:
@@ -54,16 +65,32 @@ def _plain(value: object) -> object:
 
 def _run(result: Result) -> dict[str, object]:
     """One run without its arrays: what it is and what it means."""
-    totals = result.flow.totals if result.flow else {}
     return {
         "run": result.run,
         **result.axes,
-        "totals": {name: _numbers(totals.get(name)) for name in _TOTALS},
-        "log10_totals": {name: _log10(totals.get(name)) for name in _TOTALS},
+        **_totals(result.flow),
         "loss": result.loss,
         "diagnosis": _diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
         "notes": result.notes,
+    }
+
+
+def _part(part: LayerResult) -> dict[str, object]:
+    """One layer and direction without its arrays."""
+    return {
+        "layer": part.layer,
+        "direction": part.direction,
+        **_totals(part.flow),
+        "diagnosis": _diagnosis(part.diagnosis),
+    }
+
+
+def _totals(flow: GradientFlow | None) -> dict[str, object]:
+    totals = flow.totals if flow else {}
+    return {
+        "totals": {name: _numbers(totals.get(name)) for name in _TOTALS},
+        "log10_totals": {name: _log10(totals.get(name)) for name in _TOTALS},
     }
 
 

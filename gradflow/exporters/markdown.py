@@ -9,6 +9,7 @@ import numpy as np
 
 from gradflow.exporters import words
 from gradflow.exporters.lags import choose_lags
+from gradflow.exporters.parts import with_parts
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -16,7 +17,7 @@ from gradflow.results import GradientFlow, Result
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The title, what the runs have in common, a row per run, a row per lag."""
-    shown = list(results)
+    shown = with_parts(list(results))
     if view.title and (title := words.clean(view.title)):
         yield f"### {_escaped(title)}\n\n"
     if not shown:

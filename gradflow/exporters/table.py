@@ -22,6 +22,7 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
+from gradflow.exporters.parts import with_parts
 from gradflow.exporters.view import View
 from gradflow.logspace import Array, Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -41,7 +42,7 @@ _BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """One run: lag by lag. Several: run beside run, then a summary; many: the summary first."""
-    for line in _page(list(results), view):
+    for line in _page(with_parts(list(results)), view):
         yield render(line, view.colour)
 
 

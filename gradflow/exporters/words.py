@@ -38,7 +38,12 @@ _PHRASES = {
     "wx_scale": "W_x×{}",
     "bias_scale": "bias×{}",
     "seed": "seed {}",
+    "layers": "{} layers",
+    "bidirectional": "bidirectional",
+    "direction": "{}",
 }
+_PLAIN = {"layers": 1, "bidirectional": False}
+"""What goes without saying."""
 
 
 def short(number: str | float) -> str:
@@ -87,7 +92,9 @@ def name(result: Result) -> str:
 def settings(results: Sequence[Result]) -> list[str]:
     """What all runs have in common, one phrase per setting."""
     first = results[0]
-    return [phrase(axis, first.axes[axis]) for axis in first.axes if axis not in first.varied]
+    same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
+    said = (phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value)
+    return [text for text in said if text]
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -167,7 +174,8 @@ def verdicts(results: Sequence[Result]) -> str:
     """How many runs came to which verdict: `12 runs: 7 vanishing, 5 stable`."""
     found = [result.diagnosis.verdict for result in results]
     counts = {verdict: found.count(verdict) for verdict in dict.fromkeys(found)}
-    return f"{len(results)} runs: " + ", ".join(f"{n} {v}" for v, n in counts.items())
+    what = "curves" if "layer" in results[0].varied else "runs"
+    return f"{len(results)} {what}: " + ", ".join(f"{n} {v}" for v, n in counts.items())
 
 
 def shows_lags(results: Sequence[Result], view: View) -> bool:

@@ -33,6 +33,8 @@ def made(run=0, cell="rnn", T=100, rate=0.9, start=0.02, zero_from=None, **more)
         "wx_scale": 1.0,
         "bias_scale": 0.0,
         "seed": 0,
+        "layers": 1,
+        "bidirectional": False,
     }
     axes |= {name: value for name, value in more.items() if name in axes}
     others = {name: value for name, value in more.items() if name not in axes}

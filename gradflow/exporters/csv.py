@@ -41,7 +41,8 @@ def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, str, str]]:
 
 
 def _fields(*values: object) -> str:
-    return ",".join(_quoted(str(value)) for value in values)
+    texts = (str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+    return ",".join(map(_quoted, texts))
 
 
 def _quoted(text: str) -> str:

@@ -13,13 +13,14 @@ from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gradflow.exporters import EXPORTERS, View
+from gradflow.results import AXES
 
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"
     "bias_scale,seed,lag,grad_norm,log10_grad_norm,relative,grad_h,grad_c,grad_W_x,grad_W_s,grad_b,"
-    "share_W_s"
+    "share_W_s,layers,bidirectional,layer,direction"
 )
-TEXTS = ("cell", "ws_init", "wx_init")
+TEXTS = ["cell", "ws_init", "wx_init", "bidirectional", "layer", "direction"]
 
 
 def exported(results, **view):
@@ -30,9 +31,10 @@ def expected(results):
     """All numbers of the file as floats, NaN where a field is empty."""
     rows = []
     for result in results:
-        axes = [value for name, value in result.axes.items() if name not in TEXTS]
+        axes = [result.axes[name] for name in AXES if name not in TEXTS]
         lags = range(result.sequence_length + 1)
-        rows += [[result.run, *axes, lag, *numbers(result.flow, lag)] for lag in lags]
+        layers = result.axes["layers"]
+        rows += [[result.run, *axes, lag, *numbers(result.flow, lag), layers] for lag in lags]
     return np.array(rows, dtype=float).reshape(len(rows), -1)
 
 
@@ -68,7 +70,7 @@ def with_duckdb(text, path):
     path.write_text(text, newline="")
     types = "['BIGINT', 'DOUBLE', 'VARCHAR']"  # else a column of nothing but -inf is one of dates
     rows = duckdb.sql(
-        "select * exclude (cell, ws_init, wx_init)"
+        f"select * exclude ({', '.join(TEXTS)})"
         f" from read_csv('{path}', sample_size=-1, auto_type_candidates={types})"
     ).fetchall()
     return [[math.nan if v is None else float(v) for v in row] for row in rows]
@@ -111,7 +113,7 @@ def test_fields_are_quoted_only_where_they_must_be():
 def test_a_diverged_run_has_its_rows_with_empty_magnitudes():
     header, *rows = csv.reader(io.StringIO(exported([made(rate=None, T=5)])))
     assert [row[header.index("lag")] for row in rows] == ["0", "1", "2", "3", "4", "5"]
-    assert {field for row in rows for field in row[13:]} == {""}
+    assert {field for row in rows for field in row[13:22]} == {""}
 
 
 def test_zero_and_undefined_numbers():

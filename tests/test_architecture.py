@@ -1,0 +1,111 @@
+"""The rooms of the house, and that nobody walks backward through them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gradflow
+from gradflow.cells import CELLS
+from gradflow.cli import Format
+from gradflow.exporters import EXPORTERS
+
+ROOT = Path(gradflow.__file__).parent
+MODULES = {
+    ".".join(("gradflow", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+# fmt: off
+CORE = [
+    "errors", "logspace", "initializers", "cells", "results", "terms", "measure", "sweep", "flow",
+    "network", "diagnose",
+]
+ROOMS = [
+    *CORE, "npfiles", "csvfiles", "series", "weights", "experiment", "sampling", "losses",
+    "verification", "stack", "scheduling", "runner", "memory", "config", "exporters", "output",
+    "api", "cli", "__main__",
+]
+"""A room may use those before it."""
+# fmt: on
+
+
+def imports(path):
+    """The modules that a file names in its imports, wherever they stand."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else str(node.module) for name in inner)
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "gradflow"])
+def test_imports_point_one_way(module):
+    place = ROOMS.index(room(module))
+    for imported in imports(MODULES[module]):
+        if imported.startswith("gradflow."):
+            assert ROOMS.index(room(imported)) <= place, imported
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in CORE])
+def test_the_core_knows_numpy_and_no_config_or_terminal(module):
+    packages = {name.split(".")[0] for name in imports(MODULES[module])}
+    assert not packages & {"yaml", "pydantic", "rich", "typer", "click"}
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("yaml", {"config"}),
+        ("pydantic", {"config"}),
+        ("pydantic_core", {"config"}),
+        ("typer", {"cli"}),
+        ("rich", {"cli", "exporters"}),
+    ],
+)
+def test_a_heavy_package_has_its_room(package, rooms):
+    users = {
+        room(module)
+        for module, path in MODULES.items()
+        if package in {name.split(".")[0] for name in imports(path)}
+    }
+    assert users <= rooms
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_is_too_long_to_be_read_at_one_sitting(module):
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 400
+
+
+def test_the_formats_of_the_command_are_the_exporters():
+    assert [f.value for f in Format] == list(EXPORTERS)
+
+
+def test_only_the_command_prints_or_exits():
+    for module, path in MODULES.items():
+        if room(module) in ("cli", "__main__"):
+            continue
+        calls = [
+            n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)
+        ]
+        assert not any(isinstance(f, ast.Name) and f.id in ("print", "exit") for f in calls), path
+
+
+def test_no_room_but_the_cells_lists_the_cells():
+    """A cell is added by its own file and one line in CELLS."""
+    for module, path in MODULES.items():
+        if room(module) in ("cells", "weights", "exporters", "config", ""):
+            continue  # names there are formats, layouts and examples
+        texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8")))
+                 if isinstance(n, ast.Constant)}  # fmt: skip
+        assert not set(CELLS) <= texts, path

@@ -14,7 +14,8 @@ def main() -> None:
     try:
         _open_closed_streams()
         use_one_thread()
-        from gradflow.cli import app, forget_stdout
+        from gradflow.cli import app
+        from gradflow.terminal import forget_stdout
 
         try:
             app(prog_name="gradflow")

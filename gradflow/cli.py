@@ -1,12 +1,12 @@
-"""The command line: parse, load, run, export. The only place that prints, exits, or looks at the
-terminal. Commands import what they need when they run, so that `--help` stays quick."""
+"""The command line: parse, load, run, export. With terminal.py the only place that prints, exits,
+or looks at the terminal. Commands import what they need when they run: `--help` stays quick."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from enum import Enum
 from functools import wraps
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from gradflow.errors import Fault, GradflowError, InputError
+from gradflow.terminal import progress_bar, width_and_colour, write
 
 if TYPE_CHECKING:
     from gradflow.experiment import Experiment
     from gradflow.exporters import View
-    from gradflow.flow import Progress
     from gradflow.results import Result
 
 _EXIT_CODES = """\b
@@ -106,7 +106,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from gradflow import __version__
 
-        _print([f"gradflow {__version__}\n"])
+        write([f"gradflow {__version__}\n"])
         raise typer.Exit
 
 
@@ -189,7 +189,7 @@ def analyze(
         for file, name in files:
             file.write(EXPORTERS[name](results, _view(experiment, tables=True)))
         if not quiet:
-            _print(EXPORTERS[format.value](results, _view(experiment, tables=tables, screen=True)))
+            write(EXPORTERS[format.value](results, _view(experiment, tables=tables, screen=True)))
         elif not files:
             for _ in results:
                 pass
@@ -209,7 +209,7 @@ def verify(config: Config, set_: Set = None) -> None:
 
     experiment = load(config, set_ or [])
     verifications = [check(run) for run in experiment.runs]
-    _print(table(verifications, experiment.varied))
+    write(table(verifications, experiment.varied))
     comparisons = [c for v in verifications for c in v.comparisons]
     if not comparisons:
         raise InputError("nothing could be compared, for the reasons above")
@@ -223,7 +223,7 @@ def cells() -> None:
     """Show every cell: its equations, options and citation."""
     from gradflow.exporters.cells import text
 
-    _print(text())
+    write(text())
 
 
 @app.command()
@@ -232,7 +232,7 @@ def schema() -> None:
     """Print the JSON Schema of the config, for editors."""
     from gradflow.config.starter import schema_text
 
-    _print([schema_text()])
+    write([schema_text()])
 
 
 @app.command(short_help="Write a commented config to start from.")
@@ -247,7 +247,7 @@ def init(
     from gradflow.output import WholeFile
 
     if str(file) == "-":
-        return _print([starter_text()])
+        return write([starter_text()])
     if file.exists():
         raise InputError(Fault("there is a file of this name: give another", str(file)))
     schema_file = file.with_name(SCHEMA_NAME)
@@ -300,7 +300,7 @@ def _computed(
     executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
 
     def results() -> Iterator[Result]:
-        with _progress_bar(sum(map(time_steps, experiment.runs))) as progress:
+        with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
             yield from execute(experiment, progress, executor, workers, journal)
 
     return results()
@@ -319,90 +319,16 @@ def _warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
         yield result
 
 
-@contextmanager
-def _progress_bar(total: int) -> Iterator[Progress]:
-    """A bar on stderr for work of more than half a second, where someone is there to see it."""
-    if not sys.stderr.isatty():
-        yield lambda steps: None
-        return
-    import time
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("time steps"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task("", total=total)
-    begin = time.monotonic()
-
-    def progress(steps: int) -> None:
-        bar.advance(task, steps)
-        if not bar.live.is_started and time.monotonic() - begin > 0.5:
-            bar.start()
-
-    try:
-        yield progress
-    finally:
-        bar.stop()
-
-
 def _view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
-    import shutil
-
     from gradflow.exporters import View
 
-    terminal = screen and sys.stdout.isatty()
+    width, colour = width_and_colour(screen)
     return View(
         title=experiment.title,
         config=experiment.config,
         lags=experiment.lags,
         thresholds=experiment.thresholds,
-        width=shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH,
-        colour=terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        width=width,
+        colour=colour,
         tables=tables or None,
     )
-
-
-_PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
-
-
-def _print(pieces: Iterable[str]) -> None:
-    """Write to standard output as the pieces come, with plain line ends on every system."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(newline="\n", errors="replace")
-    for piece in pieces:
-        with _writing():
-            sys.stdout.write(piece)
-    with _writing():
-        sys.stdout.flush()
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Says what went wrong with standard output; whoever closed it has seen enough."""
-    try:
-        yield
-    except BrokenPipeError:
-        forget_stdout()
-        raise typer.Exit from None
-    except OSError as error:
-        forget_stdout()
-        fault = Fault(f"{error.strerror}", key="standard output")
-        raise GradflowError(str(fault)) from None
-
-
-def forget_stdout() -> None:
-    """Keep the interpreter from writing what is still buffered when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -43,10 +43,14 @@ class Trained:
     Attributes:
         params: by place, float64.
         output_layer: W_o (O, D·H) and b_o (O,), or None: drawn at random.
+        backward: whether its one layer runs backward in time.
+        notes: what was taken for granted in reading them.
     """
 
     params: Mapping[Place, Params]
     output_layer: tuple[Array, Array] | None = None
+    backward: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,8 @@ def _cross_entropy(run: Run) -> Objective:
     if classes is None:
         classes = stream(run, "target").integers(len(W_o), size=run.batch_size)
     y = np.broadcast_to(np.asarray(classes, dtype=np.int64).ravel(), run.batch_size)
-    one_hot = np.eye(len(W_o), dtype=run.dtype)[y]
+    one_hot = np.zeros((run.batch_size, len(W_o)), run.dtype)
+    one_hot[np.arange(run.batch_size), y] = 1
 
     def log_softmax(s: States) -> Array:
         a = _top(run, s) @ W_o.T + b_o

@@ -64,7 +64,7 @@ def execute(
 
 def time_steps(run: Run) -> int:
     """The steps of a run, forward and backward, that `progress` is told of."""
-    return 2 * run.sequence_length
+    return 2 * run.sequence_length * len(run.places)
 
 
 def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]:

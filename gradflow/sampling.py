@@ -34,7 +34,9 @@ def parameters(run: Run) -> dict[Place, Params]:
 def inputs(run: Run) -> Array:
     """x: (T, N, I)."""
     shape = (run.sequence_length, run.batch_size, run.input_size)
-    return _signal(run, run.input, "input", (0, 0), shape)
+    x = _signal(run, run.input, "input", (0, 0), shape)
+    backward = run.trained is not None and run.trained.backward
+    return np.ascontiguousarray(x[::-1]) if backward else x
 
 
 def initial_state(run: Run) -> dict[Place, Array]:
@@ -71,10 +73,7 @@ def _drawn(run: Run, at: Place) -> Params:
     def bias(name: str) -> Array:
         return run.bias_scale * stream(run, name, at).standard_normal(H * len(cell.gates))
 
-    b_x, b_s = bias("b_x"), bias("b_s")
-    for gate, value in cell.named_biases().items():
-        rows = slice(cell.gates.index(gate) * H, (cell.gates.index(gate) + 1) * H)
-        b_x[rows] += value
+    b_x, b_s = _with_named_biases(run, bias("b_x")), bias("b_s")
     below = run.input_size if at[0] == 0 else H * (2 if run.bidirectional else 1)
     return Params(
         W_x=blocks("W_x", run.wx_init, run.wx_scale, below),
@@ -84,9 +83,19 @@ def _drawn(run: Run, at: Place) -> Params:
     )
 
 
+def _with_named_biases(run: Run, b_x: Array) -> Array:
+    """b_x (G,) with the biases that the cell's options name added in place."""
+    gates = run.cell.gates
+    by_gate = b_x.reshape(len(gates), -1)
+    for gate, value in run.cell.named_biases().items():
+        by_gate[gates.index(gate)] += value
+    return b_x
+
+
 def _scaled(run: Run, p: Params) -> Params:
-    """Trained parameters; the scales are 1 unless the user asks what another would change."""
-    scaled = p._replace(W_x=run.wx_scale * p.W_x, W_s=run.ws_scale * p.W_s)
+    """Trained parameters; scales and named biases as the user asks what they would change."""
+    b_x = _with_named_biases(run, p.b_x.copy())
+    scaled = p._replace(W_x=run.wx_scale * p.W_x, W_s=run.ws_scale * p.W_s, b_x=b_x)
     return Params(*(a.astype(run.dtype) for a in scaled))
 
 

@@ -62,6 +62,7 @@ def run_stack(
             diagnosis=Diagnosis("diverged"),
             flow=None,
             diverged_at=int(diverged_at[r]) or None,
+            notes=run.trained.notes if run.trained else (),
         )
         if result.diverged_at is not None:
             progress(run.sequence_length * len(run.places))

@@ -28,8 +28,12 @@ def read_files(
         return config, Signal("zeros"), None
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
     for key, size in (("input_size", I), ("batch_size", N)):
-        if key in given and getattr(config, key) != size:
-            message = f"expected {size}, which {chosen.file} has, found {getattr(config, key)}"
+        wanted = getattr(config, key)
+        if key in given and wanted != size and key == "input_size" and config.weights:
+            message = f"expected {wanted} columns, which {config.weights.file} takes"
+            faults.add(("input",), f"{message}; {chosen.file} has {size}")
+        elif key in given and wanted != size:
+            message = f"expected {size}, which {chosen.file} has, found {wanted}"
             faults.add((key,), f"{message}: leave the key out")
     for i, length in enumerate(config.sequence_length if "sequence_length" in given else []):
         if length > T:

@@ -18,6 +18,7 @@ from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
 from gradflow.config.overrides import override
+from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
 from gradflow.errors import Fault, InputError
 from gradflow.experiment import Experiment, Loss, Run, Signal
@@ -76,13 +77,19 @@ def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ())
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
-        faults.stop_if_any()
-    config = _validate(cast("dict[str, Tree]", data), faults)
+        raise InputError(*faults.found)
+    told = None
+    if data.get("weights") is not None:
+        told = read_weights(data, folder, faults)
+        data = beside(data, told, faults) if told else {"cell": "rnn", **data}
+    config = _validate(data, faults)
     config, signal, target = read_files(config, folder, faults)
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
     faults.stop_if_any()
     runs = _runs(config, signal, target, faults)
+    if told is not None:
+        runs = tuple(map(told.trained_run, runs))
     for path, message in too_large(runs):
         faults.add(path, message)
     faults.stop_if_any()

@@ -45,6 +45,7 @@ _FORMS = {
     "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1}",
     "loss": "mse, cross_entropy, probe, sum or a mapping such as {kind: mse, target: 0}",
     "thresholds": "a mapping such as {vanishing: 1e-3, exploding: 1e3}",
+    "weights": "the name of a file or a mapping such as {file: net.pt, prefix: encoder}",
 }
 """What the keys whose value is a mapping take."""
 

@@ -190,6 +190,26 @@ class LossModel(_Strict):
 LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
 
 
+class WeightsModel(_Strict):
+    """A file of trained parameters, and which of its tensors are meant."""
+
+    file: Annotated[str, Field(min_length=1)]
+    prefix: str | list[str] | None = Field(
+        None, description="the net in a file of several; a list stacks them"
+    )
+    layer: Index | None = Field(None, description="one layer of the net")
+    W_x: str | None = Field(None, description="the tensor's name, in a file of no known scheme")
+    W_s: str | None = Field(None, description="likewise")
+    b_x: str | None = Field(None, description="likewise")
+    b_s: str | None = Field(None, description="likewise")
+    W_p: str | None = Field(None, description="likewise, the projection of an LSTM's output")
+    W_o: str | None = Field(None, description="the tensor that is the output layer")
+    b_o: str | None = Field(None, description="likewise, its bias")
+
+
+WeightsChoice = Annotated[WeightsModel, _named("file")]
+
+
 class Thresholds(_Strict):
     """Bounds on the gradient relative to lag 0."""
 
@@ -239,6 +259,12 @@ class Config(_Strict):
         "probe: v·s_T, v a random unit vector; sum: the sum of h_T. A mapping "
         "{kind: mse, target: 0.0} sets the target",
     )
+    weights: WeightsChoice | None = Field(
+        None,
+        description="a file of trained parameters in place of random ones, beside the config: "
+        ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
+        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+    )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     seed: Axis[Seed] = Field(
         [0], description="all randomness: same config, same machine, same bytes out"
@@ -260,5 +286,6 @@ MODELS: dict[str, type[BaseModel]] = {
     "(file)": FileInput,
     "loss": LossModel,
     "thresholds": Thresholds,
+    "weights": WeightsModel,
 }
 """The mappings within a config, by the union tag or else the key that pydantic locates them at."""

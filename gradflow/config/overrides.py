@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gradflow.cells import CELLS
 from gradflow.config import tree
 from gradflow.config.faults import Faults
-from gradflow.config.model import Config
+from gradflow.config.model import Config, WeightsModel
 from gradflow.config.tree import Tree
 from gradflow.errors import Fault, InputError
 
@@ -58,8 +58,15 @@ def _put(data: Tree, path: tuple[str | int, ...], value: Tree) -> Tree:
     if isinstance(data, list):
         raise LookupError(f"a list: put the number of an item before {step}, or set it whole")
     if isinstance(data, str):
-        data = {} if step in _NAMES else {"type" if data in CELLS else "kind": data}
+        data = {} if step in _NAMES else {_naming(data, step): data}
     if data is not None and not isinstance(data, dict):
         raise LookupError(f"there is no mapping to set {step} in")
     data = data or {}
     return {**data, step: _put(data.get(step, _DEFAULTS.get(str(step))), rest, value)}
+
+
+def _naming(value: str, beside: str) -> str:
+    """The key that a bare value stands for, when `beside` is to be set beside it."""
+    if beside in WeightsModel.model_fields:
+        return "file"
+    return "type" if value in CELLS else "kind"

@@ -14,6 +14,7 @@ def table() -> str:
     for name, field in Config.model_fields.items():
         key = f"`{name}` +" if name in SWEPT else f"`{name}`"
         default = "–" if field.is_required() else f"`{default_text(name)}`"
+        default = default.replace("`null`", "none")
         meaning = (field.description or "").replace("|", r"\|")
         rows.append(f"| {key} | {default} | {meaning} |")
     return "\n".join(rows) + "\n"

@@ -40,9 +40,9 @@ def starter_text() -> str:
 
 
 def default_text(name: str) -> str:
-    """The default of a key as YAML's flow style has it: `none` where there is none."""
+    """The default of a key as YAML's flow style has it: `null` where there is none."""
     defaults = Config.model_validate({"cell": "rnn"})
-    value = defaults.model_dump(mode="json", exclude_none=True).get(name, "none")
+    value = defaults.model_dump(mode="json", exclude_none=True).get(name, "null")
     if isinstance(value, list):
         value = value[0]
     if isinstance(value, dict) and "kind" in value:  # the name alone stands for it

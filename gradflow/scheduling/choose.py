@@ -57,7 +57,8 @@ def workforce(
 def seconds(runs: Sequence[Run]) -> float:
     """About how long the runs take in one process."""
     return sum(
-        run.sequence_length
+        len(run.places)
+        * run.sequence_length
         * run.batch_size
         * run.hidden_size
         * len(run.cell.gates)

@@ -1,0 +1,148 @@
+"""`weights: FILE`: what the file tells of the net, and what the config says beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gradflow.cells import CELLS, Params
+from gradflow.config.faults import Faults
+from gradflow.config.model import WeightsModel
+from gradflow.config.tree import Tree
+from gradflow.errors import InputError
+from gradflow.experiment import Run, Trained
+from gradflow.network import Place
+from gradflow.weights import PARAMETERS, RecurrentLayer, choose_net, output_layer, read
+
+_NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
+"""Keys that say how random parameters are drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a file of weights tells.
+
+    Attributes:
+        file: as the config names it.
+        sizes: config key to the value that the file gives.
+        cell: the type of its cells.
+        options: those options of the cells that it tells.
+        undetermined: those that it does not.
+        trained: the parameters.
+    """
+
+    file: str
+    sizes: Mapping[str, int | bool]
+    cell: str
+    options: Mapping[str, str]
+    undetermined: tuple[str, ...]
+    trained: Trained
+
+    def trained_run(self, run: Run) -> Run:
+        """The run with the file's parameters in place of random ones."""
+        return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
+
+
+def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told | None:
+    """What the file of the key `weights` tells; None where there is no such key, or where what
+    stands there is wrong (which the validation of the whole config says)."""
+    try:
+        chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
+    except ValidationError:
+        return None
+    names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
+    try:
+        tensors = read(folder / chosen.file)
+        layers = choose_net(tensors, chosen.prefix, chosen.layer, names)
+        outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
+        return _told(chosen.file, layers, outer)
+    except InputError as error:
+        faults.adopt(error.faults, ("weights",))
+        return None
+
+
+def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tree]:
+    """The config with what the file tells put in; notes where the two contradict each other."""
+    filled = dict(data)
+    for key, value in told.sizes.items():
+        given = data.get(key, value)
+        if given not in (value, [value]):
+            faults.add((key,), f"expected {value}, which {told.file} has, found {given}")
+        filled[key] = value
+    for key in _NOT_BESIDE:
+        if key in data:
+            message = f"has no meaning beside weights: they come from {told.file}"
+            faults.add((key,), message, key=True)
+    filled["cell"] = _cell(data.get("cell"), told, faults)
+    return filled
+
+
+def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | None) -> Told:
+    """Raises InputError where the layers are not of one kind."""
+    first = layers[0]
+    by_place = {(one.layer, int(one.direction == "reverse")): one for one in layers}
+    both = any(direction for _, direction in by_place)
+    backward = both and len(layers) == 1
+    if backward:
+        by_place, both = {(0, 0): first}, False
+    height = 1 + max(layer for layer, _ in by_place)
+    if len(by_place) != height * (2 if both else 1):
+        raise InputError("some layers run in one direction and some in two, or backward only")
+    for one in layers:
+        if dict(one.options) != dict(first.options):
+            message = f"layer {one.layer} has {dict(one.options)}, layer 0 {dict(first.options)}"
+            raise InputError(f"expected the same options of every layer: {message}")
+        if one.W_p is not None:
+            raise InputError(f"layer {one.layer} projects its output, which no cell here computes")
+    params: dict[Place, Params] = {
+        at: Params(one.W_x, one.W_s, one.b_x, one.b_s) for at, one in sorted(by_place.items())
+    }
+    sizes: dict[str, int | bool] = {
+        "input_size": first.input_size,
+        "hidden_size": first.hidden_size,
+        "layers": height,
+        "bidirectional": both,
+    }
+    if outer is not None:
+        sizes["output_size"] = len(outer[0])
+    notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
+    trained = Trained(params, outer, backward, notes)
+    return Told(file, sizes, first.cell, first.options, first.undetermined, trained)
+
+
+def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
+    """The cell of the file, with the options that the user adds."""
+    filled: dict[str, Tree] = {"type": told.cell, **told.options}
+    alone = given[0] if isinstance(given, list) and len(given) == 1 else given
+    choice = _as_mapping(alone, "type") if given is not None else {}
+    if not isinstance(choice, dict):
+        faults.add(("cell",), f"expected one cell, the {told.cell} of {told.file}")
+        return filled
+    if choice.get("type", told.cell) != told.cell:
+        if choice["type"] in CELLS:
+            message = f"expected {told.cell}, which {told.file} has, found {choice['type']}"
+            faults.add(("cell",), message)
+            return filled
+        return given  # a name that the validation of the whole config refuses
+    for option, value in told.options.items():
+        if choice.get(option, value) != value:
+            message = f"expected {value}, which {told.file} has, found {choice[option]}"
+            faults.add(("cell", option), message)
+    for option in told.undetermined:
+        if option not in choice:
+            example = f"cell: {{type: {told.cell}, {option}: {_default(told.cell, option)}}}"
+            message = f"{told.file} does not tell the {option}: say it, for example `{example}`"
+            faults.add(("cell",), message)
+    return {**filled, **choice}
+
+
+def _default(cell: str, option: str) -> object:
+    return CELLS[cell]().options[option]
+
+
+def _as_mapping(value: Any, key: str = "file") -> Any:
+    return {key: value} if isinstance(value, str) else value

@@ -1,0 +1,150 @@
+"""`weights:` in a config: what comes from the file, and what contradicts it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradflow
+from gradflow.config.load import load
+from gradflow.sampling import parameters
+from nets import random_stack
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with nets under PyTorch's names, and one under none that is known."""
+    from gradflow.cells import GRU, LSTM, RNN
+
+    def save(name, cell, layers=1, directions=1, prefix=""):
+        stack = random_stack(cell, layers=layers, directions=directions, I=3, H=4)
+        arrays = {}
+        for (layer, direction), p in stack.params.items():
+            end = f"_l{layer}" + ("_reverse" if direction else "")
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            arrays |= {prefix + n + end: a[0] for n, a in zip(names, p, strict=True)}
+        np.savez(tmp_path / name, head=np.ones((2, directions * 4)), **arrays)
+        return stack
+
+    return tmp_path, {
+        "rnn.npz": save("rnn.npz", RNN()),
+        "lstm.npz": save("lstm.npz", LSTM(), layers=2, prefix="encoder."),
+        "gru.npz": save("gru.npz", GRU(), directions=2),
+    }
+
+
+def config(folder, text):
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(folder, text, *overrides):
+    with pytest.raises(gradflow.InputError) as caught:
+        load(config(folder, text), overrides)
+    return [str(f).replace(f"{folder}/", "") for f in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("weights: lstm.npz", "lstm"),
+        ("weights: gru.npz", "gru"),
+        ("weights: rnn.npz\ncell: {type: rnn, activation: relu}", "rnn[activation=relu]"),
+    ],
+)
+def test_sizes_and_parameters_are_the_files(folder, text, cell):
+    path, stacks = folder
+    (run,) = load(config(path, text)).runs
+    stack = stacks[text.split()[1]]
+    assert run.cell.label == cell
+    assert (run.input_size, run.hidden_size) == (3, 4)
+    assert set(run.places) == set(stack.params)
+    for at, p in parameters(run).items():
+        for ours, theirs in zip(p, stack.params[at], strict=True):
+            np.testing.assert_array_equal(ours, theirs[0])
+
+
+def test_scales_and_named_biases_say_what_they_would_change(folder):
+    path, stacks = folder
+    text = "weights: lstm.npz\ncell: {type: lstm, forget_bias: 2}\nws_scale: [1, 0.5]"
+    _, half = load(config(path, text)).runs
+    p, original = parameters(half)[0, 0], stacks["lstm.npz"].params[0, 0]
+    np.testing.assert_array_equal(p.W_s, 0.5 * original.W_s[0])
+    np.testing.assert_array_equal(p.b_x[4:8], original.b_x[0, 4:8] + 2)
+    assert half.axes["ws_init"] == "trained"
+
+
+def test_the_output_layer_can_come_from_the_file(folder):
+    path, _ = folder
+    text = "weights: {file: rnn.npz, W_o: head}\ncell: {type: rnn, activation: tanh}"
+    (run,) = load(config(path, text)).runs
+    assert run.output_size == 2
+    assert run.trained is not None
+    np.testing.assert_array_equal(run.trained.output_layer[0], np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "weights: rnn.npz",
+            "config.yaml:1:1: error: cell: rnn.npz does not tell the activation: say it, for "
+            "example `cell: {type: rnn, activation: tanh}`",
+        ),
+        (
+            "cell: gru\nweights: lstm.npz",
+            "config.yaml:1:7: error: cell: expected lstm, which lstm.npz has, found gru",
+        ),
+        (
+            "weights: lstm.npz\nhidden_size: 9",
+            "config.yaml:2:14: error: hidden_size: expected 4, which lstm.npz has, found 9",
+        ),
+        (
+            "weights: lstm.npz\nlayers: [1, 2]",
+            "config.yaml:2:9: error: layers: expected 2, which lstm.npz has, found [1, 2]",
+        ),
+        (
+            "weights: gru.npz\ncell: {type: gru, reset: before}",
+            "config.yaml:2:26: error: cell.reset: expected after, which gru.npz has, found before",
+        ),
+        (
+            "weights: lstm.npz\nws_init: orthogonal",
+            "config.yaml:2:1: error: ws_init: has no meaning beside weights: they come from "
+            "lstm.npz",
+        ),
+        (
+            "weights: lstn.npz",
+            "config.yaml:1:10: error: weights: lstn.npz: no such file; did you mean 'lstm.npz'?",
+        ),
+        (
+            "weights: {file: lstm.npz, prefix: decoder}",
+            "config.yaml:1:10: error: weights: lstm.npz: no recurrent net is called 'decoder'; "
+            "there are: 'encoder'",
+        ),
+        (
+            "weights: {file: lstm.npz, prefx: encoder}",
+            "config.yaml:1:27: error: weights.prefx: unknown key; did you mean prefix?",
+        ),
+        (
+            "weights: lstm.npz\ncell: [lstm, gru]",
+            "config.yaml:2:7: error: cell: expected one cell, the lstm of lstm.npz",
+        ),
+    ],
+)
+def test_a_contradiction_names_both(folder, text, expected):
+    assert faults(folder[0], text) == [expected]
+
+
+def test_an_input_that_the_net_cannot_take_names_both_files(folder):
+    path, _ = folder
+    (path / "x.csv").write_text("1,2\n3,4\n")
+    text = "weights: lstm.npz\ninput: {file: x.csv}"
+    (fault,) = faults(path, text)
+    assert fault.endswith("input: expected 3 columns, which lstm.npz takes; x.csv has 2")
+
+
+def test_a_curve_of_trained_weights_holds_against_complex_steps(folder):
+    path, _ = folder
+    (run,) = load(config(path, "weights: gru.npz\nsequence_length: 6\nbatch_size: 2")).runs
+    assert all(c.holds for c in gradflow.verify(run).comparisons)

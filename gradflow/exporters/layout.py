@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -85,22 +84,13 @@ def _aligned(texts: Sequence[str]) -> list[str]:
 
 
 def blocks(columns: Sequence[Column], key: Column, width: int) -> Iterable[list[Column]]:
-    """The columns in groups that fit the width, of about one size, each with the key column at its
-    left.
+    """The columns in groups that fit the width, each with the key column at its left.
 
     A column too wide for any group still gets one: what is wide sticks out, nothing is cut.
     """
-    fewest = len(list(_filled(columns, key, width, len(columns))))
-    yield from _filled(columns, key, width, math.ceil(len(columns) / fewest))
-
-
-def _filled(
-    columns: Sequence[Column], key: Column, width: int, most: int
-) -> Iterator[list[Column]]:
-    """Groups filled one after the other up to the width, and to `most` columns beside the key."""
     block = [key]
     for column in columns:
-        if len(block) > 1 and (len(block) > most or _width([*block, column]) > width):
+        if len(block) > 1 and _width([*block, column]) > width:
             yield block
             block = [key]
         block.append(column)

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from command import GRADFLOW, LOUD, main, run
 
+from command import GRADFLOW, LOUD, main, run
 from gradflow import __version__
 from gradflow.cells import CELLS
 from gradflow.cli import Format

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import main
 
+from command import main
 from gradflow.config.load import load
 
 FOLDER = Path(__file__).parent.parent / "configs"

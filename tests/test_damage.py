@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from command import GRADFLOW, main, run
 
+from command import GRADFLOW, main, run
 from gradflow.output import WholeFile
 
 SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"

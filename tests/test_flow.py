@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from gradflow.cells import GRU, LSTM, RNN, Params
+from gradflow.flow import BUDGET, backpropagate, tape_bytes_per_step, unroll
+from gradflow.initializers import orthogonal
 from nets import (
     LABELS,
     VARIANTS,
@@ -16,10 +20,6 @@ from nets import (
     random_net,
 )
 from reference import by_autograd, errors
-
-from gradflow.cells import GRU, LSTM, RNN, Params
-from gradflow.flow import BUDGET, backpropagate, tape_bytes_per_step, unroll
-from gradflow.initializers import orthogonal
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
 both_batches = pytest.mark.parametrize("N", [1, 3, 20])

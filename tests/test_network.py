@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nets import LABELS, VARIANTS, random_net, random_stack
 
 from gradflow.flow import backpropagate, unroll
 from gradflow.network import backpropagate_net, unroll_net
+from nets import LABELS, VARIANTS, random_net, random_stack
 
 
 @pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import mpmath
 import numpy as np
 import pytest
-from reference import norms, worst_error
 
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from gradflow.terms import Sum, Terms
+from reference import norms, worst_error
 
 K, R, H = 9, 2, 3
 BLOCKS = (slice(0, 4), slice(4, 5), slice(5, 9))  # the lags arrive in blocks

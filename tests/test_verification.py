@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nets import VARIANTS
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
 from gradflow.verification import TOLERANCE, verify
+from nets import VARIANTS
 
 SIZES = {"hidden_size": 5, "input_size": 3, "batch_size": 4, "sequence_length": 20}
 

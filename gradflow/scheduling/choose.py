@@ -16,9 +16,11 @@ from gradflow.scheduling.processes import cores, worker_processes
 # above the break-even point: the estimate below is a rough one.
 _WORTH_WORKERS = 2.0  # seconds
 
-# Seconds that one step of one run takes for each element of its pre-activations, forward,
-# backward and all norms, measured on a core of 2.6 GHz: 75e-9 at H = 32 in stacks, 85e-9 at 256,
-# 150e-9 at 512, where the matrix products begin to weigh.
+# Seconds that one step of one run takes, forward, backward and all norms, and how many more for
+# each element of its pre-activations: measured on a core of 2.6 GHz, in stacks, at H = 8 .. 32
+# (12e-6 a step of 32 elements, 35e-6 of 512), 256 (85e-9 an element) and 512 (150e-9), where the
+# matrix products begin to weigh. Rounded down: this process is the safe choice.
+_PER_STEP = 5e-6
 _PER_ELEMENT = 70e-9
 _PER_ELEMENT_AND_H = 0.15e-9
 
@@ -56,12 +58,9 @@ def workforce(
 
 def seconds(runs: Sequence[Run]) -> float:
     """About how long the runs take in one process."""
-    return sum(
-        len(run.places)
-        * run.sequence_length
-        * run.batch_size
-        * run.hidden_size
-        * len(run.cell.gates)
-        * (_PER_ELEMENT + _PER_ELEMENT_AND_H * run.hidden_size)
-        for run in runs
-    )
+    total = 0.0
+    for run in runs:
+        elements = run.batch_size * run.hidden_size * len(run.cell.gates)
+        step = _PER_STEP + elements * (_PER_ELEMENT + run.hidden_size * _PER_ELEMENT_AND_H)
+        total += run.sequence_length * len(run.places) * step
+    return total

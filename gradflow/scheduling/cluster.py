@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor
@@ -23,7 +24,7 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
     Tasks of a worker that dies are given to another by the cluster itself.
 
     Args:
-        address: of the scheduler, `tcp://host:port` (or `tls://`).
+        address: of the scheduler, `tcp://host:port`.
         timeout: seconds to wait for an answer, and for a first worker.
 
     Raises:
@@ -39,7 +40,8 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
         message = "needs the package distributed: pip install 'gradflow[dask]'"
         raise _fault(message) from None
     with _quiet():
-        client = _connected(Client, address, timeout)
+        _check_answer(address, timeout)
+        client = Client(address, timeout=timeout, set_as_default=False, name="gradflow")
         try:
             _check_workers(client, address, timeout)
             executor = client.get_executor(pure=False)
@@ -58,7 +60,7 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
 def _check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
-        sound = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+        sound = parts.scheme == "tcp" and parts.hostname and parts.port
         sound = sound and not (parts.path or parts.query or parts.username)
     except ValueError:
         sound = None
@@ -66,10 +68,17 @@ def _check_address(address: str) -> None:
         raise _fault(f"expected an address such as tcp://host:8786, found {address!r}")
 
 
-def _connected(client: Any, address: str, timeout: float) -> Any:
+def _check_answer(address: str, timeout: float) -> None:
+    """Shake hands once: a Client would wait without end for a program that is no scheduler."""
+    from distributed.comm import connect
+
+    async def shake_hands() -> None:
+        comm = await asyncio.wait_for(connect(address, timeout=timeout), timeout)
+        await comm.close()
+
     try:
-        return client(address, timeout=timeout, set_as_default=False, name="gradflow")
-    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        asyncio.run(shake_hands())
+    except Exception as error:  # whatever a stranger's answer leads to
         message = f"no Dask scheduler answers at {address}: start one with `dask scheduler`"
         raise _fault(message) from error
 
@@ -78,7 +87,7 @@ def _check_workers(client: Any, address: str, timeout: float) -> None:
     """The last digits of a result depend on the versions, so all must have ours."""
     try:
         client.wait_for_workers(1, timeout=timeout)
-    except TimeoutError:
+    except (TimeoutError, asyncio.TimeoutError):  # one and the same from Python 3.11 on
         message = f"the cluster has no workers: start one with `dask worker {address}`"
         raise _fault(message) from None
     ours = {"gradflow": __version__, "numpy": metadata.version("numpy")}

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -78,7 +78,7 @@ class Journal:
         return {number: key for number, key in enumerate(keys) if key in self._places}
 
     def read(self, key: str) -> Result:
-        """A result, with the number and `varied` of the sweep it was found in."""
+        """A result, without its number in a sweep and what varies there: 0 and ()."""
         place = self._places[key]
         self._file.seek(place.start)
         result: Result = from_json(_content(self._file.read(place.length))["result"])
@@ -88,7 +88,8 @@ class Journal:
         """Keep the results of numbered runs. They are on disk when this returns."""
         for (_, run), result in zip(runs, results, strict=True):
             key = self._fingerprints.of(run, self.thresholds)
-            body = json.dumps({"run": key, "result": to_json(result)}).encode("ascii")
+            record = {"run": key, "result": to_json(replace(result, run=0, varied=()))}
+            body = json.dumps(record).encode("ascii")
             line = _checksum(body) + b" " + body + b"\n"
             start = self._file.seek(0, os.SEEK_END)
             self._file.write(line)

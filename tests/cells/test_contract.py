@@ -6,9 +6,9 @@ from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
-from nets import LABELS, VARIANTS, random_net
 
 from gradflow.cells import CELLS, GRU, LSTM, RNN
+from nets import LABELS, VARIANTS, random_net
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
 

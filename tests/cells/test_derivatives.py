@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import LABELS, VARIANTS, flow, random_net
-from reference import by_autograd, errors, fifty_digits
 
 from gradflow.cells import Params
+from nets import LABELS, VARIANTS, flow, random_net
+from reference import by_autograd, errors, fifty_digits
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
 drawn = settings(max_examples=12, deadline=None, derandomize=True, database=None)

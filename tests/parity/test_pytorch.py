@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nets import random_net
 
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.flow import backpropagate, unroll
+from nets import random_net
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")

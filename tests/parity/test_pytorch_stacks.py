@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nets import random_stack
 
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.network import backpropagate_net, unroll_net
+from nets import random_stack
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")

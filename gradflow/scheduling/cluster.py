@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,20 +34,19 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
     """
     _check_address(address)
     try:
-        from distributed import Client
-        from distributed.scheduler import KilledWorker
+        distributed: Any = import_module("distributed")  # an extra, untyped
     except ImportError:
         message = "needs the package distributed: pip install 'gradflow[dask]'"
         raise _fault(message) from None
     with _quiet():
-        _check_answer(address, timeout)
-        client = Client(address, timeout=timeout, set_as_default=False, name="gradflow")
+        _check_answer(distributed, address, timeout)
+        client = distributed.Client(address, timeout=timeout, set_as_default=False)
         try:
             _check_workers(client, address, timeout)
             executor = client.get_executor(pure=False)
             try:
                 yield executor, sum(client.nthreads().values())
-            except KilledWorker as error:
+            except distributed.scheduler.KilledWorker as error:
                 raise GradflowError(f"error: the cluster gave up on a run: {error}") from error
             except CancelledError:
                 raise GradflowError(f"error: the scheduler at {address} went away") from None
@@ -68,12 +67,12 @@ def _check_address(address: str) -> None:
         raise _fault(f"expected an address such as tcp://host:8786, found {address!r}")
 
 
-def _check_answer(address: str, timeout: float) -> None:
+def _check_answer(distributed: Any, address: str, timeout: float) -> None:
     """Shake hands once: a Client would wait without end for a program that is no scheduler."""
-    from distributed.comm import connect
 
     async def shake_hands() -> None:
-        comm = await asyncio.wait_for(connect(address, timeout=timeout), timeout)
+        connecting = distributed.comm.connect(address, timeout=timeout)
+        comm = await asyncio.wait_for(connecting, timeout)
         await comm.close()
 
     try:

@@ -1,0 +1,42 @@
+"""Small sweeps for the tests of running them, and what is compared: the text of the results."""
+
+from __future__ import annotations
+
+from gradflow.api import load
+from gradflow.exporters import EXPORTERS, View
+from gradflow.stack import run_stack
+
+SMALL = {
+    "cell": [{"type": "rnn", "activation": "linear"}, "lstm", {"type": "gru", "reset": "before"}],
+    "hidden_size": [3, 5],
+    "ws_scale": [0.5, 1e100],  # with the second, a linear net leaves float range
+    "seed": [0, 1, 2],
+    "input_size": 2,
+    "batch_size": 3,
+    "sequence_length": 6,
+}
+
+
+def small(**changes):
+    """An experiment of 36 runs of several shapes; some diverge."""
+    return load({**SMALL, **changes})
+
+
+def one_by_one(experiment):
+    """The text of the results where each run goes through the engine alone."""
+    numbered = enumerate(experiment.runs)
+    return text(
+        experiment, [r for item in numbered for r in run_stack([item], experiment.thresholds)]
+    )
+
+
+def text(experiment, results):
+    """Every digit of the results: their CSV and JSON."""
+    view = View(
+        title=experiment.title,
+        config=experiment.config,
+        lags="all",
+        thresholds=experiment.thresholds,
+    )
+    results = list(results)
+    return "".join([*EXPORTERS["csv"](results, view), *EXPORTERS["json"](results, view)])

@@ -332,7 +332,7 @@ def test_completion_as_typer_gives_it():
         (["cells"], {"rich", "yaml", "gradflow.flow", "gradflow.config"}),
         (["schema"], {"rich"}),
     ],
-    ids=str,
+    ids=["--help", "--version", "cells", "schema"],
 )
 def test_nothing_is_imported_before_it_is_used(arguments, heavy):
     script = (

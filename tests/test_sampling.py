@@ -60,7 +60,7 @@ def test_another_scale_is_the_same_base_times_another_number():
         ({"cell": {"type": "lstm", "forget_bias": 1.0}}, {"b_x"}),
         ({"seed": 1}, {"W_x", "W_s", "b_x", "b_s", "input", "W_o", "b_o", "loss"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(map(str, sorted(value))) if isinstance(value, set) else str(value),
 )
 def test_each_kind_of_draw_has_a_stream_of_its_own(change, changed):
     assert differing(drawn(run_of()), drawn(run_of(**change))) == changed

@@ -1,0 +1,100 @@
+"""1,000 small runs: one by one, in stacks, and in stacks on every core.
+
+    python -m benchmarks.sweeps [--runs 1000] [--repeats 3]
+
+Each figure is the whole of a fresh process, start-up included, as a user meets it; "one by one"
+is a loop over the runs in one process, each through the engine alone. It is timed with one BLAS
+thread, as the command sets it, and with as many as NumPy takes by itself. The ways take turns, so
+that a busy machine is unfair to none; the fastest turn of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
+SHAPE = {"hidden_size": 32, "sequence_length": 100, "batch_size": 16}
+CELLS = ("rnn", "lstm", "gru")
+
+WAYS: dict[str, tuple[str, bool]] = {  # name: (how, whether BLAS has one thread)
+    "one by one, NumPy's own threads": ("alone", False),
+    "one by one": ("alone", True),
+    "in stacks (--jobs 1)": ("stacks", True),
+    "in stacks, every core (default)": ("default", True),
+}
+
+
+def sweep(runs: int = 1000, repeats: int = 3) -> dict[str, dict[str, float]]:
+    """Seconds by cell and way. Raises ValueError where two ways differ in any digit."""
+    found: dict[str, dict[str, float]] = {}
+    for cell in CELLS:
+        best: dict[str, float] = {}
+        for _ in range(repeats):
+            digests = {}
+            for name, (how, one_thread) in WAYS.items():
+                begin = time.perf_counter()
+                digests[name] = _in_a_process(cell, runs, how, one_thread)
+                best[name] = min(best.get(name, float("inf")), time.perf_counter() - begin)
+            if len(set(digests.values())) > 1:
+                raise ValueError(f"{cell}: results differ: {digests}")
+        found[cell] = best
+    return found
+
+
+def _in_a_process(cell: str, runs: int, how: str, one_thread: bool) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    if one_thread:
+        environment["OPENBLAS_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = "1"
+    command = [sys.executable, "-m", "benchmarks.sweeps", "--work", cell, how, str(runs)]
+    ended = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    return ended.stdout.decode().strip()
+
+
+def _work(cell: str, how: str, runs: int) -> str:
+    """Run the sweep one way; a digest of its results."""
+    from gradflow.api import load
+    from gradflow.runner import execute
+    from gradflow.scheduling.choose import workforce
+    from gradflow.stack import run_stack
+
+    experiment = load({"cell": cell, "seed": list(range(runs)), **SHAPE})
+    digest = hashlib.sha256()
+
+    def note(results: object) -> None:
+        for result in results:  # type: ignore[attr-defined]
+            curve = result.flow.state
+            digest.update(curve.mantissa.tobytes() + curve.exponent.tobytes())
+            digest.update(result.flow.share_W_s.tobytes() + repr(result.diagnosis).encode())
+
+    if how == "alone":
+        for item in enumerate(experiment.runs):
+            note(run_stack([item], experiment.thresholds))
+    else:
+        with workforce(experiment.runs, 1 if how == "stacks" else None) as (executor, workers):
+            note(execute(experiment, executor=executor, workers=workers))
+    return digest.hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--work", nargs=3, metavar=("CELL", "HOW", "RUNS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        cell, how, runs = options.work
+        print(_work(cell, how, int(runs)))
+        return
+    for cell, best in sweep(options.runs, options.repeats).items():
+        fastest = best["in stacks, every core (default)"]
+        print(f"{cell}: {options.runs} runs, H = 32, T = 100, N = 16")
+        for name, seconds in best.items():
+            print(f"  {name:34} {seconds:7.2f} s  {seconds / fastest:5.1f} x")
+
+
+if __name__ == "__main__":
+    main()

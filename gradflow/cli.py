@@ -65,6 +65,13 @@ class Format(str, Enum):
     markdown = "markdown"
 
 
+class Report(str, Enum):
+    """The formats of what is not results."""
+
+    table = "table"
+    json = "json"
+
+
 def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     """Turns what goes wrong in a command into one clear message and the documented exit code."""
 
@@ -215,6 +222,25 @@ def verify(config: Config, set_: Set = None) -> None:
         raise InputError("nothing could be compared, for the reasons above")
     if not all(c.holds for c in comparisons):
         raise typer.Exit(1)
+
+
+@app.command(short_help="Show the tensors and recurrent layers in a file of trained weights.")
+@_reporting
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of trained weights.")],
+    format: Annotated[Report, typer.Option("--format", help="How it is shown.")] = Report.table,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="Show each of many tensors on a line of its own.")
+    ] = False,
+) -> None:
+    """Show the tensors in a file of trained weights, the recurrent layers recognised among them,
+    and a config that analyses them."""
+    from gradflow.exporters.inspection import table, to_json
+    from gradflow.inspection import inspect as look_into
+
+    found = look_into(file)
+    width, colour = width_and_colour(screen=True)
+    write(to_json(found) if format == "json" else table(found, width, colour, tensors))
 
 
 @app.command()

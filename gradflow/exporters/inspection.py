@@ -1,0 +1,223 @@
+"""What `gradflow inspect` found in a file of weights: for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from gradflow.exporters import words
+from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
+from gradflow.inspection import Inspection, option_choices, yaml_text
+from gradflow.weights import RecurrentLayer
+
+_MANY = 40
+"""From more tensors on, those that differ only in numbers in their names share a line."""
+
+_NAMING = """\
+weights:
+  file: {file}
+  W_x: NAME  # (G, I): the input weights
+  W_s: NAME  # (G, H): the recurrent weights; G = H for an rnn, 3 H for a gru, 4 H for an lstm
+  b_x: NAME  # (G,): leave out what is not there
+  b_s: NAME
+"""
+
+
+def table(found: Inspection, width: int, colour: bool, every: bool = False) -> Iterator[str]:
+    """The tensors (`every`: each on its own line), the layers, what is wrong or unknown, and a
+    config; in at most `width` columns where names allow it."""
+    for line in _page(found, width, every):
+        yield render(line, colour)
+    if found.config is not None:
+        yield from _heading("Config, to be saved beside the file:", colour)
+        yield found.config
+    elif not found.nets:
+        for line in _prose(
+            "No recurrent layer is recognised here. Say in the config which tensors make one, gates"
+            " in the order that `gradflow cells` shows:",
+            width,
+        ):
+            yield render(line, colour)
+        yield "\n" + _NAMING.format(file=yaml_text(Path(found.source).name))
+
+
+def to_json(found: Inspection) -> Iterator[str]:
+    """The same as one JSON object, with each tensor by itself."""
+    tensors = [
+        {
+            "name": name,
+            "shape": list(stored.shape),
+            "dtype": stored.dtype,
+            "read_as": [
+                {
+                    "parameter": parameter,
+                    "net": layer.prefix,
+                    "layer": layer.layer,
+                    "direction": layer.direction,
+                }
+                for parameter, layer in found.uses.get(name, [])
+            ],
+        }
+        for name, stored in found.stored.items()
+    ]
+    nets = [
+        {
+            "prefix": net.prefix,
+            "layers": [_layer(layer) for layer in net.layers],
+            "faults": list(net.faults),
+        }
+        for net in found.nets
+    ]
+    facts = {
+        "gradflow": version("gradflow"),
+        "file": found.source,
+        "format": found.format,
+        "tensors": tensors,
+        "nets": nets,
+        "config": found.config,
+    }
+    yield json.dumps(facts, indent=1, allow_nan=False) + "\n"
+
+
+def _layer(layer: RecurrentLayer) -> dict[str, object]:
+    return {
+        "layer": layer.layer,
+        "direction": layer.direction,
+        "cell": layer.cell,
+        "options": dict(layer.options),
+        "undetermined": list(layer.undetermined),
+        "input_size": layer.input_size,
+        "hidden_size": layer.hidden_size,
+        "output_size": layer.output_size,
+        "convention": layer.convention,
+        "unsupported": list(layer.unsupported),
+        "notes": list(layer.notes),
+        "tensors": {parameter: list(names) for parameter, names in layer.names.items()},
+    }
+
+
+def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
+    count = sum(math.prod(stored.shape) for stored in found.stored.values())
+    facts = [
+        words.clean(found.source),
+        found.format,
+        f"{len(found.stored):,} tensors",
+        f"{count:,} numbers",
+    ]
+    yield from fold(facts, " · ", width, "bold")
+    yield []
+    grouped = len(found.stored) > _MANY and not every
+    yield from grid(_tensor_columns(found, grouped))
+    if grouped:
+        yield from _prose(
+            f"* stands for any number: {len(found.stored):,} tensors in all, each by itself with"
+            " --tensors.",
+            width,
+            "dim",
+        )
+    yield []
+    if any(net.layers for net in found.nets):
+        yield from grid(_layer_columns([layer for net in found.nets for layer in net.layers]))
+        yield []
+    remarks = list(dict.fromkeys(_remarks(found)))
+    for style, text in remarks:
+        yield from _prose(text, width, style)
+    if remarks:
+        yield []
+
+
+def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:
+    groups: dict[object, list[str]] = {}
+    uses = found.uses
+    for name, stored in found.stored.items():
+        pattern = re.sub(r"\d+", "*", name) if grouped else name
+        key = pattern, stored.shape, stored.dtype, _use(uses.get(name, []))
+        groups.setdefault(key, []).append(name)
+    names, shapes, dtypes, reads, counts = [], [], [], [], []
+    for members in groups.values():
+        first, stored = members[0], found.stored[members[0]]
+        alone = len(members) == 1
+        names.append(Cell(first if alone else re.sub(r"\d+", "*", first)))
+        counts.append(Cell("" if alone else str(len(members))))
+        shapes.append(Cell(" × ".join(map(str, stored.shape)) or "scalar"))
+        dtypes.append(Cell(stored.dtype))
+        reads.append(Cell(_use(uses.get(first, [])), "green"))
+    columns = [Column(("tensor",), names, "left")]
+    if any(cell.text for cell in counts):
+        columns.append(Column(("tensors",), counts, "right"))
+    columns += [Column(("shape",), shapes, "left"), Column(("dtype",), dtypes, "left")]
+    if any(cell.text for cell in reads):
+        columns.append(Column(("read as",), reads, "left"))
+    return columns
+
+
+def _use(uses: Sequence[tuple[str, RecurrentLayer]]) -> str:
+    """What a tensor is to the recurrent layers: `W_x of layer 0`."""
+    if not uses:
+        return ""
+    parameters = ", ".join(dict.fromkeys(parameter for parameter, _ in uses))
+    layers = ", ".join(dict.fromkeys(str(layer.layer) for _, layer in uses))
+    return f"{parameters} of layer {layers}"
+
+
+def _layer_columns(layers: Sequence[RecurrentLayer]) -> list[Column]:
+    """A row per layer and direction."""
+    shown = {
+        "net": [layer.prefix for layer in layers],
+        "layer": [str(layer.layer) for layer in layers],
+        "direction": [layer.direction for layer in layers],
+        "cell": [_label(layer) for layer in layers],
+        "I": [str(layer.input_size) for layer in layers],
+        "H": [str(layer.hidden_size) for layer in layers],
+        "P": [str(layer.output_size) for layer in layers],
+        "convention": [layer.convention for layer in layers],
+    }
+    if not any(shown["net"]):
+        del shown["net"]
+    if all(layer.output_size == layer.hidden_size for layer in layers):
+        del shown["P"]
+    numbers = ("layer", "I", "H", "P")
+    return [
+        Column((head,), [Cell(text) for text in texts], "right" if head in numbers else "left")
+        for head, texts in shown.items()
+    ]
+
+
+def _label(layer: RecurrentLayer) -> str:
+    """The cell with what the file tells of it, and a question mark for what it does not."""
+    told = [f"{option}={value}" for option, value in layer.options.items()]
+    told += [f"{option}=?" for option in layer.undetermined]
+    return layer.cell + (f"[{' '.join(told)}]" if told else "")
+
+
+def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:
+    """(style, text) of what cannot be computed, is unknown or was taken for granted."""
+    for net in found.nets:
+        name = f"The net {words.clean(net.prefix)}" if net.prefix else "The net"
+        for fault in net.faults:
+            yield "red", f"{name} cannot be analysed: {words.clean(fault)}"
+    for net in found.nets:
+        for layer in net.layers:
+            for option in layer.undetermined:
+                choices = " or ".join(option_choices(layer.cell, option))
+                yield (
+                    "yellow",
+                    f"The file does not tell the {option} of the {layer.cell}: {choices}?",
+                )
+            yield from (("dim", f"Note: {words.clean(note)}") for note in layer.notes)
+    able = [net for net in found.nets if not net.faults]
+    if len(able) > 1:
+        yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks several."
+
+
+def _prose(text: str, width: int, style: str = "") -> Iterable[Line]:
+    return fold(text.split(" "), " ", width, style)
+
+
+def _heading(text: str, colour: bool) -> Iterator[str]:
+    yield render([Span(text, "bold")], colour)
+    yield "\n"

@@ -1,0 +1,184 @@
+"""What is in a file of trained weights: tensors, recurrent layers, a config that analyses it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+from gradflow.cells import CELLS
+from gradflow.config import tree
+from gradflow.config.load import from_mapping
+from gradflow.errors import InputError
+from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
+from gradflow.weights.conventions import find_nets
+from gradflow.weights.files import _format as reader_of
+from gradflow.weights.layers import Net
+
+_FORMATS = {
+    "npz": "NumPy .npz",
+    "safetensors": "safetensors",
+    "torch_pickle": "PyTorch",
+    "keras_h5": "Keras HDF5",
+    "onnx": "ONNX",
+}
+
+_MOST_CHOICES = 6  # commented lines of one kind in a config
+
+
+@dataclass(frozen=True, eq=False)
+class FoundNet:
+    """A recurrent net in a file.
+
+    Attributes:
+        prefix: what the config calls it.
+        layers: the lowest first; none where its tensors are missing or contradict each other.
+        faults: why it cannot be analysed; none where it can.
+    """
+
+    prefix: str
+    layers: Sequence[RecurrentLayer]
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What a file of trained weights holds.
+
+    Attributes:
+        source: the file, as the user named it.
+        format: what kind of file it is, in words.
+        stored: shape and dtype of each tensor by name.
+        nets: the recurrent nets that its names (or its graph) tell of.
+        config: the text of a config for the first net that can be analysed, which runs when saved
+            beside the file; None where there is no such net.
+    """
+
+    source: str
+    format: str
+    stored: Mapping[str, Stored]
+    nets: tuple[FoundNet, ...]
+    config: str | None
+
+    @property
+    def uses(self) -> dict[str, list[tuple[str, RecurrentLayer]]]:
+        """By tensor: each (parameter, layer) that is read from it."""
+        found: dict[str, list[tuple[str, RecurrentLayer]]] = {}
+        for layer in (layer for net in self.nets for layer in net.layers):
+            for parameter, names in layer.names.items():
+                for name in names:
+                    found.setdefault(name, []).append((parameter, layer))
+        return found
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into a file of trained weights; only the numbers of recurrent layers are read.
+
+    Raises InputError: no such file, no known format, damaged, or its reader not installed.
+    """
+    tensors = read(path)
+    nets = [_found(tensors, net) for net in find_nets(tensors)]
+    config = None
+    for i, net in enumerate(nets):
+        if config is None and not net.faults:
+            text = _config(path.name, tensors, nets, net)
+            faults = _faults_of(text, path)
+            nets[i] = replace(net, faults=faults)
+            config = None if faults else text
+    format = _FORMATS[reader_of(path)]
+    return Inspection(tensors.source, format, tensors.stored, tuple(nets), config)
+
+
+def option_choices(cell: str, option: str) -> list[str]:
+    """What an option of a cell may be, its default first."""
+    choices = get_args(get_type_hints(CELLS[cell])[option])
+    default = CELLS[cell]().options[option]
+    return [str(value) for value in sorted(choices, key=lambda value: value != default)]
+
+
+def yaml_text(text: str) -> str:
+    """`text` as a YAML scalar that reads back as it is, in quotes only where it has to be."""
+    words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", text) and text.lower() not in words:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+
+
+def _found(tensors: Tensors, net: Net) -> FoundNet:
+    try:
+        layers = choose_net(tensors, net.prefix)
+    except InputError as error:
+        faults = tuple(fault.message for fault in error.faults)
+        try:
+            return FoundNet(net.prefix, net.layers(), faults)
+        except InputError:
+            return FoundNet(net.prefix, [], faults)
+    projected = "an LSTM that projects its output is read, and not computed"
+    return FoundNet(
+        net.prefix, layers, (projected,) if any(one.W_p is not None for one in layers) else ()
+    )
+
+
+def _config(file: str, tensors: Tensors, nets: Sequence[FoundNet], net: FoundNet) -> str:
+    """The config of one net, with its choices as comments."""
+    lines = ["weights:", f"  file: {yaml_text(file)}"]
+    if len(nets) > 1:
+        lines.append(f"  prefix: {yaml_text(net.prefix)}")
+        others = [one for one in nets if one is not net and not one.faults]
+        cells = {one.prefix: f"another net: {one.layers[0].cell}" for one in others}
+        lines += _commented("prefix", cells)
+    outer = dict.fromkeys(_output_layers(tensors, net), "if it is the output layer")
+    lines += _commented("W_o", outer)
+    lines.append(_cell_line(net.layers[0]))
+    lines.append("sequence_length: 100")
+    columns = net.layers[0].input_size
+    lines.append(f"input: gaussian  # or {{file: series.csv}}, one step a row, {columns} columns")
+    return "\n".join(lines) + "\n"
+
+
+def _commented(key: str, remarks: Mapping[str, str]) -> list[str]:
+    """Values that the key may have, each with a remark, as comments."""
+    lines = [f"  # {key}: {yaml_text(value)}  # {text}" for value, text in remarks.items()]
+    more = len(lines) - _MOST_CHOICES
+    return lines[:_MOST_CHOICES] + ([f"  # (or one of {more} more)"] if more > 0 else [])
+
+
+def _cell_line(layer: RecurrentLayer) -> str:
+    """The cell; options that the file does not tell stand at their defaults."""
+    choices = {option: option_choices(layer.cell, option) for option in layer.undetermined}
+    options = {**layer.options, **{option: values[0] for option, values in choices.items()}}
+    if not options:
+        return f"cell: {layer.cell}"
+    listed = ", ".join(f"{option}: {value}" for option, value in options.items())
+    remarks = (
+        f"  # the file does not tell the {option}: {' or '.join(values)}?"
+        for option, values in choices.items()
+    )
+    return f"cell: {{type: {layer.cell}, {listed}}}" + "".join(remarks)
+
+
+def _output_layers(tensors: Tensors, net: FoundNet) -> Iterator[str]:
+    """Names of tensors that could be the output layer of a net, by their shape."""
+    last = net.layers[-1]
+    width = sum(one.output_size for one in net.layers if one.layer == last.layer)
+    axis = 0 if last.convention in ("Keras", "Flax") else 1
+    taken = {name for one in net.layers for names in one.names.values() for name in names}
+    for name, stored in tensors.stored.items():
+        floats = stored.dtype.removeprefix("b").startswith("float")
+        if name not in taken and floats and len(stored.shape) == 2 and stored.shape[axis] == width:
+            yield name
+
+
+def _faults_of(config: str, path: Path) -> tuple[str, ...]:
+    """What analysing with this config would refuse."""
+    data = cast("dict[str, Any]", tree.read(config.encode(), "config").data)
+    data["weights"]["file"] = str(path)
+    try:
+        from_mapping(data)
+    except InputError as error:
+        return tuple(fault.message.removeprefix(f"{path}: ") for fault in error.faults)
+    return ()

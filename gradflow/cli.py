@@ -243,6 +243,43 @@ def inspect(
     write(to_json(found) if format == "json" else table(found, width, colour, tensors))
 
 
+@app.command(short_help="Follow the gradient's reach over the checkpoints of a training.")
+@_reporting
+def track(
+    config: Config,
+    checkpoints: Annotated[
+        list[str], typer.Argument(metavar="CKPT...", help="Files of trained weights.")
+    ],
+    format: Annotated[
+        Format, typer.Option("--format", help="How results are shown on standard output.")
+    ] = Format.table,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", metavar="FILE", help="Also write the results to FILE."),
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Run a config on each checkpoint of a training, in natural order of names.
+
+    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
+    """
+    from gradflow.exporters.tracking import EXPORTERS
+    from gradflow.output import WholeFile
+    from gradflow.tracking import plan
+
+    formats = _formats_of(output or [])
+    tracked = plan(config, checkpoints, set_ or [])
+    with ExitStack() as open_files:
+        files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        with progress_bar(tracked.time_steps) as progress:
+            silent = format not in ("table", "markdown")
+            results = list(_warned(tracked.results(progress), on=silent))
+        for file, name in files:
+            file.write(EXPORTERS[name](results, _view(tracked.example, tables=True)))
+        write(EXPORTERS[format](results, _view(tracked.example, tables=True, screen=True)))
+
+
 @app.command()
 @_reporting
 def cells() -> None:

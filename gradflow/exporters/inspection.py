@@ -80,7 +80,7 @@ def to_json(found: Inspection) -> Iterator[str]:
         "nets": nets,
         "config": found.config,
     }
-    yield json.dumps(facts, indent=1, allow_nan=False) + "\n"
+    yield json.dumps(facts, allow_nan=False) + "\n"
 
 
 def _layer(layer: RecurrentLayer) -> dict[str, object]:

@@ -1,0 +1,143 @@
+"""One experiment on every checkpoint of a training: the gradient's reach as the net learns."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from gradflow.config import tree
+from gradflow.config.load import _experiment as experiment_of
+from gradflow.config.load import _read as read_config
+from gradflow.config.tree import Document
+from gradflow.errors import Fault, InputError
+from gradflow.experiment import Experiment
+from gradflow.flow import Progress
+from gradflow.results import AXES, NET_AXES, Result
+from gradflow.runner import execute, time_steps
+
+CHECKPOINT = "checkpoint"
+"""The axis that tells checkpoints apart, before those of a sweep."""
+
+PART = ("layer", "direction")
+"""Which part of a bidirectional net, that has no one state, a result tells of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """An experiment that is to be run on checkpoints, each of which is known to fit.
+
+    Attributes:
+        checkpoints: as the user named them, in natural order.
+        example: the experiment with the first of them.
+        varied: the axes that differ, of checkpoints or runs, `checkpoint` first.
+        time_steps: what `results` reports as progress, in all.
+    """
+
+    checkpoints: tuple[str, ...]
+    example: Experiment
+    varied: tuple[str, ...]
+    time_steps: int
+    _load: Callable[[str], Experiment]
+
+    def results(self, progress: Progress = lambda steps: None) -> Iterator[Result]:
+        """One result per checkpoint and run, with the axis `checkpoint`; one checkpoint is in
+        memory at a time. Of a bidirectional net, the part whose gradient first leaves the
+        thresholds."""
+        for name in self.checkpoints:
+            for result in execute(self._load(name), progress):
+                shown = _one_curve(result)
+                axes = {CHECKPOINT: name, **shown.axes}
+                yield replace(shown, axes=axes, varied=self.varied)
+
+
+def plan(
+    config: str | Path, checkpoints: Sequence[str | Path], overrides: Sequence[str] = ()
+) -> Track:
+    """The experiment of a config on each checkpoint, whose file takes the place of `weights.file`.
+
+    Args:
+        config: a YAML file; `-` is standard input. Its `weights`, if any, say which net is meant.
+        checkpoints: files of weights, from the current directory.
+        overrides: `KEY=VALUE` texts, as for `load`.
+
+    Raises:
+        InputError: with every fault of the config and of each checkpoint.
+    """
+    source = str(config)
+    document = tree.read(read_config(source), source)
+    folder = Path() if source == "-" else Path(source).parent
+    load = partial(_with_checkpoint, document, folder, tuple(overrides))
+    names = sorted(map(str, checkpoints), key=natural_order)
+    faults = _named_twice(names)
+    values: dict[str, set[object]] = {}
+    example, steps = None, 0
+    for name in names:
+        try:
+            experiment = load(name)
+        except InputError as error:
+            faults += error.faults
+            continue
+        example = example or experiment
+        steps += sum(map(time_steps, experiment.runs))
+        for axis, value in (item for run in experiment.runs for item in run.axes.items()):
+            values.setdefault(axis, set()).add(value)
+    if faults:
+        raise InputError(*dict.fromkeys(faults))
+    if example is None:
+        raise InputError("expected at least one checkpoint")
+    varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis]) > 1]
+    parts = PART if example.runs[0].bidirectional else ()
+    return Track(tuple(names), example, (CHECKPOINT, *varied, *parts), steps, load)
+
+
+def natural_order(name: str) -> tuple[object, ...]:
+    """What sorts ckpt-2 before ckpt-10."""
+    pieces = re.split("([0-9]+)", name)
+    numbers = [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+    return (numbers, name)
+
+
+def _with_checkpoint(
+    document: Document, folder: Path, overrides: tuple[str, ...], name: str
+) -> Experiment:
+    """The experiment on one checkpoint. Raises InputError that names it as the user does."""
+    path = str(Path(name).absolute())
+    option = f"weights.file={json.dumps(path)}"
+    try:
+        return experiment_of(document, folder, (*overrides, option))
+    except InputError as error:
+        raise InputError(*(_as_named(f, path, name, option) for f in error.faults)) from None
+
+
+def _as_named(fault: Fault, path: str, name: str, option: str) -> Fault:
+    """The fault with the checkpoint as the user named it, and as the place if it is about it."""
+    message = fault.message.replace(path, name)
+    if message.startswith(f"{name}: "):
+        return Fault(message.removeprefix(f"{name}: "), name)
+    if fault.source == f"--set {option}":
+        return replace(fault, message=message, source=name)
+    return replace(fault, message=message)
+
+
+def _named_twice(names: Iterable[str]) -> list[Fault]:
+    seen: set[Path] = set()
+    faults = []
+    for name in names:
+        path = Path(name).resolve()
+        if path in seen:
+            faults.append(Fault("the same checkpoint is named twice", name))
+        seen.add(path)
+    return faults
+
+
+def _one_curve(result: Result) -> Result:
+    """The result with the curve that its diagnosis was read from."""
+    if result.flow is not None or not result.layers:
+        return result
+    part = next(part for part in result.layers if part.diagnosis == result.diagnosis)
+    axes = {**result.axes, "layer": part.layer, "direction": part.direction}
+    return replace(result, axes=axes, flow=part.flow, layers=())

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from gradflow.weights.files.onnx import Node
+from gradflow.weights.files.onnx_constants import Constants
 from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
@@ -77,19 +78,21 @@ def _node(tensors: Tensors, prefix: str, index: int, node: Node) -> list[Recurre
     if directions is None:
         raise refuse(tensors.source, f"node {named(node.name)} has no known direction")
     names = dict(zip(("W_x", "W_s", "b"), filter(None, node.inputs[1:4]), strict=False))
+    constants = Constants(tensors)
+    blocks = {}
     for role, name in names.items():
-        if name not in tensors:
+        if name not in constants:
             message = f"its {role}, {named(name)}, is computed in the graph, not stored"
             raise refuse(tensors.source, f"node {named(node.name)}: {message}")
-        axes, shape = 2 if role == "b" else 3, tensors.shape(name)
+        blocks[role] = constants[name]
+        axes, shape = 2 if role == "b" else 3, blocks[role].shape
         if len(shape) != axes or shape[0] != len(directions):
             message = f"expected {axes} axes, {len(directions)} directions first, found {shape}"
             raise refuse(tensors.source, f"tensor {named(name)}: {message}")
-    blocks = {role: tensors[name] for role, name in names.items()}
     layers = []
     for d, direction in enumerate(directions):
         arrays = _parameters({role: block[d] for role, block in blocks.items()})
-        origin = {role: (names.get(role) or names["b"],) for role in arrays}
+        origin = {role: constants.origin(names.get(role) or names["b"]) for role in arrays}
         traits = dict.fromkeys(CELLS.values(), _traits(node, d))
         place = Place(prefix, index, direction)
         layers.append(make_layer(tensors, "ONNX", place, origin, arrays, traits, node.op.lower()))

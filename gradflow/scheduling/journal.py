@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -52,16 +53,14 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("ab")
-            self._file = (self.folder / "journal.jsonl").open("a+b")
+            with ExitStack() as opened:  # closed again, if a later step fails
+                self._file = opened.enter_context((self.folder / "journal.jsonl").open("a+b"))
+                if not _locked(opened.enter_context((self.folder / "lock").open("ab"))):
+                    raise self._fault("in use by another sweep: wait, or give another folder")
+                self._read_all()
+                self._open_files = opened.pop_all()
         except OSError as error:
-            message = f"cannot be written: {error.strerror}"
-            raise InputError(Fault(message, str(self.folder), key="--resume")) from None
-        if not _locked(self._lock):
-            self._close()
-            message = "in use by another sweep: wait for it, or give another folder"
-            raise InputError(Fault(message, str(self.folder), key="--resume"))
-        self._read_all()
+            raise self._fault(f"cannot be written: {error.strerror}") from None
         return self
 
     def __exit__(
@@ -70,7 +69,7 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self._open_files.close()
 
     def find(self, runs: Sequence[Run]) -> dict[int, str]:
         """Which of the runs it holds: the number of each, and the key to `read` its result by."""
@@ -115,9 +114,8 @@ class Journal:
         if line and not line.endswith(b"\n"):
             self._file.write(b"\n")
 
-    def _close(self) -> None:
-        self._file.close()
-        self._lock.close()
+    def _fault(self, message: str) -> InputError:
+        return InputError(Fault(message, str(self.folder), key="--resume"))
 
 
 def _content(line: bytes) -> dict[str, object]:

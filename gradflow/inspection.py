@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import cast, get_args, get_type_hints
 
 from gradflow.cells import CELLS
-from gradflow.config import tree
 from gradflow.config.load import from_mapping
 from gradflow.errors import InputError
-from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
+from gradflow.weights import RecurrentLayer, Stored, Tensors, read
 from gradflow.weights.conventions import find_nets
 from gradflow.weights.files import _format as reader_of
 from gradflow.weights.layers import Net
@@ -37,11 +36,13 @@ class FoundNet:
         prefix: what the config calls it.
         layers: the lowest first; none where its tensors are missing or contradict each other.
         faults: why it cannot be analysed; none where it can.
+        cell: what a config calls its cell; empty where there are faults.
     """
 
     prefix: str
     layers: Sequence[RecurrentLayer]
     faults: tuple[str, ...] = ()
+    cell: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +81,10 @@ def inspect(path: Path) -> Inspection:
     Raises InputError: no such file, no known format, damaged, or its reader not installed.
     """
     tensors = read(path)
-    nets = [_found(tensors, net) for net in find_nets(tensors)]
-    config = None
-    for i, net in enumerate(nets):
-        if config is None and not net.faults:
-            text = _config(path.name, tensors, nets, net)
-            faults = _faults_of(text, path)
-            nets[i] = replace(net, faults=faults)
-            config = None if faults else text
-    format = _FORMATS[reader_of(path)]
-    return Inspection(tensors.source, format, tensors.stored, tuple(nets), config)
+    nets = tuple(_found(path, net) for net in find_nets(tensors))
+    able = next((net for net in nets if not net.faults), None)
+    config = _config(path.name, tensors, nets, able) if able else None
+    return Inspection(tensors.source, _FORMATS[reader_of(path)], tensors.stored, nets, config)
 
 
 def option_choices(cell: str, option: str) -> list[str]:
@@ -108,19 +103,25 @@ def yaml_text(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
-def _found(tensors: Tensors, net: Net) -> FoundNet:
+def _found(path: Path, net: Net) -> FoundNet:
+    """The net, and what analysing it would refuse."""
+    layers: list[RecurrentLayer] = []
     try:
-        layers = choose_net(tensors, net.prefix)
+        layers = net.layers()
+        cell = {"type": layers[0].cell, **_defaults(layers[0])}
+        weights = {"file": str(path), "prefix": net.prefix}
+        only_where_open = {"cell": cell} if layers[0].undetermined else {}
+        experiment = from_mapping({"weights": weights, **only_where_open})
     except InputError as error:
-        faults = tuple(fault.message for fault in error.faults)
-        try:
-            return FoundNet(net.prefix, net.layers(), faults)
-        except InputError:
-            return FoundNet(net.prefix, [], faults)
-    projected = "an LSTM that projects its output is read, and not computed"
-    return FoundNet(
-        net.prefix, layers, (projected,) if any(one.W_p is not None for one in layers) else ()
-    )
+        faults = (fault.message.removeprefix(f"{path}: ") for fault in error.faults)
+        return FoundNet(net.prefix, layers, tuple(faults))
+    chosen = cast("dict[str, str]", experiment.config["cell"])
+    return FoundNet(net.prefix, layers, cell=chosen["type"])
+
+
+def _defaults(layer: RecurrentLayer) -> dict[str, str]:
+    """Values for the options that the file does not tell."""
+    return {option: option_choices(layer.cell, option)[0] for option in layer.undetermined}
 
 
 def _config(file: str, tensors: Tensors, nets: Sequence[FoundNet], net: FoundNet) -> str:
@@ -129,11 +130,11 @@ def _config(file: str, tensors: Tensors, nets: Sequence[FoundNet], net: FoundNet
     if len(nets) > 1:
         lines.append(f"  prefix: {yaml_text(net.prefix)}")
         others = [one for one in nets if one is not net and not one.faults]
-        cells = {one.prefix: f"another net: {one.layers[0].cell}" for one in others}
+        cells = {one.prefix: f"another net: {one.cell}" for one in others}
         lines += _commented("prefix", cells)
     outer = dict.fromkeys(_output_layers(tensors, net), "if it is the output layer")
     lines += _commented("W_o", outer)
-    lines.append(_cell_line(net.layers[0]))
+    lines.append(_cell_line(net.cell, net.layers[0]))
     lines.append("sequence_length: 100")
     columns = net.layers[0].input_size
     lines.append(f"input: gaussian  # or {{file: series.csv}}, one step a row, {columns} columns")
@@ -147,18 +148,17 @@ def _commented(key: str, remarks: Mapping[str, str]) -> list[str]:
     return lines[:_MOST_CHOICES] + ([f"  # (or one of {more} more)"] if more > 0 else [])
 
 
-def _cell_line(layer: RecurrentLayer) -> str:
+def _cell_line(cell: str, layer: RecurrentLayer) -> str:
     """The cell; options that the file does not tell stand at their defaults."""
-    choices = {option: option_choices(layer.cell, option) for option in layer.undetermined}
-    options = {**layer.options, **{option: values[0] for option, values in choices.items()}}
+    options = {**layer.options, **_defaults(layer)}
     if not options:
-        return f"cell: {layer.cell}"
+        return f"cell: {cell}"
     listed = ", ".join(f"{option}: {value}" for option, value in options.items())
     remarks = (
-        f"  # the file does not tell the {option}: {' or '.join(values)}?"
-        for option, values in choices.items()
+        f"  # the file does not tell the {option}: {' or '.join(option_choices(cell, option))}?"
+        for option in layer.undetermined
     )
-    return f"cell: {{type: {layer.cell}, {listed}}}" + "".join(remarks)
+    return f"cell: {{type: {cell}, {listed}}}" + "".join(remarks)
 
 
 def _output_layers(tensors: Tensors, net: FoundNet) -> Iterator[str]:
@@ -171,14 +171,3 @@ def _output_layers(tensors: Tensors, net: FoundNet) -> Iterator[str]:
         floats = stored.dtype.removeprefix("b").startswith("float")
         if name not in taken and floats and len(stored.shape) == 2 and stored.shape[axis] == width:
             yield name
-
-
-def _faults_of(config: str, path: Path) -> tuple[str, ...]:
-    """What analysing with this config would refuse."""
-    data = cast("dict[str, Any]", tree.read(config.encode(), "config").data)
-    data["weights"]["file"] = str(path)
-    try:
-        from_mapping(data)
-    except InputError as error:
-        return tuple(fault.message.removeprefix(f"{path}: ") for fault in error.faults)
-    return ()

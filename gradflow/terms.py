@@ -33,7 +33,7 @@ class Sum:
     def rise_to(self, exponent: Array) -> Array:
         """Make room for terms at `exponent` (R,); returns the exponent that now holds."""
         top = np.maximum(self.exponent, exponent)
-        self.value = scale(self.value, (self.exponent - top)[:, None, None])
+        self.value = _lowered(self.value, self.exponent - top)
         self.exponent = top
         return top
 
@@ -86,10 +86,12 @@ class Terms:
 
     def _add_product(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
         """total += Σ_k left_k^T right_k, one matrix product per run."""
-        top = self.total.rise_to(exponent.max(axis=0))
-        left = _by_run(scale(left, (exponent - top)[..., None, None]))
+        own = exponent.max(axis=0)
+        top = self.total.rise_to(own)
+        left = _by_run(scale(left, (exponent - own)[..., None, None]))
         for rows, right in factors:
-            self.total.value[:, rows] += left[..., rows].mT @ _by_run(right)
+            product = left[..., rows].mT @ _by_run(right)
+            self.total.value[:, rows] += _lowered(product, own - top)
 
     def _add_each(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
         """The sum at every lag, formed as a matrix: for batches that fill one."""
@@ -99,8 +101,7 @@ class Terms:
             own = exponent[lags.start]
             self.norms.append(_roots(_squares(sums), own))
             top = self.total.rise_to(own)
-            if (own < top).any():  # the sum stands higher than these terms
-                sums *= _power(own - top)[:, None, None].astype(sums.dtype)
+            sums = _lowered(sums, own - top)
             sums[0] += self.total.value
             if len(sums) > 1:
                 np.cumsum(sums, axis=0, out=sums)
@@ -142,6 +143,13 @@ def _power(exponent: Array) -> Array:
     """2**exponent for exponents <= 0; 1 above, where no caller uses it."""
     powers: Array = np.ldexp(1.0, np.clip(exponent, -1100, 0).astype(np.int32))
     return powers
+
+
+def _lowered(matrices: Array, exponent: Array) -> Array:
+    """Matrices (..., R, ., .) times 2**exponent (R,), none above 0; in place where it can be."""
+    if exponent.any():
+        matrices *= _power(exponent)[:, None, None].astype(matrices.dtype)
+    return matrices
 
 
 def _roots(squares: Array, exponent: Array) -> Magnitudes:

@@ -22,7 +22,7 @@ def sigmoid(z: Array, out: Array) -> Array:
     np.negative(z, out=out)
     np.exp(out, out=out)
     out += 1
-    return np.reciprocal(out, out=out)
+    return np.divide(1, out, out=out)  # np.reciprocal is not vectorised
 
 
 def one_minus_sigmoid(z: Array, a: Array) -> Array:

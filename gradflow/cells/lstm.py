@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gradflow.cells.activations import one_minus_sigmoid, sigmoid, tanh_slope
+from gradflow.cells.activations import sigmoid, sigmoid_slope, tanh_slope
 from gradflow.cells.base import Cell, Local, Params
 from gradflow.logspace import Array
 
@@ -48,9 +48,8 @@ class LSTM(Cell):
         i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
 
         z += h @ p.W_s.mT
-        sigmoid(z[..., : 2 * H], out=saved[..., : 2 * H])  # i and f in one go
+        sigmoid(z, out=saved[..., : 4 * H])  # i, f and o in one go; g is overwritten
         np.tanh(z[..., 2 * H : 3 * H], out=g)
-        sigmoid(z[..., 3 * H :], out=o)
 
         np.multiply(f, c, out=c_next)
         c_next += i * g
@@ -62,14 +61,12 @@ class LSTM(Cell):
         c, c_next = s[..., H:], s_next[..., H:]
         i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
 
-        D = np.empty_like(z)  # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o
+        # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o; in one go, as in `step`
+        D = sigmoid_slope(z, saved[..., : 4 * H])
         D_i, D_f, D_g, D_o = (D[..., k * H : (k + 1) * H] for k in range(4))
-        D[..., : 2 * H] = one_minus_sigmoid(z[..., : 2 * H], saved[..., : 2 * H])
-        D[..., : 2 * H] *= saved[..., : 2 * H]
         D_i *= g
         D_f *= c
         np.multiply(i, tanh_slope(z[..., 2 * H : 3 * H], g), out=D_g)
-        np.multiply(one_minus_sigmoid(z[..., 3 * H :], o), o, out=D_o)
         D_o *= tanh_c
         h_by_c = tanh_slope(c_next, tanh_c)
         h_by_c *= o
@@ -82,9 +79,8 @@ class LSTM(Cell):
         dh_prev, dc_prev = ds_prev[..., :H], ds_prev[..., H:]
 
         dc = dc + dh * h_by_c  # c_t reaches the loss through s_t and through h_t
-        for k in range(3):
-            gate = slice(k * H, (k + 1) * H)
-            np.multiply(dc, D[..., gate], out=dz[..., gate])
-        np.multiply(dh, D[..., 3 * H :], out=dz[..., 3 * H :])
+        D_gates, dz_gates = (a.reshape(*a.shape[:-1], 4, H) for a in (D, dz))
+        np.multiply(dc[..., None, :], D_gates[..., :3, :], out=dz_gates[..., :3, :])  # i, f, g
+        np.multiply(dh, D_gates[..., 3, :], out=dz_gates[..., 3, :])  # o
         np.multiply(dc, f, out=dc_prev)
         np.matmul(dz, p.W_s, out=dh_prev)

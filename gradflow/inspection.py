@@ -129,10 +129,11 @@ def _config(file: str, tensors: Tensors, nets: Sequence[FoundNet], net: FoundNet
     lines = ["weights:", f"  file: {yaml_text(file)}"]
     if len(nets) > 1:
         lines.append(f"  prefix: {yaml_text(net.prefix)}")
-        others = [one for one in nets if one is not net and not one.faults]
-        cells = {one.prefix: f"another net: {one.cell}" for one in others}
-        lines += _commented("prefix", cells)
-    outer = dict.fromkeys(_output_layers(tensors, net), "if it is the output layer")
+        able = [one for one in nets if one is not net and not one.faults]
+        lines += _commented("prefix", {one.prefix: f"another net: {one.cell}" for one in able})
+    taken = {n for net in nets for one in net.layers for names in one.names.values() for n in names}
+    others = {name: stored for name, stored in tensors.stored.items() if name not in taken}
+    outer = dict.fromkeys(_output_layers(others, net), "if it is the output layer")
     lines += _commented("W_o", outer)
     lines.append(_cell_line(net.cell, net.layers[0]))
     lines.append("sequence_length: 100")
@@ -161,13 +162,12 @@ def _cell_line(cell: str, layer: RecurrentLayer) -> str:
     return f"cell: {{type: {cell}, {listed}}}" + "".join(remarks)
 
 
-def _output_layers(tensors: Tensors, net: FoundNet) -> Iterator[str]:
+def _output_layers(tensors: Mapping[str, Stored], net: FoundNet) -> Iterator[str]:
     """Names of tensors that could be the output layer of a net, by their shape."""
     last = net.layers[-1]
     width = sum(one.output_size for one in net.layers if one.layer == last.layer)
     axis = 0 if last.convention in ("Keras", "Flax") else 1
-    taken = {name for one in net.layers for names in one.names.values() for name in names}
-    for name, stored in tensors.stored.items():
+    for name, stored in tensors.items():
         floats = stored.dtype.removeprefix("b").startswith("float")
-        if name not in taken and floats and len(stored.shape) == 2 and stored.shape[axis] == width:
+        if floats and len(stored.shape) == 2 and stored.shape[axis] == width:
             yield name

@@ -144,7 +144,7 @@ def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:
         names.append(Cell(first if alone else re.sub(r"\d+", "*", first)))
         counts.append(Cell("" if alone else str(len(members))))
         shapes.append(Cell(" × ".join(map(str, stored.shape)) or "scalar"))
-        dtypes.append(Cell(stored.dtype))
+        dtypes.append(Cell(words.clean(stored.dtype)))
         reads.append(Cell(_use(uses.get(first, [])), "green"))
     columns = [Column(("tensor",), names, "left")]
     if any(cell.text for cell in counts):
@@ -167,7 +167,7 @@ def _use(uses: Sequence[tuple[str, RecurrentLayer]]) -> str:
 def _layer_columns(layers: Sequence[RecurrentLayer]) -> list[Column]:
     """A row per layer and direction."""
     shown = {
-        "net": [layer.prefix for layer in layers],
+        "net": [words.clean(layer.prefix) for layer in layers],
         "layer": [str(layer.layer) for layer in layers],
         "direction": [layer.direction for layer in layers],
         "cell": [_label(layer) for layer in layers],

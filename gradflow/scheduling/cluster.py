@@ -39,8 +39,7 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
         message = "needs the package distributed: pip install 'gradflow[dask]'"
         raise _fault(message) from None
     with _quiet():
-        _check_answer(distributed, address, timeout)
-        client = distributed.Client(address, timeout=timeout, set_as_default=False)
+        client = _connected(distributed, address, timeout)
         try:
             _check_workers(client, address, timeout)
             executor = client.get_executor(pure=False)
@@ -67,8 +66,9 @@ def _check_address(address: str) -> None:
         raise _fault(f"expected an address such as tcp://host:8786, found {address!r}")
 
 
-def _check_answer(distributed: Any, address: str, timeout: float) -> None:
-    """Shake hands once: a Client would wait without end for a program that is no scheduler."""
+def _connected(distributed: Any, address: str, timeout: float) -> Any:
+    """A Client. Hands are shaken once before, since it would wait without end for a program that
+    is no scheduler."""
 
     async def shake_hands() -> None:
         connecting = distributed.comm.connect(address, timeout=timeout)
@@ -77,6 +77,7 @@ def _check_answer(distributed: Any, address: str, timeout: float) -> None:
 
     try:
         asyncio.run(shake_hands())
+        return distributed.Client(address, timeout=timeout, set_as_default=False)
     except Exception as error:  # whatever a stranger's answer leads to
         message = f"no Dask scheduler answers at {address}: start one with `dask scheduler`"
         raise _fault(message) from error
@@ -105,14 +106,14 @@ def _check_workers(client: Any, address: str, timeout: float) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's log off stderr: what matters of it reaches the user as an error."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Keep all logs off stderr (those of the library, tornado and asyncio, each with levels of
+    its own): what matters of them reaches the user as an error."""
+    before = logging.root.manager.disable
+    logging.disable()
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logging.disable(before)
 
 
 def _fault(message: str) -> InputError:

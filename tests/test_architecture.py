@@ -27,7 +27,7 @@ CORE = [
 ]
 ROOMS = [
     *CORE, "npfiles", "csvfiles", "series", "weights", "experiment", "sampling", "losses",
-    "verification", "stack", "scheduling", "runner", "memory", "config", "exporters", "output",
+    "verification", "stack", "scheduling", "runner", "memory", "config", "inspection", "tracking", "exporters", "output",
     "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""

@@ -42,7 +42,7 @@ class Trained:
 
     Attributes:
         params: by place, float64.
-        output_layer: W_o (O, D·H) and b_o (O,), or None: drawn at random.
+        output_layer: W_o (O, D·P) and b_o (O,), or None: drawn at random.
         backward: whether its one layer runs backward in time.
         notes: what was taken for granted in reading them.
     """
@@ -88,15 +88,19 @@ class Run:
         """The places whose last h the loss reads."""
         return [at for at in self.places if at[0] == self.layers - 1]
 
-    def output_width(self, at: Place) -> int:
-        """The size of h at a place."""
+    def hidden_width(self, at: Place) -> int:
+        """H at a place: layers of a file may differ."""
         if self.trained is not None:
-            return int(self.trained.params[at].W_s.shape[-1])
+            return len(self.trained.params[at].W_s) // len(self.cell.gates)
         return self.hidden_size
+
+    def output_width(self, at: Place) -> int:
+        """P, the size of h at a place."""
+        return self.cell.output_size(self.hidden_width(at))
 
     def state_width(self, at: Place) -> int:
         """S, the size of the state at a place."""
-        return self.output_width(at) * len(self.cell.state_parts)
+        return self.cell.state_size(self.hidden_width(at))
 
     @property
     def axes(self) -> dict[str, str | int | float]:

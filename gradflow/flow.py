@@ -50,7 +50,7 @@ class Trajectory:
         starts: the state (R, N, S) before each segment, and behind the last one s_T.
         last_tape: the tape of the last segment.
         diverged_at: (R,), the step 1..T whose state first left float range; 0 where none did.
-        outputs: (T, R, N, H), h_1..h_T, where they were asked for.
+        outputs: (T, R, N, P), h_1..h_T, where they were asked for.
     """
 
     cell: Cell
@@ -72,7 +72,7 @@ class Trajectory:
         tape = self.last_tape
         return Trajectory(
             self.cell,
-            Params(*(a[runs] for a in self.params)),
+            self.params.map(lambda a: a[runs]),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
@@ -152,7 +152,7 @@ def blocks_backward(
     Args:
         trajectory: the forward pass.
         ds_T: (R, N, S), the cotangent of the last state.
-        injected: (T, R, N, H), what a layer above adds to the cotangent of h_1..h_T.
+        injected: (T, R, N, P), what a layer above adds to the cotangent of h_1..h_T.
         progress: called with the steps done.
     """
     cell, params = trajectory.cell, trajectory.params
@@ -180,23 +180,23 @@ def blocks_backward(
 
 def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
     """Bytes that one step of one run leaves on the tape."""
-    G, S = len(cell.gates), len(cell.state_parts)
-    local = cell.linearize(*(np.zeros((1, width)) for width in (G, cell.saved, S, S)))
-    return int(batch * hidden_size * itemsize * (S + sum(a.shape[-1] for a in local)))
+    s = np.broadcast_to(0.0, (1, cell.state_size(1)))
+    local = cell.linearize(np.zeros((1, len(cell.gates))), np.zeros((1, cell.saved)), s, s)
+    width = cell.state_size(hidden_size) + hidden_size * sum(a.shape[-1] for a in local)
+    return int(batch * itemsize * width)
 
 
 def _block_length(cell: Cell, s: Array) -> int:
     """Steps in a block, from the shape of one run alone: no result depends on R."""
     _, N, S = s.shape
-    width = int(N * S // len(cell.state_parts) * len(cell.gates))
+    width = int(N * cell.hidden_size(S) * len(cell.gates))
     return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
 
 
 def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
     """(start, stop) of each segment: one if its tape fits the budget, else about sqrt(T)."""
     T, (R, N, S) = len(x), s0.shape
-    hidden_size = S // len(cell.state_parts)
-    step_bytes = R * tape_bytes_per_step(cell, N, hidden_size, s0.itemsize)
+    step_bytes = R * tape_bytes_per_step(cell, N, cell.hidden_size(S), s0.itemsize)
     length = T
     if T * step_bytes > budget:
         block = _block_length(cell, s0)
@@ -211,7 +211,7 @@ def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progre
     block = _block_length(cell, s)
     states = np.empty((len(x) + 1, R, N, S), s.dtype)
     p = p._replace(W_s=np.ascontiguousarray(p.W_s.mT).mT)  # as h W_s^T reads it fastest
-    saved = np.empty((min(block, len(x)), R, N, cell.saved * S // len(cell.state_parts)), s.dtype)
+    saved = np.empty((min(block, len(x)), R, N, cell.saved * cell.hidden_size(S)), s.dtype)
     states[0] = s
     blocks: list[Local] = []
     with unwatched():

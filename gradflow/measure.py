@@ -40,13 +40,13 @@ class Measure:
     def __init__(self, cell: Cell, input_size: int, ds_T: Array, share: bool) -> None:
         self.cell, self.share = cell, share
         self.R, self.N, S = ds_T.shape
-        H = S // len(cell.state_parts)
+        H = cell.hidden_size(S)
         G = H * len(cell.gates)
         self.state: list[Magnitudes] = []
         self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
         self.terms = {
             name: Terms.zeros((self.R, G, width), ds_T.dtype)
-            for name, width in (("W_x", input_size), ("W_s", H), ("b_s", 1))
+            for name, width in (("W_x", input_size), ("W_s", cell.output_size(H)), ("b_s", 1))
         }
 
     def add(self, block: Block) -> None:

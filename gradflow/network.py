@@ -121,7 +121,7 @@ def net_blocks_backward(
 
 
 def _by_direction(dy: Scaled, directions: int) -> dict[int, Scaled | None]:
-    """Cut the cotangent of a layer's joint output (T, R, N, D·H) into those of its directions,
+    """Cut the cotangent of a layer's joint output (T, R, N, D·P) into those of its directions,
     each along its own time."""
     width = dy.value.shape[-1] // directions
     cut: dict[int, Scaled | None] = {}

@@ -15,7 +15,10 @@ from gradflow.initializers import INITIALIZERS
 from gradflow.logspace import Array
 from gradflow.network import Place
 
-_STREAMS = ("W_x", "W_s", "b_x", "b_s", "W_o", "b_o", "input", "initial_state", "target", "probe")
+# The place of a name here is its stream's key: a new one goes to the end.
+_STREAMS = (
+    "W_x", "W_s", "b_x", "b_s", "W_o", "b_o", "input", "initial_state", "target", "probe", "W_p",
+)  # fmt: skip
 
 
 def stream(run: Run, name: str, at: Place = (0, 0)) -> np.random.Generator:
@@ -50,7 +53,7 @@ def initial_state(run: Run) -> dict[Place, Array]:
 
 
 def output_layer(run: Run) -> tuple[Array, Array]:
-    """W_o (O, D·H), N(0, 1/(D·H)), and b_o (O,); the file's own where it has one."""
+    """W_o (O, D·P), N(0, 1/(D·P)), and b_o (O,); the file's own where it has one."""
     if run.trained is not None and run.trained.output_layer is not None:
         W_o, b_o = run.trained.output_layer
     else:
@@ -61,9 +64,9 @@ def output_layer(run: Run) -> tuple[Array, Array]:
 
 
 def _drawn(run: Run, at: Place) -> Params:
-    """W_x (G, I), W_s (G, H), b_x and b_s (G,): the initializer's base times the scale, gate by
-    gate, and the biases that the cell's options name."""
-    cell, H = run.cell, run.hidden_size
+    """W_x (G, I), W_s (G, P), b_x and b_s (G,): the initializer's base times the scale, gate by
+    gate, and the biases that the cell's options name; W_p (P, H), N(0, 1/H)."""
+    cell, H, P = run.cell, run.hidden_size, run.output_width(at)
 
     def blocks(name: str, init: str, scale: float, cols: int) -> Array:
         rng = stream(run, name, at)
@@ -74,12 +77,14 @@ def _drawn(run: Run, at: Place) -> Params:
         return run.bias_scale * stream(run, name, at).standard_normal(H * len(cell.gates))
 
     b_x, b_s = _with_named_biases(run, bias("b_x")), bias("b_s")
-    below = run.input_size if at[0] == 0 else H * (2 if run.bidirectional else 1)
+    W_p = INITIALIZERS["gaussian"](stream(run, "W_p", at), P, H) if cell.projects else None
+    below = run.input_size if at[0] == 0 else P * (2 if run.bidirectional else 1)
     return Params(
         W_x=blocks("W_x", run.wx_init, run.wx_scale, below),
-        W_s=blocks("W_s", run.ws_init, run.ws_scale, H),
+        W_s=blocks("W_s", run.ws_init, run.ws_scale, P),
         b_x=b_x.astype(run.dtype),
         b_s=b_s.astype(run.dtype),
+        W_p=None if W_p is None else W_p.astype(run.dtype),
     )
 
 
@@ -96,7 +101,7 @@ def _scaled(run: Run, p: Params) -> Params:
     """Trained parameters; scales and named biases as the user asks what they would change."""
     b_x = _with_named_biases(run, p.b_x.copy())
     scaled = p._replace(W_x=run.wx_scale * p.W_x, W_s=run.ws_scale * p.W_s, b_x=b_x)
-    return Params(*(a.astype(run.dtype) for a in scaled))
+    return scaled.map(lambda a: a.astype(run.dtype))
 
 
 def _signal(run: Run, signal: Signal, name: str, at: Place, shape: tuple[int, ...]) -> Array:

@@ -117,9 +117,10 @@ def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
 
 def _stacked_params(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
     """One set of parameters by place, the runs on the first axis."""
+    first, *others = params
     return {
-        at: Params(*map(np.stack, zip(*(run[at] for run in params), strict=True)))
-        for at in params[0]
+        at: p.map(lambda *own: np.stack(own), *(run[at] for run in others))
+        for at, p in first.items()
     }
 
 

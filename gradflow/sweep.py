@@ -24,7 +24,7 @@ def sweep(
         cell, p: the cell and its parameters.
         local: the local derivatives, (K, R, N, .) each.
         ds: the cotangent of the state after the first of these steps.
-        injected: (K, R, N, H), added to the cotangent of h after each step.
+        injected: (K, R, N, P), added to the cotangent of h after each step.
 
     Returns:
         (K+1, R, N, S), the cotangents of the states before any injection, `ds` first;
@@ -32,7 +32,7 @@ def sweep(
     """
     K, (R, N, S) = len(local[0]), ds.value.shape
     states = Scaled.empty((K + 1, R, N, S), ds.value.dtype)
-    dz = Scaled.empty((K, R, N, S // len(cell.state_parts) * len(cell.gates)), ds.value.dtype)
+    dz = Scaled.empty((K, R, N, cell.hidden_size(S) * len(cell.gates)), ds.value.dtype)
     states[0] = ds
     done, span = 0, K
     while done < K:

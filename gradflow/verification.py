@@ -72,7 +72,7 @@ def verify(run: Run) -> Verification:
     """
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
-    one_run = {at: Params(*(a[None] for a in p)) for at, p in params.items()}
+    one_run = {at: p.map(lambda a: a[None]) for at, p in params.items()}
     net = unroll_net(run.cell, one_run, x[:, None], {at: s[None] for at, s in s0.items()})
     if net.diverged_at[0]:
         at_step = int(net.diverged_at[0])
@@ -122,7 +122,7 @@ class _Forward:
         goal: Objective,
     ) -> _Forward:
         """The net as it is, in double precision."""
-        exact = {at: Params(*(a.astype(np.float64) for a in p)) for at, p in params.items()}
+        exact = {at: p.map(lambda a: a.astype(np.float64)) for at, p in params.items()}
         start = {at: s.astype(np.float64) for at, s in s0.items()}
         forward = _Forward(run.cell, exact, start, goal)
         forward._upward(0, x.astype(np.float64), forward.inputs, forward.states)
@@ -159,8 +159,8 @@ class _Forward:
 
     def _run(self, at: Place, x: Array, s: Array, first: Params) -> Array:
         """The states from `s` on over the inputs `x`; `first` are the first step's parameters."""
-        kind = np.result_type(x, s, *first)
-        H = s.shape[-1] // len(self.cell.state_parts)
+        kind = np.result_type(x, s, *(a for a in first if a is not None))
+        H = self.cell.hidden_size(s.shape[-1])
         states = np.empty((len(x) + 1, *s.shape), kind)
         states[0] = s
         saved = np.empty((len(s), self.cell.saved * H), kind)
@@ -190,7 +190,7 @@ def _derivatives(
     dz = block.dz.value[k, 0].astype(np.float64)
 
     # W at step t along a random V: the derivative is Σ_g left_g (V right)_g for every sample.
-    V = Params(*(rng.standard_normal(a.shape) for a in p))
+    V = p.map(lambda a: rng.standard_normal(a.shape))
     ours = {
         "W_x": (dz * (block.x[k, 0] @ V.W_x.T)).sum(-1),
         "W_s": sum((left[0, :, rows] * (h[0] @ V.W_s[rows].T)).sum(-1) for rows, h in factors),

@@ -15,11 +15,13 @@ from gradflow.results import GradientFlow
 
 
 def variants() -> list[Cell]:
-    """Every cell of CELLS, with every combination of its Literal options."""
+    """Every cell of CELLS, with every combination of its Literal options; sizes are small."""
     cells = []
     for cls in CELLS.values():
         hints = get_type_hints(cls)
-        choices = {f.name: get_args(hints[f.name]) for f in fields(cls)}
+        choices = {
+            f.name: (3,) if hints[f.name] is int else get_args(hints[f.name]) for f in fields(cls)
+        }
         choices = {name: values for name, values in choices.items() if values}
         combinations = itertools.product(*choices.values())
         cells += [cls(**dict(zip(choices, values, strict=True))) for values in combinations]
@@ -28,6 +30,12 @@ def variants() -> list[Cell]:
 
 VARIANTS = variants()
 LABELS = [cell.label for cell in VARIANTS]
+
+
+def shapes(cell, H, I) -> Params:  # noqa: E741
+    """The shape of each parameter of a cell."""
+    G, P = H * len(cell.gates), cell.output_size(H)
+    return Params((G, I), (G, P), (G,), (G,), (P, H) if cell.projects else None)
 
 
 class Net(NamedTuple):
@@ -43,14 +51,13 @@ class Net(NamedTuple):
 def random_net(cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa: E741
     """R independent nets with Gaussian parameters, inputs, states and cotangents."""
     rng = np.random.default_rng(seed)
-    G, S = H * len(cell.gates), H * len(cell.state_parts)
+    P, S = cell.output_size(H), cell.state_size(H)
 
     def draw(*shape):
         return rng.standard_normal(shape)
 
-    params = Params(
-        draw(R, G, I) / I**0.5, g * draw(R, G, H) / H**0.5, 0.3 * draw(R, G), 0.3 * draw(R, G)
-    )
+    scales = Params(I**-0.5, g * P**-0.5, 0.3, 0.3, H**-0.5)
+    params = shapes(cell, H, I).map(lambda shape, scale: scale * draw(R, *shape), scales)
     return Net(cell, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
 
 
@@ -69,7 +76,7 @@ def flow(net, **options) -> GradientFlow:
 def one_run(net, r) -> Net:
     """Run `r` of a stack, alone."""
     only = slice(r, r + 1)
-    params = Params(*(p[only] for p in net.params))
+    params = net.params.map(lambda a: a[only])
     return net._replace(params=params, x=net.x[:, only], s0=net.s0[only], ds_T=net.ds_T[only])
 
 
@@ -108,7 +115,7 @@ def random_stack(cell, *, layers=2, directions=1, T=7, R=1, N=3, I=2, H=4, seed=
     for layer in range(layers):
         for direction in range(directions):
             at = layer, direction
-            width = directions * H if layer else I
+            width = directions * cell.output_size(H) if layer else I
             net = random_net(cell, T=T, R=R, N=N, I=width, H=H, seed=[seed, layer, direction])
             x = net.x if x is None else x
             params[at], s0[at] = net.params, net.s0

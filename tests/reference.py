@@ -45,6 +45,16 @@ def lstm(cell, x, s, W_x, W_s, b_x, b_s, functions):
     return anp.concatenate([o * tanh(c), c], axis=1)
 
 
+def lstmp(cell, x, s, W_x, W_s, b_x, b_s, W_p, functions):
+    tanh, sigmoid, *_ = functions
+    H = W_p.shape[1]
+    h, c = s[:, :-H], s[:, -H:]
+    a = x @ W_x.T + b_x + h @ W_s.T + b_s
+    i, f, o = sigmoid(a[:, :H]), sigmoid(a[:, H : 2 * H]), sigmoid(a[:, 3 * H :])
+    c = f * c + i * tanh(a[:, 2 * H : 3 * H])
+    return anp.concatenate([(o * tanh(c)) @ W_p.T, c], axis=1)
+
+
 def gru(cell, x, h, W_x, W_s, b_x, b_s, functions):
     tanh, sigmoid, *_ = functions
     H = h.shape[-1]
@@ -58,7 +68,7 @@ def gru(cell, x, h, W_x, W_s, b_x, b_s, functions):
     return (1 - z) * n + z * h
 
 
-EQUATIONS = {"rnn": rnn, "lstm": lstm, "gru": gru}  # a new cell has to write its own
+EQUATIONS = {f.__name__: f for f in (rnn, lstm, lstmp, gru)}  # a new cell has to write its own
 
 
 class Expected(NamedTuple):
@@ -76,14 +86,13 @@ def by_autograd(net):
     step = EQUATIONS[cell.name]
     f = Functions(anp.tanh, lambda a: 1 / (1 + anp.exp(-a)), lambda a: anp.maximum(a, 0))
 
-    def loss(pushes, W_x, W_s, b_x, b_s):
+    def loss(pushes, *params):
         s = net.s0[0] + pushes[0]
         for t in range(T):
-            own = (W_x[t], W_s[t], b_x[t], b_s[t])
-            s = step(cell, net.x[t, 0], s, *own, f) + pushes[t + 1]
+            s = step(cell, net.x[t, 0], s, *(p[t] for p in params), f) + pushes[t + 1]
         return anp.sum(net.ds_T[0] * s)
 
-    copies = [np.repeat(p[:1], T, axis=0) for p in net.params]
+    copies = [np.repeat(p[:1], T, axis=0) for p in net.params if p is not None]
     pushes = np.zeros((T + 1, *net.s0[0].shape))
     ds, W_x, W_s, _, b_s = (grad(loss, k)(pushes, *copies)[::-1] for k in range(5))
     return Expected(exact(ds), exact(W_x) / N, exact(W_s) / N, exact(b_s) / N)
@@ -103,7 +112,7 @@ def fifty_digits(net):
             np.frompyfunc(lambda a: 1 / (1 + mpmath.exp(-a)), 1, 1),
             np.frompyfunc(lambda a: a if mpmath.re(a) > 0 else mpmath.mpf(0), 1, 1),
         )
-        params = [exact(p[0]) for p in net.params]
+        params = [exact(p[0]) for p in net.params if p is not None]
         x, ds_T = exact(net.x[:, 0]), exact(net.ds_T[0])
         states = [exact(net.s0[0])]
         for t in range(T):

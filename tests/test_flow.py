@@ -36,7 +36,8 @@ def still_net(W_s, *, T, N=1, state=0.0, activation="linear"):
 
 def stack(*nets):
     """Nets of one cell and shape as the runs of one stack."""
-    params = Params(*(np.concatenate(p) for p in zip(*(n.params for n in nets), strict=True)))
+    first, *others = (n.params for n in nets)
+    params = first.map(lambda *own: np.concatenate(own), *others)
     x, s0, ds_T = (
         np.concatenate([getattr(n, name) for n in nets], axis=axis)
         for name, axis in (("x", 1), ("s0", 0), ("ds_T", 0))
@@ -88,12 +89,12 @@ def test_a_tanh_net_at_rest_is_the_linear_net():
 
 def gated_net_without_weights(cell, bias, T):
     net = random_net(cell, T=T, N=4, H=3)
-    W_x, W_s, b_x, b_s = (np.zeros_like(p) for p in net.params)
-    of_gates = b_s.reshape(1, len(cell.gates), 3)
+    params = net.params.map(np.zeros_like)
+    of_gates = params.b_s.reshape(1, len(cell.gates), 3)
     of_gates[0] = np.random.default_rng(3).standard_normal((len(cell.gates), 3))
     for gate, value in bias.items():
         of_gates[0, cell.gates.index(gate)] = value
-    return net._replace(params=Params(W_x, W_s, b_x, b_s))
+    return net._replace(params=params)
 
 
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 2.5])
@@ -248,7 +249,7 @@ def test_without_the_share_all_else_is_the_same(cell, N):
 def test_float32_follows_float64(cell, N):
     net = random_net(cell, T=60, N=N, g=0.6)
     narrow = net._replace(
-        params=Params(*(p.astype(np.float32) for p in net.params)),
+        params=net.params.map(np.float32),
         **{name: getattr(net, name).astype(np.float32) for name in ("x", "s0", "ds_T")},
     )
     wide = curves(flow(net))
@@ -258,7 +259,7 @@ def test_float32_follows_float64(cell, N):
 
 def test_float32_reaches_as_far_as_float64():
     net = still_net(0.5 * np.eye(2), T=2000, N=20, state=1.0)
-    net = Net(net.cell, Params(*map(np.float32, net.params)), *map(np.float32, net[2:]))
+    net = Net(net.cell, net.params.map(np.float32), *map(np.float32, net[2:]))
     np.testing.assert_allclose(flow(net).relative.log10()[-1], -602.0599913279624, rtol=1e-10)
 
 

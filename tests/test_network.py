@@ -35,7 +35,7 @@ def test_recomputation_and_stacking_change_no_byte(cell, directions):
     again = curves(stack.params, stack.x, stack.s0, stack.ds_T, budget=1)
     second = slice(1, 2)
     alone = curves(
-        {at: type(p)(*(a[second] for a in p)) for at, p in stack.params.items()},
+        {at: p.map(lambda a: a[second]) for at, p in stack.params.items()},
         stack.x[:, second],
         {at: s[second] for at, s in stack.s0.items()},
         {at: d[second] for at, d in stack.ds_T.items()},

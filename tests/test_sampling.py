@@ -21,8 +21,9 @@ def drawn(run):
     """Everything random in a run, by name."""
     s_T = {at: np.ones((run.batch_size, run.state_width(at))) for at in run.places}
     W_o, b_o = sampling.output_layer(run)
+    params = sampling.parameters(run)[FIRST]._asdict()
     return {
-        **sampling.parameters(run)[FIRST]._asdict(),
+        **{name: array for name, array in params.items() if array is not None},
         "input": sampling.inputs(run),
         "initial_state": sampling.initial_state(run)[FIRST],
         "W_o": W_o,
@@ -92,7 +93,22 @@ def test_sizes_and_spread_of_the_draws():
         assert_allclose(found[name].std(), spread, rtol=0.1)
 
 
+def test_a_projection_is_drawn_from_a_stream_of_its_own():
+    sizes = {"hidden_size": 90, "output_size": 2}
+    plain, wide, narrow = (
+        drawn(run_of(cell=cell, **sizes))
+        for cell in ("lstm", *({"type": "lstmp", "proj_size": P} for P in (90, 60)))
+    )
+    assert set(wide) - set(plain) == {"W_p"}
+    assert differing(plain, wide) == set()
+    assert narrow["W_p"].shape == (60, 90)
+    assert narrow["W_s"].shape == (360, 60)
+    assert narrow["W_o"].shape == (2, 60)
+    for name, spread in (("W_p", 90**-0.5), ("W_s", 60**-0.5)):
+        assert_allclose(narrow[name].std(), spread, rtol=0.05)
+
+
 def test_dtype_is_that_of_the_config():
     for dtype in ("float32", "float64"):
-        found = drawn(run_of(dtype=dtype))
+        found = drawn(run_of(cell="lstmp", dtype=dtype))
         assert {found[name].dtype.name for name in found if name != "loss"} == {dtype}

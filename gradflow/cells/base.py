@@ -1,9 +1,10 @@
 """The contract every recurrent cell keeps.
 
 Axis letters: T steps, R runs advanced together, N batch, I input, H hidden, G = H x gates,
-S = H x state parts. Leading axes are free: a state is (..., N, S), a pre-activation (..., N, G),
-a recurrent matrix (..., G, H). So the same code serves one net, a stack of runs (R, N, S), and a
-basis of cotangents pushed through together. Forward code also takes complex arrays.
+P the components of h (H, but where a cell projects it), S those of all state parts. Leading axes
+are free: a state is (..., N, S), a pre-activation (..., N, G), a recurrent matrix (..., G, P). So
+the same code serves one net, a stack of runs (R, N, S), and a basis of cotangents pushed through
+together. Forward code also takes complex arrays.
 
 A cell says its mathematics in three places that stand under each other in its file:
 
@@ -15,8 +16,9 @@ A cell says its mathematics in three places that stand under each other in its f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 from gradflow.logspace import Array
@@ -25,20 +27,27 @@ from gradflow.logspace import Array
 class Params(NamedTuple):
     """The parameters of one cell; leading axes (one per run) are free.
 
-    W_x (..., G, I) and W_s (..., G, H), gates stacked on the rows; b_x and b_s (..., G).
+    W_x (..., G, I) and W_s (..., G, P), gates stacked on the rows; b_x and b_s (..., G); W_p
+    (..., P, H) of a cell that projects its output, else None.
     """
 
     W_x: Array
     W_s: Array
     b_x: Array
     b_s: Array
+    W_p: Array | None = None
+
+    def map(self, function: Callable[..., Array], *others: Params) -> Params:
+        """`function` of each array that is there, and of the same one of each of `others`."""
+        by_name = zip(self._fields, self, *others, strict=True)
+        return Params(**{name: function(*own) for name, *own in by_name if own[0] is not None})
 
 
 Local = tuple[Array, ...]
 """What `linearize` hands to `pullback`: arrays (..., N, .), sliced by the engine step by step."""
 
 Factor = tuple[slice, Array]
-"""Rows of W_s and the right factor (..., N, H) of their outer product."""
+"""Rows of W_s and the right factor (..., N, P) of their outer product."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class Cell(ABC):
     gates: ClassVar[tuple[str, ...]]
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
     saved: ClassVar[int]  # width, in units of H, of what `step` saves for `linearize`
+    projects: ClassVar[bool] = False  # whether it has a W_p
     option_help: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
@@ -88,14 +98,29 @@ class Cell(ABC):
 
         Returns:
             left: (..., N, G), the cotangent of the recurrent part, whose sum is dL/db_s;
-            factors: for each block of rows of W_s, the right factor (..., N, H).
+            factors: for each block of rows of W_s, the right factor (..., N, P).
         """
         return dz, [(slice(None), self.parts(s)["h"])]
 
+    def output_size(self, hidden_size: int) -> int:
+        """P, from H."""
+        return hidden_size
+
+    def state_size(self, hidden_size: int) -> int:
+        """S, from H: the first part, h, has P components, every other one H."""
+        return self.output_size(hidden_size) + hidden_size * (len(self.state_parts) - 1)
+
+    def hidden_size(self, state_size: int) -> int:
+        """H, from S."""
+        return state_size // len(self.state_parts)
+
     def parts(self, s: Array) -> dict[str, Array]:
-        """The named parts (..., N, H) of a state (..., N, S), as views."""
-        H = s.shape[-1] // len(self.state_parts)
-        return {part: s[..., i * H : (i + 1) * H] for i, part in enumerate(self.state_parts)}
+        """The named parts of a state (..., N, S), as views."""
+        H = self.hidden_size(s.shape[-1])
+        P = self.output_size(H)
+        cuts = [0, *range(P, s.shape[-1] + 1, H)]
+        views = (s[..., start:stop] for start, stop in pairwise(cuts))
+        return dict(zip(self.state_parts, views, strict=True))
 
     def named_biases(self) -> Mapping[str, float]:
         """Gate name to the constant an option adds to its bias."""

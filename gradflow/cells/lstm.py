@@ -38,13 +38,15 @@ class LSTM(Cell):
 
     forget_bias: float = 0.0
 
+    # c is the last H components of a state; what stands before it is h.
+
     def named_biases(self) -> Mapping[str, float]:
         return {"f": self.forget_bias}
 
     def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
-        H = s.shape[-1] // 2
-        h, c = s[..., :H], s[..., H:]
-        h_next, c_next = s_next[..., :H], s_next[..., H:]
+        H = z.shape[-1] // 4
+        h, c = s[..., :-H], s[..., -H:]
+        h_next, c_next = s_next[..., :-H], s_next[..., -H:]
         i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
 
         z += h @ p.W_s.mT
@@ -57,8 +59,8 @@ class LSTM(Cell):
         np.multiply(o, tanh_c, out=h_next)
 
     def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
-        H = s.shape[-1] // 2
-        c, c_next = s[..., H:], s_next[..., H:]
+        H = z.shape[-1] // 4
+        c, c_next = s[..., -H:], s_next[..., -H:]
         i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
 
         # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o; in one go, as in `step`
@@ -74,9 +76,9 @@ class LSTM(Cell):
 
     def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
         D, h_by_c, f = local
-        H = ds.shape[-1] // 2
-        dh, dc = ds[..., :H], ds[..., H:]
-        dh_prev, dc_prev = ds_prev[..., :H], ds_prev[..., H:]
+        H = dz.shape[-1] // 4
+        dh, dc = ds[..., :-H], ds[..., -H:]
+        dh_prev, dc_prev = ds_prev[..., :-H], ds_prev[..., -H:]
 
         dc = dc + dh * h_by_c  # c_t reaches the loss through s_t and through h_t
         D_gates, dz_gates = (a.reshape(*a.shape[:-1], 4, H) for a in (D, dz))

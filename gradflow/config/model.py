@@ -72,13 +72,17 @@ Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
+_NUMBERS: dict[Any, Any] = {float: Real, int: Size}
+"""What the numbers among a cell's options may be."""
+
+
 def _cell_model(name: str) -> Any:
     """The mapping `{type: name, options}` of one cell, from the fields of its dataclass."""
     cls = CELLS[name]
     hints = get_type_hints(cls)
     options: dict[str, Any] = {
         f.name: (
-            Real if hints[f.name] is float else hints[f.name],
+            _NUMBERS.get(hints[f.name], hints[f.name]),
             Field(f.default, description=cls.option_help[f.name]),
         )
         for f in fields(cls)
@@ -223,7 +227,8 @@ class Config(_Strict):
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(
-        description="rnn, lstm, gru or a mapping {type: ..., options}; `gradflow cells` lists them"
+        description=f"{', '.join(CELLS)} or a mapping {{type: ..., options}}; `gradflow cells` "
+        "lists them"
     )
     sequence_length: Axis[Size] = Field([100], description="T, the steps unrolled")
     hidden_size: Axis[Size] = Field([64], description="H, the size of the hidden state")

@@ -26,6 +26,8 @@ def text() -> Iterator[str]:
 def _options(cls: type[Cell]) -> Iterator[str]:
     hints = get_type_hints(cls)
     for field in fields(cls):
-        choices = " | ".join(map(str, get_args(hints[field.name]))) or "a number"
+        kind = hints[field.name]
+        number = "a whole number" if kind is int else "a number"
+        choices = " | ".join(map(str, get_args(kind))) or number
         yield f"  option {field.name}: {choices} (default {field.default})\n"
         yield f"    {cls.option_help[field.name]}\n"

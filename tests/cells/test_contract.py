@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields
 import numpy as np
 import pytest
 
-from gradflow.cells import CELLS, GRU, LSTM, RNN
+from gradflow.cells import CELLS, GRU, LSTM, RNN, ProjectedLSTM
 from nets import LABELS, VARIANTS, random_net
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -21,6 +21,7 @@ every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
         (LSTM(), "lstm"),
         (LSTM(forget_bias=1.0), "lstm[forget_bias=1]"),
         (LSTM(forget_bias=-0.25), "lstm[forget_bias=-0.25]"),
+        (ProjectedLSTM(proj_size=8), "lstmp[proj_size=8]"),
         (GRU(reset="before"), "gru[reset=before]"),
         (GRU(reset="before", update_bias=2), "gru[reset=before update_bias=2]"),
     ],
@@ -35,11 +36,15 @@ def test_labels_tell_every_variant_apart():
 
 @every_variant
 def test_a_state_falls_into_its_parts_as_views(cell):
-    s = np.arange(2.0 * 3 * 4 * len(cell.state_parts)).reshape(2, 3, -1)
+    H, P, S = 4, cell.output_size(4), cell.state_size(4)
+    assert cell.hidden_size(S) == H
+    s = np.arange(2.0 * 3 * S).reshape(2, 3, S)
     parts = cell.parts(s)
     assert tuple(parts) == cell.state_parts
     np.testing.assert_array_equal(np.concatenate([*parts.values()], axis=-1), s)
-    assert all(part.shape == (2, 3, 4) and part.base is not None for part in parts.values())
+    for name, part in parts.items():
+        assert part.shape == (2, 3, P if name == "h" else H)
+        assert part.base is not None
 
 
 @every_variant
@@ -67,7 +72,6 @@ def test_named_biases_reach_a_gate_that_exists(value):
 @every_variant
 def test_input_bias_leaves_the_parameters_as_they_are(cell):
     params = random_net(cell).params
-    before = [p.copy() for p in params]
+    before = params.map(np.copy)
     cell.input_bias(params)
-    for p, q in zip(params, before, strict=True):
-        np.testing.assert_array_equal(p, q)
+    params.map(np.testing.assert_array_equal, before)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradflow.cells import Params
-from nets import LABELS, VARIANTS, flow, random_net
+from nets import LABELS, VARIANTS, flow, random_net, shapes
 from reference import by_autograd, errors, fifty_digits
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -63,7 +62,7 @@ def test_large_batches_and_long_sequences_agree_with_autograd():
 def step(cell, params, x, s):
     """One step from the contract's parts; also (z, saved), for `linearize`."""
     z = x @ params.W_x.mT + cell.input_bias(params)[..., None, :]
-    H = s.shape[-1] // len(cell.state_parts)
+    H = cell.hidden_size(s.shape[-1])
     s_next = np.empty(np.broadcast_shapes(s.shape, (*z.shape[:-1], 1)), z.dtype)
     saved = np.empty((*z.shape[:-1], cell.saved * H), z.dtype)
     cell.step(z, s, params, s_next, saved)
@@ -74,16 +73,20 @@ def step(cell, params, x, s):
 @given(lead=st.sampled_from([(), (1,), (3,), (2, 2)]), N=sizes, I=sizes, H=sizes, data=st.data())
 @drawn
 def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # noqa: E741
-    """<v, pullback(g)> == <jvp(v), g>, v over the state and all parameters at once."""
+    """<v, pullback(g)> == <jvp(v), g>, v over the state and, at once, every parameter whose
+    gradient is reported."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    G, S = H * len(cell.gates), H * len(cell.state_parts)
+    S = cell.state_size(H)
     of_params = data.draw(st.sampled_from([lead, ()]))  # one net, or one for each run
-    shapes = [(*of_params, G, I), (*of_params, G, H), (*of_params, G), (*of_params, G)]
-    params = Params(*(rng.standard_normal(shape) for shape in shapes))
-    v_params = Params(*(rng.standard_normal(shape) for shape in shapes))
+
+    def draw(shape):
+        return rng.standard_normal((*of_params, *shape))
+
+    params, v_params = shapes(cell, H, I).map(draw), shapes(cell, H, I).map(draw)
+    v_params = v_params._replace(W_p=params.map(np.zeros_like).W_p)
     x, s, v_s, g = (rng.standard_normal((*lead, N, width)) for width in (I, S, S, S))
 
-    complex_params = Params(*(p + 1j * STEP * v for p, v in zip(params, v_params, strict=True)))
+    complex_params = params.map(lambda p, v: p + 1j * STEP * v, v_params)
     pushed, _, _ = step(cell, complex_params, x + 0j, s + 1j * STEP * v_s)
     jvp = pushed.imag / STEP
 
@@ -92,12 +95,12 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
     dz, ds_prev = np.empty_like(z), np.empty_like(s)
     cell.pullback(local, g, params, dz, ds_prev)
     left, factors = cell.recurrent_factors(local, dz, s)
-    dW_s = np.zeros((*lead, G, H))
+    dW_s = np.zeros((*lead, *params.W_s.shape[-2:]))
     for rows, right in factors:
         dW_s[..., rows, :] += left[..., rows].mT @ right
-    gradients = Params(dz.mT @ x, dW_s, dz.sum(axis=-2), left.sum(axis=-2))
+    gradients = (dz.mT @ x, dW_s, dz.sum(axis=-2), left.sum(axis=-2))
 
-    pairs = [(v_s, ds_prev), *zip(v_params, gradients, strict=True)]
+    pairs = [(v_s, ds_prev), *zip(v_params[:4], gradients, strict=True)]
     products = [(v * gradient).ravel() for v, gradient in pairs]
     pulled = np.concatenate(products)
     assert abs(pulled.sum() - (jvp * g).sum()) < 1e-13 * (1 + np.abs(pulled).sum())
@@ -106,7 +109,7 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
 @every_variant
 def test_a_basis_of_cotangents_gives_the_full_state_jacobian(cell):
     net = random_net(cell, N=1, I=2, H=3)
-    params, x, s = Params(*(p[0] for p in net.params)), net.x[0, 0], net.s0[0]
+    params, x, s = net.params.map(lambda a: a[0]), net.x[0, 0], net.s0[0]
     S = s.shape[-1]
     s_next, z, saved = step(cell, params, x, s)
     local = cell.linearize(z, saved, s, s_next)

@@ -20,8 +20,8 @@ def faults(tmp_path, monkeypatch):
     return find
 
 
-NAMES = "rnn, lstm or gru"
-CELL = "rnn, lstm, gru or a mapping such as {type: lstm, forget_bias: 1}"
+NAMES = "rnn, lstm, lstmp or gru"
+CELL = "rnn, lstm, lstmp, gru or a mapping such as {type: lstm, forget_bias: 1}"
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
 

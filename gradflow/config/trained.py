@@ -21,6 +21,9 @@ from gradflow.weights import PARAMETERS, RecurrentLayer, choose_net, output_laye
 _NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
 
+_PROJECTING = {"lstm": "lstmp"}
+"""The cell that is another one with its output projected; files call both by the same name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Told:
@@ -38,7 +41,7 @@ class Told:
     file: str
     sizes: Mapping[str, int | bool]
     cell: str
-    options: Mapping[str, str]
+    options: Mapping[str, str | int]
     undetermined: tuple[str, ...]
     trained: Trained
 
@@ -92,14 +95,14 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     height = 1 + max(layer for layer, _ in by_place)
     if len(by_place) != height * (2 if both else 1):
         raise InputError("some layers run in one direction and some in two, or backward only")
+    cell, options = _kind(first)
     for one in layers:
-        if dict(one.options) != dict(first.options):
-            message = f"layer {one.layer} has {dict(one.options)}, layer 0 {dict(first.options)}"
+        if _kind(one) != (cell, options):
+            message = f"layer {one.layer} has {_kind(one)[1]}, layer 0 {options}"
             raise InputError(f"expected the same options of every layer: {message}")
-        if one.W_p is not None:
-            raise InputError(f"layer {one.layer} projects its output, which no cell here computes")
     params: dict[Place, Params] = {
-        at: Params(one.W_x, one.W_s, one.b_x, one.b_s) for at, one in sorted(by_place.items())
+        at: Params(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p)
+        for at, one in sorted(by_place.items())
     }
     sizes: dict[str, int | bool] = {
         "input_size": first.input_size,
@@ -111,7 +114,14 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
     trained = Trained(params, outer, backward, notes)
-    return Told(file, sizes, first.cell, first.options, first.undetermined, trained)
+    return Told(file, sizes, cell, options, first.undetermined, trained)
+
+
+def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
+    """The cell that computes a layer, and those of its options that the file tells."""
+    if layer.W_p is None:
+        return layer.cell, dict(layer.options)
+    return _PROJECTING[layer.cell], {**layer.options, "proj_size": layer.output_size}
 
 
 def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
@@ -122,12 +132,12 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
     if not isinstance(choice, dict):
         faults.add(("cell",), f"expected one cell, the {told.cell} of {told.file}")
         return filled
-    if choice.get("type", told.cell) != told.cell:
-        if choice["type"] in CELLS:
-            message = f"expected {told.cell}, which {told.file} has, found {choice['type']}"
-            faults.add(("cell",), message)
-            return filled
-        return given  # a name that the validation of the whole config refuses
+    named = choice.get("type", told.cell)
+    if not isinstance(named, str) or named not in CELLS:
+        return given  # which the validation of the whole config refuses
+    if told.cell not in (named, _PROJECTING.get(named)):
+        faults.add(("cell",), f"expected {told.cell}, which {told.file} has, found {named}")
+        return filled
     for option, value in told.options.items():
         if choice.get(option, value) != value:
             message = f"expected {value}, which {told.file} has, found {choice[option]}"
@@ -137,7 +147,7 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
             example = f"cell: {{type: {told.cell}, {option}: {_default(told.cell, option)}}}"
             message = f"{told.file} does not tell the {option}: say it, for example `{example}`"
             faults.add(("cell",), message)
-    return {**filled, **choice}
+    return {**filled, **choice, "type": told.cell}
 
 
 def _default(cell: str, option: str) -> object:

@@ -14,22 +14,25 @@ from nets import random_stack
 @pytest.fixture
 def folder(tmp_path):
     """A folder with nets under PyTorch's names, and one under none that is known."""
-    from gradflow.cells import GRU, LSTM, RNN
+    from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 
     def save(name, cell, layers=1, directions=1, prefix=""):
         stack = random_stack(cell, layers=layers, directions=directions, I=3, H=4)
         arrays = {}
         for (layer, direction), p in stack.params.items():
             end = f"_l{layer}" + ("_reverse" if direction else "")
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            arrays |= {prefix + n + end: a[0] for n, a in zip(names, p, strict=True)}
-        np.savez(tmp_path / name, head=np.ones((2, directions * 4)), **arrays)
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+            pairs = zip(names, p, strict=True)
+            arrays |= {prefix + n + end: a[0] for n, a in pairs if a is not None}
+        width = directions * cell.output_size(4)
+        np.savez(tmp_path / name, head=np.ones((2, width)), **arrays)
         return stack
 
     return tmp_path, {
         "rnn.npz": save("rnn.npz", RNN()),
         "lstm.npz": save("lstm.npz", LSTM(), layers=2, prefix="encoder."),
         "gru.npz": save("gru.npz", GRU(), directions=2),
+        "lstmp.npz": save("lstmp.npz", ProjectedLSTM(proj_size=2), layers=2, directions=2),
     }
 
 
@@ -50,6 +53,12 @@ def faults(folder, text, *overrides):
     [
         ("weights: lstm.npz", "lstm"),
         ("weights: gru.npz", "gru"),
+        ("weights: lstmp.npz", "lstmp[proj_size=2]"),
+        ("weights: lstmp.npz\ncell: lstm", "lstmp[proj_size=2]"),
+        (
+            "weights: lstmp.npz\ncell: {type: lstm, forget_bias: 0, proj_size: 2}",
+            "lstmp[proj_size=2]",
+        ),
         ("weights: rnn.npz\ncell: {type: rnn, activation: relu}", "rnn[activation=relu]"),
     ],
 )
@@ -61,8 +70,8 @@ def test_sizes_and_parameters_are_the_files(folder, text, cell):
     assert (run.input_size, run.hidden_size) == (3, 4)
     assert set(run.places) == set(stack.params)
     for at, p in parameters(run).items():
-        for ours, theirs in zip(p, stack.params[at], strict=True):
-            np.testing.assert_array_equal(ours, theirs[0])
+        assert (p.W_p is None) == ("lstmp" not in cell)
+        p.map(np.testing.assert_array_equal, stack.params[at].map(lambda a: a[0]))
 
 
 def test_scales_and_named_biases_say_what_they_would_change(folder):
@@ -109,6 +118,22 @@ def test_the_output_layer_can_come_from_the_file(folder):
             "config.yaml:2:26: error: cell.reset: expected after, which gru.npz has, found before",
         ),
         (
+            "weights: lstmp.npz\ncell: {type: lstmp, proj_size: 3}",
+            "config.yaml:2:32: error: cell.proj_size: expected 2, which lstmp.npz has, found 3",
+        ),
+        (
+            "weights: lstm.npz\ncell: lstmp",
+            "config.yaml:2:7: error: cell: expected lstm, which lstm.npz has, found lstmp",
+        ),
+        (
+            "weights: lstmp.npz\ncell: gru",
+            "config.yaml:2:7: error: cell: expected lstmp, which lstmp.npz has, found gru",
+        ),
+        (
+            "weights: lstm.npz\ncell: {type: [lstm]}",
+            'config.yaml:2:14: error: cell.type: expected rnn, lstm, lstmp or gru, found ["lstm"]',
+        ),
+        (
             "weights: lstm.npz\nws_init: orthogonal",
             "config.yaml:2:1: error: ws_init: has no meaning beside weights: they come from "
             "lstm.npz",
@@ -144,7 +169,46 @@ def test_an_input_that_the_net_cannot_take_names_both_files(folder):
     assert fault.endswith("input: expected 3 columns, which lstm.npz takes; x.csv has 2")
 
 
-def test_a_curve_of_trained_weights_holds_against_complex_steps(folder):
+@pytest.mark.parametrize("file", ["gru.npz", "lstmp.npz"])
+def test_a_curve_of_trained_weights_holds_against_complex_steps(folder, file):
     path, _ = folder
-    (run,) = load(config(path, "weights: gru.npz\nsequence_length: 6\nbatch_size: 2")).runs
+    (run,) = load(config(path, f"weights: {file}\nsequence_length: 6\nbatch_size: 2")).runs
+    found = gradflow.verify(run).comparisons
+    assert {c.place for c in found} == set(run.places)
+    assert all(c.holds for c in found)
+
+
+def test_an_output_layer_reads_projected_outputs_of_both_directions(folder):
+    path, _ = folder
+    sizes = "\nsequence_length: 6\nbatch_size: 2"
+    (run,) = load(config(path, "weights: {file: lstmp.npz, W_o: head}" + sizes)).runs
+    assert run.trained.output_layer[0].shape == (2, 4)
     assert all(c.holds for c in gradflow.verify(run).comparisons)
+
+
+def test_layers_of_different_projections_are_told_apart(folder):
+    path, _ = folder
+    both = {}
+    for prefix, (width, P) in {"a": (3, 2), "b": (2, 3)}.items():
+        shapes = {"weight_ih": (16, width), "weight_hh": (16, P), "weight_hr": (P, 4)}
+        both |= {f"{prefix}.{name}_l0": np.ones(shape) for name, shape in shapes.items()}
+    np.savez(path / "two.npz", **both)
+    (fault,) = faults(path, "weights: {file: two.npz, prefix: [a, b]}")
+    assert fault.endswith(
+        "expected the same options of every layer: layer 1 has {'proj_size': 3}, "
+        "layer 0 {'proj_size': 2}"
+    )
+
+
+def test_layers_of_different_sizes_may_share_a_projection(folder):
+    path, _ = folder
+    both = {}
+    for prefix, (width, H) in {"a": (3, 4), "b": (2, 5)}.items():
+        shapes = {"weight_ih": (4 * H, width), "weight_hh": (4 * H, 2), "weight_hr": (2, H)}
+        both |= {f"{prefix}.{name}_l0": np.ones(shape) / 9 for name, shape in shapes.items()}
+    np.savez(path / "two.npz", **both)
+    (run,) = load(config(path, "weights: {file: two.npz, prefix: [a, b]}\nsequence_length: 5")).runs
+    assert [run.state_width(at) for at in run.places] == [6, 7]
+    found = gradflow.verify(run).comparisons
+    assert {c.place for c in found} == set(run.places)
+    assert all(c.holds for c in found)

@@ -50,6 +50,10 @@ class InputError(GradflowError):
         self.faults = tuple(Fault(f) if isinstance(f, str) else f for f in faults)
         super().__init__("\n".join(map(str, self.faults)))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[Fault, ...]]:
+        """Pickled by its faults, so that it comes back from a worker process as it was."""
+        return type(self), self.faults
+
 
 def first_faults(faults: Iterable[Fault], most: int = 10, *, at_least: bool = False) -> list[Fault]:
     """The first `most`, then one that says how many follow (`at_least`: as far as was looked)."""

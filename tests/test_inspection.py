@@ -45,7 +45,9 @@ def keras(gates, layer):
 
 FLAX = arrays(**{f"cell.{side}{gate}.kernel": (I if side == "i" else H, H)
                  for side in "ih" for gate in "ifgo"})  # fmt: skip
+PROJECTED = arrays(weight_ih_l0=(4 * H, I), weight_hh_l0=(4 * H, 2), weight_hr_l0=(2, H))
 ONE = {
+    "projected lstm": PROJECTED,
     "lstm": pytorch(4),
     "rnn": pytorch(1),
     "gru": pytorch(3, "enc.", layers=2, ends=("", "_reverse")),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gradflow.exporters import words
 from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
-from gradflow.inspection import Inspection, option_choices, yaml_text
+from gradflow.inspection import FoundNet, Inspection, option_choices, yaml_text
 from gradflow.weights import RecurrentLayer
 
 _MANY = 40
@@ -33,7 +33,9 @@ def table(found: Inspection, width: int, colour: bool, every: bool = False) -> I
     for line in _page(found, width, every):
         yield render(line, colour)
     if found.config is not None:
-        yield from _heading("Config, to be saved beside the file:", colour)
+        yield from _heading(
+            "Config, to save beside the file and run with gradflow analyze:", colour
+        )
         yield found.config
     elif not found.nets:
         for line in _prose(
@@ -67,6 +69,7 @@ def to_json(found: Inspection) -> Iterator[str]:
     nets = [
         {
             "prefix": net.prefix,
+            "cell": net.cell or None,
             "layers": [_layer(layer) for layer in net.layers],
             "faults": list(net.faults),
         }
@@ -121,7 +124,7 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
         )
     yield []
     if any(net.layers for net in found.nets):
-        yield from grid(_layer_columns([layer for net in found.nets for layer in net.layers]))
+        yield from grid(_layer_columns(found))
         yield []
     remarks = list(dict.fromkeys(_remarks(found)))
     for style, text in remarks:
@@ -164,13 +167,14 @@ def _use(uses: Sequence[tuple[str, RecurrentLayer]]) -> str:
     return f"{parameters} of layer {layers}"
 
 
-def _layer_columns(layers: Sequence[RecurrentLayer]) -> list[Column]:
+def _layer_columns(found: Inspection) -> list[Column]:
     """A row per layer and direction."""
+    layers = [layer for net in found.nets for layer in net.layers]
     shown = {
         "net": [words.clean(layer.prefix) for layer in layers],
         "layer": [str(layer.layer) for layer in layers],
         "direction": [layer.direction for layer in layers],
-        "cell": [_label(layer) for layer in layers],
+        "cell": [_label(net, layer) for net in found.nets for layer in net.layers],
         "I": [str(layer.input_size) for layer in layers],
         "H": [str(layer.hidden_size) for layer in layers],
         "P": [str(layer.output_size) for layer in layers],
@@ -187,11 +191,11 @@ def _layer_columns(layers: Sequence[RecurrentLayer]) -> list[Column]:
     ]
 
 
-def _label(layer: RecurrentLayer) -> str:
+def _label(net: FoundNet, layer: RecurrentLayer) -> str:
     """The cell with what the file tells of it, and a question mark for what it does not."""
     told = [f"{option}={value}" for option, value in layer.options.items()]
     told += [f"{option}=?" for option in layer.undetermined]
-    return layer.cell + (f"[{' '.join(told)}]" if told else "")
+    return (net.cell or layer.cell) + (f"[{' '.join(told)}]" if told else "")
 
 
 def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""gradflow's speed, as ratios to what else computes the same; `python -m benchmarks` runs it."""

@@ -1,0 +1,144 @@
+"""Times to Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.problems import Problem
+from benchmarks.timing import Ratio, Times
+
+Found = Mapping[Problem, Mapping[str, Times]]
+
+HEAD = """# Speed
+
+Written by `python -m benchmarks`. {machine}; {versions}. Every library with its default
+threads, all in one process, in turn, one round of warm-up. Load of the machine meanwhile:
+{load}. A ratio is the median over the rounds, then the range of its middle half.
+
+gradflow: forward, backward, and at every lag the norm of the state's gradient and of the terms of
+W_x, W_s and b, in full exponent range.
+
+- **loop**: PyTorch, a loop over the cell with `retain_grad` on every state; no weight terms.
+- **fused**: PyTorch's `nn.RNN`, `nn.LSTM`, `nn.GRU`, forward and backward; no lags at all.
+- **scan**: JAX, a compiled `lax.scan` with a perturbation added to every state, compile time
+  excluded; no weight terms.
+- **products**: only the matrix products that the same mathematics needs at least, on operands that
+  lie ready: the input product, one recurrent product a step forward and one backward, the two
+  products that give dL/dW_x and dL/dW_s.
+- **+ share**: what gradflow takes when it also sums the terms of W_s up to every lag (the column
+  `share_W_s`), over what it takes without. No other column computes this.
+
+The first three say how many times longer the other takes than gradflow (above 1: gradflow is
+faster), the fourth how many times longer gradflow takes than the products.
+"""
+
+LEVELS: dict[str, tuple[Callable[[Problem], bool], Callable[[Mapping[str, Times]], float], float]]
+LEVELS = {
+    "10x faster than the loop, H <= 256": (
+        lambda p: p.H <= 256,
+        lambda t: Ratio.of(t["loop"], t["gradflow"]).of_medians,
+        10.0,
+    ),
+    "3x faster than the loop, H = 1024": (
+        lambda p: p.H == 1024,
+        lambda t: Ratio.of(t["loop"], t["gradflow"]).of_medians,
+        3.0,
+    ),
+    "as fast as the fused modules, float64": (
+        lambda p: p.dtype == "float64",
+        lambda t: Ratio.of(t["fused"], t["gradflow"]).of_medians,
+        1.0,
+    ),
+    "as fast as the scan": (
+        lambda p: True,
+        lambda t: Ratio.of(t["scan"], t["gradflow"]).of_medians,
+        1.0,
+    ),
+    "within 1.3x of the products, H >= 256": (
+        lambda p: p.H >= 256,
+        lambda t: 1.3 / Ratio.of(t["gradflow"], t["products"]).of_medians,
+        1.0,
+    ),
+}
+"""What is aimed at: where it applies, a figure, and what the figure should reach."""
+
+
+def markdown(
+    found: Found, processes: Mapping[str, Times], load: Sequence[float], versions: str
+) -> str:
+    """The whole of RESULTS.md."""
+    head = HEAD.format(
+        machine=machine(), versions=versions, load=f"{min(load):.1f} to {max(load):.1f}"
+    )
+    sections = [head, *_tables(found), _levels(found)]
+    if processes:
+        sections.append(_processes(processes))
+    return "\n".join(sections)
+
+
+def machine() -> str:
+    """CPU model and cores."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0].split(":")[1].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def _tables(found: Found) -> Iterator[str]:
+    for dtype in dict.fromkeys(problem.dtype for problem in found):
+        yield f"## {dtype}\n"
+        yield "| cell | T, H, N | gradflow | loop | fused | scan | products | + share |"
+        yield "|---|---|---:|---:|---:|---:|---:|---:|"
+        for problem, times in found.items():
+            if problem.dtype == dtype:
+                ours = times["gradflow"]
+                others = [Ratio.of(times[name], ours) for name in ("loop", "fused", "scan")]
+                ratios = [
+                    *others,
+                    Ratio.of(ours, times["products"]),
+                    Ratio.of(times["share"], ours),
+                ]
+                cells = [
+                    problem.cell,
+                    f"{problem.T}, {problem.H}, {problem.N}",
+                    f"{1e3 * ours.median:.3g} ms",
+                    *map(_spelled, ratios),
+                ]
+                yield f"| {' | '.join(cells)} |"
+        yield ""
+
+
+def _levels(found: Found) -> str:
+    lines = ["## Levels aimed at\n", "| level | reached | worst |", "|---|---:|---|"]
+    for name, (applies, figure, least) in LEVELS.items():
+        figures = {problem: figure(times) for problem, times in found.items() if applies(problem)}
+        if figures:
+            reached = sum(value >= least for value in figures.values())
+            worst = min(figures, key=lambda problem: figures[problem])
+            how = f"{worst}: {figures[worst] / least:.2f} of the level"
+            lines.append(f"| {name} | {reached} of {len(figures)} | {how} |")
+    return "\n".join([*lines, ""])
+
+
+def _processes(processes: Mapping[str, Times]) -> str:
+    lines = [
+        "## Whole processes\n",
+        "Start-up included; the scripts print the gradient norms of the same nine runs and nothing",
+        "else (`benchmarks/script_torch.py`, `benchmarks/script_jax.py`).\n",
+        "| process | seconds | over gradflow |",
+        "|---|---:|---:|",
+    ]
+    titles = {"gradflow": "`gradflow analyze configs/quickstart.yaml`"}
+    for name, times in processes.items():
+        ratio = _spelled(Ratio.of(times, processes["gradflow"])) if name != "gradflow" else ""
+        lines.append(f"| {titles.get(name, name)} | {times.median:.2f} | {ratio} |")
+    return "\n".join([*lines, ""])
+
+
+def _spelled(ratio: Ratio) -> str:
+    return f"{ratio.of_medians:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"

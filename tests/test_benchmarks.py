@@ -1,0 +1,133 @@
+"""What must not become slow: calls and operations a step, and the ratio to bare products."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import ours
+from benchmarks.problems import GRID, NAMES, Problem, draw, problems
+from benchmarks.report import markdown
+from benchmarks.timing import Ratio, Times, side_by_side
+from gradflow.cells import Params
+
+CALLS_PER_STEP = {"rnn": 15, "lstm": 35, "gru": 35}  # of functions, by the interpreter
+OPERATIONS_PER_STEP = {"rnn": 5, "lstm": 18, "gru": 20}  # of NumPy, in step and pullback
+
+
+class Counted(np.ndarray):
+    """Counts every NumPy operation on it, and on what comes of it."""
+
+    operations = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        Counted.operations += 1
+        bare = [a.view(np.ndarray) if isinstance(a, Counted) else a for a in inputs]
+        if out:
+            options["out"] = tuple(a.view(np.ndarray) for a in out)
+        result = getattr(ufunc, method)(*bare, **options)
+        return out[0] if out else result.view(Counted)
+
+
+def calls(problem):
+    """Python-level calls, of Python and of C functions, that one pass makes."""
+    task, count = ours.gradflow(draw(problem)), 0
+    task()
+
+    def seen(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        task()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_more_costs_a_bounded_number_of_calls(name):
+    """Forward and backward together, what is done once a block included."""
+    short, long = (calls(Problem(name, T, 8, 2, "float64")) for T in (256, 768))
+    per_step = (long - short) / 512
+    assert 1 < per_step <= CALLS_PER_STEP[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_and_its_pullback_take_no_more_operations_than_they_do_today(name):
+    net = draw(Problem(name, 1, 4, 2, "float64"))
+    cell = net.cell
+    W_x, W_s, b_x, b_s = (p.view(Counted) for p in net.params[:4])
+    params = Params(W_x, W_s, b_x, b_s)
+    G, S = len(b_s), net.s0.shape[-1]
+    z, s, s_next, saved, dz, ds_prev = (
+        np.zeros((2, width)).view(Counted) for width in (G, S, S, 4 * cell.saved, G, S)
+    )
+    Counted.operations = 0
+    cell.step(z, s, params, s_next, saved)
+    forward = Counted.operations
+    local = tuple(a.view(Counted) for a in cell.linearize(z, saved, s, s_next))
+    Counted.operations = 0
+    cell.pullback(local, s, params, dz, ds_prev)
+    assert 2 < forward + Counted.operations <= OPERATIONS_PER_STEP[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wide_net_spends_its_time_in_matrix_products(name):
+    net = draw(Problem(name, 20, 256, 32, "float64"))
+    tasks = {"gradflow": ours.gradflow(net), "products": ours.bare_products(net)}
+    times = side_by_side(tasks, rounds=5, seconds=3.0)
+    assert Ratio.of(times["gradflow"], times["products"]).of_least < 6
+
+
+def test_the_grid_is_every_cell_at_every_point_in_both_dtypes():
+    assert len(set(problems())) == 2 * len(NAMES) * len(GRID)
+    net = draw(Problem("lstm", 3, 4, 2, "float32"))
+    arrays = (*net.params[:4], net.x, net.s0, net.v)
+    assert {a.dtype for a in arrays} == {np.dtype("float32")}
+    assert net.x.shape == (3, 2, 16)
+
+
+def test_ratios_come_from_medians_and_give_their_middle_half():
+    ratio = Ratio.of(Times((2.0, 4.0, 6.0, 8.0, 90.0)), Times((1.0, 1.0, 2.0, 2.0, 3.0)))
+    assert ratio == Ratio(of_medians=3.0, of_least=2.0, low=3.0, high=4.0)
+
+
+def test_the_report_says_which_levels_are_reached():
+    names = ("gradflow", "share", "loop", "fused", "scan", "products")
+    seconds = {"gradflow": 1.0, "share": 1.5, "loop": 12.0, "fused": 0.5, "scan": 2.0}
+    found = {
+        Problem("rnn", 200, 256, 32, "float64"): {
+            name: Times((seconds.get(name, 0.8),) * 3) for name in names
+        }
+    }
+    text = markdown(found, {}, [0.5, 1.5], "numpy 2.0")
+    assert "| rnn | 200, 256, 32 | 1e+03 ms | 12.00 (12.00-12.00) |" in text
+    assert "| 10x faster than the loop, H <= 256 | 1 of 1 |" in text
+    assert "| as fast as the fused modules, float64 | 0 of 1 |" in text
+    assert "| within 1.3x of the products, H >= 256 | 1 of 1 |" in text
+    assert "H = 1024" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_contestant_computes_the_same(name):
+    pytest.importorskip("torch")
+    pytest.importorskip("jax")
+    from benchmarks import with_jax, with_torch
+
+    net = draw(Problem(name, 12, 5, 3, "float64"))
+    (flow,) = ours.gradflow(net)()
+    curve = flow.state.floats()[:-1][::-1]
+    gradients, scanned = with_jax.scan(net)()
+    np.testing.assert_allclose(scanned, curve, rtol=1e-9)
+    totals = [np.linalg.norm(gradient) / 3 for gradient in gradients[:2]]
+    expected = [flow.totals[which].floats() for which in ("W_x", "W_s")]
+    np.testing.assert_allclose(totals, expected, rtol=1e-9)
+    with_torch.fused(net)()
+    looped = with_torch.loop(net)()
+    if name != "lstm":  # PyTorch counts c's way through h as well
+        np.testing.assert_allclose(looped, curve, rtol=1e-9)
+    assert looped.shape == curve.shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradflow.cells import GRU, LSTM, RNN
+from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.flow import backpropagate, unroll
 from nets import random_net
 
@@ -16,12 +16,14 @@ MODULES = {
     RNN(activation="tanh"): lambda i, h: torch.nn.RNN(i, h, nonlinearity="tanh"),
     RNN(activation="relu"): lambda i, h: torch.nn.RNN(i, h, nonlinearity="relu"),
     LSTM(): torch.nn.LSTM,
+    ProjectedLSTM(proj_size=2): lambda i, h: torch.nn.LSTM(i, h, proj_size=2),
     GRU(): torch.nn.GRU,
 }
 
 
 PARAMETERS = {
-    "weight_ih_l0": "W_x", "weight_hh_l0": "W_s", "bias_ih_l0": "b_x", "bias_hh_l0": "b_s"
+    "weight_ih_l0": "W_x", "weight_hh_l0": "W_s", "bias_ih_l0": "b_x", "bias_hh_l0": "b_s",
+    "weight_hr_l0": "W_p",
 }  # fmt: skip
 
 
@@ -31,7 +33,7 @@ def torch_run(net):
     Returns the states, and in the order of lags the gradient of each sample's loss at each state
     and the gradient of each copy: the term that its step adds to the gradient of the batch.
     """
-    (T, _, _, I), H = net.x.shape, net.params.W_s.shape[-1]  # noqa: E741
+    (T, _, _, I), H = net.x.shape, net.cell.hidden_size(net.s0.shape[-1])  # noqa: E741
     module = MODULES[net.cell](I, H).double()
     x = torch.from_numpy(net.x[:, 0])
     parts = net.cell.parts(net.s0[0]).values()
@@ -41,6 +43,7 @@ def torch_run(net):
         own = {
             name: torch.from_numpy(value[0].copy()).requires_grad_()
             for name, value in zip(PARAMETERS, net.params, strict=True)
+            if value is not None
         }
         carried = tuple(states[-1]) if len(states[-1]) > 1 else states[-1][0]
         _, carried = torch.func.functional_call(module, own, (x[t : t + 1], carried))
@@ -56,6 +59,7 @@ def torch_run(net):
     terms = {
         ours: np.array([own[theirs].grad.numpy() for own in copies[::-1]])
         for theirs, ours in PARAMETERS.items()
+        if theirs in copies[0]
     }
     return np.array(values), np.array(grads), terms
 
@@ -73,6 +77,7 @@ def frobenius(terms):
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
 @pytest.mark.parametrize(("T", "N", "H"), [(9, 3, 4), (1, 1, 1), (40, 20, 6), (15, 1, 5)])
 def test_states_gradients_and_per_lag_terms_equal_pytorch(cell, T, N, H):
+    H = max(H, cell.output_size(H) + 1) if cell.projects else H  # as PyTorch demands
     net = random_net(cell, T=T, N=N, H=H)
     values, grads, terms = torch_run(net)
     trajectory = unroll(cell, net.params, net.x, net.s0)

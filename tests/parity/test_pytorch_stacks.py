@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from gradflow.cells import GRU, LSTM, RNN
+from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.network import backpropagate_net, unroll_net
 from nets import random_stack
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
-MODULES = {RNN(): torch.nn.RNN, LSTM(): torch.nn.LSTM, GRU(): torch.nn.GRU}
-STEPS = {"rnn": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell}
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+MODULES = {
+    RNN(): torch.nn.RNN,
+    LSTM(): torch.nn.LSTM,
+    ProjectedLSTM(proj_size=2): partial(torch.nn.LSTM, proj_size=2),
+    GRU(): torch.nn.GRU,
+}
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+
+
+def give(module, params, suffix):
+    """Put the parameters of one place into PyTorch's module."""
+    for name, value in zip(NAMES, params, strict=True):
+        if value is not None:
+            getattr(module, name + suffix).data = torch.from_numpy(value[0])
 
 
 def own_module(stack, layers, directions):
     """PyTorch's module of the whole net, with the stack's parameters."""
-    H, I = stack.params[0, 0].W_s.shape[-1], stack.x.shape[-1]  # noqa: E741
+    I, H = stack.x.shape[-1], stack.cell.hidden_size(stack.s0[0, 0].shape[-1])  # noqa: E741
     module = MODULES[stack.cell](I, H, num_layers=layers, bidirectional=directions == 2).double()
     for (layer, direction), p in stack.params.items():
-        for name, value in zip(NAMES, p, strict=True):
-            suffix = "_reverse" if direction else ""
-            getattr(module, f"{name}_l{layer}{suffix}").data = torch.from_numpy(value[0])
+        give(module, p, f"_l{layer}" + ("_reverse" if direction else ""))
     return module
 
 
@@ -36,20 +47,18 @@ def stepped(stack, layers, directions):
         outputs = []
         for direction in range(directions):
             at = layer, direction
-            H = stack.params[at].W_s.shape[-1]
-            step = STEPS[stack.cell.name](y.shape[-1], H).double()
-            for name, value in zip(NAMES, stack.params[at], strict=True):
-                getattr(step, name).data = torch.from_numpy(value[0])
+            H = stack.cell.hidden_size(stack.s0[at].shape[-1])
+            step = MODULES[stack.cell](y.shape[-1], H).double()
+            give(step, stack.params[at], "_l0")
             state = [
-                torch.from_numpy(part).clone().requires_grad_()
+                torch.from_numpy(part)[None].clone().requires_grad_()
                 for part in stack.cell.parts(stack.s0[at][0]).values()
             ]
             handed[at], h_of = [state], []
             for x in reversed(y) if direction else y:
-                new = step(x, tuple(state) if len(state) > 1 else state[0])
-                new = list(new) if len(state) > 1 else [new]
-                h_of.append(new[0])
-                state = [part.clone() for part in new]
+                h, new = step(x[None], tuple(state) if len(state) > 1 else state[0])
+                h_of.append(h[0])
+                state = [part.clone() for part in (new if len(state) > 1 else [new])]
                 for part in state:
                     part.retain_grad()
                 handed[at].append(state)
@@ -79,7 +88,7 @@ def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
             torch.cat([torch.zeros_like(p) if p.grad is None else p.grad for p in state], -1)
             for state in handed[at]
         ]
-        norms = np.sqrt((torch.stack(grads).numpy() ** 2).sum(-1).mean(-1))[::-1]
+        norms = np.sqrt((torch.stack(grads).numpy() ** 2).sum(-1).mean((1, 2)))[::-1]
         np.testing.assert_allclose(flow.state.floats(), norms, rtol=1e-9)
 
     # PyTorch's own module: the same output, and the same gradient of every parameter.

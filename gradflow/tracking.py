@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from gradflow.config import tree
 from gradflow.config.load import _experiment as experiment_of
 from gradflow.config.load import _read as read_config
 from gradflow.config.tree import Document
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, InputError, first_faults
 from gradflow.experiment import Experiment
 from gradflow.flow import Progress
 from gradflow.results import AXES, NET_AXES, Result
@@ -86,7 +87,7 @@ def plan(
         for axis, value in (item for run in experiment.runs for item in run.axes.items()):
             values.setdefault(axis, set()).add(value)
     if faults:
-        raise InputError(*dict.fromkeys(faults))
+        raise InputError(*first_faults(dict.fromkeys(faults), most=20))
     if example is None:
         raise InputError("expected at least one checkpoint")
     varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis]) > 1]
@@ -96,8 +97,8 @@ def plan(
 
 def natural_order(name: str) -> tuple[object, ...]:
     """What sorts ckpt-2 before ckpt-10."""
-    pieces = re.split("([0-9]+)", name)
-    numbers = [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+    pieces = re.split("0*([0-9]+)", name)
+    numbers = [(len(piece), piece) if i % 2 else piece for i, piece in enumerate(pieces)]
     return (numbers, name)
 
 
@@ -124,10 +125,10 @@ def _as_named(fault: Fault, path: str, name: str, option: str) -> Fault:
 
 
 def _named_twice(names: Iterable[str]) -> list[Fault]:
-    seen: set[Path] = set()
+    seen: set[str] = set()
     faults = []
     for name in names:
-        path = Path(name).resolve()
+        path = os.path.realpath(name)
         if path in seen:
             faults.append(Fault("the same checkpoint is named twice", name))
         seen.add(path)

@@ -67,6 +67,7 @@ def rows(text):
         (["b", "10", "2", "a"], ["2", "10", "a", "b"]),
         (["c-01", "c-1", "c-001"], ["c-001", "c-01", "c-1"]),
         (["²", "1"], ["1", "²"]),
+        (["c-1" + 5000 * "0", "c-0", "c-00"], ["c-0", "c-00", "c-1" + 5000 * "0"]),
     ],
 )
 def test_names_are_in_natural_order(names, ordered):
@@ -281,6 +282,27 @@ def test_all_that_is_wrong_is_told_before_any_work(training, capsys, monkeypatch
     assert any(line.startswith("cut.npz: error: not a .npz file") for line in lines)
     assert any(line.startswith("gone.npz: error: no such file") for line in lines)
     assert "configs/c.yaml:3:7: error: cell: expected gru, which gru.npz has, found lstm" in lines
+
+
+def test_odd_names_are_read_or_refused_by_name(training, capsys):
+    odd = ["a: b #.npz", '"q\\".npz', "ünï 1.npz", "two\nlines.npz"]
+    for name in odd:
+        save(training / name, LSTM())
+    code, out, err = main(capsys, "track", config(SMALL), *odd, "--format", "csv")
+    assert (code, err) == (0, "")
+    assert sorted(row["checkpoint"] for row in rows(out)) == sorted(odd)
+    (training / "loop.npz").symlink_to("loop.npz")
+    missing = ["loop.npz", "9" * 5000, "gone\x1b[31m.npz"]
+    code, out, err = main(capsys, "track", config(SMALL), *missing)
+    assert (code, out, len(err.splitlines())) == (2, "", 3)
+    assert "\x1b" not in err
+    assert "Traceback" not in err
+
+
+def test_many_faults_are_counted(training, capsys):
+    code, _, err = main(capsys, "track", config(SMALL), *(f"gone-{i}.npz" for i in range(30)))
+    assert (code, len(err.splitlines())) == (2, 21)
+    assert "… and 10 more" in err
 
 
 def test_a_fault_of_the_config_is_told_once(training, capsys):

@@ -12,7 +12,7 @@ from gradflow.flow import backpropagate, unroll
 
 def gradflow(net: Net, *, share: bool = False) -> Task:
     """Forward, backward, and at every lag the norms of the state's and the weights' terms."""
-    params = Params(*(p[None] for p in net.params))
+    params = Params(*(p[None] for p in net.params[:4]))
     x, s0 = net.x[:, None], net.s0[None]
     ds_T = np.broadcast_to(net.v, s0.shape).copy()
     return lambda: backpropagate(unroll(net.cell, params, x, s0), ds_T, share=share)
@@ -23,7 +23,7 @@ def bare_products(net: Net) -> Task:
     that give dL/dW_x and dL/dW_s. Every operand is ready and contiguous; nothing else is done."""
     T, N, I = net.x.shape  # noqa: E741
     (G, H), dtype = net.params.W_s.shape, net.x.dtype
-    W_x, W_s, _, _ = net.params
+    W_x, W_s = net.params.W_x, net.params.W_s
     x = net.x.reshape(T * N, I)
     states = np.full((T + 1, N, H), 0.1, dtype)
     z, dz = np.empty((T, N, G), dtype), np.full((T, N, G), 0.1, dtype)

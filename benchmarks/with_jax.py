@@ -54,6 +54,6 @@ def scan(net: Net) -> Task:
         return of_params, jnp.sqrt(jnp.square(ds).sum(-1).mean(-1))
 
     zeros = jnp.zeros((len(net.x), *net.s0.shape), net.x.dtype)
-    arguments = jax.device_put((tuple(net.params), zeros, net.x, net.s0, net.v))
+    arguments = jax.device_put((tuple(net.params[:4]), zeros, net.x, net.s0, net.v))
     compiled = jax.jit(curve).lower(*arguments).compile()
     return lambda: jax.block_until_ready(compiled(*arguments))

@@ -63,7 +63,7 @@ def _filled(make: Any, net: Net, suffix: str) -> Any:
     """The module with the net's parameters."""
     module = make(net.x.shape[-1], net.params.W_s.shape[-1])
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    for name, value in zip(names, net.params, strict=True):
+    for name, value in zip(names, net.params[:4], strict=True):
         parameter = getattr(module, name + suffix)
         parameter.data = torch.from_numpy(value.copy())
     return module

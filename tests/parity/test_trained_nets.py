@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -33,13 +34,17 @@ def signal(dtype="float64"):
 
 
 def read_net(path, dtype="float64", cell=None):
-    """The run of the config that `inspect` offers, saved beside the file, on `signal`."""
+    """The run of the config that `inspect` offers, saved beside the file: it analyses as it
+    stands, and is given back on `signal`."""
     np.save(path.parent / "x.npy", signal(dtype))
     config = inspect(path).config
     assert config is not None
+    beside = path.parent / f"{path.name}.yaml"
+    beside.write_text(config, encoding="utf-8")
+    (result,) = gradflow.analyze(str(beside))
+    assert result.diagnosis.rate is not None
     config = config.replace("input: gaussian", "input: {file: x.npy}")
     config = config.replace("sequence_length: 100\n", "")
-    beside = path.parent / f"{path.name}.yaml"
     beside.write_text(f"{config}dtype: {dtype}\n", encoding="utf-8")
     (run,) = load(beside, [f"cell={cell}"] if cell else []).runs
     return run
@@ -72,8 +77,15 @@ def ends(outputs, width):
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-@pytest.mark.parametrize("shape", [{}, {"num_layers": 3, "bidirectional": True}], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        *itertools.product(["RNN", "LSTM", "GRU"], [{}, {"num_layers": 3, "bidirectional": True}]),
+        ("LSTM", {"proj_size": 2}),
+        ("LSTM", {"proj_size": 3, "num_layers": 2, "bidirectional": True}),
+    ],
+    ids=str,
+)
 def test_pytorch_ends_in_the_same_states(tmp_path, kind, shape, dtype, suffix):
     torch = pytest.importorskip("torch")
     module = getattr(torch.nn, kind)(I, H, **shape).to(getattr(torch, dtype))

@@ -18,19 +18,21 @@ def bytes_needed(run: Run) -> dict[str, int]:
     item = 4 if run.dtype == "float32" else 8
     gates, N = len(run.cell.gates), run.batch_size
     T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
+    P = run.cell.output_size(H)
     tape = tape_bytes_per_step(run.cell, N, H, item)
     checkpoints = 2 * int((T * tape * tape) ** 0.5)
+    weights = gates * H * (P + I) + (P * H if run.cell.projects else 0)
     step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
     return {
-        "hidden_size": gates * H * (H + I) * (8 + 4 * item) + step * 4,
+        "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": min(T * tape, max(BUDGET, checkpoints)) + T * _RESULT_BYTES_PER_LAG,
         "batch_size": T * N * I * (8 + item),
-        "output_size": run.output_size * (H * (8 + 2 * item) + N * (8 + 5 * item)),
+        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
     }
 
 
-def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str], str]]:
-    """(key, message) where runs ask for more memory than there is: the key that saves most."""
+def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(key path, message) where runs ask for more memory than there is: the key that saves most."""
     available = bytes_available()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
     told = set()
@@ -38,11 +40,12 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str], str]]:
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
-        key = min(_MODEST, key=lambda name: sum(bytes_needed(_lowered(run, name)).values()))
+        lowered = _lowered(run)
+        key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
         if key not in told:
             told.add(key)
             message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
-            yield (key,), f"{message} available: lower {key}"
+            yield key, f"{message} available: lower {key[-1]}"
 
 
 _MODEST = {
@@ -54,8 +57,17 @@ _MODEST = {
 }
 
 
-def _lowered(run: Run, key: str) -> Run:
-    return replace(run, **{key: min(getattr(run, key), _MODEST[key])})
+def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
+    """By the key path of each of its sizes: the run with that size lowered to a modest one."""
+    lowered: dict[tuple[str, ...], Run] = {
+        (key,): replace(run, **{key: min(getattr(run, key), modest)})
+        for key, modest in _MODEST.items()
+    }
+    for option, modest in type(run.cell)().options.items():
+        if isinstance(modest, int):
+            size = min(run.cell.options[option], modest)
+            lowered["cell", option] = replace(run, cell=replace(run.cell, **{option: size}))
+    return lowered
 
 
 def bytes_available() -> int:

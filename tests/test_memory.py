@@ -40,6 +40,14 @@ def test_the_key_to_lower_is_the_one_that_saves_most(one_gib, key, size, dtype):
     assert found.message.endswith(f"lower {key}")
 
 
+@pytest.mark.parametrize("size", [10**6, 10**9])
+def test_a_size_among_the_options_of_a_cell_can_be_the_one(one_gib, size):
+    found = fault({"cell": ["lstm", {"type": "lstmp", "proj_size": size}]})
+    assert found.key == "cell.proj_size"
+    assert found.message.endswith("lower proj_size")
+    assert fault({"cell": {"type": "lstmp"}, "hidden_size": 20_000}).key == "hidden_size"
+
+
 def test_what_fits_is_taken(one_gib):
     assert from_mapping({"cell": ["rnn", "lstm", "gru"], "hidden_size": [64, 256]}).runs
 

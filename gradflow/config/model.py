@@ -72,7 +72,7 @@ Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
-_NUMBERS: dict[Any, Any] = {float: Real, int: Size}
+_NUMBERS: dict[Any, Any] = {float: Real, int: Annotated[Size, Field(le=10**9)]}
 """What the numbers among a cell's options may be."""
 
 

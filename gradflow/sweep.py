@@ -44,7 +44,7 @@ def sweep(
             for k in range(done, stop):
                 if added is not None:
                     current = current.copy()
-                    cell.parts(current)["h"][...] += added[k - done]
+                    current[..., : added.shape[-1]] += added[k - done]  # to h, the first part
                 at_k = tuple(a[k] for a in local)
                 cell.pullback(at_k, current, p, dz.value[k], states.value[k + 1])
                 current = states.value[k + 1]

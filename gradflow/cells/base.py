@@ -18,7 +18,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 from gradflow.logspace import Array
@@ -118,9 +117,8 @@ class Cell(ABC):
         """The named parts of a state (..., N, S), as views."""
         H = self.hidden_size(s.shape[-1])
         P = self.output_size(H)
-        cuts = [0, *range(P, s.shape[-1] + 1, H)]
-        views = (s[..., start:stop] for start, stop in pairwise(cuts))
-        return dict(zip(self.state_parts, views, strict=True))
+        others = enumerate(self.state_parts[1:])
+        return {"h": s[..., :P]} | {name: s[..., P + i * H :][..., :H] for i, name in others}
 
     def named_biases(self) -> Mapping[str, float]:
         """Gate name to the constant an option adds to its bias."""

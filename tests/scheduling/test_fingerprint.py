@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from gradflow.cells import LSTM
-from gradflow.experiment import Loss, Run, Signal
+from gradflow.cells import LSTM, Params
+from gradflow.experiment import Loss, Run, Signal, Trained
 from gradflow.scheduling import fingerprint
 from gradflow.scheduling.fingerprint import Fingerprints
 from sweeps import small
@@ -38,6 +38,16 @@ def test_every_field_of_a_run_counts(name):
     value = getattr(RUN, name)
     other = OTHER[name] if name in OTHER else (not value if value is False else value + 1)
     assert of(replace(RUN, **{name: other})) != of(RUN)
+
+
+def test_a_parameter_that_a_cell_may_lack_counts_where_it_has_one():
+    def trained(W_p):
+        params = Params(*np.zeros((2, 1, 1)), *np.zeros((2, 1)), W_p)
+        return replace(RUN, trained=Trained({(0, 0): params}))
+
+    texts = [of(trained(W_p)) for W_p in (None, np.zeros((1, 1)), np.ones((1, 1)))]
+    assert len(set(texts)) == 3
+    assert of(trained(None)) == texts[0]
 
 
 def test_the_thresholds_and_the_version_count(monkeypatch):

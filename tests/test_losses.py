@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
 from gradflow.losses import objective
 from gradflow.sampling import output_layer
@@ -35,7 +36,7 @@ def last_states(run, seed=1):
     return {at: rng.standard_normal(shape) for at, shape in shapes.items()}
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_gradient_is_the_complex_step_of_the_value(name, cell):
     run = run_of(name, cell=cell)

@@ -16,7 +16,8 @@ HEAD = """# Speed
 
 Written by `python -m benchmarks`. {machine}; {versions}. Every library with its default
 threads, all in one process, in turn, one round of warm-up. Load of the machine meanwhile:
-{load}. A ratio is the median over the rounds, then the range of its middle half.
+{load}. Rounds a line: {rounds}. A ratio is that of the medians; in brackets the middle half of
+the ratios round by round. Where it is wide, the machine was busy and the line says little.
 
 gradflow: forward, backward, and at every lag the norm of the state's gradient and of the terms of
 W_x, W_s and b, in full exponent range.
@@ -71,7 +72,10 @@ def markdown(
 ) -> str:
     """The whole of RESULTS.md."""
     head = HEAD.format(
-        machine=machine(), versions=versions, load=f"{min(load):.1f} to {max(load):.1f}"
+        machine=machine(),
+        versions=versions,
+        load=f"{min(load):.1f} to {max(load):.1f}",
+        rounds=_rounds(found),
     )
     sections = [head, *_tables(found), _levels(found)]
     if processes:
@@ -87,6 +91,11 @@ def machine() -> str:
         names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].split(":")[1].strip() if names else model
     return f"{model}, {os.cpu_count()} cores"
+
+
+def _rounds(found: Found) -> str:
+    counts = [len(times["gradflow"].seconds) for times in found.values()]
+    return f"{min(counts)} to {max(counts)}"
 
 
 def _tables(found: Found) -> Iterator[str]:

@@ -354,7 +354,9 @@ def _computed(
     from gradflow.runner import execute, time_steps
     from gradflow.scheduling.choose import workforce
     from gradflow.scheduling.journal import Journal
+    from gradflow.scheduling.pages import keep_freed_memory
 
+    keep_freed_memory()
     journal = None
     if resume is not None:
         journal = contexts.enter_context(Journal(resume, experiment.thresholds))

@@ -1,15 +1,15 @@
 """How many threads NumPy's linear algebra may use. Imports no NumPy: it is asked before that loads.
 
-The command computes with one thread a process, for two reasons, both measured (OpenBLAS 0.3, two
-cores, T = 100, N = 32; seconds with one thread, with two):
+The command computes with one thread a process. The last digits of long dot products depend on the
+number of threads: one thread gives the same bytes on 2 cores and on 64, in this process and in a
+worker. And the products of a time step are small: a second thread gains little up to H = 256 on
+two quiet cores, and where other work wants the cores it spins and loses (OpenBLAS 0.3, LSTM,
+N = 32; milliseconds a time step with one thread, with two, with two beside other work):
 
-    lstm H = 64    0.07  0.26        lstm H = 256   0.28  0.96
-    lstm H = 128   0.15  0.49        rnn  H = 512   0.21  0.54
+    H = 64    0.40  0.42  2.6        H = 256    2.6   2.2   9.6
+    H = 1024   28    18
 
-The products of a time step are too small to be worth waking a second thread, which spins in
-between; more so where other work wants the cores. And the last digits of long dot products
-depend on the number of threads: one thread gives the same bytes on 2 cores and on 64, in this
-process and in a worker. Cores are put to use by `--jobs` instead.
+Cores are put to use by `--jobs` instead; for one wide net, OPENBLAS_NUM_THREADS=2 is worth setting.
 
 A user who has set one of the variables keeps that setting. The library sets nothing.
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from gradflow.errors import GradflowError
+from gradflow.scheduling.pages import keep_freed_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         GradflowError: a worker was killed.
     """
-    pool = _Pool(jobs, multiprocessing.get_context("spawn"), _end_with_parent)
+    pool = _Pool(jobs, multiprocessing.get_context("spawn"), _start_worker)
     try:
         yield pool
     except BrokenProcessPool:
@@ -74,8 +75,9 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
+def _start_worker() -> None:
     """Runs first in a worker: leave Ctrl-C to the parent, and go when it is gone."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.problems import Net
 from benchmarks.timing import Task
 from gradflow.cells import Params
-from gradflow.flow import backpropagate, unroll
+from gradflow.engine.flow import backpropagate, unroll
 
 
 def gradflow(net: Net, *, share: bool = False) -> Task:

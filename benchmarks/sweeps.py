@@ -57,9 +57,9 @@ def _in_a_process(cell: str, runs: int, how: str, one_thread: bool) -> str:
 def _work(cell: str, how: str, runs: int) -> str:
     """Run the sweep one way; a digest of its results."""
     from gradflow.api import load
-    from gradflow.runner import execute
-    from gradflow.scheduling.choose import workforce
-    from gradflow.stack import run_stack
+    from gradflow.runs.runner import execute
+    from gradflow.runs.scheduling.choose import workforce
+    from gradflow.runs.stack import run_stack
 
     experiment = load({"cell": cell, "seed": list(range(runs)), **SHAPE})
     digest = hashlib.sha256()

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gradflow.api import analyze as analyze
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
+    from gradflow.engine.flow import backpropagate as backpropagate
+    from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
-    from gradflow.flow import backpropagate as backpropagate
-    from gradflow.flow import unroll as unroll
     from gradflow.logspace import Magnitudes as Magnitudes
     from gradflow.results import Result as Result
     from gradflow.verification import verify as verify
@@ -37,9 +37,9 @@ _HOMES = {
     "Magnitudes": "logspace",
     "Result": "results",
     "analyze": "api",
-    "backpropagate": "flow",
+    "backpropagate": "engine.flow",
     "load": "api",
-    "unroll": "flow",
+    "unroll": "engine.flow",
     "verify": "verification",
 }
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from gradflow.config.load import from_mapping
 from gradflow.config.load import load as load_file
-from gradflow.experiment import Experiment
 from gradflow.results import Result
-from gradflow.runner import execute
+from gradflow.runs.experiment import Experiment
+from gradflow.runs.runner import execute
 
 Source = str | PathLike[str] | Mapping[str, Any] | Experiment
 """A config: its path, its keys and values as a mapping, or what `load` gave."""

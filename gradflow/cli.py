@@ -18,9 +18,9 @@ from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.terminal import progress_bar, width_and_colour, write
 
 if TYPE_CHECKING:
-    from gradflow.experiment import Experiment
     from gradflow.exporters import View
     from gradflow.results import Result
+    from gradflow.runs.experiment import Experiment
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -351,10 +351,10 @@ def _computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
-    from gradflow.runner import execute, time_steps
-    from gradflow.scheduling.choose import workforce
-    from gradflow.scheduling.journal import Journal
-    from gradflow.scheduling.pages import keep_freed_memory
+    from gradflow.runs.runner import execute, time_steps
+    from gradflow.runs.scheduling.choose import workforce
+    from gradflow.runs.scheduling.journal import Journal
+    from gradflow.runs.scheduling.pages import keep_freed_memory
 
     keep_freed_memory()
     journal = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gradflow.errors import Fault, GradflowError
 
 if TYPE_CHECKING:
-    from gradflow.flow import Progress
+    from gradflow.engine.flow import Progress
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
 

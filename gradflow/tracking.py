@@ -14,11 +14,11 @@ from gradflow.config import tree
 from gradflow.config.load import _experiment as experiment_of
 from gradflow.config.load import _read as read_config
 from gradflow.config.tree import Document
+from gradflow.engine.flow import Progress
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.experiment import Experiment
-from gradflow.flow import Progress
 from gradflow.results import AXES, NET_AXES, Result
-from gradflow.runner import execute, time_steps
+from gradflow.runs.experiment import Experiment
+from gradflow.runs.runner import execute, time_steps
 
 CHECKPOINT = "checkpoint"
 """The axis that tells checkpoints apart, before those of a sweep."""

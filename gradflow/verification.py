@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradflow import sampling
 from gradflow.cells import Cell, Params
-from gradflow.experiment import Run
+from gradflow.engine.measure import Block
+from gradflow.engine.network import Place, net_blocks_backward, unroll_net
 from gradflow.logspace import Array
-from gradflow.losses import Objective, objective
-from gradflow.measure import Block
-from gradflow.network import Place, net_blocks_backward, unroll_net
+from gradflow.runs import sampling
+from gradflow.runs.experiment import Run
+from gradflow.runs.losses import Objective, objective
 
 _STEP = 1e-100  # ε; its square is below all else
 _MOST_LAGS = 12

@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from gradflow.cells import CELLS, Cell, Params
-from gradflow.flow import backpropagate, unroll
+from gradflow.engine.flow import backpropagate, unroll
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow
 

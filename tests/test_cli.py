@@ -210,7 +210,7 @@ def test_several_outputs_each_in_the_format_of_its_suffix(config, capsys):
 
 
 def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monkeypatch):
-    monkeypatch.setattr("gradflow.runner.execute", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr("gradflow.runs.runner.execute", lambda *_: pytest.fail("worked"))
     (config.parent / "folder.csv").mkdir()
     arguments = ["--output", "a.xls", "--output", "b", "--output", "c.csv", "--output", "./c.csv"]
     code, out, err = main(capsys, "analyze", config, *arguments)
@@ -327,9 +327,9 @@ def test_completion_as_typer_gives_it():
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
-        (["--help"], {"numpy", "rich", "pydantic", "yaml", "gradflow.flow"}),
-        (["--version"], {"numpy", "rich", "pydantic", "yaml", "gradflow.flow"}),
-        (["cells"], {"rich", "yaml", "gradflow.flow", "gradflow.config"}),
+        (["--help"], {"numpy", "rich", "pydantic", "yaml", "gradflow.engine.flow"}),
+        (["--version"], {"numpy", "rich", "pydantic", "yaml", "gradflow.engine.flow"}),
+        (["cells"], {"rich", "yaml", "gradflow.engine.flow", "gradflow.config"}),
         (["schema"], {"rich"}),
     ],
     ids=["--help", "--version", "cells", "schema"],

@@ -104,7 +104,7 @@ def test_a_config_that_may_not_be_read(folder, capsys, monkeypatch):
     def refused(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("gradflow.npfiles.io.FileIO", refused)
+    monkeypatch.setattr("gradflow.files.npfiles.io.FileIO", refused)
     code, out, err = main(capsys, "analyze", "c.yaml")
     message = "c.yaml: error: the file cannot be opened: Permission denied\n"
     assert (code, out, err) == (2, "", message)
@@ -135,7 +135,7 @@ def test_a_read_only_folder_is_told_before_any_work(precious, capsys, monkeypatc
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("gradflow.output.tempfile.mkstemp", refused)
-    monkeypatch.setattr("gradflow.runner.execute", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr("gradflow.runs.runner.execute", lambda *_: pytest.fail("worked"))
     code, out, err = main(capsys, "analyze", "c.yaml", "--output", "out.csv")
     assert (code, out) == (2, "")
     assert err == "out.csv: error: cannot be written: Permission denied\n"
@@ -188,7 +188,7 @@ def test_a_failure_in_the_work(precious, capsys, monkeypatch, error, code, messa
         raise error
 
     monkeypatch.delenv("GRADFLOW_DEBUG", raising=False)
-    monkeypatch.setattr("gradflow.runner.execute", fail)
+    monkeypatch.setattr("gradflow.runs.runner.execute", fail)
     ended, out, err = main(capsys, "analyze", "c.yaml", "--output", "out.csv")
     assert (ended, out) == (code, "")
     assert err.startswith(message)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gradflow import series
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config, FileInput
 from gradflow.errors import Fault, InputError
-from gradflow.experiment import Signal
+from gradflow.files import series
 from gradflow.logspace import Array
+from gradflow.runs.experiment import Signal
 
 
 def read_files(

@@ -21,10 +21,10 @@ from gradflow.config.overrides import override
 from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
 from gradflow.errors import Fault, InputError
-from gradflow.experiment import Experiment, Loss, Run, Signal
+from gradflow.files.npfiles import open_regular
 from gradflow.logspace import Array
-from gradflow.memory import too_large
-from gradflow.npfiles import open_regular
+from gradflow.runs.experiment import Experiment, Loss, Run, Signal
+from gradflow.runs.memory import too_large
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""

@@ -13,9 +13,9 @@ from gradflow.cells import CELLS, Params
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
 from gradflow.config.tree import Tree
+from gradflow.engine.network import Place
 from gradflow.errors import InputError
-from gradflow.experiment import Run, Trained
-from gradflow.network import Place
+from gradflow.runs.experiment import Run, Trained
 from gradflow.weights import PARAMETERS, RecurrentLayer, choose_net, output_layer, read
 
 _NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from gradflow import sampling
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.config import load as loading
 from gradflow.config.load import from_mapping, load
 from gradflow.errors import InputError
+from gradflow.runs import sampling
 
 
 @pytest.fixture

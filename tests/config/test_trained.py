@@ -7,7 +7,7 @@ import pytest
 
 import gradflow
 from gradflow.config.load import load
-from gradflow.sampling import parameters
+from gradflow.runs.sampling import parameters
 from nets import random_stack
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
-from gradflow.flow import backpropagate, unroll
+from gradflow.engine.flow import backpropagate, unroll
 from nets import random_net
 
 pytestmark = pytest.mark.parity

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
-from gradflow.network import backpropagate_net, unroll_net
+from gradflow.engine.network import backpropagate_net, unroll_net
 from nets import random_stack
 
 pytestmark = pytest.mark.parity

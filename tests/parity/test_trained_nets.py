@@ -14,9 +14,9 @@ import pytest
 
 import gradflow
 from gradflow.config.load import load
+from gradflow.engine.network import unroll_net
 from gradflow.inspection import inspect
-from gradflow.network import unroll_net
-from gradflow.sampling import initial_state, inputs, parameters
+from gradflow.runs.sampling import initial_state, inputs, parameters
 from gradflow.tracking import plan
 
 pytestmark = [

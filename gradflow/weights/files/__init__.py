@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from gradflow.npfiles import open_regular
+from gradflow.files.npfiles import open_regular
 from gradflow.weights.tensors import Tensors, named, refuse
 
 READERS = {

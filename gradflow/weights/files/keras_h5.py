@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gradflow.errors import GradflowError
-from gradflow.npfiles import open_regular
+from gradflow.files.npfiles import open_regular
 from gradflow.weights.files.zips import check_stored, open_zip
 from gradflow.weights.tensors import (
     Array,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradflow.npfiles import read_npz
+from gradflow.files.npfiles import read_npz
 from gradflow.weights.tensors import Array, Stored, Tensors
 
 

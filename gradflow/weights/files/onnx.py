@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.errors import GradflowError
-from gradflow.npfiles import open_regular
+from gradflow.files.npfiles import open_regular
 from gradflow.weights.tensors import (
     Array,
     Stored,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gradflow.npfiles import open_regular
+from gradflow.files.npfiles import open_regular
 from gradflow.weights.tensors import (
     Array,
     Stored,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gradflow.npfiles import open_regular
+from gradflow.files.npfiles import open_regular
 from gradflow.weights.tensors import named, refuse
 
 ZIP_ERRORS = (

@@ -1,0 +1,236 @@
+"""The engine: unroll a cell through time, backpropagate, measure. It knows no cell by name.
+
+Arrays are time-major, with the runs that are advanced together on the second axis: inputs
+(T, R, N, I), states (T+1, R, N, S). Time is cut into blocks of a few steps; what needs no
+recurrence (the input product, the local derivatives, every norm) is done a block at a time.
+Blocks form segments: the tape of a segment is kept where memory allows, and is computed again
+from the state at its start where it does not (Chen et al., arXiv:1604.06174).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells.base import Cell, Local, Params
+from gradflow.engine.measure import Block, Measure
+from gradflow.engine.sweep import normalise, sweep, unwatched
+from gradflow.logspace import Array, Scaled
+from gradflow.results import GradientFlow
+
+Progress = Callable[[int], None]
+"""Called with the number of steps just done, forward and backward alike."""
+
+BUDGET = 2**30
+"""Bytes of tape that are kept; beyond it, segments are computed again."""
+
+_BLOCK_ELEMENTS = 2**17  # pre-activations of one run in a block, which should stay in cache
+_LONGEST_BLOCK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """What the backward pass needs of one segment of K steps."""
+
+    states: Array  # (K+1, R, N, S)
+    blocks: list[Local]
+
+
+@dataclass(eq=False)
+class Trajectory:
+    """A forward pass.
+
+    Attributes:
+        cell, params: what was run; parameters carry the runs on their first axis.
+        x: (T, R, N, I); R may be 1 where all runs have the same input.
+        segments: (start, stop) steps.
+        starts: the state (R, N, S) before each segment, and behind the last one s_T.
+        last_tape: the tape of the last segment.
+        diverged_at: (R,), the step 1..T whose state first left float range; 0 where none did.
+        outputs: (T, R, N, P), h_1..h_T, where they were asked for.
+    """
+
+    cell: Cell
+    params: Params
+    x: Array
+    segments: list[tuple[int, int]]
+    starts: list[Array]
+    last_tape: Tape
+    diverged_at: Array
+    outputs: Array | None = None
+
+    @property
+    def last(self) -> Array:
+        """(R, N, S): s_T."""
+        return self.starts[-1]
+
+    def select(self, runs: Array) -> Trajectory:
+        """The same forward pass with only these runs (indices)."""
+        tape = self.last_tape
+        return Trajectory(
+            self.cell,
+            self.params.map(lambda a: a[runs]),
+            self.x if self.x.shape[1] == 1 else self.x[:, runs],
+            self.segments,
+            [s[runs] for s in self.starts],
+            Tape(tape.states[:, runs], [tuple(a[:, runs] for a in b) for b in tape.blocks]),
+            self.diverged_at[runs],
+        )
+
+    def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:
+        """(start, tape) of each segment, backward in time."""
+        yield self.segments[-1][0], self.last_tape
+        for (start, stop), s in reversed(list(zip(self.segments[:-1], self.starts, strict=False))):
+            yield start, _run(self.cell, self.params, self.x[start:stop], s, True, progress)
+
+
+def unroll(
+    cell: Cell,
+    params: Params,
+    x: Array,
+    s0: Array,
+    *,
+    outputs: bool = False,
+    budget: int = BUDGET,
+    progress: Progress = lambda steps: None,
+) -> Trajectory:
+    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
+
+    `outputs` keeps h of every step, the input of a layer above; `budget` bounds the bytes of
+    tape that are kept.
+    """
+    segments = _segments(cell, x, s0, budget)
+    starts, kept = [s0], []
+    diverged_at = np.zeros(len(s0), dtype=np.int64)
+    for start, stop in segments:
+        keep = stop == len(x)
+        tape = _run(cell, params, x[start:stop], starts[-1], keep, progress)
+        starts.append(tape.states[-1].copy())
+        if outputs:
+            kept.append(cell.parts(tape.states[1:])["h"].copy())
+        finite = np.isfinite(tape.states[1:]).all(axis=(2, 3))  # (K, R)
+        first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
+        diverged_at = np.where(diverged_at == 0, first, diverged_at)
+    h = np.concatenate(kept) if outputs else None
+    return Trajectory(cell, params, x, segments, starts, tape, diverged_at, h)
+
+
+def backpropagate(
+    trajectory: Trajectory,
+    ds_T: Array,
+    *,
+    share: bool = True,
+    progress: Progress = lambda steps: None,
+) -> list[GradientFlow]:
+    """One backward pass: the gradient at every lag, for each of the R runs.
+
+    Args:
+        trajectory: the forward pass.
+        ds_T: (R, N, S), the gradient of each sample's own loss at the last state.
+        share: also measure the running sum of the W_s terms at every lag, which costs about as
+            much as another recurrent product; without it `share_W_s` is NaN.
+        progress: called with the steps done.
+    """
+    measure = Measure(trajectory.cell, trajectory.x.shape[-1], ds_T, share)
+    for block in blocks_backward(trajectory, ds_T, progress=progress):
+        measure.add(block)
+    return measure.flows()
+
+
+def blocks_backward(
+    trajectory: Trajectory,
+    ds_T: Array,
+    injected: Scaled | None = None,
+    progress: Progress = lambda steps: None,
+) -> Iterator[Block]:
+    """The backward pass itself: the cotangents of every step, a block at a time, backward in
+    time.
+
+    Args:
+        trajectory: the forward pass.
+        ds_T: (R, N, S), the cotangent of the last state.
+        injected: (T, R, N, P), what a layer above adds to the cotangent of h_1..h_T.
+        progress: called with the steps done.
+    """
+    cell, params = trajectory.cell, trajectory.params
+    length = _block_length(cell, ds_T)
+    ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
+    for start, tape in trajectory.tapes(progress):
+        for index in reversed(range(len(tape.blocks))):
+            # From here on everything is in the order of lags: backward in time.
+            local = tuple(a[::-1] for a in tape.blocks[index])
+            first = index * length
+            steps = slice(first, first + len(local[0]))
+            from_above = injected[start:][steps][::-1] if injected is not None else None
+            states, dz = sweep(cell, params, local, ds, from_above)
+            yield Block(
+                last_step=start + steps.stop,
+                ds=states,
+                dz=dz,
+                local=local,
+                s=tape.states[:-1][steps][::-1],
+                x=trajectory.x[start:][steps][::-1],
+            )
+            ds = normalise(states[-1])
+            progress(len(dz.value))
+
+
+def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
+    """Bytes that one step of one run leaves on the tape."""
+    s = np.broadcast_to(0.0, (1, cell.state_size(1)))
+    local = cell.linearize(np.zeros((1, len(cell.gates))), np.zeros((1, cell.saved)), s, s)
+    width = cell.state_size(hidden_size) + hidden_size * sum(a.shape[-1] for a in local)
+    return int(batch * itemsize * width)
+
+
+def _block_length(cell: Cell, s: Array) -> int:
+    """Steps in a block, from the shape of one run alone: no result depends on R."""
+    _, N, S = s.shape
+    width = int(N * cell.hidden_size(S) * len(cell.gates))
+    return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+
+
+def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
+    """(start, stop) of each segment: one if its tape fits the budget, else about sqrt(T)."""
+    T, (R, N, S) = len(x), s0.shape
+    step_bytes = R * tape_bytes_per_step(cell, N, cell.hidden_size(S), s0.itemsize)
+    length = T
+    if T * step_bytes > budget:
+        block = _block_length(cell, s0)
+        balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
+        length = block * max(1, math.ceil(balanced / block))
+    return [(start, min(start + length, T)) for start in range(0, T, length)]
+
+
+def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
+    """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
+    R, N, S = s.shape
+    block = _block_length(cell, s)
+    states = np.empty((len(x) + 1, R, N, S), s.dtype)
+    p = p._replace(W_s=np.ascontiguousarray(p.W_s.mT).mT)  # as h W_s^T reads it fastest
+    saved = np.empty((min(block, len(x)), R, N, cell.saved * cell.hidden_size(S)), s.dtype)
+    states[0] = s
+    blocks: list[Local] = []
+    with unwatched():
+        for start in range(0, len(x), block):
+            z = _input_product(cell, p, x[start : start + block], R)
+            here = states[start : start + len(z) + 1]
+            for k in range(len(z)):
+                cell.step(z[k], here[k], p, here[k + 1], saved[k])
+            if keep:
+                blocks.append(cell.linearize(z, saved[: len(z)], here[:-1], here[1:]))
+            progress(len(z))
+    return Tape(states, blocks)
+
+
+def _input_product(cell: Cell, p: Params, x: Array, R: int) -> Array:
+    """W_x x + bias for K steps: (K, R, N, G), one matrix product per run."""
+    K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
+    z = np.empty((R, K * N, p.W_x.shape[-2]), x.dtype)
+    rows = np.moveaxis(x, 1, 0).reshape(-1, K * N, I)
+    np.matmul(rows, p.W_x.mT, out=z)
+    z += cell.input_bias(p)[:, None, :]
+    return np.moveaxis(z.reshape(R, K, N, -1), 0, 1)

@@ -1,0 +1,125 @@
+"""From cotangents to what is reported, block by block in the order of lags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells.base import Cell, Local
+from gradflow.engine.terms import Terms
+from gradflow.logspace import Array, Magnitudes, Scaled, root_mean_square, root_sum_of_squares
+from gradflow.results import GradientFlow
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """K steps of the backward pass, in the order of lags: index k belongs to step last_step - k.
+
+    Attributes:
+        last_step: the step t whose cotangent is ds[0].
+        ds: (K+1, R, N, S), dL_n/ds_{t-k}, as it arrives through time.
+        dz: (K, R, N, G), dL_n/dz_{t-k}.
+        local: the local derivatives of each step.
+        s: (K, R, N, S), the state s_{t-k-1} that each step started from.
+        x: (K, R or 1, N, I), the input of each step.
+    """
+
+    last_step: int
+    ds: Scaled
+    dz: Scaled
+    local: Local
+    s: Array
+    x: Array
+
+
+class Measure:
+    """Collects the curves of R runs while the backward pass goes through the blocks."""
+
+    def __init__(self, cell: Cell, input_size: int, ds_T: Array, share: bool) -> None:
+        self.cell, self.share = cell, share
+        self.R, self.N, S = ds_T.shape
+        H = cell.hidden_size(S)
+        G = H * len(cell.gates)
+        self.state: list[Magnitudes] = []
+        self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
+        self.terms = {
+            name: Terms.zeros((self.R, G, width), ds_T.dtype)
+            for name, width in (("W_x", input_size), ("W_s", cell.output_size(H)), ("b_s", 1))
+        }
+
+    def add(self, block: Block) -> None:
+        """Measure one block; the first one must be the last in time."""
+        new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
+        # A state may be too large to be squared, which is found then, or that of a diverged run.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            self._add_states(block.ds[new])
+            self._add_terms(block)
+
+    def _add_states(self, ds: Scaled) -> None:
+        """Record the norms of K cotangents (K, R, N, S)."""
+        squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds.value).items()}
+        for name, square in squares.items():
+            self.parts[name].append(root_mean_square(square, ds.exponent, axis=-1))
+        whole = np.sum(list(squares.values()), axis=0)
+        self.state.append(root_mean_square(whole, ds.exponent, axis=-1))
+
+    def _add_terms(self, block: Block) -> None:
+        """Add the parameters' terms of K lags."""
+        dz, exponent = block.dz.value, block.dz.exponent
+        left, factors = self.cell.recurrent_factors(block.local, dz, block.s)
+        x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
+        one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
+        every = slice(None)
+        self.terms["W_x"].add(dz, [(every, x)], exponent)
+        self.terms["W_s"].add(left, factors, exponent, share=self.share)
+        self.terms["b_s"].add(left, [(every, one)], exponent)
+
+    def flows(self) -> list[GradientFlow]:
+        """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
+        state = _join(self.state)
+        parts = {name: _join(blocks) for name, blocks in self.parts.items()}
+        terms = {name: _join(t.norms).over(self.N) for name, t in self.terms.items()}
+        totals = {name: t.total.norm() for name, t in self.terms.items()}
+        if self.share:
+            share = (_join(self.terms["W_s"].cumulative) / totals["W_s"]).floats()
+        else:
+            share = np.full(terms["W_s"].shape, np.nan)
+        return [
+            GradientFlow(
+                state=state[:, r],
+                parts={name: part[:, r] for name, part in parts.items()},
+                terms={name: term[:, r] for name, term in terms.items()},
+                share_W_s=share[:, r],
+                totals={name: total[r].over(self.N) for name, total in totals.items()},
+            )
+            for r in range(self.R)
+        ]
+
+
+def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
+    """The curves of all layers as those of one state and one set of parameters."""
+    if len(flows) == 1:
+        return flows[0]
+
+    def together(curves: Sequence[Mapping[str, Magnitudes]]) -> dict[str, Magnitudes]:
+        return {name: root_sum_of_squares([c[name] for c in curves]) for name in curves[0]}
+
+    totals = together([flow.totals for flow in flows])
+    shares = [np.nan_to_num(flow.share_W_s) for flow in flows]
+    weights = [(flow.totals["W_s"] / totals["W_s"]).floats() for flow in flows]
+    squares = sum((share * weight) ** 2 for share, weight in zip(shares, weights, strict=True))
+    return GradientFlow(
+        state=root_sum_of_squares([flow.state for flow in flows]),
+        parts=together([flow.parts for flow in flows]),
+        terms=together([flow.terms for flow in flows]),
+        share_W_s=np.sqrt(squares),
+        totals=totals,
+    )
+
+
+def _join(blocks: Sequence[Magnitudes]) -> Magnitudes:
+    return Magnitudes(
+        np.concatenate([b.mantissa for b in blocks]), np.concatenate([b.exponent for b in blocks])
+    )

@@ -1,0 +1,150 @@
+"""Stacked and bidirectional nets: one layer after the other over all of time.
+
+So each layer keeps its single input product. Backward, what the upper layer's inputs receive is
+injected into the sweep of the lower one. A `Place` (layer, direction) counts from 0; direction 1
+runs backward in time, and its steps and lags are counted along its own time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells.base import Cell, Params
+from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
+from gradflow.engine.measure import Block, Measure
+from gradflow.logspace import Array, Scaled, sum_of_scaled
+from gradflow.results import GradientFlow
+
+Place = tuple[int, int]
+"""(layer, direction)."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetTrajectory:
+    """A forward pass through every layer and direction, in order."""
+
+    places: Mapping[Place, Trajectory]
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 for a bidirectional net."""
+        return 1 + max(direction for _, direction in self.places)
+
+    @property
+    def last(self) -> dict[Place, Array]:
+        """(R, N, S): each place's state at its own last step."""
+        return {place: trajectory.last for place, trajectory in self.places.items()}
+
+    @property
+    def diverged_at(self) -> Array:
+        """(R,): the step of the lowest place whose state left float range; 0 where none did."""
+        found = np.zeros_like(next(iter(self.places.values())).diverged_at)
+        for trajectory in self.places.values():
+            found = np.where(found == 0, trajectory.diverged_at, found)
+        return found
+
+    def select(self, runs: Array) -> NetTrajectory:
+        """The same forward pass with only these runs (indices)."""
+        return NetTrajectory({at: t.select(runs) for at, t in self.places.items()})
+
+
+def unroll_net(
+    cell: Cell,
+    params: Mapping[Place, Params],
+    x: Array,
+    s0: Mapping[Place, Array],
+    *,
+    budget: int = BUDGET,
+    progress: Progress = lambda steps: None,
+) -> NetTrajectory:
+    """Run R nets forward over `x` (T, R or 1, N, I); arguments as for `flow.unroll`, by place."""
+    layers, directions = (1 + max(place[axis] for place in params) for axis in (0, 1))
+    places: dict[Place, Trajectory] = {}
+    for layer in range(layers):
+        outputs = []
+        for direction in range(directions):
+            at = layer, direction
+            ahead = x[::-1] if direction else x
+            places[at] = unroll(
+                cell,
+                params[at],
+                ahead,
+                s0[at],
+                outputs=layer + 1 < layers,
+                budget=budget // len(params),
+                progress=progress,
+            )
+            if (h := places[at].outputs) is not None:
+                outputs.append(h[::-1] if direction else h)
+        if outputs:
+            x = np.concatenate(outputs, axis=-1)
+    return NetTrajectory(places)
+
+
+def backpropagate_net(
+    net: NetTrajectory,
+    ds_T: Mapping[Place, Array],
+    *,
+    share: bool = True,
+    progress: Progress = lambda steps: None,
+) -> dict[Place, list[GradientFlow]]:
+    """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
+    measures = {at: Measure(t.cell, t.x.shape[-1], ds_T[at], share) for at, t in net.places.items()}
+    for at, block in net_blocks_backward(net, ds_T, progress):
+        measures[at].add(block)
+    return {at: measure.flows() for at, measure in measures.items()}
+
+
+def net_blocks_backward(
+    net: NetTrajectory, ds_T: Mapping[Place, Array], progress: Progress = lambda steps: None
+) -> Iterator[tuple[Place, Block]]:
+    """The backward pass itself, the uppermost layer first: (place, block) of each block."""
+    injected: dict[int, Scaled | None] = dict.fromkeys(range(net.directions))
+    for layer in reversed(range(1 + max(layer for layer, _ in net.places))):
+        received = []
+        for direction in range(net.directions):
+            at = layer, direction
+            trajectory = net.places[at]
+            dx = _Received(trajectory) if layer else None
+            for block in blocks_backward(trajectory, ds_T[at], injected[direction], progress):
+                yield at, block
+                if dx is not None:
+                    dx.add(block)
+            if dx is not None:
+                received.append(dx.value[::-1] if direction else dx.value)
+        if received:
+            total = received[0] if len(received) == 1 else sum_of_scaled(*received)
+            injected = _by_direction(total, net.directions)
+
+
+def _by_direction(dy: Scaled, directions: int) -> dict[int, Scaled | None]:
+    """Cut the cotangent of a layer's joint output (T, R, N, D·P) into those of its directions,
+    each along its own time."""
+    width = dy.value.shape[-1] // directions
+    cut: dict[int, Scaled | None] = {}
+    for direction in range(directions):
+        own = Scaled(dy.value[..., direction * width : (direction + 1) * width], dy.exponent)
+        cut[direction] = own[::-1] if direction else own
+    return cut
+
+
+class _Received:
+    """Collects what the inputs of a layer receive: dL/dx_t = W_x^T dL/dz_t, (T, R, N, I)."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        self.W_x = trajectory.params.W_x
+        shape = (*trajectory.x.shape[:1], *trajectory.last.shape[:2], trajectory.x.shape[-1])
+        self.value = Scaled.empty(shape, trajectory.x.dtype)
+
+    def add(self, block: Block) -> None:
+        """The inputs of one block's steps."""
+        dz = block.dz
+        K, R, N, G = dz.value.shape
+        steps = slice(block.last_step - K, block.last_step)
+        for r in range(R):
+            rows = dz.value[::-1, r].reshape(K * N, G)
+            self.value.value[steps, r] = (rows @ self.W_x[r]).reshape(K, N, -1)
+        self.value.exponent[steps] = dz.exponent[::-1]

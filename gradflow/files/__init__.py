@@ -1,0 +1,1 @@
+"""Files of numbers that users hand us, read as if a stranger had made them."""

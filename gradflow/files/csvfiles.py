@@ -1,0 +1,307 @@
+"""Tables of numbers from CSV files, or every fault by line and column.
+
+A CSV file is UTF-8 text with one row per line; lines that start with `#` are comments. Columns
+are separated by `,` or else `;`, a tab or blanks, whichever the first two rows show; where they
+show both `,` and `;` the file is refused. A first row without a number is the header.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradflow.errors import Fault, InputError, first_faults
+from gradflow.files.npfiles import open_regular
+
+Floats = NDArray[np.float64]
+
+MAX_BYTES = 64 << 20
+"""The longest CSV file that is read: some 3 million numbers; beyond it `.npy` is the format."""
+
+_MAX_LINE = 1 << 20
+_BLOCK = 1 << 18
+_ENOUGH_FAULTS = 10
+
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
+_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def read_csv(
+    path: Path, *, source: str | None = None, columns: Sequence[str | int] | None = None
+) -> Floats:
+    """The numbers in a CSV file, all finite, (rows, columns) of float64.
+
+    `columns` picks some of its columns, by header name or by number from 0; the others may then
+    hold anything. `source` is what messages call the file. Raises InputError.
+    """
+    source = source or str(path)
+    layout: _Layout | None = None
+    values = bytearray()  # grows in place, where a list of blocks would double the memory
+    faults: list[Fault] = []
+    gap = None  # the first of the blank lines just passed: fine at the end, a fault further up
+    with io.BufferedReader(open_regular(path, source)) as file:
+        for first, text in _blocks(file, source):
+            texts = text.removesuffix("\n").split("\n")
+            numbers: Sequence[int] = range(first, first + len(texts))
+            if gap or "#" in text or not all(map(str.strip, texts)):
+                numbers, texts, gap, gaps = _content(texts, first, gap, bool(values))
+                faults += [Fault("expected a row, found an empty line", source, n, 1) for n in gaps]
+            if texts and layout is None:
+                layout = _layout(texts[:2], numbers[0], source, columns)
+                if layout.header is not None:
+                    texts, numbers = texts[1:], numbers[1:]
+            if texts and layout:
+                rows, wrong = _read_rows(texts, numbers, layout, source)
+                values += rows.tobytes()
+                faults += wrong
+            if len(faults) > _ENOUGH_FAULTS:
+                break
+        unread = bool(file.peek(1))
+    if faults:
+        faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
+        raise InputError(*first_faults(faults, at_least=unread))
+    if layout is None or not values:
+        found = "none" if layout is None else f"only the header on line {layout.line}"
+        raise InputError(Fault(f"expected rows of numbers, found {found}", source))
+    width = layout.width if layout.picked is None else len(layout.picked)
+    return np.frombuffer(values, dtype=np.float64).reshape(-1, width)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the first rows of a CSV file show.
+
+    Attributes:
+        separator: of columns; None for blanks.
+        width: the number of columns.
+        header: their names, if there is a header.
+        line: the number of the line that shows all this.
+        picked: the columns to read, all of them where None.
+    """
+
+    separator: str | None
+    width: int
+    header: list[str] | None
+    line: int
+    picked: list[int] | None = None
+
+
+def _blocks(file: IO[bytes], source: str) -> Iterator[tuple[int, str]]:
+    """Some quarter of a megabyte of whole lines at a time, after the number of the first."""
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_BYTES:
+        message = f"expected a .csv of at most {MAX_BYTES:,} bytes, found {size:,}: save as .npy"
+        raise InputError(Fault(message, source))
+    first = 1
+    while block := file.read(_BLOCK):
+        rest = file.readline(_MAX_LINE)
+        if len(rest) == _MAX_LINE:
+            at = first + block.count(b"\n")
+            message = f"expected lines of at most {_MAX_LINE:,} bytes, found a longer one"
+            raise InputError(Fault(message, source, at, 1))
+        text = _decode(block + rest, first, source)
+        yield first, text
+        first += text.count("\n")
+
+
+def _content(
+    lines: list[str], first: int, gap: int | None, below: bool
+) -> tuple[list[int], list[str], int | None, list[int]]:
+    """The lines that hold something, behind their numbers; and the blank lines between them.
+
+    Of several in a row the first counts. `gap` is one that is not known yet to be followed by a
+    row, on the way in and out; `below` tells that there are rows further up.
+    """
+    numbers: list[int] = []
+    texts: list[str] = []
+    gaps: list[int] = []
+    for number, line in enumerate(lines, first):
+        text = line.strip()
+        if not text:
+            gap = gap or number
+        elif text[0] != "#":
+            if gap and (below or texts):
+                gaps.append(gap)
+            gap = None
+            numbers.append(number)
+            texts.append(line)
+    return numbers, texts, gap, gaps
+
+
+def _decode(block: bytes, first: int, source: str) -> str:
+    """The text of a block that starts on line `first`, with LF line ends; no binary data."""
+    try:
+        text = block.decode("utf-8-sig" if first == 1 else "utf-8")
+        junk = _CONTROL.search(text)
+        if not junk:
+            return text.replace("\r\n", "\n").replace("\r", "\n")
+        before, found = text[: junk.start()], f"the character U+{ord(junk[0]):04X}"
+    except UnicodeDecodeError as error:
+        before = block[: error.start].decode("utf-8-sig", "replace")
+        found = f"the byte 0x{block[error.start]:02x}"
+    above = re.split("\r\n|\r|\n", before)
+    line, column = first + len(above) - 1, len(above[-1]) + 1
+    message = f"expected UTF-8 text, found {found}: is this a CSV file, saved as UTF-8?"
+    raise InputError(Fault(message, source, line, column)) from None
+
+
+def _layout(
+    lines: list[str], number: int, source: str, columns: Sequence[str | int] | None
+) -> _Layout:
+    """Separator, header and the columns to read, from the first two rows."""
+    rows = [re.sub('"[^"]*"', '""', row) for row in lines]
+    present = [sign for sign in ",;" if any(sign in row for row in rows)]
+    if len(present) > 1:
+        message = "found both ',' and ';': separate columns by ',', write numbers with a '.'"
+        raise InputError(Fault(message, source, number, 1))
+    separator: str | None = ","
+    if present:
+        separator = present[0]
+    elif any("\t" in row.strip() for row in rows):
+        separator = "\t"
+    elif all(len(row.split()) > 1 for row in rows):
+        separator = None
+    cells = [cell for _, cell in _cells(lines[0], separator, source, number)]
+    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell)]
+    header = None if numbers or not any(cells) else cells
+    layout = _Layout(separator, len(cells), header, number)
+    return layout if columns is None else replace(layout, picked=_pick(columns, layout, source))
+
+
+def _pick(columns: Sequence[str | int], layout: _Layout, source: str) -> list[int]:
+    """The numbers of the columns asked for."""
+    if not columns:
+        raise InputError(Fault("expected at least one column to read, found none", source))
+    picked, faults = [], []
+    names = layout.header or []
+    for column in columns:
+        if isinstance(column, int) and 0 <= column < layout.width:
+            picked.append(column)
+        elif isinstance(column, str) and names.count(column) == 1:
+            picked.append(names.index(column))
+        else:
+            message = _why_not(column, names, layout.width)
+            faults.append(Fault(message, source, layout.line, 1))
+    if faults:
+        raise InputError(*first_faults(faults))
+    return picked
+
+
+def _why_not(column: str | int, names: list[str], width: int) -> str:
+    """Why a column cannot be picked."""
+    if isinstance(column, int):
+        return f"expected a column number from 0 to {width - 1}, found {column}"
+    shown = repr(column[:60])
+    if not names:
+        return f"there is no header to find column {shown} in: pick columns by number, from 0"
+    if column in names:
+        return f"column {shown} is there {names.count(column)} times: pick it by number, from 0"
+    known = [name[:60] for name in names[:1000]]
+    near = difflib.get_close_matches(column[:60], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known[:10]))}"
+    return f"there is no column {shown}; {hint}"
+
+
+def _read_rows(
+    texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
+) -> tuple[Floats, list[Fault]]:
+    """The rows in `texts`: by numpy's fast reader, and where that balks, cell by cell."""
+    # Told which columns to read, numpy does not look at the number of the others.
+    if layout.picked is None or all(_width(text, layout) == layout.width for text in texts):
+        try:
+            rows = np.loadtxt(
+                texts,
+                delimiter=layout.separator,
+                comments=None,
+                quotechar=None,  # with one, numpy lets a quote that never closes pass
+                usecols=layout.picked,
+                ndmin=2,
+            )
+            width = layout.width if layout.picked is None else len(layout.picked)
+            if rows.shape == (len(texts), width) and np.isfinite(rows).all():
+                return rows, []
+        except ValueError:
+            pass  # the careful reader finds out what it is, and whether it matters
+    return _read_carefully(texts, numbers, layout, source)
+
+
+def _width(line: str, layout: _Layout) -> int:
+    """The number of cells in a line; 0 where quotes make it hard to tell."""
+    if '"' in line:
+        return 0
+    return line.count(layout.separator) + 1 if layout.separator else len(line.split())
+
+
+def _read_carefully(
+    texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
+) -> tuple[Floats, list[Fault]]:
+    """The rows in `texts` and all that is wrong with them; if anything is, no row counts."""
+    rows: list[float] = []
+    faults: list[Fault] = []
+    for number, line in zip(numbers, texts, strict=True):
+        try:
+            cells = _cells(line, layout.separator, source, number)
+        except InputError as error:
+            faults.extend(error.faults)
+            continue
+        if len(cells) != layout.width:
+            message = f"expected {layout.width} cells as on line {layout.line}, found {len(cells)}"
+            faults.append(Fault(message, source, number, 1))
+            continue
+        for at, cell in cells if layout.picked is None else [cells[i] for i in layout.picked]:
+            wrong = _what_is_wrong(cell)
+            if wrong:
+                faults.append(Fault(wrong, source, number, at))
+            else:
+                rows.append(float(cell))
+    width = layout.width if layout.picked is None else len(layout.picked)
+    return np.reshape([] if faults else rows, (-1, width)), faults
+
+
+def _what_is_wrong(cell: str) -> str | None:
+    """Why a cell cannot be read, None if it can."""
+    if not cell:
+        return "expected a number, found an empty cell"
+    if _NOT_FINITE.fullmatch(cell):
+        return f"expected a finite number, found {cell!r}"
+    if not _NUMBER.fullmatch(cell):
+        shown = cell if len(cell) <= 40 else cell[:40] + "…"
+        return f"expected a number, found {shown!r}"
+    return None if math.isfinite(float(cell)) else "expected a number in float range"
+
+
+def _cells(line: str, separator: str | None, source: str, number: int) -> list[tuple[int, str]]:
+    """The cells of a line with their columns, from 1; of quoted ones what stands inside."""
+    if separator is None:
+        matches = list(re.finditer(r'"([^"]*)"(?!\S)|\S+', line))
+    else:
+        matches = list(_separated(line, re.escape(separator)))
+    cells = []
+    for match in matches:
+        raw = match[0].lstrip(" ")
+        at = match.end() - len(raw) + 1
+        if match[1] is None and raw.startswith('"'):
+            raise InputError(Fault('expected a closing ", found none', source, number, at))
+        text = raw if match[1] is None else match[1].replace('""', '"')
+        cells.append((at, text.strip()))
+    return cells
+
+
+def _separated(line: str, end: str) -> Iterator[re.Match[str]]:
+    """One match per cell; its first group is what stands in quotes."""
+    pattern = re.compile(rf' *"([^"]*(?:""[^"]*)*)" *(?={end}|$)|[^{end}]*')
+    at = 0
+    while at <= len(line) and (match := pattern.match(line, at)):
+        yield match
+        at = match.end() + 1

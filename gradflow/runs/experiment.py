@@ -1,0 +1,150 @@
+"""What is to be run, in plain data: an Experiment is a list of runs, one a point of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gradflow.cells import Cell, Params
+from gradflow.engine.network import Place
+from gradflow.logspace import Array
+from gradflow.results import AXES, NET_AXES
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Where an array comes from: N(0, scale²) draws, zeros, or the user's own numbers."""
+
+    kind: Literal["gaussian", "zeros", "file"]
+    scale: float = 1.0
+    values: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The loss at the last step; `target` None is drawn at random (see losses.py)."""
+
+    kind: Literal["mse", "cross_entropy", "probe", "sum"]
+    target: float | Array | None = None
+
+    @property
+    def has_output_layer(self) -> bool:
+        """Whether the loss reads O_T rather than the state itself."""
+        return self.kind in ("mse", "cross_entropy")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Parameters from a file.
+
+    Attributes:
+        params: by place, float64.
+        output_layer: W_o (O, D·P) and b_o (O,), or None: drawn at random.
+        backward: whether its one layer runs backward in time.
+        notes: what was taken for granted in reading them.
+    """
+
+    params: Mapping[Place, Params]
+    output_layer: tuple[Array, Array] | None = None
+    backward: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One point of a sweep: a net, its input, its loss. Letters as in cells/base.py."""
+
+    cell: Cell
+    sequence_length: int
+    hidden_size: int
+    input_size: int
+    output_size: int
+    batch_size: int
+    ws_init: str
+    ws_scale: float
+    wx_init: str
+    wx_scale: float
+    bias_scale: float
+    seed: int
+    input: Signal
+    initial_state: Signal
+    loss: Loss
+    dtype: Literal["float64", "float32"]
+    layers: int = 1
+    bidirectional: bool = False
+    trained: Trained | None = None
+
+    @property
+    def places(self) -> list[Place]:
+        """(layer, direction) of every part of the net, the lowest layer first."""
+        directions = range(2 if self.bidirectional else 1)
+        return [(layer, direction) for layer in range(self.layers) for direction in directions]
+
+    @property
+    def top_places(self) -> list[Place]:
+        """The places whose last h the loss reads."""
+        return [at for at in self.places if at[0] == self.layers - 1]
+
+    def hidden_width(self, at: Place) -> int:
+        """H at a place: layers of a file may differ."""
+        if self.trained is not None:
+            return len(self.trained.params[at].W_s) // len(self.cell.gates)
+        return self.hidden_size
+
+    def output_width(self, at: Place) -> int:
+        """P, the size of h at a place."""
+        return self.cell.output_size(self.hidden_width(at))
+
+    def state_width(self, at: Place) -> int:
+        """S, the size of the state at a place."""
+        return self.cell.state_size(self.hidden_width(at))
+
+    @property
+    def axes(self) -> dict[str, str | int | float]:
+        """The values of AXES and NET_AXES; the cell by its label."""
+        values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
+        return {**values, "cell": self.cell.label}
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Runs of equal shape can be advanced together."""
+        return (
+            self.cell,
+            self.sequence_length,
+            self.hidden_size,
+            self.input_size,
+            self.batch_size,
+            self.layers,
+            self.bidirectional,
+            np.dtype(self.dtype),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A validated config.
+
+    Attributes:
+        runs: every combination of the sweep, in order.
+        title: the user's own, or None.
+        lags: which lags tables show: `auto`, `all` or a list.
+        thresholds: (vanishing, exploding), on the gradient relative to lag 0.
+        config: the config as plain data, every default filled in.
+    """
+
+    runs: tuple[Run, ...]
+    title: str | None
+    lags: Literal["auto", "all"] | tuple[int, ...]
+    thresholds: tuple[float, float]
+    config: Mapping[str, object]
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Those of the axes that differ between the runs."""
+        axes = [run.axes for run in self.runs]
+        return tuple(
+            name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
+        )

@@ -1,0 +1,141 @@
+"""The loss at the last step, and its gradient with respect to the last states.
+
+mse            L_n = ½ ||O_T - Y||²,  O_T = W_o h_T + b_o,  Y ~ N(0, 1)
+cross_entropy  L_n = -log softmax(W_o h_T + b_o)[y],  y a class drawn uniformly
+probe          L_n = v · s_T,  v a random unit vector over the whole state
+sum            L_n = the sum of h_T
+
+h_T is that of the top layer; of a bidirectional net, both directions side by side, each at its
+own last step. States are given by place: {(layer, direction): (N, S)}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.engine.network import Place
+from gradflow.engine.terms import Terms
+from gradflow.logspace import Array, Magnitudes
+from gradflow.runs.experiment import Run
+from gradflow.runs.sampling import output_layer, stream
+
+States = Mapping[Place, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The loss of one run.
+
+    Attributes:
+        value: last states, real or complex, to the loss of each sample (N,).
+        gradient: last states to dL_n/ds_T, (N, S) by place.
+        output_gradient: last states to the norm of dL/dW_o, L the batch mean; None: there is no
+            output layer.
+    """
+
+    value: Callable[[States], Array]
+    gradient: Callable[[States], dict[Place, Array]]
+    output_gradient: Callable[[States], Magnitudes] | None = None
+
+
+def objective(run: Run) -> Objective:
+    """The loss that `run` names, with its output layer and target drawn."""
+    return _OBJECTIVES[run.loss.kind](run)
+
+
+def _mse(run: Run) -> Objective:
+    W_o, b_o = output_layer(run)
+    shape = (run.batch_size, len(W_o))
+    target = run.loss.target
+    if target is None:
+        target = stream(run, "target").standard_normal(shape)
+    Y = np.broadcast_to(target, shape).astype(run.dtype)
+
+    def residual(s: States) -> Array:
+        difference: Array = _top(run, s) @ W_o.T + b_o - Y
+        return difference
+
+    return _through_output_layer(
+        run, W_o, lambda s: 0.5 * (residual(s) ** 2).sum(axis=-1), residual
+    )
+
+
+def _cross_entropy(run: Run) -> Objective:
+    W_o, b_o = output_layer(run)
+    classes = run.loss.target
+    if classes is None:
+        classes = stream(run, "target").integers(len(W_o), size=run.batch_size)
+    y = np.broadcast_to(np.asarray(classes, dtype=np.int64).ravel(), run.batch_size)
+    one_hot = np.zeros((run.batch_size, len(W_o)), run.dtype)
+    one_hot[np.arange(run.batch_size), y] = 1
+
+    def log_softmax(s: States) -> Array:
+        a = _top(run, s) @ W_o.T + b_o
+        a = a - a.real.max(axis=-1, keepdims=True)
+        result: Array = a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
+        return result
+
+    return _through_output_layer(
+        run,
+        W_o,
+        lambda s: -(log_softmax(s) * one_hot).sum(axis=-1),
+        lambda s: np.exp(log_softmax(s)) - one_hot,
+    )
+
+
+def _through_output_layer(
+    run: Run, W_o: Array, value: Callable[[States], Array], delta: Callable[[States], Array]
+) -> Objective:
+    """`delta`: last states to dL_n/d(W_o h_T + b_o), (N, O)."""
+
+    def output_gradient(s: States) -> Magnitudes:
+        h, left = _top(run, s), delta(s)
+        terms = Terms.zeros((1, *W_o.shape), h.dtype)
+        zero = np.zeros((1, 1, len(h)), dtype=np.int64)
+        terms.add(left[None, None], [(slice(None), h[None, None])], zero)
+        return terms.total.norm()[0].over(len(h))
+
+    return Objective(value, lambda s: _gradient_of_top(run, s, delta(s) @ W_o), output_gradient)
+
+
+def _probe(run: Run) -> Objective:
+    widths = {at: run.state_width(at) for at in run.places}
+    v = stream(run, "probe").standard_normal(sum(widths.values()))
+    v = (v / np.linalg.norm(v)).astype(run.dtype)
+    cuts = np.cumsum(list(widths.values()))[:-1]
+    by_place = dict(zip(widths, np.split(v, cuts), strict=True))
+    return Objective(
+        lambda s: np.sum([s[at] @ part for at, part in by_place.items()], axis=0),
+        lambda s: {at: np.broadcast_to(v, s[at].shape).copy() for at, v in by_place.items()},
+    )
+
+
+def _sum(run: Run) -> Objective:
+    return Objective(
+        lambda s: _top(run, s).sum(axis=-1),
+        lambda s: _gradient_of_top(run, s, np.ones_like(_top(run, s))),
+    )
+
+
+def _top(run: Run, s: States) -> Array:
+    """h_T of the top layer, (N, D·H)."""
+    return np.concatenate([run.cell.parts(s[at])["h"] for at in run.top_places], axis=-1)
+
+
+def _gradient_of_top(run: Run, s: States, dh: Array) -> dict[Place, Array]:
+    """The gradient by place where the loss reads h_T of the top layer alone."""
+    ds = {at: np.zeros_like(state) for at, state in s.items()}
+    for at, part in zip(run.top_places, np.split(dh, len(run.top_places), axis=-1), strict=True):
+        run.cell.parts(ds[at])["h"][...] = part
+    return ds
+
+
+_OBJECTIVES: dict[str, Callable[[Run], Objective]] = {
+    "mse": _mse,
+    "cross_entropy": _cross_entropy,
+    "probe": _probe,
+    "sum": _sum,
+}

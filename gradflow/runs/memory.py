@@ -1,0 +1,107 @@
+"""How many bytes a run needs, and how many there are: asked before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gradflow.engine.flow import BUDGET, tape_bytes_per_step
+from gradflow.runs.experiment import Run
+
+_RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what formats them
+
+
+def bytes_needed(run: Run) -> dict[str, int]:
+    """Bytes that one run takes at its peak, by the config key that governs them most."""
+    item = 4 if run.dtype == "float32" else 8
+    gates, N = len(run.cell.gates), run.batch_size
+    T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
+    P = run.cell.output_size(H)
+    tape = tape_bytes_per_step(run.cell, N, H, item)
+    checkpoints = 2 * int((T * tape * tape) ** 0.5)
+    weights = gates * H * (P + I) + (P * H if run.cell.projects else 0)
+    step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
+    return {
+        "hidden_size": weights * (8 + 4 * item) + step * 4,
+        "sequence_length": min(T * tape, max(BUDGET, checkpoints)) + T * _RESULT_BYTES_PER_LAG,
+        "batch_size": T * N * I * (8 + item),
+        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
+    }
+
+
+def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(key path, message) where runs ask for more memory than there is: the key that saves most."""
+    available = bytes_available()
+    kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
+    told = set()
+    for run in {(*run.shape, run.output_size): run for run in runs}.values():
+        total = sum(bytes_needed(run).values()) + kept
+        if total <= available:
+            continue
+        lowered = _lowered(run)
+        key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
+        if key not in told:
+            told.add(key)
+            message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
+            yield key, f"{message} available: lower {key[-1]}"
+
+
+_MODEST = {
+    "sequence_length": 100,
+    "hidden_size": 64,
+    "batch_size": 32,
+    "input_size": 16,
+    "output_size": 10,
+}
+
+
+def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
+    """By the key path of each of its sizes: the run with that size lowered to a modest one."""
+    lowered: dict[tuple[str, ...], Run] = {
+        (key,): replace(run, **{key: min(getattr(run, key), modest)})
+        for key, modest in _MODEST.items()
+    }
+    for option, modest in type(run.cell)().options.items():
+        if isinstance(modest, int):
+            size = min(run.cell.options[option], modest)
+            lowered["cell", option] = replace(run, cell=replace(run.cell, **{option: size}))
+    return lowered
+
+
+def bytes_available() -> int:
+    """Free memory of this machine or container, in bytes."""
+    limits = [_of_machine(), _of_container()]
+    return min(limit for limit in limits if limit is not None)
+
+
+def _of_machine() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2**62  # a system that does not tell
+
+
+def _of_container() -> int | None:
+    """What the control group still allows, where one sets a limit."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
+
+
+def _spelled(count: int) -> str:
+    """1234567890 as `1,234,567,890 bytes (1.1 GiB)`."""
+    size, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"):
+        if size >= 1024:
+            size, unit = size / 1024, larger
+    return f"{count:,} bytes" + (f" ({size:.3g} {unit})" if unit != "bytes" else "")

@@ -1,0 +1,125 @@
+"""Runs an experiment: neighbouring runs of equal shape go through the engine together, here or in
+whatever processes an executor has."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import replace
+from itertools import groupby, islice
+
+from gradflow import __version__
+from gradflow.engine.flow import Progress
+from gradflow.errors import GradflowError
+from gradflow.results import Result
+from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.scheduling.journal import Journal
+from gradflow.runs.stack import run_stack
+
+Stack = list[tuple[int, Run]]
+"""Runs of equal shape, each with its number in the sweep."""
+
+Keep = Callable[[Stack, list[Result]], None]
+"""Called with the results of a stack as soon as it is finished."""
+
+_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
+_STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
+
+
+def execute(
+    experiment: Experiment,
+    progress: Progress = lambda steps: None,
+    executor: Executor | None = None,
+    workers: int = 1,
+    journal: Journal | None = None,
+) -> Iterator[Result]:
+    """The results, in order, each as soon as it is known. No result depends on how it was run.
+
+    Args:
+        experiment: what to run.
+        progress: called with the time steps done: in all, the `time_steps` of each run.
+        executor: who runs it; None is this process.
+        workers: how many stacks of runs the executor works on at a time.
+        journal: what it holds is not run again; all else is added to it.
+    """
+    varied, thresholds = experiment.varied, experiment.thresholds
+    finished = journal.find(experiment.runs) if journal else {}
+    keep: Keep = journal.add if journal else lambda stack, results: None
+    missing = [item for item in enumerate(experiment.runs) if item[0] not in finished]
+    if executor is None:
+        computed = _run_here(stacks(missing), thresholds, progress, keep)
+    else:
+        work = stacks(missing, workers)
+        computed = _run_by(executor, workers, work, thresholds, progress, keep)
+    for number, run in enumerate(experiment.runs):
+        if journal and number in finished:
+            result = journal.read(finished[number])
+            progress(time_steps(run))
+        else:
+            result = next(computed)
+        yield replace(result, run=number, varied=varied)
+
+
+def time_steps(run: Run) -> int:
+    """The steps of a run, forward and backward, that `progress` is told of."""
+    return 2 * run.sequence_length * len(run.places)
+
+
+def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]:
+    """The runs, cut into stacks that stay in cache, and are enough to keep `workers` busy."""
+    for _, group in groupby(runs, key=lambda item: item[1].shape):
+        alike = list(group)
+        size = _stack_size(alike[0][1])
+        if workers > 1:
+            size = min(size, math.ceil(len(alike) / (2 * workers)))
+        for at in range(0, len(alike), size):
+            yield alike[at : at + size]
+
+
+def run_elsewhere(version: str, stack: Stack, thresholds: tuple[float, float]) -> list[Result]:
+    """What an executor is given to do; `version` is that of the gradflow which asks."""
+    if version != __version__:
+        raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
+    return list(run_stack(stack, thresholds))
+
+
+def _stack_size(run: Run) -> int:
+    width = run.batch_size * run.hidden_size * len(run.cell.gates)
+    return max(1, _STACK_ELEMENTS // width)
+
+
+def _run_here(
+    work: Iterable[Stack], thresholds: tuple[float, float], progress: Progress, keep: Keep
+) -> Iterator[Result]:
+    for stack in work:
+        results = list(run_stack(stack, thresholds, progress))
+        keep(stack, results)
+        yield from results
+
+
+def _run_by(
+    executor: Executor,
+    workers: int,
+    work: Iterator[Stack],
+    thresholds: tuple[float, float],
+    progress: Progress,
+    keep: Keep,
+) -> Iterator[Result]:
+    """The results in the order of the work, with a bounded number of stacks in hand."""
+    in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
+    running: dict[Future[list[Result]], Stack] = {}
+    while True:
+        for stack in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
+            future = executor.submit(run_elsewhere, __version__, stack, thresholds)
+            in_hand.append(future)
+            running[future] = stack
+        if not in_hand:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            stack = running.pop(future)
+            keep(stack, future.result())
+            progress(sum(time_steps(run) for _, run in stack))
+        while in_hand and in_hand[0] not in running:
+            yield from in_hand.popleft().result()

@@ -1,0 +1,132 @@
+"""Advances runs of equal shape together: draws each net, sends all through the engine, reads the
+curves. This is the unit of work that a scheduler hands out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradflow.cells import Params
+from gradflow.diagnose import diagnose
+from gradflow.engine.flow import Progress
+from gradflow.engine.measure import whole_net
+from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
+from gradflow.logspace import Array, Magnitudes, root_sum_of_squares
+from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
+from gradflow.runs import sampling
+from gradflow.runs.experiment import Run
+from gradflow.runs.losses import objective
+
+DIRECTIONS = ("forward", "reverse")
+
+
+def run_stack(
+    numbered: Sequence[tuple[int, Run]],
+    thresholds: tuple[float, float],
+    progress: Progress = lambda steps: None,
+) -> Iterator[Result]:
+    """The results of runs of equal `shape`, each with its number in the sweep.
+
+    No result depends on which runs are in the stack. `varied` is left empty.
+    """
+    runs = [run for _, run in numbered]
+    objectives = [objective(run) for run in runs]
+    net = unroll_net(
+        runs[0].cell,
+        _stacked_params([sampling.parameters(run) for run in runs]),
+        np.stack(_inputs(runs), axis=1),
+        _stacked([sampling.initial_state(run) for run in runs]),
+        progress=lambda steps: progress(steps * len(runs)),
+    )
+    last = [{at: s[r] for at, s in net.last.items()} for r in range(len(runs))]
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = [float(o.value(s).mean()) for o, s in zip(objectives, last, strict=True)]
+        ds_T = _stacked([o.gradient(s) for o, s in zip(objectives, last, strict=True)])
+    diverged_at = _diverged_at(net, ds_T)
+
+    good = np.flatnonzero(diverged_at == 0)
+    flows: dict[Place, list[GradientFlow]] = {}
+    if len(good):
+        kept = net if len(good) == len(runs) else net.select(good)
+        ds_T = {at: ds[good] for at, ds in ds_T.items()}
+        flows = backpropagate_net(kept, ds_T, progress=lambda k: progress(k * len(good)))
+    for r, (number, run) in enumerate(numbered):
+        result = Result(
+            run=number,
+            axes=run.axes,
+            varied=(),
+            loss=losses[r],
+            diagnosis=Diagnosis("diverged"),
+            flow=None,
+            diverged_at=int(diverged_at[r]) or None,
+            notes=run.trained.notes if run.trained else (),
+        )
+        if result.diverged_at is not None:
+            progress(run.sequence_length * len(run.places))
+            yield result
+            continue
+        own = {at: found[int(np.searchsorted(good, r))] for at, found in flows.items()}
+        outer = objectives[r].output_gradient
+        yield _read(result, run, own, outer(last[r]) if outer else None, thresholds)
+
+
+def _read(
+    result: Result,
+    run: Run,
+    flows: dict[Place, GradientFlow],
+    W_o: Magnitudes | None,
+    thresholds: tuple[float, float],
+) -> Result:
+    """The result with the curves of its places put together and diagnosed."""
+    outer = {"W_o": W_o} if W_o is not None else {}
+    starts = {d: _start([f for at, f in flows.items() if at[1] == d]) for _, d in run.top_places}
+    flows = {at: replace(flow, start=starts[at[1]]) for at, flow in flows.items()}
+    layers = tuple(
+        LayerResult(at[0], DIRECTIONS[at[1]], diagnose(flow, thresholds), flow)
+        for at, flow in flows.items()
+        if len(flows) > 1
+    )
+    if run.bidirectional:
+        diagnoses = [part.diagnosis for part in layers]
+        first = min(diagnoses, key=lambda d: math.inf if d.horizon is None else d.horizon)
+        return replace(result, diagnosis=first, layers=layers)
+    whole = whole_net(list(flows.values()))
+    whole = replace(whole, totals={**whole.totals, **outer})
+    return replace(result, diagnosis=diagnose(whole, thresholds), flow=whole, layers=layers)
+
+
+def _start(flows: Sequence[GradientFlow]) -> Magnitudes:
+    """The gradient at lag 0 of all layers together."""
+    return root_sum_of_squares([flow.state[0] for flow in flows])
+
+
+def _diverged_at(net: NetTrajectory, ds_T: Mapping[Place, Array]) -> Array:
+    """(R,): the step at which a run left float range, T where only its loss did; else 0."""
+    last_step = max(len(trajectory.x) for trajectory in net.places.values())
+    lost = np.any([~np.isfinite(ds).all(axis=(1, 2)) for ds in ds_T.values()], axis=0)
+    return np.where(lost & (net.diverged_at == 0), last_step, net.diverged_at)
+
+
+def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
+    """One array by place, the runs on the first axis."""
+    return {at: np.stack([run[at] for run in arrays]) for at in arrays[0]}
+
+
+def _stacked_params(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
+    """One set of parameters by place, the runs on the first axis."""
+    first, *others = params
+    return {
+        at: p.map(lambda *own: np.stack(own), *(run[at] for run in others))
+        for at, p in first.items()
+    }
+
+
+def _inputs(runs: Sequence[Run]) -> list[Array]:
+    """One array for each run, or a single one where they all share it."""
+    first = runs[0]
+    if all(run.seed == first.seed and run.input is first.input for run in runs):
+        return [sampling.inputs(first)]
+    return [sampling.inputs(run) for run in runs]

@@ -1,0 +1,66 @@
+"""Stacked and bidirectional nets: bookkeeping that needs no other framework."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.network import backpropagate_net, unroll_net
+from nets import LABELS, VARIANTS, random_net, random_stack
+
+
+@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+def test_a_net_of_one_layer_is_that_layer(cell):
+    net = random_net(cell, T=6, R=2)
+    alone = backpropagate(unroll(cell, net.params, net.x, net.s0), net.ds_T)
+    place = (0, 0)
+    trajectory = unroll_net(cell, {place: net.params}, net.x, {place: net.s0})
+    stacked = backpropagate_net(trajectory, {place: net.ds_T})[place]
+    for a, b in zip(alone, stacked, strict=True):
+        np.testing.assert_array_equal(a.state.mantissa, b.state.mantissa)
+        np.testing.assert_array_equal(a.terms["W_s"].mantissa, b.terms["W_s"].mantissa)
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+def test_recomputation_and_stacking_change_no_byte(cell, directions):
+    stack = random_stack(cell, layers=3, directions=directions, T=23, R=2)
+
+    def curves(params, x, s0, ds, budget=2**30):
+        found = backpropagate_net(unroll_net(cell, params, x, s0, budget=budget), ds)
+        return {at: [f.state for f in flows] for at, flows in found.items()}
+
+    whole = curves(stack.params, stack.x, stack.s0, stack.ds_T)
+    again = curves(stack.params, stack.x, stack.s0, stack.ds_T, budget=1)
+    second = slice(1, 2)
+    alone = curves(
+        {at: p.map(lambda a: a[second]) for at, p in stack.params.items()},
+        stack.x[:, second],
+        {at: s[second] for at, s in stack.s0.items()},
+        {at: d[second] for at, d in stack.ds_T.items()},
+    )
+    for at, (_, expected) in whole.items():
+        for other in (again[at][1], alone[at][0]):
+            np.testing.assert_array_equal(expected.mantissa, other.mantissa)
+            np.testing.assert_array_equal(expected.exponent, other.exponent)
+
+
+@pytest.mark.parametrize("g", [1e-40, 1e40])
+def test_a_stack_far_outside_float_range_matches_its_closed_form(g):
+    # Two linear scalar layers, no input: s² is fed by s¹. dL/ds²_{T-k} = g^k and, as each path
+    # climbs once, dL/ds¹_{T-k} through time = k g^k (W_x = 1): k places where it may climb,
+    # the last one being step T-k+1.
+    cell = next(c for c in VARIANTS if c.label == "rnn[activation=linear]")
+    T, R, N = 60, 1, 2
+    one, zero = np.ones((R, 1, 1)), np.zeros((R, 1))
+    stack = random_stack(cell, layers=2, directions=1, T=T, R=R, N=N, H=1, I=1)
+    params = {at: type(p)(one, g * one, zero, zero) for at, p in stack.params.items()}
+    s0 = {at: np.zeros((R, N, 1)) for at in params}
+    ds = {(0, 0): np.zeros((R, N, 1)), (1, 0): np.ones((R, N, 1))}
+    found = backpropagate_net(unroll_net(cell, params, np.zeros((T, R, N, 1)), s0), ds)
+    k = np.arange(T + 1)
+    upper, lower = (found[at][0].state.log10() for at in ((1, 0), (0, 0)))
+    np.testing.assert_allclose(upper, k * np.log10(g), rtol=1e-12)
+    assert lower[0] == -np.inf
+    np.testing.assert_allclose(lower[1:], np.log10(k[1:]) + k[1:] * np.log10(g), rtol=1e-12)

@@ -1,0 +1,177 @@
+"""The terms of a weight against brute force in exact arithmetic, at any exponent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mpmath
+import numpy as np
+import pytest
+
+from gradflow.engine.terms import Sum, Terms
+from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from reference import norms, worst_error
+
+K, R, H = 9, 2, 3
+BLOCKS = (slice(0, 4), slice(4, 5), slice(5, 9))  # the lags arrive in blocks
+
+in_mpmath = np.frompyfunc(lambda v, power: mpmath.ldexp(mpmath.mpf(float(v)), int(power)), 2, 1)
+
+
+class Given(NamedTuple):
+    """left (K, R, N, G) times 2**exponent (K, R, N), and the factors by blocks of rows."""
+
+    left: np.ndarray
+    factors: list
+    exponent: np.ndarray
+
+    def lags(self, lags):
+        factors = [(rows, right[lags]) for rows, right in self.factors]
+        return Given(self.left[lags], factors, self.exponent[lags])
+
+
+def given(N, exponent, *, two_blocks=False, seed=0, width=2):
+    rng = np.random.default_rng(seed)
+    cuts = [slice(0, 2 * H), slice(2 * H, 3 * H)] if two_blocks else [slice(None)]
+    factors = [(rows, rng.standard_normal((K, R, N, width))) for rows in cuts]
+    exponent = np.broadcast_to(exponent, (K, R, N)).astype(np.int64)
+    return Given(rng.standard_normal((K, R, N, 3 * H)), factors, exponent.copy())
+
+
+def collected(data, share, dtype=np.float64):
+    terms = Terms.zeros((R, data.left.shape[-1], data.factors[0][1].shape[-1]), dtype)
+    with np.errstate(over="ignore"):
+        for lags in BLOCKS:
+            block = data.lags(lags)
+            factors = [(rows, right.astype(dtype)) for rows, right in block.factors]
+            terms.add(block.left.astype(dtype), factors, block.exponent, share=share)
+    return terms
+
+
+def joined(blocks):
+    return Magnitudes(*(np.concatenate([getattr(b, name) for b in blocks]) for name in
+                        ("mantissa", "exponent")))  # fmt: skip
+
+
+def worst_errors(data, *, share=True, dtype=np.float64):
+    """Of the norms, of the running sums' norms, of the total's norm; every run on its own."""
+    terms = collected(data, share, dtype)
+    found = {}
+    for r in range(R):
+        with mpmath.workdps(60):
+            exact = np.zeros((K, data.left.shape[-1], data.factors[0][1].shape[-1]), dtype=object)
+            power = np.where(data.exponent[:, r] == ZERO_EXPONENT, 0, data.exponent[:, r])
+            left = in_mpmath(data.left[:, r], power[..., None])
+            for rows, right in data.factors:
+                exact[:, rows] = left[..., rows].mT @ in_mpmath(right[:, r], 0)
+            running = norms(np.cumsum(exact, axis=0), (1, 2))
+            errors = {"norms": worst_error(joined(terms.norms)[:, r], norms(exact, (1, 2)))}
+            errors["total"] = worst_error(terms.total.norm()[r], running[-1])
+            if share:
+                errors["cumulative"] = worst_error(joined(terms.cumulative)[:, r], running)
+        found = {name: max(value, found.get(name, 0)) for name, value in errors.items()}
+    return found
+
+
+lag = np.arange(K)[:, None, None]
+run = np.arange(R)[None, :, None]
+ENDS = np.where(lag % 2 == 0, 600, -600)
+
+EXPONENTS = {
+    "level": np.zeros((1, 1, 1)),
+    "rising": 199 * lag,
+    "rising past float range at one lag": 3000 * (lag > 5),
+    "falling": -199 * lag,
+    "falling past float range at one lag": -3000 * (lag > 5),
+    "up and down": ENDS,
+    "different in every run": (2 * run - 1) * 400 * lag,
+    "far below one": -(10**6) + 0 * lag,
+}
+
+
+@pytest.mark.parametrize("N", [1, 3, 16, 20])
+@pytest.mark.parametrize("two_blocks", [False, True])
+@pytest.mark.parametrize("name", EXPONENTS)
+def test_terms_are_exact_however_the_exponents_run(N, two_blocks, name):
+    data = given(N, EXPONENTS[name], two_blocks=two_blocks)
+    assert max(worst_errors(data).values()) < 1e-13
+    assert max(worst_errors(data, share=False).values()) < 1e-13
+
+
+SAMPLES = {
+    "one far below": lambda n: np.where(n == 0, 0, -830),
+    "all far apart": lambda n: -700 * n,
+    "the smallest first": lambda n: 700 * n - 10**5,
+}
+
+
+@pytest.mark.parametrize("N", [3, 16])
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("hidden_by", ["nothing", "zero state", "zero cotangent", "no cotangent"])
+def test_no_sample_hides_another(N, name, hidden_by):
+    """Also where the sample of the largest exponent adds nothing."""
+    data = given(N, SAMPLES[name](np.arange(N)), two_blocks=True)
+    largest = data.exponent[0, 0].argmax()
+    if hidden_by == "zero state":
+        for _, right in data.factors:
+            right[2:6, :, largest] = 0
+    elif hidden_by != "nothing":
+        data.left[2:6, :, largest] = 0
+    if hidden_by == "no cotangent":
+        data.exponent[2:6, :, largest] = ZERO_EXPONENT
+    assert max(worst_errors(data).values()) < 1e-13
+    assert max(worst_errors(data, share=False).values()) < 1e-13
+
+
+@pytest.mark.parametrize("N", [1, 3, 16])
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1e-290])
+@pytest.mark.parametrize("where", ["every lag", "some lags", "one sample"])
+def test_states_near_the_ends_of_float_range_neither_overflow_nor_vanish(N, size, where):
+    data = given(N, np.zeros((1, 1, 1)), two_blocks=True)
+    chosen = {
+        "every lag": np.s_[:],
+        "some lags": np.s_[2:6],
+        "one sample": np.s_[:, :, 0],
+    }[where]
+    for _, right in data.factors:
+        right[chosen] *= size
+    if where == "one sample":  # the other samples add nothing, or nothing but this is seen
+        data.left[4:, :, 1:] = 0
+    assert max(worst_errors(data).values()) < 1e-13
+    assert max(worst_errors(data, share=False).values()) < 1e-13
+
+
+@pytest.mark.parametrize("N", [3, 16])
+def test_cotangents_of_saturated_units_are_not_squared_away(N):
+    data = given(N, -50 * lag)
+    data.left[3:7] *= 1e-261
+    assert max(worst_errors(data).values()) < 1e-13
+
+
+@pytest.mark.parametrize("N", [1, 3, 16])
+def test_lags_without_a_term_leave_room_for_those_that_follow(N):
+    data = given(N, -3000 * lag)
+    data.factors[0][1][:3] = 0
+    data.factors[0][1][4] = 0
+    terms = collected(data, share=True)
+    assert (joined(terms.norms).log10()[[0, 1, 2, 4]] == -np.inf).all()
+    assert (joined(terms.cumulative).log10()[:3] == -np.inf).all()
+    assert max(worst_errors(data).values()) < 1e-13
+
+
+@pytest.mark.parametrize("N", [3, 16])
+@pytest.mark.parametrize("name", ["level", "rising", "falling"])
+def test_float32_terms_hold_seven_digits(N, name):
+    data = given(N, EXPONENTS[name])
+    assert max(worst_errors(data, dtype=np.float32).values()) < 1e-5
+
+
+def test_a_sum_of_nothing_is_zero():
+    terms = Terms.zeros((R, 3, 2), np.float64)
+    assert (terms.total.norm().log10() == -np.inf).all()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
+def test_the_norm_of_a_sum_is_taken_at_its_own_size(size):
+    total = Sum(np.full((1, 2, 2), size), np.array([5]))
+    np.testing.assert_allclose(total.norm().log10(), np.log10(size) + np.log10(64), rtol=1e-14)

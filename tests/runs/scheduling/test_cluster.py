@@ -1,0 +1,111 @@
+import os
+import signal
+import socket
+import sys
+from importlib import metadata
+
+import pytest
+
+from gradflow.errors import InputError
+from gradflow.runs.runner import execute
+from gradflow.runs.scheduling import cluster
+from gradflow.runs.scheduling.choose import workforce
+from gradflow.runs.scheduling.cluster import dask_cluster
+from sweeps import one_by_one, small, text
+
+
+@pytest.fixture
+def dask():
+    """A cluster of two workers on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60
+    ) as local:
+        yield local
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_runs_alone(dask):
+    experiment = small(hidden_size=[40, 41], sequence_length=60, seed=list(range(8)))
+    with dask_cluster(dask.scheduler_address) as (executor, workers):
+        assert workers == 2
+        results = execute(experiment, executor=executor, workers=workers)
+        got = [next(results)]
+        killed = dask.workers[0].pid
+        os.kill(killed, signal.SIGKILL)
+        got += results
+    assert dask.workers[0].pid != killed  # it was one of those at work
+    assert [r.run for r in got] == list(range(len(experiment.runs)))
+    assert text(experiment, got) == one_by_one(experiment)
+
+
+def test_workers_of_another_version_are_named(dask, monkeypatch):
+    monkeypatch.setattr(cluster, "__version__", "9.9.9")
+    with pytest.raises(InputError) as caught, dask_cluster(dask.scheduler_address):
+        pass
+    here = metadata.version("gradflow")
+    assert len(caught.value.faults) == 2
+    assert f"has gradflow {here}, here is 9.9.9" in str(caught.value)
+
+
+def test_a_cluster_without_workers_is_an_input_error():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=60) as empty,
+        pytest.raises(InputError, match="no workers: start one with `dask worker tcp://"),
+        dask_cluster(empty.scheduler_address, timeout=0.5),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_an_address_where_no_scheduler_answers_is_an_input_error(answers):
+    pytest.importorskip("distributed")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if answers:  # with nothing, as a program that is no scheduler
+            other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with (
+            pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"),
+            dask_cluster(address, timeout=1),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost:8786",
+        "tcp://",
+        "tcp://host",
+        "tcp://host:no",
+        "tcp://host:99999",
+        "tcp://host:1/path",
+        "tcp://[::1:8786",
+        "http://host:8786",
+    ],
+)
+def test_a_malformed_address_is_an_input_error(address):
+    with (
+        pytest.raises(InputError, match="expected an address such as tcp://host:8786"),
+        dask_cluster(address),
+    ):
+        pass
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(InputError, match=r"pip install 'gradflow\[dask\]'"),
+        dask_cluster("tcp://localhost:8786"),
+    ):
+        pass
+
+
+def test_jobs_and_a_scheduler_exclude_each_other():
+    with (
+        pytest.raises(InputError, match="--jobs: goes without --scheduler"),
+        workforce([], 2, "tcp://localhost:8786"),
+    ):
+        pass

@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from gradflow.runs.runner import execute
+from gradflow.runs.scheduling.records import from_json, to_json
+from sweeps import small, text
+
+
+def there_and_back(value):
+    return from_json(json.loads(json.dumps(to_json(value))))
+
+
+def test_results_come_back_with_every_bit():
+    experiment = small()
+    results = list(execute(experiment))
+    assert any(r.flow is None for r in results)
+    back = list(map(there_and_back, results))
+    assert text(experiment, back) == text(experiment, results)
+    for one, other in zip(results, back, strict=True):
+        if one.flow is not None:
+            np.testing.assert_array_equal(one.flow.state.mantissa, other.flow.state.mantissa)
+            np.testing.assert_array_equal(one.flow.state.exponent, other.flow.state.exponent)
+            np.testing.assert_array_equal(one.flow.share_W_s, other.flow.share_W_s)
+            assert one.diagnosis == other.diagnosis
+
+
+@pytest.mark.parametrize("ws_scale", [1e-3, 10.0])
+def test_magnitudes_past_float_range_come_back(ws_scale):
+    (result,) = execute(
+        small(
+            cell={"type": "rnn", "activation": "linear"},
+            hidden_size=3,
+            sequence_length=600,
+            ws_scale=ws_scale,
+            input="zeros",
+            seed=0,
+        )
+    )
+    back = there_and_back(result)
+    assert abs(result.flow.state.log10()[-1]) > 330
+    assert back.flow.state.texts() == result.flow.state.texts()
+
+
+@pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, 1j])
+def test_what_has_no_record_is_refused(value):
+    with pytest.raises(TypeError, match="no record of"):
+        to_json(value)

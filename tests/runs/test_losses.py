@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from gradflow.cells import CELLS
+from gradflow.config.load import from_mapping
+from gradflow.runs.losses import objective
+from gradflow.runs.sampling import output_layer
+
+SIZES = {"hidden_size": 5, "input_size": 2, "batch_size": 4, "sequence_length": 3}
+LOSSES = {
+    "mse": {"loss": "mse", "output_size": 3},
+    "mse to a number": {"loss": {"kind": "mse", "target": 0.7}, "output_size": 2},
+    "cross_entropy": {"loss": "cross_entropy", "output_size": 4},
+    "cross_entropy of a class": {
+        "loss": {"kind": "cross_entropy", "target": 1}, "output_size": 2, "bias_scale": 1.0,
+    },
+    "probe": {"loss": "probe"},
+    "sum": {"loss": "sum"},
+}  # fmt: skip
+EPS = 1e-30
+
+
+def run_of(name, **more):
+    [run] = from_mapping({"cell": "lstm", **SIZES, **LOSSES[name], **more}).runs
+    return run
+
+
+def last_states(run, seed=1):
+    rng = np.random.default_rng(seed)
+    shapes = {at: (run.batch_size, run.state_width(at)) for at in run.places}
+    return {at: rng.standard_normal(shape) for at, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_is_the_complex_step_of_the_value(name, cell):
+    run = run_of(name, cell=cell)
+    goal, s = objective(run), last_states(run)
+    ds = goal.gradient(s)
+    for at in run.places:
+        v = np.random.default_rng(2).standard_normal(s[at].shape)
+        moved = {**s, at: s[at] + 1j * EPS * v}
+        by_step = goal.value(moved).imag / EPS
+        assert_allclose((ds[at] * v).sum(axis=-1), by_step, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if "mse" in name or "cross" in name])
+def test_the_output_layers_gradient_is_that_of_the_batch_mean(name):
+    run = run_of(name)
+    goal, s = objective(run), last_states(run)
+    W_o, _ = output_layer(run)
+    (at,) = run.places
+    h = s[at][:, : run.hidden_size]
+    delta = goal.gradient(s)[at][:, : run.hidden_size] @ np.linalg.pinv(W_o)
+    expected = np.linalg.norm(delta.T @ h) / run.batch_size
+    assert_allclose(float(goal.output_gradient(s).floats()), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["probe", "sum"])
+def test_without_an_output_layer_it_has_no_gradient(name):
+    assert objective(run_of(name)).output_gradient is None
+
+
+def test_values_by_hand():
+    run = run_of("mse to a number")
+    s = last_states(run)
+    W_o, b_o = output_layer(run)
+    (at,) = run.places
+    O = s[at][:, :5] @ W_o.T + b_o  # noqa: E741
+    assert_allclose(objective(run).value(s), 0.5 * ((O - 0.7) ** 2).sum(axis=1), rtol=1e-14)
+    run = run_of("cross_entropy of a class")
+    W_o, b_o = output_layer(run)
+    a = s[at][:, :5] @ W_o.T + b_o
+    expected = np.log(np.exp(a).sum(axis=1)) - a[:, 1]
+    assert_allclose(objective(run).value(s), expected, rtol=1e-12)
+    assert_allclose(objective(run_of("sum")).value(s), s[at][:, :5].sum(axis=1), rtol=1e-14)
+
+
+def test_a_probe_is_a_unit_vector_over_the_whole_state():
+    run = run_of("probe")
+    (v,) = objective(run).gradient(last_states(run)).values()
+    assert_allclose(np.linalg.norm(v, axis=1), 1, rtol=1e-14)
+    assert (v[0] == v).all()
+    assert np.count_nonzero(v[0, run.hidden_size :])
+
+
+def test_cross_entropy_stands_large_activations_and_many_classes():
+    run = run_of("cross_entropy", output_size=50_000)
+    s = {at: 1e4 * a for at, a in last_states(run).items()}
+    goal = objective(run)
+    assert np.isfinite(goal.value(s)).all()
+    assert all(np.isfinite(ds).all() for ds in goal.gradient(s).values())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_float32_stays_float32(name):
+    run = run_of(name, dtype="float32")
+    s = {at: a.astype(np.float32) for at, a in last_states(run).items()}
+    goal = objective(run)
+    assert all(ds.dtype == np.float32 for ds in goal.gradient(s).values())
+    exact = objective(run_of(name)).value(last_states(run))
+    assert_allclose(goal.value(s), exact, rtol=1e-4, atol=1e-5)
+    assert math.isfinite(float(goal.value(s).mean()))

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from gradflow.config.load import from_mapping
+from gradflow.errors import InputError
+from gradflow.runs import memory
+
+GIB = 2**30
+
+
+@pytest.fixture
+def one_gib(monkeypatch):
+    monkeypatch.setattr(memory, "bytes_available", lambda: GIB)
+
+
+def fault(config):
+    with pytest.raises(InputError) as caught:
+        from_mapping(config)
+    [only] = caught.value.faults
+    return only
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [
+        ("hidden_size", 20_000),
+        ("sequence_length", 10_000_000),
+        ("batch_size", 100_000),
+        ("input_size", 100_000),
+        ("output_size", 2_000_000),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_key_to_lower_is_the_one_that_saves_most(one_gib, key, size, dtype):
+    found = fault({"cell": "gru", key: size, "dtype": dtype})
+    assert found.key == key
+    assert found.message.startswith("this would take ")
+    assert "1,073,741,824 bytes (1 GiB) are available" in found.message
+    assert found.message.endswith(f"lower {key}")
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9])
+def test_a_size_among_the_options_of_a_cell_can_be_the_one(one_gib, size):
+    found = fault({"cell": ["lstm", {"type": "lstmp", "proj_size": size}]})
+    assert found.key == "cell.proj_size"
+    assert found.message.endswith("lower proj_size")
+    assert fault({"cell": {"type": "lstmp"}, "hidden_size": 20_000}).key == "hidden_size"
+
+
+def test_what_fits_is_taken(one_gib):
+    assert from_mapping({"cell": ["rnn", "lstm", "gru"], "hidden_size": [64, 256]}).runs
+
+
+def test_only_the_run_that_is_too_large_counts(one_gib):
+    assert fault({"cell": "rnn", "hidden_size": [8, 30_000, 16]}).key.startswith("hidden_size")
+
+
+def test_need_grows_with_every_size():
+    [run] = from_mapping({"cell": "lstm"}).runs
+    base = sum(memory.bytes_needed(run).values())
+    for key in ("hidden_size", "sequence_length", "batch_size", "input_size", "output_size"):
+        [larger] = from_mapping({"cell": "lstm", key: 500}).runs
+        assert sum(memory.bytes_needed(larger).values()) > base
+
+
+def test_this_machine_has_some():
+    assert 2**20 < memory.bytes_available() <= 2**62
+
+
+def test_a_sweep_of_many_runs_is_judged_by_its_kinds(one_gib, monkeypatch):
+    counted = []
+    measured = memory.bytes_needed
+    monkeypatch.setattr(memory, "bytes_needed", lambda run: counted.append(1) or measured(run))
+    from_mapping({"cell": "rnn", "seed": list(range(300)), "hidden_size": [2, 4]})
+    assert len(counted) <= 4

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gradflow.config.load import from_mapping
+from gradflow.runs import sampling
+from gradflow.runs.losses import objective
+
+SIZES = {"hidden_size": 6, "input_size": 3, "batch_size": 4, "sequence_length": 5}
+FIRST = (0, 0)
+
+
+def run_of(**config):
+    [run] = from_mapping({"cell": "lstm", "bias_scale": 0.5, **SIZES, **config}).runs
+    return run
+
+
+def drawn(run):
+    """Everything random in a run, by name."""
+    s_T = {at: np.ones((run.batch_size, run.state_width(at))) for at in run.places}
+    W_o, b_o = sampling.output_layer(run)
+    params = sampling.parameters(run)[FIRST]._asdict()
+    return {
+        **{name: array for name, array in params.items() if array is not None},
+        "input": sampling.inputs(run),
+        "initial_state": sampling.initial_state(run)[FIRST],
+        "W_o": W_o,
+        "b_o": b_o,
+        "loss": objective(run).value(s_T),
+    }
+
+
+def differing(one, other):
+    return {name for name in one if not np.array_equal(one[name], other[name])}
+
+
+def test_another_scale_is_the_same_base_times_another_number():
+    base, other = (drawn(run_of(ws_scale=g)) for g in (1.0, 3.0))
+    assert differing(base, other) == {"W_s"}
+    assert_array_equal(other["W_s"], 3.0 * base["W_s"])
+    other = drawn(run_of(wx_scale=0.25))
+    assert differing(base, other) == {"W_x"}
+    assert_array_equal(other["W_x"], 0.25 * base["W_x"])
+    other = drawn(run_of(bias_scale=1.0))
+    assert differing(base, other) == {"b_x", "b_s", "b_o", "loss"}
+    assert_array_equal(other["b_s"], 2 * base["b_s"])
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"input": {"kind": "gaussian", "scale": 2.0}}, {"input"}),
+        ({"input": "zeros"}, {"input"}),
+        ({"initial_state": {"kind": "gaussian", "scale": 1.0}}, {"initial_state"}),
+        ({"loss": {"kind": "mse", "target": 0.0}}, {"loss"}),
+        ({"loss": "sum"}, {"loss"}),
+        ({"ws_init": "orthogonal"}, {"W_s"}),
+        ({"wx_init": "uniform"}, {"W_x"}),
+        ({"cell": {"type": "lstm", "forget_bias": 1.0}}, {"b_x"}),
+        ({"seed": 1}, {"W_x", "W_s", "b_x", "b_s", "input", "W_o", "b_o", "loss"}),
+    ],
+    ids=lambda value: " ".join(map(str, sorted(value))) if isinstance(value, set) else str(value),
+)
+def test_each_kind_of_draw_has_a_stream_of_its_own(change, changed):
+    assert differing(drawn(run_of()), drawn(run_of(**change))) == changed
+
+
+def test_a_longer_sequence_starts_with_the_same_inputs():
+    short, long = (sampling.inputs(run_of(sequence_length=T)) for T in (5, 50))
+    assert_array_equal(short, long[:5])
+
+
+def test_same_seed_same_numbers():
+    assert differing(drawn(run_of()), drawn(run_of())) == set()
+
+
+def test_a_named_bias_option_is_added_in_total():
+    plain, biased = (drawn(run_of(cell={"type": "lstm", "forget_bias": b})) for b in (0.0, 2.5))
+    added = (biased["b_x"] + biased["b_s"] - plain["b_x"] - plain["b_s"]).reshape(4, -1)
+    assert_allclose(added, np.array([[0], [2.5], [0], [0]]) * np.ones(6), atol=1e-14)
+
+
+def test_sizes_and_spread_of_the_draws():
+    run = run_of(hidden_size=200, input_size=50, batch_size=100, sequence_length=20, output_size=3)
+    found = drawn(run)
+    assert found["W_x"].shape == (800, 50)
+    assert found["W_s"].shape == (800, 200)
+    assert found["W_o"].shape == (3, 200)
+    assert found["input"].shape == (20, 100, 50)
+    for name, spread in (("W_x", 50**-0.5), ("W_s", 200**-0.5), ("input", 1.0), ("b_x", 0.5)):
+        assert_allclose(found[name].std(), spread, rtol=0.1)
+
+
+def test_a_projection_is_drawn_from_a_stream_of_its_own():
+    sizes = {"hidden_size": 90, "output_size": 2}
+    plain, wide, narrow = (
+        drawn(run_of(cell=cell, **sizes))
+        for cell in ("lstm", *({"type": "lstmp", "proj_size": P} for P in (90, 60)))
+    )
+    assert set(wide) - set(plain) == {"W_p"}
+    assert differing(plain, wide) == set()
+    assert narrow["W_p"].shape == (60, 90)
+    assert narrow["W_s"].shape == (360, 60)
+    assert narrow["W_o"].shape == (2, 60)
+    for name, spread in (("W_p", 90**-0.5), ("W_s", 60**-0.5)):
+        assert_allclose(narrow[name].std(), spread, rtol=0.05)
+
+
+def test_dtype_is_that_of_the_config():
+    for dtype in ("float32", "float64"):
+        found = drawn(run_of(cell="lstmp", dtype=dtype))
+        assert {found[name].dtype.name for name in found if name != "loss"} == {dtype}

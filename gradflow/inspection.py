@@ -14,7 +14,7 @@ from gradflow.config.load import from_mapping
 from gradflow.errors import InputError
 from gradflow.weights import RecurrentLayer, Stored, Tensors, read
 from gradflow.weights.conventions import find_nets
-from gradflow.weights.files import _format as reader_of
+from gradflow.weights.files import reader_of
 from gradflow.weights.layers import Net
 
 _FORMATS = {

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from gradflow.config import tree
-from gradflow.config.load import _experiment as experiment_of
-from gradflow.config.load import _read as read_config
+from gradflow.config.load import experiment_of, read_config
 from gradflow.config.tree import Document
 from gradflow.engine.flow import Progress
 from gradflow.errors import Fault, InputError, first_faults

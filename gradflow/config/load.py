@@ -55,16 +55,16 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         InputError: with every fault found, each with its file, line and column.
     """
     source = str(path)
-    document = tree.read(_read(source), source)
+    document = tree.read(read_config(source), source)
     folder = Path() if source == "-" else Path(source).parent
-    return _experiment(document, folder, overrides)
+    return experiment_of(document, folder, overrides)
 
 
 def from_mapping(data: Mapping[str, Any]) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
     directory. Raises InputError."""
     plain = cast(Tree, _plain(data))
-    return _experiment(Document("config", plain, {}, {}), Path())
+    return experiment_of(Document("config", plain, {}, {}), Path())
 
 
 def schema() -> dict[str, Any]:
@@ -72,7 +72,8 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
-def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
+def experiment_of(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a parsed config; `folder` is where the files that it names are."""
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
@@ -98,7 +99,7 @@ def _experiment(document: Document, folder: Path, overrides: Sequence[str] = ())
     return Experiment(runs, config.title, lags, thresholds, _as_data(config))
 
 
-def _read(source: str) -> bytes:
+def read_config(source: str) -> bytes:
     """The config's bytes; raises InputError where there is no such file, and names the nearest."""
     try:
         if source == "-":

@@ -19,14 +19,14 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The title, what the runs have in common, a row per run, a row per lag."""
     shown = with_parts(list(results))
     if view.title and (title := words.clean(view.title)):
-        yield f"### {_escaped(title)}\n\n"
+        yield f"### {escaped(title)}\n\n"
     if not shown:
         yield "No runs.\n"
         return
-    yield f"{_escaped(' · '.join(words.settings(shown)))}\n\n"
+    yield f"{escaped(' · '.join(words.settings(shown)))}\n\n"
     yield from _summary(shown)
     yield "\n"
-    yield from (f"- {_escaped(line)}\n" for line in _lines(shown, view))
+    yield from (f"- {escaped(line)}\n" for line in _lines(shown, view))
     if not words.shows_lags(shown, view):
         yield "\nFor the gradient lag by lag, add `--tables`.\n"
     elif len(shown) == 1 and shown[0].flow is not None:
@@ -35,13 +35,13 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         yield from _run_beside_run(shown, view)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """`text` as Markdown that reads as it stands, in a table too."""
     text = re.sub(r"[\\`*<|~]", r"\\\g<0>", text)
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
-def _table(columns: dict[str, Sequence[str]], left: int = 0) -> Iterator[str]:
+def table(columns: dict[str, Sequence[str]], left: int = 0) -> Iterator[str]:
     """A table of columns by their heads, numbers at the right but for the first `left`."""
     yield _row(columns)
     yield _row([":--"] * left + ["--:"] * (len(columns) - left))
@@ -56,14 +56,14 @@ def _summary(results: Sequence[Result]) -> Iterator[str]:
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
     columns: dict[str, Sequence[str]] = {
-        **{_escaped(head): [*map(_escaped, texts)] for head, texts in names.items()},
+        **{escaped(head): [*map(escaped, texts)] for head, texts in names.items()},
         "verdict": [diagnosis.verdict for diagnosis in diagnoses],
         "rate per step": [words.rate(diagnosis) for diagnosis in diagnoses],
         "95 % interval": [words.interval(diagnosis) for diagnosis in diagnoses],
         "half-life in steps": [words.half_life(diagnosis) for diagnosis in diagnoses],
         "horizon (lag)": [words.horizon(result) for result in results],
     }
-    return _table(columns, left=len(names) + 1)
+    return table(columns, left=len(names) + 1)
 
 
 def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
@@ -90,15 +90,15 @@ def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
         head: _texts(values, lags) for head, values in shown.items()
     }
     yield "\n"
-    yield from _table({"lag": [*map(str, lags)], **columns})
+    yield from table({"lag": [*map(str, lags)], **columns})
 
 
 def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
     columns = {f"{result.run}": _texts(relative, lags) for result, relative in flows}
-    heads = ["lag", *(_escaped(words.name(result)) for result, _ in flows)]
-    _, *rows = _table({"lag": [*map(str, lags)], **columns})
+    heads = ["lag", *(escaped(words.name(result)) for result, _ in flows)]
+    _, *rows = table({"lag": [*map(str, lags)], **columns})
     yield "\nThe gradient ‖∂L/∂s‖ at each lag over its value at lag 0:\n\n"
     yield _row(heads)
     yield from rows

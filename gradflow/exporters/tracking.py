@@ -23,8 +23,8 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.markdown import _escaped as escaped
-from gradflow.exporters.markdown import _table as markdown_table
+from gradflow.exporters.markdown import escaped
+from gradflow.exporters.markdown import table as markdown_table
 from gradflow.exporters.view import Lags, View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT, PART

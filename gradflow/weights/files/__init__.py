@@ -28,7 +28,7 @@ def read(path: Path) -> Tensors:
     Raises InputError that names the file: not a regular file, no known format, damaged, or its
     reader not installed.
     """
-    reader: Callable[[Path], Tensors] = import_module(f"{__name__}.{_format(path)}").read
+    reader: Callable[[Path], Tensors] = import_module(f"{__name__}.{reader_of(path)}").read
     tensors = reader(path)
     for name in tensors:
         if not name.isprintable() or len(name) > _MAX_NAME:
@@ -37,7 +37,7 @@ def read(path: Path) -> Tensors:
     return tensors
 
 
-def _format(path: Path) -> str:
+def reader_of(path: Path) -> str:
     """The reader's name: the content decides, then the suffix."""
     source = str(path)
     with open_regular(path, source) as file:

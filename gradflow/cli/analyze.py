@@ -1,0 +1,133 @@
+"""`gradflow analyze`: load, run, export."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradflow.cli.base import (
+    EXIT_CODES,
+    Config,
+    Format,
+    Set,
+    app,
+    formats_of,
+    reporting,
+    view,
+    warned,
+)
+from gradflow.terminal import progress_bar, write
+
+if TYPE_CHECKING:
+    from gradflow.results import Result
+    from gradflow.runs.experiment import Experiment
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  gradflow analyze config.yaml\n"
+    "  gradflow analyze config.yaml --format csv | head\n"
+    "  gradflow analyze config.yaml --output flow.csv --output report.md --quiet\n"
+    "  gradflow analyze config.yaml --set cell.forget_bias=1 --set 'seed=[0, 1, 2]'\n"
+    "  echo 'cell: [rnn, lstm]' | gradflow analyze -\n\n" + EXIT_CODES
+)
+@reporting
+def analyze(
+    config: Config,
+    format: Annotated[
+        Format, typer.Option("--format", help="How results are shown on standard output.")
+    ] = Format.table,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Also write the results to FILE, whole or not at all; the format follows the "
+            "suffix: .csv .json .md .txt. May be repeated.",
+        ),
+    ] = None,
+    set_: Set = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Run a sweep in N processes. The default is one a core where that is faster.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Run it on a Dask cluster, by the address of its scheduler: tcp://host:port.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="DIR",
+            help="Keep finished runs in DIR; what is there already is not run again.",
+        ),
+    ] = None,
+) -> None:
+    """Run a config and show the gradient of the loss against time lag."""
+    from gradflow.config.load import load
+    from gradflow.exporters import EXPORTERS
+    from gradflow.output import WholeFile
+
+    formats = formats_of(output or [])
+    experiment = load(config, set_ or [])
+    with ExitStack() as open_files:
+        files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        computed = _computed(experiment, open_files, jobs, scheduler, resume)
+        results = warned(computed, on=format not in ("table", "markdown") or quiet)
+        if files and not (len(files) == 1 and quiet):
+            results = list(results)  # several readers; a single one streams
+        for file, name in files:
+            file.write(EXPORTERS[name](results, view(experiment, tables=True)))
+        if not quiet:
+            write(EXPORTERS[format.value](results, view(experiment, tables=tables, screen=True)))
+        elif not files:
+            for _ in results:
+                pass
+
+
+def _computed(
+    experiment: Experiment,
+    contexts: ExitStack,
+    jobs: int | None,
+    scheduler: str | None,
+    resume: Path | None,
+) -> Iterable[Result]:
+    """The results as they finish, with a progress bar if the work takes a while; from whichever
+    processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.runs.runner import execute, time_steps
+    from gradflow.runs.scheduling.choose import workforce
+    from gradflow.runs.scheduling.journal import Journal
+    from gradflow.runs.scheduling.pages import keep_freed_memory
+
+    keep_freed_memory()
+    journal = None
+    if resume is not None:
+        journal = contexts.enter_context(Journal(resume, experiment.thresholds))
+        for damage in journal.damage:
+            print(damage, file=sys.stderr)
+    executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
+
+    def results() -> Iterator[Result]:
+        with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
+            yield from execute(experiment, progress, executor, workers, journal)
+
+    return results()

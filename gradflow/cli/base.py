@@ -1,0 +1,174 @@
+"""What the commands share: the app, options, formats, and how each ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from gradflow.errors import Fault, GradflowError, InputError
+from gradflow.terminal import width_and_colour, write
+
+if TYPE_CHECKING:
+    from gradflow.exporters import View
+    from gradflow.results import Result
+    from gradflow.runs.experiment import Experiment
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  a check did not hold (verify)
+  2  the command line, the config or an input file is wrong
+  3  anything else that went wrong
+  130  interrupted
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the same on a terminal, in a pipe and in a log
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="How far back in time does the gradient of a recurrent net reach, and why?\n\n"
+    "\b\n"
+    "Examples:\n"
+    "  gradflow init gradflow.yaml             write a commented config to start from\n"
+    "  gradflow analyze gradflow.yaml          run it and print the tables\n"
+    "  gradflow analyze gradflow.yaml --set cell=lstm --set 'ws_scale=[0.5, 1, 2]'\n"
+    "  gradflow analyze gradflow.yaml --format csv > flow.csv\n\n" + EXIT_CODES,
+)
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; - is standard input.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
+    ),
+]
+
+
+class Format(str, Enum):
+    """The formats of results; the names are those of EXPORTERS."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    markdown = "markdown"
+
+
+class Report(str, Enum):
+    """The formats of what is not results."""
+
+    table = "table"
+    json = "json"
+
+
+def reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns what goes wrong in a command into one clear message and the documented exit code."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except GradflowError as error:
+            fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            fail("interrupted", 130)
+        except MemoryError:
+            fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            fail(f"{place}error: {error.strerror or error}", 3)
+        except Exception as error:
+            if os.environ.get("GRADFLOW_DEBUG"):
+                raise
+            kind = type(error).__name__
+            fail(
+                f"error: a fault in gradflow itself: {kind}: {error}\n"
+                "Please report it with the config; GRADFLOW_DEBUG=1 shows the traceback.",
+                3,
+            )
+
+    return run
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what went wrong and end the command."""
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@reporting
+def _version(wanted: bool) -> None:
+    if wanted:
+        from gradflow import __version__
+
+        write([f"gradflow {__version__}\n"])
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None: ...
+
+
+def formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Each output file with its format."""
+    from gradflow.exporters import SUFFIXES
+
+    found: list[tuple[Path, str]] = []
+    faults = []
+    for path in paths:
+        name = SUFFIXES.get(path.suffix.lower())
+        if name is None:
+            message = f"expected a name that ends in one of {', '.join(SUFFIXES)}"
+            faults.append(Fault(message, str(path), key="--output"))
+        elif any(path.resolve() == other.resolve() for other, _ in found):
+            faults.append(Fault("the same file is named twice", str(path), key="--output"))
+        else:
+            found.append((path, name))
+    if faults:
+        raise InputError(*faults)
+    return found
+
+
+def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
+    """Says on stderr which runs diverged, where the format of the results has no words."""
+    for result in results:
+        if on and result.diverged_at is not None:
+            varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
+            print(
+                f"warning: run {result.run} {varied}: the forward state left float range at step "
+                f"{result.diverged_at}; its gradients are empty",
+                file=sys.stderr,
+            )
+        yield result
+
+
+def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
+    """How results are shown: on the `screen` as wide as it is, or in a pipe or a file."""
+    from gradflow.exporters import View
+
+    width, colour = width_and_colour(screen)
+    return View(
+        title=experiment.title,
+        config=experiment.config,
+        lags=experiment.lags,
+        thresholds=experiment.thresholds,
+        width=width,
+        colour=colour,
+        tables=tables or None,
+    )

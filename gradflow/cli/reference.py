@@ -1,0 +1,55 @@
+"""`gradflow cells`, `schema` and `init`: what a config may say, and one to start from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradflow.cli.base import app, reporting
+from gradflow.errors import Fault, InputError
+from gradflow.terminal import write
+
+
+@app.command()
+@reporting
+def cells() -> None:
+    """Show every cell: its equations, options and citation."""
+    from gradflow.exporters.cells import text
+
+    write(text())
+
+
+@app.command()
+@reporting
+def schema() -> None:
+    """Print the JSON Schema of the config, for editors."""
+    from gradflow.config.starter import schema_text
+
+    write([schema_text()])
+
+
+@app.command(short_help="Write a commented config to start from.")
+@reporting
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="Where to write; - is standard output.")
+    ] = Path("gradflow.yaml"),
+) -> None:
+    """Write a commented config to start from, and beside it the schema for editors."""
+    from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
+    from gradflow.output import WholeFile
+
+    if str(file) == "-":
+        return write([starter_text()])
+    if file.exists():
+        raise InputError(Fault("there is a file of this name: give another", str(file)))
+    schema_file = file.with_name(SCHEMA_NAME)
+    with WholeFile(file) as config, WholeFile(schema_file) as editors:
+        editors.write([schema_text()])
+        config.write([starter_text()])
+    print(f"wrote {file} and, for editors, {schema_file}", file=sys.stderr)
+    print(f"next: gradflow analyze {file}", file=sys.stderr)
+    return None

@@ -223,3 +223,14 @@ def test_a_whole_file_of_keras_1(tmp_path):
         else:
             with pytest.raises(InputError, match="recurrent_activation hard_sigmoid"):
                 choose_net(tensors)
+
+
+def test_a_keras_attribute_that_is_no_text_is_passed_over(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w") as file:
+        file["kernel"] = np.ones((2, 3))
+        file.attrs["model_config"] = np.void(b"{}")
+        file.attrs["keras_version"] = ["2.4", "2.5"]
+    assert read(path).attributes["config"] is None
+    assert read(path).attributes["keras_version"] is None

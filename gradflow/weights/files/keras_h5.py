@@ -129,8 +129,15 @@ def _load(path: Path, name: str, dtype: str) -> Array:
 
 
 def _attribute(found: Any, name: str) -> str | None:
-    """An HDF5 attribute that is a string."""
-    value = found.attrs.get(name)
+    """An HDF5 attribute that is a string. Its type is looked at first: HDF5 itself can read for
+    ever where a damaged file has given it another."""
+    if name not in found.attrs:
+        return None
+    attribute = found.attrs.get_id(name)
+    h5py = optional("h5py", "keras", name)
+    if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None:
+        return None
+    value = found.attrs[name]
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else None

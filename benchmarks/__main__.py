@@ -17,6 +17,7 @@ from benchmarks.problems import Problem, draw, problems
 from benchmarks.processes import whole_processes
 from benchmarks.report import markdown
 from benchmarks.timing import Times, side_by_side
+from gradflow.runs.scheduling.pages import keep_freed_memory
 
 ROUNDS = 9
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="per problem, at least 2 rounds")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     options = parser.parse_args()
+    keep_freed_memory()  # as the command does; it serves every library in this process
 
     chosen = [p for p in problems() if all(word in str(p).split() for word in options.only)]
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "jax"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,9 +67,15 @@ def test_every_shipped_config_and_csv_column_is_named():
 
 @pytest.mark.skipif(shutil.which("mlr") is None, reason="Miller is not installed")
 def test_the_pipeline_runs():
+    here = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     (pipeline,) = re.findall(r"```sh\n(gradflow .*?mlr.*?)```", README, re.DOTALL)
     done = subprocess.run(
-        ["bash", "-c", pipeline], cwd=ROOT, capture_output=True, text=True, check=True
+        ["bash", "-c", pipeline],
+        env={**os.environ, "PATH": here},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert len(done.stdout.splitlines()) == 10
     assert done.stderr == ""

@@ -21,11 +21,17 @@ def bytes_needed(run: Run) -> dict[str, int]:
     P = run.cell.output_size(H)
     tape = tape_bytes_per_step(run.cell, N, H, item)
     checkpoints = 2 * int((T * tape * tape) ** 0.5)
-    weights = gates * H * (P + I) + (P * H if run.cell.projects else 0)
+    places, directions = len(run.places), 2 if run.bidirectional else 1
+    below = max(I, directions * P) if run.layers > 1 else I
+    weights = places * (gates * H * (P + below) + (P * H if run.cell.projects else 0))
+    # What a layer hands to the one above, and what its inputs receive back, at every step.
+    between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
     step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
-        "sequence_length": min(T * tape, max(BUDGET, checkpoints)) + T * _RESULT_BYTES_PER_LAG,
+        "sequence_length": min(T * tape * places, max(BUDGET, checkpoints * places))
+        + between
+        + T * _RESULT_BYTES_PER_LAG * (1 + places),
         "batch_size": T * N * I * (8 + item),
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
     }
@@ -51,6 +57,7 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
 _MODEST = {
     "sequence_length": 100,
     "hidden_size": 64,
+    "layers": 1,
     "batch_size": 32,
     "input_size": 16,
     "output_size": 10,

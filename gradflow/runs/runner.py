@@ -25,6 +25,7 @@ Keep = Callable[[Stack, list[Result]], None]
 """Called with the results of a stack as soon as it is finished."""
 
 _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
+_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 
 
@@ -87,7 +88,8 @@ def run_elsewhere(version: str, stack: Stack, thresholds: tuple[float, float]) -
 
 def _stack_size(run: Run) -> int:
     width = run.batch_size * run.hidden_size * len(run.cell.gates)
-    return max(1, _STACK_ELEMENTS // width)
+    input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
+    return max(1, min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes))
 
 
 def _run_here(

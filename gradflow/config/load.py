@@ -153,6 +153,7 @@ def _runs(
         "loss": Loss(config.loss.kind, target),
         "dtype": config.dtype,
         "bidirectional": config.bidirectional,
+        "tape_memory": config.tape_memory,
     }
     points = itertools.product(*axes.values())
     return tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)

@@ -33,6 +33,7 @@ _EXPECTED = {
 _EXPECTED_AT = {
     "lags": "auto, all or a list of lags",
     "target": "a number or the name of a file",
+    "tape_memory": "a number of bytes or a text such as 512MiB",
     "columns": "the name or the number of a column",
 }
 """What the keys that take values of several types expect."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_type_hints
 
@@ -13,12 +14,14 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
+    WithJsonSchema,
     create_model,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.engine.flow import BUDGET
 from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
@@ -64,10 +67,34 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+_BYTES = re.compile(r"^([0-9]{1,12}) ?(KiB|MiB|GiB)$")
+
+
+def _bytes(value: object) -> object:
+    """`512MiB` as a number of bytes."""
+    found = _BYTES.match(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    return int(found[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
+
+
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
 Size = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Index = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
+Bytes = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(lambda value: _bytes(_whole(value))),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": _BYTES.pattern},
+            ]
+        }
+    ),
+]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
@@ -271,6 +298,11 @@ class Config(_Strict):
         "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
+    tape_memory: Bytes = Field(
+        BUDGET,
+        description="bytes kept of a run for its backward pass, such as 512MiB; what goes beyond "
+        "is computed again, which changes no digit",
+    )
     seed: Axis[Seed] = Field(
         [0], description="all randomness: same config, same machine, same bytes out"
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradflow.cells import Cell, Params
+from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
 from gradflow.logspace import Array
 from gradflow.results import AXES, NET_AXES
@@ -76,6 +77,7 @@ class Run:
     layers: int = 1
     bidirectional: bool = False
     trained: Trained | None = None
+    tape_memory: int = BUDGET
 
     @property
     def places(self) -> list[Place]:

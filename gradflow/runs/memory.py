@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gradflow.engine.flow import BUDGET, tape_bytes_per_step
+from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
 
 _RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what formats them
@@ -29,7 +29,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
     step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
-        "sequence_length": min(T * tape * places, max(BUDGET, checkpoints * places))
+        "sequence_length": min(T * tape * places, max(run.tape_memory, checkpoints * places))
         + between
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
         "batch_size": T * N * I * (8 + item),

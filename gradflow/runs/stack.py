@@ -39,6 +39,7 @@ def run_stack(
         _stacked_params([sampling.parameters(run) for run in runs]),
         np.stack(_inputs(runs), axis=1),
         _stacked([sampling.initial_state(run) for run in runs]),
+        budget=runs[0].tape_memory * len(runs),
         progress=lambda steps: progress(steps * len(runs)),
     )
     last = [{at: s[r] for at, s in net.last.items()} for r in range(len(runs))]

@@ -86,3 +86,10 @@ def test_a_stack_that_diverges_says_so_and_the_others_go_on():
     assert lost.diagnosis.verdict == "diverged"
     assert 1 < lost.diverged_at <= 9
     assert kept.flow is not None
+
+
+def test_less_tape_memory_changes_no_digit():
+    config = {"cell": "lstm", **SMALL, "sequence_length": 700}
+    (plenty,), (little,) = (gradflow.analyze({**config, "tape_memory": m}) for m in ("1GiB", 1))
+    np.testing.assert_array_equal(plenty.flow.state.mantissa, little.flow.state.mantissa)
+    np.testing.assert_array_equal(plenty.flow.share_W_s, little.flow.share_W_s)

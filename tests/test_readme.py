@@ -38,6 +38,13 @@ def test_the_config_reference_is_that_of_the_model():
     assert between == table()
 
 
+def test_the_speeds_shown_are_those_measured():
+    shown = README.split("<!-- from benchmarks/RESULTS.md -->\n")[1].split("<!-- end of")[0]
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    assert len(shown.splitlines()) > 3
+    assert set(shown.splitlines()) <= set(measured)
+
+
 def test_every_command_is_named():
     commands = re.findall(
         r"^  ([a-z]+)  ", run("--help").stdout.split("Commands:")[1], re.MULTILINE

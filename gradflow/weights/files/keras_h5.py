@@ -14,6 +14,7 @@ from typing import Any
 
 from gradflow.errors import GradflowError
 from gradflow.files.npfiles import open_regular
+from gradflow.weights.files.in_time import in_time
 from gradflow.weights.files.zips import check_stored, open_zip
 from gradflow.weights.tensors import (
     Array,
@@ -38,6 +39,15 @@ def read(path: Path) -> Tensors:
     Raises InputError.
     """
     source = str(path)
+    optional("h5py", "keras", source)
+    message = "the HDF5 file is damaged: its texts cannot be read to their end"
+    stored, attributes = in_time(partial(_read, path), refuse(source, message))
+    return Tensors(source, stored, attributes)
+
+
+def _read(path: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
+    """What there is to read, and what the file tells of it."""
+    source = str(path)
     with _open(path) as file:
         stored, groups = _contents(file, path)
         config = _config_of_archive(path) if _is_zip(path) else _attribute(file, "model_config")
@@ -46,12 +56,11 @@ def read(path: Path) -> Tensors:
         )
     if not stored:
         raise refuse(source, "holds no tensors")
-    attributes = {
+    return stored, {
         "config": _parse(config, source),
         "keras_version": version,
         "groups": groups,
     }
-    return Tensors(source, stored, attributes)
 
 
 @contextmanager

@@ -31,11 +31,6 @@ class Loss:
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: float | Array | None = None
 
-    @property
-    def has_output_layer(self) -> bool:
-        """Whether the loss reads O_T rather than the state itself."""
-        return self.kind in ("mse", "cross_entropy")
-
 
 @dataclass(frozen=True, eq=False)
 class Trained:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gradflow.logspace import Array
+from gradflow.columns import Array
 from gradflow.results import Diagnosis, GradientFlow
 
 _LN10 = math.log(10.0)

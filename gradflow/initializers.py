@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gradflow.logspace import Array
+from gradflow.columns import Array
 
 Initializer = Callable[[np.random.Generator, int, int], Array]
 

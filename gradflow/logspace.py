@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from gradflow import columns
+from gradflow.columns import Array
 
 ZERO_EXPONENT = -(2**40)
 """The exponent of an exact zero: below all others, so that it never wins a maximum."""
@@ -183,7 +183,7 @@ class Scaled:
     @staticmethod
     def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Scaled:
         """Room for vectors, not yet filled."""
-        return Scaled(np.empty(shape, dtype), np.empty(shape[:-1], dtype=np.int64))
+        return Scaled(columns.empty(shape, dtype), np.empty(shape[:-1], dtype=np.int64))
 
     def __getitem__(self, index: Any) -> Scaled:
         return Scaled(self.value[index], self.exponent[index])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gradflow.logspace import Array, Magnitudes
+from gradflow.columns import Array
+from gradflow.logspace import Magnitudes
 
 AXES = (
     "cell",

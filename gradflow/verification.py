@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradflow import columns
 from gradflow.cells import Cell, Params
+from gradflow.columns import Array
 from gradflow.engine.measure import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
-from gradflow.logspace import Array
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective, objective
@@ -161,14 +162,14 @@ class _Forward:
         """The states from `s` on over the inputs `x`; `first` are the first step's parameters."""
         kind = np.result_type(x, s, *(a for a in first if a is not None))
         H = self.cell.hidden_size(s.shape[-1])
-        states = np.empty((len(x) + 1, *s.shape), kind)
+        states = columns.empty((len(x) + 1, *s.shape), kind)
         states[0] = s
-        saved = np.empty((len(s), self.cell.saved * H), kind)
+        saved = columns.empty((len(s), self.cell.saved * H), kind)
         for t in range(len(x)):
             p = self.params[at] if t else first
             z = (x[t] @ p.W_x.T + self.cell.input_bias(p)).astype(kind)
             with np.errstate(over="ignore"):  # an exponential that saturates a gate
-                self.cell.step(z, states[t], p, states[t + 1], saved)
+                self.cell.step(self.cell.forward_views(z, saved, states[t], states[t + 1]), p)
         return states
 
 

@@ -22,7 +22,7 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "logspace", "initializers", "cells", "results",
+    "errors", "columns", "logspace", "initializers", "cells", "results",
     "engine.terms", "engine.measure", "engine.sweep", "engine.flow", "engine.network", "diagnose",
 ]
 ROOMS = [

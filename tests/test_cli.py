@@ -114,9 +114,10 @@ def test_verify_ends_with_0_where_all_holds(config, capsys):
 def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
     right = CELLS["lstm"].pullback
 
-    def wrong(self, local, ds, p, dz, ds_prev):
-        right(self, local, ds, p, dz, ds_prev)
-        ds_prev *= 1 + 1e-6
+    def wrong(self, views, p):
+        right(self, views, p)
+        *_, dh_prev, _ = views
+        dh_prev *= 1 + 1e-6
 
     monkeypatch.setattr(CELLS["lstm"], "pullback", wrong)
     code, out, err = main(capsys, "verify", config)

@@ -11,6 +11,10 @@ A cell says its mathematics in three places that stand under each other in its f
 `step`       one step forward, as the paper writes it;
 `linearize`  its local partial derivatives, for many steps at once (they need no recurrence);
 `pullback`   the chain rule of one step backward: ds_t to ds_{t-1} and dz_t.
+
+They work on columns (..., width, N), a sample a column, as the papers have it: z += W_s h. Before
+them stand `forward_views` and `backward_views`, which cut the arrays of many steps into gates and
+parts of the state at once; the engine then goes through the views step by step.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
-from gradflow.logspace import Array
+from gradflow.columns import Array
 
 
 class Params(NamedTuple):
@@ -43,7 +47,10 @@ class Params(NamedTuple):
 
 
 Local = tuple[Array, ...]
-"""What `linearize` hands to `pullback`: arrays (..., N, .), sliced by the engine step by step."""
+"""What `linearize` hands to `pullback`: arrays (..., N, width), the widths in `Cell.local`."""
+
+Views = tuple[Array, ...]
+"""Gates and parts of the state, cut from the arrays of one or many steps: columns (..., ., N)."""
 
 Factor = tuple[slice, Array]
 """Rows of W_s and the right factor (..., N, P) of their outer product."""
@@ -57,36 +64,44 @@ class Cell(ABC):
     gates: ClassVar[tuple[str, ...]]
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
     saved: ClassVar[int]  # width, in units of H, of what `step` saves for `linearize`
+    local: ClassVar[tuple[int, ...]]  # widths, in units of H, of what `linearize` fills
     projects: ClassVar[bool] = False  # whether it has a W_p
     option_help: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
-    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
-        """One step: s_{t-1} to s_t.
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
+        """The views that `step` and `linearize` work on.
 
         Args:
             z: (..., N, G) holding W_x x_t + `input_bias`; the recurrent part is added in place.
+            saved: (..., N, saved x H), filled with what `linearize` needs.
             s: (..., N, S), the state s_{t-1}.
-            p: the parameters.
             s_next: (..., N, S), filled with s_t.
-            saved: (..., N, saved x H), filled with the activations that `linearize` needs.
         """
 
     @abstractmethod
-    def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
-        """The local partial derivatives of any number of steps at once, from what `step` left."""
+    def step(self, views: Views, p: Params) -> None:
+        """One step: s_{t-1} to s_t."""
 
     @abstractmethod
-    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
-        """One step of the chain rule.
+    def linearize(self, views: Views, local: Local) -> None:
+        """Fill `local`, (..., N, .) each, with the local partial derivatives of any number of
+        steps, from what `step` left in their views."""
+
+    @abstractmethod
+    def backward_views(self, local: Local, ds: Array, dz: Array, ds_prev: Array) -> Views:
+        """The views that `pullback` works on.
 
         Args:
-            local: the step's own slices of what `linearize` gave.
+            local: what `linearize` filled.
             ds: (..., N, S), dL/ds_t.
-            p: the parameters.
             dz: (..., N, G), filled with dL/dz_t, the cotangent of W_x x_t + b_x.
             ds_prev: (..., N, S), filled with dL/ds_{t-1}.
         """
+
+    @abstractmethod
+    def pullback(self, views: Views, p: Params) -> None:
+        """One step of the chain rule: dL/ds_t to dL/dz_t and dL/ds_{t-1}."""
 
     def input_bias(self, p: Params) -> Array:
         """(..., G): the bias that can be added before the recurrence starts."""

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gradflow.cells.activations import one_minus_sigmoid, sigmoid, sigmoid_slope, tanh_slope
-from gradflow.cells.base import Cell, Factor, Local, Params
-from gradflow.logspace import Array
+from gradflow.cells.base import Cell, Factor, Local, Params, Views
+from gradflow.columns import Array, cut
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class GRU(Cell):
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
-    saved: ClassVar[int] = 4
+    saved: ClassVar[int] = 6
+    local: ClassVar[tuple[int, ...]] = (1, 1, 1, 1, 1)
     option_help: ClassVar[dict[str, str]] = {
         "reset": "r acts after the recurrent product (as PyTorch) or before it (Cho et al. 2014)",
         "update_bias": "added to the bias of z, in total; a large one keeps the state for long",
@@ -51,59 +52,71 @@ class GRU(Cell):
             bias[..., n] = p.b_x[..., n]
         return bias
 
-    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
         H = s.shape[-1]
-        r, u, n, q = (saved[..., k * H : (k + 1) * H] for k in range(4))
-        gates = z[..., : 2 * H]
+        columns = saved.mT
+        r, u, n, q, *_ = cut(saved, 6)
+        gates, e = columns[..., : 2 * H, :], columns[..., 4 * H :, :]
+        z_gates, z_n = z.mT[..., : 2 * H, :], z.mT[..., 2 * H :, :]
+        return z_gates, z_n, e, gates, r, u, n, q, s.mT, s_next.mT
+
+    def step(self, views: Views, p: Params) -> None:
+        z_gates, z_n, e, gates, r, u, n, q, s, s_next = views
+        H = s.shape[-2]
 
         if self.reset == "after":
-            recurrent = s @ p.W_s.mT
-            gates += recurrent[..., : 2 * H]
-            sigmoid(gates, out=saved[..., : 2 * H])
-            np.add(recurrent[..., 2 * H :], p.b_s[..., None, 2 * H :], out=q)
-            z[..., 2 * H :] += r * q
+            recurrent = p.W_s @ s
+            z_gates += recurrent[..., : 2 * H, :]
+            sigmoid(z_gates, e, out=gates)
+            np.add(recurrent[..., 2 * H :, :], p.b_s[..., 2 * H :, None], out=q)
+            z_n += r * q
         else:
-            gates += s @ p.W_s[..., : 2 * H, :].mT
-            sigmoid(gates, out=saved[..., : 2 * H])
+            z_gates += p.W_s[..., : 2 * H, :] @ s
+            sigmoid(z_gates, e, out=gates)
             q[...] = s
-            z[..., 2 * H :] += (r * q) @ p.W_s[..., 2 * H :, :].mT
-        np.tanh(z[..., 2 * H :], out=n)
+            z_n += p.W_s[..., 2 * H :, :] @ (r * q)
+        np.tanh(z_n, out=n)
 
         np.subtract(s, n, out=s_next)  # h_t = n + u (h_{t-1} - n)
         s_next *= u
         s_next += n
 
-    def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
-        H = s.shape[-1]
-        r, u, n, q = (saved[..., k * H : (k + 1) * H] for k in range(4))
+    def linearize(self, views: Views, local: Local) -> None:
+        _, z_n, e, _, r, u, n, q, s, _ = views
+        H = s.shape[-2]
+        r_slope, h_by_zu, h_by_zn, n_by_q, h_by_h = (a.mT for a in local)
 
-        n_by_q = r.copy()  # the factor of the path through q, without tanh'
-        r_slope = sigmoid_slope(z[..., :H], r)
+        sigmoid_slope(e[..., :H, :], r, out=r_slope)
         r_slope *= q
-        not_u = one_minus_sigmoid(z[..., H : 2 * H], u)
-        h_by_zu = (s - n) * u
-        h_by_zu *= not_u
-        h_by_zn = tanh_slope(z[..., 2 * H :], n)
-        h_by_zn *= not_u
-        return r_slope, h_by_zu, h_by_zn, n_by_q, u.copy()
+        one_minus_sigmoid(e[..., H:, :], u, out=h_by_zu)
+        tanh_slope(z_n, n, out=h_by_zn)
+        h_by_zn *= h_by_zu
+        h_by_zu *= u
+        h_by_zu *= s - n
+        n_by_q[...] = r  # the factor of the path through q, without tanh'
+        h_by_h[...] = u
 
-    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
-        r_slope, h_by_zu, h_by_zn, r, u = local
-        H = ds.shape[-1]
-        dz_r, dz_u, dz_n = (dz[..., k * H : (k + 1) * H] for k in range(3))
+    def backward_views(self, local: Local, ds: Array, dz: Array, ds_prev: Array) -> Views:
+        return (*(a.mT for a in local), ds.mT, dz.mT, *cut(dz, 3), ds_prev.mT)
+
+    def pullback(self, views: Views, p: Params) -> None:
+        r_slope, h_by_zu, h_by_zn, r, u, ds, dz, dz_r, dz_u, dz_n, ds_prev = views
+        H = ds.shape[-2]
 
         np.multiply(ds, h_by_zu, out=dz_u)
         np.multiply(ds, h_by_zn, out=dz_n)
         if self.reset == "after":
             np.multiply(dz_n, r_slope, out=dz_r)
             left = dz.copy()
-            left[..., 2 * H :] *= r
-            np.matmul(left, p.W_s, out=ds_prev)
+            left[..., 2 * H :, :] *= r
+            np.matmul(p.W_s.mT, left, out=ds_prev)
         else:
-            dq = dz_n @ p.W_s[..., 2 * H :, :]  # q is r ∘ h here; this is its cotangent
+            W_n = p.W_s[..., 2 * H :, :]
+            dq = W_n.mT @ dz_n  # q is r ∘ h here; this is its cotangent
             np.multiply(dq, r_slope, out=dz_r)
-            np.matmul(dz[..., : 2 * H], p.W_s[..., : 2 * H, :], out=ds_prev)
-            ds_prev += dq * r
+            np.matmul(p.W_s[..., : 2 * H, :].mT, dz[..., : 2 * H, :], out=ds_prev)
+            dq *= r
+            ds_prev += dq
         ds_prev += ds * u
 
     def recurrent_factors(self, local: Local, dz: Array, s: Array) -> tuple[Array, list[Factor]]:
@@ -111,6 +124,6 @@ class GRU(Cell):
         r = local[3]
         if self.reset == "before":
             return dz, [(slice(0, 2 * H), s), (slice(2 * H, 3 * H), r * s)]
-        left = dz.copy()
+        left = np.copy(dz, order="K")
         left[..., 2 * H :] *= r
         return left, [(slice(0, 3 * H), s)]

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from gradflow.cells.activations import sigmoid, sigmoid_slope, tanh_slope
-from gradflow.cells.base import Cell, Local, Params
-from gradflow.logspace import Array
+from gradflow.cells.base import Cell, Local, Params, Views
+from gradflow.columns import Array, cut
 
 
 @dataclass(frozen=True)
@@ -31,58 +31,71 @@ class LSTM(Cell):
     name: ClassVar[str] = "lstm"
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     state_parts: ClassVar[tuple[str, ...]] = ("h", "c")
-    saved: ClassVar[int] = 5
+    saved: ClassVar[int] = 9
+    local: ClassVar[tuple[int, ...]] = (4, 1, 1)
     option_help: ClassVar[dict[str, str]] = {
         "forget_bias": "added to the bias of f, in total; 1 is a common start"
     }
 
     forget_bias: float = 0.0
 
-    # c is the last H components of a state; what stands before it is h.
-
     def named_biases(self) -> Mapping[str, float]:
         return {"f": self.forget_bias}
 
-    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
         H = z.shape[-1] // 4
-        h, c = s[..., :-H], s[..., -H:]
-        h_next, c_next = s_next[..., :-H], s_next[..., -H:]
-        i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
+        i, f, g, o, tanh_c, *_ = cut(saved, 9)
+        gates, e = saved.mT[..., : 4 * H, :], saved.mT[..., 5 * H :, :]
+        return (z.mT, cut(z, 4)[2], e, gates, i, f, g, o, tanh_c, *_parts(s, H), *_parts(s_next, H))
 
-        z += h @ p.W_s.mT
-        sigmoid(z, out=saved[..., : 4 * H])  # i, f and o in one go; g is overwritten
-        np.tanh(z[..., 2 * H : 3 * H], out=g)
+    def step(self, views: Views, p: Params) -> None:
+        z, z_g, e, gates, i, f, g, o, tanh_c, h, c, h_next, c_next = views
+
+        z += p.W_s @ h
+        sigmoid(z, e, out=gates)  # i, f and o in one go; g is overwritten
+        np.tanh(z_g, out=g)
 
         np.multiply(f, c, out=c_next)
         c_next += i * g
         np.tanh(c_next, out=tanh_c)
         np.multiply(o, tanh_c, out=h_next)
 
-    def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
-        H = z.shape[-1] // 4
-        c, c_next = s[..., -H:], s_next[..., -H:]
-        i, f, g, o, tanh_c = (saved[..., k * H : (k + 1) * H] for k in range(5))
+    def linearize(self, views: Views, local: Local) -> None:
+        _, z_g, e, gates, i, f, g, o, tanh_c, _, c, _, c_next, *_ = views
+        D, h_by_c, c_by_c = local
+        D_i, D_f, D_g, D_o = cut(D, 4)
 
         # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o; in one go, as in `step`
-        D = sigmoid_slope(z, saved[..., : 4 * H])
-        D_i, D_f, D_g, D_o = (D[..., k * H : (k + 1) * H] for k in range(4))
+        sigmoid_slope(e, gates, out=D.mT)
         D_i *= g
         D_f *= c
-        np.multiply(i, tanh_slope(z[..., 2 * H : 3 * H], g), out=D_g)
+        tanh_slope(z_g, g, out=D_g)
+        D_g *= i
         D_o *= tanh_c
-        h_by_c = tanh_slope(c_next, tanh_c)
-        h_by_c *= o
-        return D, h_by_c, f.copy()
+        tanh_slope(c_next, tanh_c, out=h_by_c.mT)
+        h_by_c.mT[...] *= o
+        c_by_c.mT[...] = f
 
-    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
+    def backward_views(self, local: Local, ds: Array, dz: Array, ds_prev: Array) -> Views:
         D, h_by_c, f = local
         H = dz.shape[-1] // 4
-        dh, dc = ds[..., :-H], ds[..., -H:]
-        dh_prev, dc_prev = ds_prev[..., :-H], ds_prev[..., -H:]
+        by_gate = (a.mT.reshape(*a.shape[:-2], 4, H, -1) for a in (D, dz))
+        (D_ifg, D_o), (dz_ifg, dz_o) = ((a[..., :3, :, :], a[..., 3, :, :]) for a in by_gate)
+        return (
+            D_ifg, D_o, h_by_c.mT, f.mT, *_parts(ds, H), dz.mT, dz_ifg, dz_o, *_parts(ds_prev, H)
+        )  # fmt: skip
+
+    def pullback(self, views: Views, p: Params) -> None:
+        D_ifg, D_o, h_by_c, f, dh, dc, dz, dz_ifg, dz_o, dh_prev, dc_prev = views
 
         dc = dc + dh * h_by_c  # c_t reaches the loss through s_t and through h_t
-        D_gates, dz_gates = (a.reshape(*a.shape[:-1], 4, H) for a in (D, dz))
-        np.multiply(dc[..., None, :], D_gates[..., :3, :], out=dz_gates[..., :3, :])  # i, f, g
-        np.multiply(dh, D_gates[..., 3, :], out=dz_gates[..., 3, :])  # o
+        np.multiply(dc[..., None, :, :], D_ifg, out=dz_ifg)
+        np.multiply(dh, D_o, out=dz_o)
         np.multiply(dc, f, out=dc_prev)
-        np.matmul(dz, p.W_s, out=dh_prev)
+        np.matmul(p.W_s.mT, dz, out=dh_prev)
+
+
+def _parts(s: Array, H: int) -> tuple[Array, Array]:
+    """h and c of a state, as columns: c is its last H components, what stands before is h."""
+    columns = s.mT
+    return columns[..., :-H, :], columns[..., -H:, :]

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from gradflow.cells.base import Local, Params
+from gradflow.cells.base import Params, Views
 from gradflow.cells.lstm import LSTM
-from gradflow.logspace import Array
+from gradflow.columns import Array
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class ProjectedLSTM(LSTM):
     """
 
     name: ClassVar[str] = "lstmp"
+    saved: ClassVar[int] = 10
     projects: ClassVar[bool] = True
     option_help: ClassVar[dict[str, str]] = {
         **LSTM.option_help,
@@ -47,16 +48,19 @@ class ProjectedLSTM(LSTM):
     def hidden_size(self, state_size: int) -> int:
         return state_size - self.proj_size
 
-    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
-        assert p.W_p is not None
-        P, H = self.proj_size, z.shape[-1] // 4
-        unprojected = np.empty((*s_next.shape[:-1], 2 * H), s_next.dtype)  # m_t, c_t
-        super().step(z, s, p, unprojected, saved)
-        np.matmul(unprojected[..., :H], p.W_p.mT, out=s_next[..., :P])
-        s_next[..., P:] = unprojected[..., H:]
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
+        H = z.shape[-1] // 4
+        of_lstm = super().forward_views(z, saved[..., :-H], s, s_next)
+        *rest, h_next, c_next = of_lstm
+        return (*rest, saved.mT[..., -H:, :], c_next, h_next)  # m_t in the place of h_t
 
-    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
+    def step(self, views: Views, p: Params) -> None:
         assert p.W_p is not None
-        P = self.proj_size
-        dm = ds[..., :P] @ p.W_p
-        super().pullback(local, np.concatenate([dm, ds[..., P:]], axis=-1), p, dz, ds_prev)
+        *of_lstm, h_next = views
+        super().step(tuple(of_lstm), p)
+        np.matmul(p.W_p, of_lstm[-2], out=h_next)
+
+    def pullback(self, views: Views, p: Params) -> None:
+        assert p.W_p is not None
+        D_ifg, D_o, h_by_c, f, dh, *rest = views
+        super().pullback((D_ifg, D_o, h_by_c, f, p.W_p.mT @ dh, *rest), p)  # dm_t in dh_t's place

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gradflow.cells.activations import ACTIVATIONS
-from gradflow.cells.base import Cell, Local, Params
-from gradflow.logspace import Array
+from gradflow.cells.base import Cell, Local, Params, Views
+from gradflow.columns import Array
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,29 @@ class RNN(Cell):
     name: ClassVar[str] = "rnn"
     gates: ClassVar[tuple[str, ...]] = ("h",)
     saved: ClassVar[int] = 0
+    local: ClassVar[tuple[int, ...]] = (1,)
     option_help: ClassVar[dict[str, str]] = {"activation": "the nonlinearity f"}
 
     activation: Literal["tanh", "linear", "relu", "sigmoid"] = "tanh"
 
-    def step(self, z: Array, s: Array, p: Params, s_next: Array, saved: Array) -> None:
-        z += s @ p.W_s.mT
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
+        return z.mT, s.mT, s_next.mT
+
+    def step(self, views: Views, p: Params) -> None:
+        z, s, s_next = views
+        z += p.W_s @ s
         ACTIVATIONS[self.activation].value(z, s_next)
 
-    def linearize(self, z: Array, saved: Array, s: Array, s_next: Array) -> Local:
-        return (ACTIVATIONS[self.activation].slope(z, s_next),)
-
-    def pullback(self, local: Local, ds: Array, p: Params, dz: Array, ds_prev: Array) -> None:
+    def linearize(self, views: Views, local: Local) -> None:
+        z, _, s_next = views
         (slope,) = local
+        ACTIVATIONS[self.activation].slope(z, s_next, slope.mT)
+
+    def backward_views(self, local: Local, ds: Array, dz: Array, ds_prev: Array) -> Views:
+        (slope,) = local
+        return slope.mT, ds.mT, dz.mT, ds_prev.mT
+
+    def pullback(self, views: Views, p: Params) -> None:
+        slope, ds, dz, ds_prev = views
         np.multiply(ds, slope, out=dz)
-        np.matmul(dz, p.W_s, out=ds_prev)
+        np.matmul(p.W_s.mT, dz, out=ds_prev)

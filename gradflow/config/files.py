@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config, FileInput
 from gradflow.errors import Fault, InputError
 from gradflow.files import series
-from gradflow.logspace import Array
 from gradflow.runs.experiment import Signal
 
 

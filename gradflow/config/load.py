@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from gradflow.cells import CELLS, Cell
+from gradflow.columns import Array
 from gradflow.config import tree
 from gradflow.config.faults import Faults
 from gradflow.config.files import read_files
@@ -22,7 +23,6 @@ from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
 from gradflow.errors import Fault, InputError
 from gradflow.files.npfiles import open_regular
-from gradflow.logspace import Array
 from gradflow.runs.experiment import Experiment, Loss, Run, Signal
 from gradflow.runs.memory import too_large
 

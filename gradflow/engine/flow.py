@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradflow import columns
 from gradflow.cells.base import Cell, Local, Params
+from gradflow.columns import Array, laid
 from gradflow.engine.measure import Block, Measure
-from gradflow.engine.sweep import normalise, sweep, unwatched
-from gradflow.logspace import Array, Scaled
+from gradflow.engine.sweep import Room, normalise, sweep, unwatched
+from gradflow.logspace import Scaled
 from gradflow.results import GradientFlow
 
 Progress = Callable[[int], None]
@@ -27,8 +29,11 @@ Progress = Callable[[int], None]
 BUDGET = 2**30
 """Bytes of tape that are kept; beyond it, segments are computed again."""
 
-_BLOCK_ELEMENTS = 2**17  # pre-activations of one run in a block, which should stay in cache
+# A block should be in cache when what is done once for a block comes to it, and not be too short
+# for that to pay. Its length follows from the shape of one run, so that no result depends on R.
+_BLOCK_ELEMENTS = 2**15  # pre-activations of one run
 _LONGEST_BLOCK = 128
+_BACKWARD = 2  # forward blocks in one of the backward pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,12 @@ class Tape:
     """What the backward pass needs of one segment of K steps."""
 
     states: Array  # (K+1, R, N, S)
-    blocks: list[Local]
+    local: Local  # (K, R, N, .) each
+
+    def select(self, runs: Array) -> Tape:
+        """The tape of only these runs (indices)."""
+        states, *local = (laid(a[:, runs]) for a in (self.states, *self.local))
+        return Tape(states, tuple(local))
 
 
 @dataclass(eq=False)
@@ -69,14 +79,13 @@ class Trajectory:
 
     def select(self, runs: Array) -> Trajectory:
         """The same forward pass with only these runs (indices)."""
-        tape = self.last_tape
         return Trajectory(
             self.cell,
             self.params.map(lambda a: a[runs]),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
-            Tape(tape.states[:, runs], [tuple(a[:, runs] for a in b) for b in tape.blocks]),
+            self.last_tape.select(runs),
             self.diverged_at[runs],
         )
 
@@ -111,7 +120,7 @@ def unroll(
         starts.append(tape.states[-1].copy())
         if outputs:
             kept.append(cell.parts(tape.states[1:])["h"].copy())
-        finite = np.isfinite(tape.states[1:]).all(axis=(2, 3))  # (K, R)
+        finite = _finite(tape.states[1:])  # (K, R)
         first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
         diverged_at = np.where(diverged_at == 0, first, diverged_at)
     h = np.concatenate(kept) if outputs else None
@@ -155,17 +164,16 @@ def blocks_backward(
         injected: (T, R, N, P), what a layer above adds to the cotangent of h_1..h_T.
         progress: called with the steps done.
     """
-    cell, params = trajectory.cell, trajectory.params
-    length = _block_length(cell, ds_T)
+    cell, p = trajectory.cell, trajectory.params
+    p = p._replace(W_s=laid(p.W_s))  # as W_s^T dz reads it fastest
+    room = Room.of(cell, ds_T, _BACKWARD * _block_length(cell, ds_T))
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     for start, tape in trajectory.tapes(progress):
-        for index in reversed(range(len(tape.blocks))):
+        for steps in reversed(_blocks(len(tape.states) - 1, len(room.dz.value))):
             # From here on everything is in the order of lags: backward in time.
-            local = tuple(a[::-1] for a in tape.blocks[index])
-            first = index * length
-            steps = slice(first, first + len(local[0]))
+            local = tuple(a[steps][::-1] for a in tape.local)
             from_above = injected[start:][steps][::-1] if injected is not None else None
-            states, dz = sweep(cell, params, local, ds, from_above)
+            states, dz = sweep(cell, p, local, ds, room, from_above)
             yield Block(
                 last_step=start + steps.stop,
                 ds=states,
@@ -180,17 +188,19 @@ def blocks_backward(
 
 def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
     """Bytes that one step of one run leaves on the tape."""
-    s = np.broadcast_to(0.0, (1, cell.state_size(1)))
-    local = cell.linearize(np.zeros((1, len(cell.gates))), np.zeros((1, cell.saved)), s, s)
-    width = cell.state_size(hidden_size) + hidden_size * sum(a.shape[-1] for a in local)
-    return int(batch * itemsize * width)
+    width = cell.state_size(hidden_size) + hidden_size * sum(cell.local)
+    return batch * itemsize * width
 
 
 def _block_length(cell: Cell, s: Array) -> int:
-    """Steps in a block, from the shape of one run alone: no result depends on R."""
+    """Steps in a block of the forward pass."""
     _, N, S = s.shape
     width = int(N * cell.hidden_size(S) * len(cell.gates))
     return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+
+
+def _blocks(steps: int, length: int) -> list[slice]:
+    return [slice(at, min(at + length, steps)) for at in range(0, steps, length)]
 
 
 def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
@@ -199,7 +209,7 @@ def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, i
     step_bytes = R * tape_bytes_per_step(cell, N, cell.hidden_size(S), s0.itemsize)
     length = T
     if T * step_bytes > budget:
-        block = _block_length(cell, s0)
+        block = _BACKWARD * _block_length(cell, s0)
         balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
         length = block * max(1, math.ceil(balanced / block))
     return [(start, min(start + length, T)) for start in range(0, T, length)]
@@ -208,29 +218,42 @@ def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, i
 def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     R, N, S = s.shape
-    block = _block_length(cell, s)
-    states = np.empty((len(x) + 1, R, N, S), s.dtype)
-    p = p._replace(W_s=np.ascontiguousarray(p.W_s.mT).mT)  # as h W_s^T reads it fastest
-    saved = np.empty((min(block, len(x)), R, N, cell.saved * cell.hidden_size(S)), s.dtype)
+    H, K = cell.hidden_size(s.shape[-1]), len(x)
+    length = min(K, _block_length(cell, s))
+    states = columns.empty((K + 1, R, N, S), s.dtype)
+    z = columns.empty((length, R, N, H * len(cell.gates)), s.dtype)
+    saved = columns.empty((length, R, N, H * cell.saved), s.dtype)
+    kept = K if keep else 0
+    local = tuple(columns.empty((kept, R, N, H * width), s.dtype) for width in cell.local)
+    p = p._replace(W_s=np.ascontiguousarray(p.W_s))  # as W_s h reads it fastest
     states[0] = s
-    blocks: list[Local] = []
     with unwatched():
-        for start in range(0, len(x), block):
-            z = _input_product(cell, p, x[start : start + block], R)
-            here = states[start : start + len(z) + 1]
-            for k in range(len(z)):
-                cell.step(z[k], here[k], p, here[k + 1], saved[k])
+        for steps in _blocks(K, length):
+            count = steps.stop - steps.start
+            before, after = states[:-1][steps], states[1:][steps]
+            _input_product(cell, p, x[steps], out=z[:count])
+            views = cell.forward_views(z[:count], saved[:count], before, after)
+            for step in zip(*views, strict=True):
+                cell.step(step, p)
             if keep:
-                blocks.append(cell.linearize(z, saved[: len(z)], here[:-1], here[1:]))
-            progress(len(z))
-    return Tape(states, blocks)
+                cell.linearize(views, tuple(a[steps] for a in local))
+            progress(count)
+    return Tape(states, local)
 
 
-def _input_product(cell: Cell, p: Params, x: Array, R: int) -> Array:
-    """W_x x + bias for K steps: (K, R, N, G), one matrix product per run."""
-    K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
-    z = np.empty((R, K * N, p.W_x.shape[-2]), x.dtype)
-    rows = np.moveaxis(x, 1, 0).reshape(-1, K * N, I)
-    np.matmul(rows, p.W_x.mT, out=z)
-    z += cell.input_bias(p)[:, None, :]
-    return np.moveaxis(z.reshape(R, K, N, -1), 0, 1)
+def _input_product(cell: Cell, p: Params, x: Array, out: Array) -> None:
+    """W_x x + bias for K steps into `out` (K, R, N, G), one matrix product per run."""
+    K, R, N, _ = out.shape
+    rows = np.moveaxis(x, 1, 0).reshape(x.shape[1], K * N, -1)
+    product = p.W_x @ rows.mT  # (R, G, K·N)
+    by_step = np.moveaxis(product.reshape(R, -1, K, N), 2, 0)
+    np.add(by_step, cell.input_bias(p)[..., None], out=out.mT)
+
+
+def _finite(states: Array) -> Array:
+    """(K, R): whether a state (K, R, N, S) is finite. Its sum tells, but where that overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite: Array = np.isfinite(states.sum(axis=(2, 3)))
+    for at in np.argwhere(~finite):
+        finite[tuple(at)] = np.isfinite(states[tuple(at)]).all()
+    return finite

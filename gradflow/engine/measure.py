@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells.base import Cell, Local
-from gradflow.engine.terms import Terms
-from gradflow.logspace import Array, Magnitudes, Scaled, root_mean_square, root_sum_of_squares
+from gradflow.columns import Array
+from gradflow.engine.terms import Outer, Rights, Terms, add_terms
+from gradflow.logspace import Magnitudes, Scaled, root_mean_square, root_sum_of_squares
 from gradflow.results import GradientFlow
 
 
@@ -45,7 +46,7 @@ class Measure:
         self.state: list[Magnitudes] = []
         self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
         self.terms = {
-            name: Terms.zeros((self.R, G, width), ds_T.dtype)
+            name: Terms.zeros((self.R, width, G), ds_T.dtype)
             for name, width in (("W_x", input_size), ("W_s", cell.output_size(H)), ("b_s", 1))
         }
 
@@ -71,10 +72,17 @@ class Measure:
         left, factors = self.cell.recurrent_factors(block.local, dz, block.s)
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
-        every = slice(None)
-        self.terms["W_x"].add(dz, [(every, x)], exponent)
-        self.terms["W_s"].add(left, factors, exponent, share=self.share)
-        self.terms["b_s"].add(left, [(every, one)], exponent)
+        of_input: Rights = {"W_x": x}
+        recurrent = [(rows, {"W_s": right, "b_s": one}) for rows, right in factors]
+        if left is dz:
+            self._add(left, [(rows, {**of_input, **own}) for rows, own in recurrent], exponent)
+        else:
+            self._add(dz, [(slice(None), of_input)], exponent)
+            self._add(left, recurrent, exponent)
+
+    def _add(self, left: Array, outer: Outer, exponent: Array) -> None:
+        of = {name: self.terms[name] for name in outer[0][1]}
+        add_terms(of, left, outer, exponent, "W_s" if self.share else None)
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""

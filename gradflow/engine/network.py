@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells.base import Cell, Params
+from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
 from gradflow.engine.measure import Block, Measure
-from gradflow.logspace import Array, Scaled, sum_of_scaled
+from gradflow.logspace import Scaled, sum_of_scaled
 from gradflow.results import GradientFlow
 
 Place = tuple[int, int]

@@ -8,15 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
+from gradflow import columns
 from gradflow.cells.base import Cell, Local, Params
-from gradflow.logspace import ZERO_EXPONENT, Array, Scaled, exponent_of, safe_bits, scale
+from gradflow.columns import Array
+from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, safe_bits, scale
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """Where a sweep through a block of up to K steps puts what it finds; the next one puts its
+    own there. `states` (K+1, R, N, S) and `dz` (K, R, N, G) are its result; `arriving`
+    (K, R, N, S) are the cotangents with what a layer above injects, in the unit of `states`."""
+
+    states: Scaled
+    dz: Scaled
+    arriving: Array
+
+    @staticmethod
+    def of(cell: Cell, ds: Array, K: int) -> Room:
+        """Room for K steps of cotangents like `ds` (R, N, S)."""
+        R, N, S = ds.shape
+        G = cell.hidden_size(S) * len(cell.gates)
+        return Room(
+            Scaled.empty((K + 1, R, N, S), ds.dtype),
+            Scaled.empty((K, R, N, G), ds.dtype),
+            columns.empty((K, R, N, S), ds.dtype),
+        )
 
 
 def sweep(
-    cell: Cell, p: Params, local: Local, ds: Scaled, injected: Scaled | None = None
+    cell: Cell, p: Params, local: Local, ds: Scaled, room: Room, injected: Scaled | None = None
 ) -> tuple[Scaled, Scaled]:
     """Pull `ds` (R, N, S) back through the K steps of a block, in the order of lags.
 
@@ -24,32 +49,36 @@ def sweep(
         cell, p: the cell and its parameters.
         local: the local derivatives, (K, R, N, .) each.
         ds: the cotangent of the state after the first of these steps.
+        room: where the results are put.
         injected: (K, R, N, P), added to the cotangent of h after each step.
 
     Returns:
         (K+1, R, N, S), the cotangents of the states before any injection, `ds` first;
         (K, R, N, G), the cotangents of the pre-activations.
     """
-    K, (R, N, S) = len(local[0]), ds.value.shape
-    states = Scaled.empty((K + 1, R, N, S), ds.value.dtype)
-    dz = Scaled.empty((K, R, N, cell.hidden_size(S) * len(cell.gates)), ds.value.dtype)
+    K = len(local[0])
+    states, dz = room.states[: K + 1], room.dz[:K]
     states[0] = ds
     done, span = 0, K
     while done < K:
         stop = min(done + span, K)
         unit, added = _common_unit(states[done], injected, done, stop)
         stop = done + len(added) if added is not None else stop
-        current = scale(states.value[done], (states.exponent[done] - unit)[..., None])
+        steps = slice(done, stop)
+        after = states.value[:-1] if added is None else room.arriving
+        local_here = tuple(a[steps] for a in local)
+        views = cell.backward_views(
+            local_here, after[steps], dz.value[steps], states.value[1:][steps]
+        )
+        start = scale(states.value[done], (states.exponent[done] - unit)[..., None])
         with unwatched():
-            for k in range(done, stop):
+            for k, step in enumerate(zip(*views, strict=True), done):
                 if added is not None:
-                    current = current.copy()
-                    current[..., : added.shape[-1]] += added[k - done]  # to h, the first part
-                at_k = tuple(a[k] for a in local)
-                cell.pullback(at_k, current, p, dz.value[k], states.value[k + 1])
-                current = states.value[k + 1]
+                    after[k] = states.value[k] if k > done else start
+                    after[k, ..., : added.shape[-1]] += added[k - done]  # to h, the first part
+                cell.pullback(step, p)
         states.exponent[done + 1 : stop + 1] = unit
-        dz.exponent[done:stop] = unit
+        dz.exponent[steps] = unit
         out_at = _first_out_of_range(states.value[done + 1 : stop + 1])
         if out_at is None:
             done, span = stop, 2 * span
@@ -61,13 +90,8 @@ def sweep(
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """Arithmetic that may leave float range, which its caller looks for afterwards.
-
-    NumPy passes slices (the gates of z, the parts of a state) through buffers; short ones, kept
-    in the nearest cache, make these steps up to an eighth faster.
-    """
+    """Arithmetic that may leave float range, which its caller looks for afterwards."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        np.setbufsize(256)  # which errstate restores
         yield
 
 
@@ -107,8 +131,11 @@ def _common_unit(
 
 def _first_out_of_range(ds: Array) -> int | None:
     """The first k where some cotangent of ds (K, R, N, S) can no longer be squared safely."""
-    largest = np.abs(ds).max(axis=-1)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.vecdot(ds, ds)
     bits = safe_bits(ds.dtype)
-    inside = (largest < 2.0**bits) & ((largest > 2.0**-bits) | (largest == 0))
+    inside = (squares < 4.0**bits) & (squares > 4.0**-bits)
+    if not inside.all():  # a cotangent may be zero, but not be squared away
+        inside |= (squares == 0) & ~ds.any(axis=-1)
     safe = inside.all(axis=(1, 2))
     return None if safe.all() else int(safe.argmin())

@@ -1,26 +1,36 @@
 """The terms of dL/dW, lag by lag: their norms, their running sum, their total.
 
-The term that one step adds to dL/dW is a sum over the batch of outer products left_n ⊗ right_n.
-Where the batch is small its norm needs no (G, H) array:
+The term that one step adds to dL/dW is a sum over the batch of outer products left_n ⊗ right_n;
+W_x, W_s and the biases mostly share the left factor. Two ways lead to its norm. Formed: the matrix
+itself. Or, where the batch is small, without it:
 ||Σ_n l_n ⊗ r_n||² = Σ_nm (l_n·l_m)(r_n·r_m), the sum of a product of two Gram matrices.
 
 Axes: K lags of one block in ascending order, R runs, N batch. Samples come with their own
-power-of-two exponents, (K, R, N), and are brought to one for each lag of each run, (K, R).
+power-of-two exponents, (K, R, N). Almost always all samples of a lag have one, and nothing comes
+near the ends of float range: then all parameters are taken together. Where the result shows that
+it was not so, each parameter is taken alone, its samples brought to one exponent first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradflow.cells.base import Factor
-from gradflow.logspace import ZERO_EXPONENT, Array, Magnitudes, exponent_of, safe_bits, scale
+from gradflow.columns import Array
+from gradflow.logspace import ZERO_EXPONENT, Magnitudes, exponent_of, safe_bits, scale
 
 _GRAM_ROWS = 128  # rows (lags x batch) whose products with each other are taken at once
-_SUM_ELEMENTS = 2**16  # elements of the running sums that are kept at once
+_FORMED_ELEMENTS = 2**15  # elements of the matrices of one run that are kept at once
+
+Rights = Mapping[str, Array]
+"""The right factor (K, R, N, width) of each parameter, by name."""
+
+Outer = Sequence[tuple[slice, Rights]]
+"""For each block of rows of W, that is of components of the left factor: the right factors."""
 
 
 @dataclass
@@ -48,7 +58,7 @@ class Sum:
 @dataclass
 class Terms:
     """The terms of one parameter: (K, R) blocks of `norms` and of `cumulative`, the norm of the
-    sum up to each lag, with the `total` so far."""
+    sum up to each lag, with the `total` so far, (R, width, G)."""
 
     total: Sum
     norms: list[Magnitudes] = field(default_factory=list)
@@ -56,65 +66,16 @@ class Terms:
 
     @staticmethod
     def zeros(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Terms:
-        """No term yet of a parameter of `shape` (R, G, width)."""
+        """No term yet of a parameter; `shape` is (R, width, G)."""
         return Terms(Sum(np.zeros(shape, dtype), np.full(shape[0], ZERO_EXPONENT)))
 
-    def add(
-        self, left: Array, factors: Sequence[Factor], exponent: Array, share: bool = False
-    ) -> None:
-        """Add the terms of K lags.
-
-        Args:
-            left: (K, R, N, G).
-            factors: for each block of rows of W its right factors (K, R, N, width).
-            exponent: (K, R, N), of `left`.
-            share: also record the norm of the sum up to each lag.
-        """
-        left, factors, exponent = _level(left, factors, exponent)
-        K, _, N, _ = left.shape
-        if share and N >= 16:
-            self._add_each(left, factors, exponent)
-            return
-        squares = sum(_outer_squares(left[..., rows], right) for rows, right in factors)
-        self.norms.append(Magnitudes.of(np.sqrt(squares), exponent))
-        step = max(1, _GRAM_ROWS // N) if share else K
-        for lags in (slice(k, k + step) for k in range(0, K, step)):
-            part = [(rows, right[lags]) for rows, right in factors]
-            if share:
-                self._record_sums(left[lags], part, exponent[lags])
-            self._add_product(left[lags], part, exponent[lags])
-
-    def _add_product(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
-        """total += Σ_k left_k^T right_k, one matrix product per run."""
-        own = exponent.max(axis=0)
-        top = self.total.rise_to(own)
-        left = _by_run(scale(left, (exponent - own)[..., None, None]))
-        for rows, right in factors:
-            product = left[..., rows].mT @ _by_run(right)
-            self.total.value[:, rows] += _lowered(product, own - top)
-
-    def _add_each(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
-        """The sum at every lag, formed as a matrix: for batches that fill one."""
-        for lags in _level_stretches(exponent, max(1, _SUM_ELEMENTS // self.total.value.size)):
-            products = [left[lags][..., rows].mT @ right[lags] for rows, right in factors]
-            sums = products[0] if len(products) == 1 else np.concatenate(products, axis=-2)
-            own = exponent[lags.start]
-            self.norms.append(_roots(_squares(sums), own))
-            top = self.total.rise_to(own)
-            sums = _lowered(sums, own - top)
-            sums[0] += self.total.value
-            for k in range(1, len(sums)):  # np.cumsum along the first axis is ten times slower
-                sums[k] += sums[k - 1]
-            self.cumulative.append(_roots(_squares(sums), top))
-            self.total.value = sums[-1]
-
-    def _record_sums(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
+    def record_sums(self, left: Array, factors: Sequence[Factor], exponent: Array) -> None:
         """||C_k||² = ||C_{k-1}||² + 2<C_{k-1}, A_k> + ||A_k||² without forming any C_k.
 
         <A_j, A_k> within the lags at hand comes from Gram matrices; <C, A_k> with the sum C that
         stood before them from one product. Row k is in units of its own 4^top_k.
         """
-        C, before = self.total.value, self.total.exponent
+        C, before = self.total.value.mT, self.total.exponent
         gram = sum(_lag_gram(left[..., rows], right) for rows, right in factors)  # (K, K, R)
         with_C = sum(
             (left[..., rows] @ C[:, rows] * right).sum(axis=(-2, -1)) for rows, right in factors
@@ -126,6 +87,134 @@ class Terms:
         own = _power(exponent - top)
         added = own * (2 * inner + own * np.diagonal(gram).T)
         self.cumulative.append(_roots(_running(_squares(C), before, added, top), top))
+
+
+def add_terms(
+    of: Mapping[str, Terms], left: Array, outer: Outer, exponent: Array, share: str | None = None
+) -> None:
+    """Add the terms of K lags to parameters that share their left factor.
+
+    Args:
+        of: what is added to, by the parameter's name.
+        left: (K, R, N, G).
+        outer: the right factors of these parameters.
+        exponent: (K, R, N), of `left`.
+        share: the parameter whose sum up to each lag is measured as well.
+    """
+    N, G = left.shape[-2:]
+    width = sum(terms.total.value.shape[-2] for terms in of.values())
+    if N * (G + width) >= G * width or (share in of and N >= 16):
+        add, most = _add_formed, max(1, _FORMED_ELEMENTS // (G * width))
+    else:
+        add, most = _add_by_gram, 0
+    for lags in _stretches(exponent, most):
+        here = [(rows, {n: right[lags] for n, right in rights.items()}) for rows, rights in outer]
+        level = (exponent[lags] == exponent[lags, :, :1]).all()
+        if level and add(of, left[lags], here, exponent[lags, :, 0], share):
+            continue
+        # The products stay as they were: which of the ways a run goes may not change its digits.
+        for name in of:
+            factors = [(rows, rights[name]) for rows, rights in here]
+            leveled, factors, its = _level(left[lags], factors, exponent[lags])
+            own = [right for _, right in factors]
+            for k in _stretches(its[..., None], most):
+                alone = [
+                    (rows, {n: (right if n != name else own[at])[k] for n, right in rights.items()})
+                    for at, (rows, rights) in enumerate(here)
+                ]
+                add(of, leveled[k], alone, its[k], share, only=name)
+
+
+def _add_formed(
+    of: Mapping[str, Terms],
+    left: Array,
+    outer: Outer,
+    exponent: Array,
+    share: str | None,
+    only: str | None = None,
+) -> bool:
+    """Add lags whose exponent (K, R) does not change, by the matrices themselves.
+
+    Returns whether it was done: nothing is added where a term comes near the ends of float range,
+    unless it is asked for by `only`.
+    """
+    blocks = [_side_by_side(rights).mT @ left[..., rows] for rows, rights in outer]
+    matrices = _cut(blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1), of)
+    squares = {name: _squares(matrix) for name, matrix in matrices.items()}
+    if only is None and not all(_safe([squares[name]], outer, name) for name in of):
+        return False
+    own = exponent[0]
+    for name in [only] if only else of:
+        terms = of[name]
+        terms.norms.append(_roots(squares[name], own))
+        top = terms.total.rise_to(np.where(squares[name].any(axis=0), own, ZERO_EXPONENT))
+        sums = _lowered(matrices[name], own - top)
+        sums[0] += terms.total.value
+        for k in range(1, len(sums)):  # np.cumsum along the first axis is ten times slower
+            sums[k] += sums[k - 1]
+        terms.total.value = sums[-1].copy()
+        if name == share:
+            terms.cumulative.append(_roots(_squares(sums), top))
+    return True
+
+
+def _add_by_gram(
+    of: Mapping[str, Terms],
+    left: Array,
+    outer: Outer,
+    exponent: Array,
+    share: str | None,
+    only: str | None = None,
+) -> bool:
+    """As `_add_formed`, for any exponents (K, R), by Gram matrices."""
+    names = [only] if only else [*of]
+    squares = dict.fromkeys(names, np.zeros(exponent.shape, left.dtype))
+    sizes: dict[str, list[Array]] = {name: [] for name in names}
+    for rows, rights in outer:
+        of_left = left[..., rows] @ left[..., rows].mT
+        for name in names:
+            of_right = rights[name] @ rights[name].mT
+            squares[name] = squares[name] + (of_left * of_right).sum(axis=(-2, -1))
+            sizes[name] += [np.linalg.trace(of_left), np.linalg.trace(of_right)]
+    changes = (exponent != exponent[0]).any()
+    if only is None and not all(
+        _safe([squares[name], *sizes[name]], outer, name, zeros=not changes) for name in names
+    ):
+        return False
+    for name in names:
+        of[name].norms.append(_roots(squares[name], exponent))
+    step = max(1, _GRAM_ROWS // left.shape[-2]) if share in of else len(left)
+    for lags in (slice(k, k + step) for k in range(0, len(left), step)):
+        here = [(rows, {n: right[lags] for n, right in rights.items()}) for rows, rights in outer]
+        if share is not None and share in names:
+            factors = [(rows, rights[share]) for rows, rights in here]
+            its = np.where(squares[share][lags] == 0, ZERO_EXPONENT, exponent[lags])
+            of[share].record_sums(left[lags], factors, its)
+        something = {name: (squares[name][lags] != 0).any(axis=0) for name in names}
+        _add_product(of, left[lags], here, exponent[lags], something)
+    return True
+
+
+def _add_product(
+    of: Mapping[str, Terms],
+    left: Array,
+    outer: Outer,
+    exponent: Array,
+    something: Mapping[str, Array],
+) -> None:
+    """total += Σ_k right_k^T left_k, one matrix product per run and block of rows, for each
+    parameter of `something`, which says in which runs there is anything to be added, (R,)."""
+    own = exponent.max(axis=0)
+    left = scale(left, (exponent - own)[..., None, None])
+    tops = {
+        name: of[name].total.rise_to(np.where(runs, own, ZERO_EXPONENT))
+        for name, runs in something.items()
+    }
+    for rows, rights in outer:
+        product = _by_run(_side_by_side(rights)) @ _by_run(left[..., rows]).mT
+        matrices = _cut(product, of)
+        for name, top in tops.items():
+            of[name].total.value[..., rows] += _lowered(matrices[name], own - top)
 
 
 def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Array:
@@ -158,28 +247,47 @@ def _roots(squares: Array, exponent: Array) -> Magnitudes:
     return Magnitudes.of(roots, np.broadcast_to(exponent, roots.shape))
 
 
-def _outer_squares(left: Array, right: Array) -> Array:
-    """(K, R) squared Frobenius norms of left^T right, by whichever product is the smaller."""
-    N, G, width = left.shape[-2], left.shape[-1], right.shape[-1]
-    if N * (G + width) < G * width:
-        product = (left @ left.mT) * (right @ right.mT)
-        squares: Array = product.sum(axis=(-2, -1))
-        return np.maximum(squares, 0)
-    return _squares(left.mT @ right)
+def _safe(sizes: Sequence[Array], outer: Outer, name: str, zeros: bool = True) -> bool:
+    """Whether sizes (K, R), sums of squares or of products, are far from the ends of float range;
+    with `zeros`, zero is safe where the right factors of the parameter are."""
+    low = 4.0 ** -(3 * safe_bits(sizes[0].dtype) // 2)
+    inside = np.all([(size > low) & (size < np.inf) for size in sizes], axis=0)
+    if inside.all() or not zeros:
+        return bool(inside.all())
+    there = np.any([rights[name].any(axis=(-2, -1)) for _, rights in outer], axis=0)
+    return bool((inside | ~there).all())
+
+
+def _side_by_side(rights: Rights) -> Array:
+    """The right factors of all parameters as one, (K, R, N, widths)."""
+    if len(rights) == 1:
+        (right,) = rights.values()
+        return right
+    return np.concatenate([right.mT for right in rights.values()], axis=-2).mT
+
+
+def _cut(matrices: Array, of: Mapping[str, Terms]) -> dict[str, Array]:
+    """(..., widths, G) cut into the matrices of each parameter."""
+    found, at = {}, 0
+    for name, terms in of.items():
+        width = terms.total.value.shape[-2]
+        found[name] = matrices[..., at : at + width, :]
+        at += width
+    return found
 
 
 def _lag_gram(left: Array, right: Array) -> Array:
     """(K, K, R) inner products <A_j, A_k> of the terms of K lags."""
     K, R, N, _ = left.shape
     rows, cols = _by_run(left), _by_run(right)
-    product = (rows @ rows.mT) * (cols @ cols.mT)
+    product = (rows.mT @ rows) * (cols.mT @ cols)
     return np.moveaxis(product.reshape(R, K, N, K, N).sum(axis=(2, 4)), 0, -1)
 
 
 def _by_run(a: Array) -> Array:
-    """(K, R, N, width) to (R, K·N, width), contiguous: no sum's order depends on R."""
-    rows = np.moveaxis(a, 1, 0).reshape(a.shape[1], -1, a.shape[-1])
-    return np.ascontiguousarray(rows)
+    """(K, R, N, width) to (R, width, K·N), contiguous: no sum's order depends on R."""
+    by_run = np.moveaxis(a.mT, 0, 2)
+    return np.ascontiguousarray(by_run).reshape(*by_run.shape[:2], -1)
 
 
 def _squares(a: Array) -> Array:
@@ -190,8 +298,8 @@ def _squares(a: Array) -> Array:
 
 
 def _level(
-    left: Array, factors: Sequence[Factor], exponent: Array
-) -> tuple[Array, Sequence[Factor], Array]:
+    left: Array, factors: list[Factor], exponent: Array
+) -> tuple[Array, list[Factor], Array]:
     """Bring the samples of a lag to one exponent, (K, R), with products that can be squared.
 
     The exponent is that of the largest product, not of the largest cotangent: a sample that adds
@@ -220,9 +328,12 @@ def _within(a: Array, bits: int) -> bool:
     return bool(((squares > 4.0**-bits) & (squares < 4.0**bits)).all())
 
 
-def _level_stretches(exponent: Array, most: int) -> list[slice]:
-    """Cut the lags into stretches of at most `most` lags over which no exponent changes."""
-    changes = (np.diff(exponent, axis=0) != 0).any(axis=1)
+def _stretches(exponent: Array, most: int) -> list[slice]:
+    """Cut the lags into stretches of at most `most` over which no exponent (K, R, N) changes;
+    `most` = 0 leaves them whole."""
+    if not most:
+        return [slice(0, len(exponent))]
+    changes = (np.diff(exponent, axis=0) != 0).any(axis=(1, 2))
     cuts = [0]
     for k in range(1, len(exponent)):
         if k - cuts[-1] >= most or changes[k - 1]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gradflow.logspace import Array
+from gradflow.columns import Array
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _LEVELS = "▁▂▃▄▅▆▇█"

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from gradflow.columns import Array
 from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
-from gradflow.logspace import Array, Magnitudes
+from gradflow.logspace import Magnitudes
 from gradflow.results import AXES, NET_AXES, GradientFlow, Result
 
 _NORM, *_OTHERS = MAGNITUDES

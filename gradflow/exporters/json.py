@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.columns import Array
 from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
-from gradflow.logspace import Array, Magnitudes
+from gradflow.logspace import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 
 _TOTALS = ("W_x", "W_s", "b_s", "W_o")

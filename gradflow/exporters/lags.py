@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradflow.columns import Array
 from gradflow.exporters.view import Lags
-from gradflow.logspace import Array
 
 _ABOUT_20 = 24
 _STEPS_PER_DECADE = (

@@ -9,6 +9,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from gradflow.columns import Array
 from gradflow.exporters import charts, words
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
@@ -24,7 +25,7 @@ from gradflow.exporters.layout import (
 )
 from gradflow.exporters.parts import with_parts
 from gradflow.exporters.view import View
-from gradflow.logspace import Array, Magnitudes
+from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 _DIM = "dim"

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from gradflow.cells import Cell, Params
+from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
-from gradflow.logspace import Array
 from gradflow.results import AXES, NET_AXES
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from gradflow.cells import Params
+from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.initializers import INITIALIZERS
-from gradflow.logspace import Array
 from gradflow.runs.experiment import Run, Signal
 
 # The place of a name here is its stream's key: a new one goes to the end.

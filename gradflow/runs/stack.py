@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from gradflow.cells import Params
+from gradflow.columns import Array
 from gradflow.diagnose import diagnose
 from gradflow.engine.flow import Progress
 from gradflow.engine.measure import whole_net
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
-from gradflow.logspace import Array, Magnitudes, root_sum_of_squares
+from gradflow.logspace import Magnitudes, root_sum_of_squares
 from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gradflow.cells.activations import ACTIVATIONS, one_minus_sigmoid, sigmoid
+from gradflow.cells.activations import ACTIVATIONS, one_minus_sigmoid, sigmoid, sigmoid_slope
 
 POINTS = np.array([0, 1e-8, 0.3, 1.0, 2.0, 2.77, 3.0, 5.0, 12.0, 19.0, 40.0, 150.0, 350.0])
 POINTS = np.concatenate([-POINTS[::-1], POINTS])
@@ -26,7 +26,9 @@ def relative_errors(values, exact):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_values_and_slopes_hold_from_rest_to_deep_saturation(name):
     activation = ACTIVATIONS[name]
-    h = activation.value(POINTS, np.empty_like(POINTS))
+    h, slope = np.empty_like(POINTS), np.empty_like(POINTS)
+    activation.value(POINTS, h)
+    activation.slope(POINTS, h, slope)
     with mpmath.workdps(400):
         exact = [EXACT[name](mpmath.mpf(z)) for z in POINTS]
         assert max(relative_errors(h, exact)) < 1e-15
@@ -37,16 +39,34 @@ def test_values_and_slopes_hold_from_rest_to_deep_saturation(name):
             "relu": lambda y: mpmath.mpf(y > 0),
         }
         exact_slopes = [slopes[name](y) for y in exact]
-        assert max(relative_errors(activation.slope(POINTS, h), exact_slopes)) < 1e-14
+        assert max(relative_errors(slope, exact_slopes)) < 1e-14
 
 
 def test_the_rest_of_a_sigmoid_is_exact_where_it_rounds_to_one():
-    a = sigmoid(POINTS, np.empty_like(POINTS))
+    e, a, rest = (np.empty_like(POINTS) for _ in range(3))
+    sigmoid(POINTS, e, a)
+    one_minus_sigmoid(e, a, rest)
     with mpmath.workdps(400):
         exact = [1 / (1 + mpmath.exp(mpmath.mpf(z))) for z in POINTS]
-        assert max(relative_errors(one_minus_sigmoid(POINTS, a), exact)) < 1e-14
+        assert max(relative_errors(rest, exact)) < 1e-14
 
 
 def test_relu_has_slope_zero_at_zero():
-    z = np.array([-1.0, -0.0, 0.0, 1e-300])
-    np.testing.assert_array_equal(ACTIVATIONS["relu"].slope(z, z), [0, 0, 0, 1])
+    z, slope = np.array([-1.0, -0.0, 0.0, 1e-300]), np.empty(4)
+    ACTIVATIONS["relu"].slope(z, z, slope)
+    np.testing.assert_array_equal(slope, [0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_sigmoid_beyond_float_range_is_shut_and_has_no_slope(dtype):
+    z = np.array([-1e4, -800.0, 800.0, 1e4], dtype)
+    e, a, rest, slope = (np.empty_like(z) for _ in range(4))
+    with np.errstate(over="ignore", invalid="ignore"):
+        sigmoid(z, e, a)
+        one_minus_sigmoid(e, a, rest)
+        sigmoid_slope(e, a, slope)
+    np.testing.assert_array_equal(a, [0, 0, 1, 1])
+    np.testing.assert_array_equal(rest[:2], 1)
+    assert (rest[2:].astype(float) < 1e-300).all()
+    np.testing.assert_array_equal(slope[:2], 0)
+    assert (slope[2:].astype(float) < 1e-300).all()

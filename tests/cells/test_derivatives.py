@@ -60,13 +60,22 @@ def test_large_batches_and_long_sequences_agree_with_autograd():
 
 
 def step(cell, params, x, s):
-    """One step from the contract's parts; also (z, saved), for `linearize`."""
+    """One step from the contract's parts; also its views, for `linearize`."""
     z = x @ params.W_x.mT + cell.input_bias(params)[..., None, :]
     H = cell.hidden_size(s.shape[-1])
     s_next = np.empty(np.broadcast_shapes(s.shape, (*z.shape[:-1], 1)), z.dtype)
     saved = np.empty((*z.shape[:-1], cell.saved * H), z.dtype)
-    cell.step(z, s, params, s_next, saved)
-    return s_next, z, saved
+    views = cell.forward_views(z, saved, s, s_next)
+    cell.step(views, params)
+    return s_next, views
+
+
+def linearized(cell, views, s_next):
+    """What `linearize` fills."""
+    H = cell.hidden_size(s_next.shape[-1])
+    local = tuple(np.empty((*s_next.shape[:-1], H * width)) for width in cell.local)
+    cell.linearize(views, local)
+    return local
 
 
 @every_variant
@@ -87,13 +96,13 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
     x, s, v_s, g = (rng.standard_normal((*lead, N, width)) for width in (I, S, S, S))
 
     complex_params = params.map(lambda p, v: p + 1j * STEP * v, v_params)
-    pushed, _, _ = step(cell, complex_params, x + 0j, s + 1j * STEP * v_s)
+    pushed, _ = step(cell, complex_params, x + 0j, s + 1j * STEP * v_s)
     jvp = pushed.imag / STEP
 
-    s_next, z, saved = step(cell, params, x, s)
-    local = cell.linearize(z, saved, s, s_next)
-    dz, ds_prev = np.empty_like(z), np.empty_like(s)
-    cell.pullback(local, g, params, dz, ds_prev)
+    s_next, views = step(cell, params, x, s)
+    local = linearized(cell, views, s_next)
+    dz, ds_prev = np.empty((*lead, N, H * len(cell.gates))), np.empty_like(s)
+    cell.pullback(cell.backward_views(local, g, dz, ds_prev), params)
     left, factors = cell.recurrent_factors(local, dz, s)
     dW_s = np.zeros((*lead, *params.W_s.shape[-2:]))
     for rows, right in factors:
@@ -111,10 +120,11 @@ def test_a_basis_of_cotangents_gives_the_full_state_jacobian(cell):
     net = random_net(cell, N=1, I=2, H=3)
     params, x, s = net.params.map(lambda a: a[0]), net.x[0, 0], net.s0[0]
     S = s.shape[-1]
-    s_next, z, saved = step(cell, params, x, s)
-    local = cell.linearize(z, saved, s, s_next)
+    s_next, views = step(cell, params, x, s)
+    local = linearized(cell, views, s_next)
     basis, rows = np.eye(S)[:, None], np.empty((S, 1, S))
-    cell.pullback(local, basis, params, np.empty((S, 1, z.shape[-1])), rows)
+    dz = np.empty((S, 1, 3 * len(cell.gates)))
+    cell.pullback(cell.backward_views(local, basis, dz, rows), params)
 
     columns = [step(cell, params, x + 0j, s + 1j * STEP * e)[0].imag[0] / STEP for e in np.eye(S)]
     np.testing.assert_allclose(rows[:, 0], np.transpose(columns), rtol=1e-13, atol=1e-15)

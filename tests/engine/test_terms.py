@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gradflow.engine.terms import Sum, Terms
+from gradflow.engine.terms import Sum, Terms, add_terms
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from reference import norms, worst_error
 
@@ -39,12 +39,13 @@ def given(N, exponent, *, two_blocks=False, seed=0, width=2):
 
 
 def collected(data, share, dtype=np.float64):
-    terms = Terms.zeros((R, data.left.shape[-1], data.factors[0][1].shape[-1]), dtype)
-    with np.errstate(over="ignore"):
+    terms = Terms.zeros((R, data.factors[0][1].shape[-1], data.left.shape[-1]), dtype)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for lags in BLOCKS:
             block = data.lags(lags)
-            factors = [(rows, right.astype(dtype)) for rows, right in block.factors]
-            terms.add(block.left.astype(dtype), factors, block.exponent, share=share)
+            outer = [(rows, {"W": right.astype(dtype)}) for rows, right in block.factors]
+            wanted = "W" if share else None
+            add_terms({"W": terms}, block.left.astype(dtype), outer, block.exponent, wanted)
     return terms
 
 

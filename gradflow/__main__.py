@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from gradflow.runs.scheduling.blas import use_one_thread
+from gradflow.blas import use_one_thread
 
 
 def main() -> None:

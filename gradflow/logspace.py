@@ -210,7 +210,7 @@ def root_sum_of_squares(parts: Sequence[Magnitudes]) -> Magnitudes:
 
 def safe_bits(dtype: np.dtype[Any]) -> int:
     """How far from one, in bits, a number may lie and still be squared and summed as it is."""
-    return 300 if dtype.itemsize >= 8 else 30
+    return 300 if dtype.itemsize >= 8 else 44
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:

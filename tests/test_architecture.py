@@ -22,8 +22,9 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "columns", "logspace", "initializers", "cells", "results",
-    "engine.terms", "engine.measure", "engine.sweep", "engine.flow", "engine.network", "diagnose",
+    "errors", "blas", "columns", "products", "logspace", "initializers", "cells", "results",
+    "engine.outer", "engine.terms", "engine.measure", "engine.sweep", "engine.flow",
+    "engine.network", "diagnose",
 ]
 ROOMS = [
     *CORE, "files.npfiles", "files.csvfiles", "files.series", "weights",

@@ -12,6 +12,7 @@ import numpy as np
 from gradflow.cells.activations import one_minus_sigmoid, sigmoid, sigmoid_slope, tanh_slope
 from gradflow.cells.base import Cell, Factor, Local, Params, Views
 from gradflow.columns import Array, cut
+from gradflow.products import product
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,16 @@ class GRU(Cell):
         H = s.shape[-2]
 
         if self.reset == "after":
-            recurrent = p.W_s @ s
+            recurrent = product(p.W_s, s)
             z_gates += recurrent[..., : 2 * H, :]
             sigmoid(z_gates, e, out=gates)
             np.add(recurrent[..., 2 * H :, :], p.b_s[..., 2 * H :, None], out=q)
             z_n += r * q
         else:
-            z_gates += p.W_s[..., : 2 * H, :] @ s
+            z_gates += product(p.W_s[..., : 2 * H, :], s)
             sigmoid(z_gates, e, out=gates)
             q[...] = s
-            z_n += p.W_s[..., 2 * H :, :] @ (r * q)
+            z_n += product(p.W_s[..., 2 * H :, :], r * q)
         np.tanh(z_n, out=n)
 
         np.subtract(s, n, out=s_next)  # h_t = n + u (h_{t-1} - n)
@@ -109,12 +110,12 @@ class GRU(Cell):
             np.multiply(dz_n, r_slope, out=dz_r)
             left = dz.copy()
             left[..., 2 * H :, :] *= r
-            np.matmul(p.W_s.mT, left, out=ds_prev)
+            product(p.W_s.mT, left, out=ds_prev)
         else:
             W_n = p.W_s[..., 2 * H :, :]
-            dq = W_n.mT @ dz_n  # q is r ∘ h here; this is its cotangent
+            dq = product(W_n.mT, dz_n)  # q is r ∘ h here; this is its cotangent
             np.multiply(dq, r_slope, out=dz_r)
-            np.matmul(p.W_s[..., : 2 * H, :].mT, dz[..., : 2 * H, :], out=ds_prev)
+            product(p.W_s[..., : 2 * H, :].mT, dz[..., : 2 * H, :], out=ds_prev)
             dq *= r
             ds_prev += dq
         ds_prev += ds * u

@@ -13,6 +13,7 @@ import numpy as np
 from gradflow.cells.activations import sigmoid, sigmoid_slope, tanh_slope
 from gradflow.cells.base import Cell, Local, Params, Views
 from gradflow.columns import Array, cut
+from gradflow.products import product
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class LSTM(Cell):
     def step(self, views: Views, p: Params) -> None:
         z, z_g, e, gates, i, f, g, o, tanh_c, h, c, h_next, c_next = views
 
-        z += p.W_s @ h
+        z += product(p.W_s, h)
         sigmoid(z, e, out=gates)  # i, f and o in one go; g is overwritten
         np.tanh(z_g, out=g)
 
@@ -92,7 +93,7 @@ class LSTM(Cell):
         np.multiply(dc[..., None, :, :], D_ifg, out=dz_ifg)
         np.multiply(dh, D_o, out=dz_o)
         np.multiply(dc, f, out=dc_prev)
-        np.matmul(p.W_s.mT, dz, out=dh_prev)
+        product(p.W_s.mT, dz, out=dh_prev)
 
 
 def _parts(s: Array, H: int) -> tuple[Array, Array]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from gradflow.cells.base import Params, Views
 from gradflow.cells.lstm import LSTM
 from gradflow.columns import Array
+from gradflow.products import product
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,11 @@ class ProjectedLSTM(LSTM):
         assert p.W_p is not None
         *of_lstm, h_next = views
         super().step(tuple(of_lstm), p)
-        np.matmul(p.W_p, of_lstm[-2], out=h_next)
+        product(p.W_p, of_lstm[-2], out=h_next)
 
     def pullback(self, views: Views, p: Params) -> None:
         assert p.W_p is not None
         D_ifg, D_o, h_by_c, f, dh, *rest = views
-        super().pullback((D_ifg, D_o, h_by_c, f, p.W_p.mT @ dh, *rest), p)  # dm_t in dh_t's place
+        super().pullback(
+            (D_ifg, D_o, h_by_c, f, product(p.W_p.mT, dh), *rest), p
+        )  # dm_t in dh_t's place

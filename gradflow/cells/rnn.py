@@ -11,6 +11,7 @@ import numpy as np
 from gradflow.cells.activations import ACTIVATIONS
 from gradflow.cells.base import Cell, Local, Params, Views
 from gradflow.columns import Array
+from gradflow.products import product
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class RNN(Cell):
 
     def step(self, views: Views, p: Params) -> None:
         z, s, s_next = views
-        z += p.W_s @ s
+        z += product(p.W_s, s)
         ACTIVATIONS[self.activation].value(z, s_next)
 
     def linearize(self, views: Views, local: Local) -> None:
@@ -50,4 +51,4 @@ class RNN(Cell):
     def pullback(self, views: Views, p: Params) -> None:
         slope, ds, dz, ds_prev = views
         np.multiply(ds, slope, out=dz)
-        np.matmul(p.W_s.mT, dz, out=ds_prev)
+        product(p.W_s.mT, dz, out=ds_prev)

@@ -143,7 +143,7 @@ def backpropagate(
             much as another recurrent product; without it `share_W_s` is NaN.
         progress: called with the steps done.
     """
-    measure = Measure(trajectory.cell, trajectory.x.shape[-1], ds_T, share)
+    measure = Measure(trajectory.cell, ds_T, share)
     for block in blocks_backward(trajectory, ds_T, progress=progress):
         measure.add(block)
     return measure.flows()

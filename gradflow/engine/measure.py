@@ -9,7 +9,8 @@ import numpy as np
 
 from gradflow.cells.base import Cell, Local
 from gradflow.columns import Array
-from gradflow.engine.terms import Outer, Rights, Terms, add_terms
+from gradflow.engine.outer import Outer
+from gradflow.engine.terms import Terms
 from gradflow.logspace import Magnitudes, Scaled, root_mean_square, root_sum_of_squares
 from gradflow.results import GradientFlow
 
@@ -38,17 +39,12 @@ class Block:
 class Measure:
     """Collects the curves of R runs while the backward pass goes through the blocks."""
 
-    def __init__(self, cell: Cell, input_size: int, ds_T: Array, share: bool) -> None:
+    def __init__(self, cell: Cell, ds_T: Array, share: bool) -> None:
         self.cell, self.share = cell, share
-        self.R, self.N, S = ds_T.shape
-        H = cell.hidden_size(S)
-        G = H * len(cell.gates)
+        self.R, self.N, _ = ds_T.shape
         self.state: list[Magnitudes] = []
         self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
-        self.terms = {
-            name: Terms.zeros((self.R, width, G), ds_T.dtype)
-            for name, width in (("W_x", input_size), ("W_s", cell.output_size(H)), ("b_s", 1))
-        }
+        self.terms: dict[tuple[str, ...], Terms] = {}  # by the names of the parameters
 
     def add(self, block: Block) -> None:
         """Measure one block; the first one must be the last in time."""
@@ -72,28 +68,33 @@ class Measure:
         left, factors = self.cell.recurrent_factors(block.local, dz, block.s)
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
-        of_input: Rights = {"W_x": x}
         recurrent = [(rows, {"W_s": right, "b_s": one}) for rows, right in factors]
         if left is dz:
-            self._add(left, [(rows, {**of_input, **own}) for rows, own in recurrent], exponent)
+            self._add(dz, [(rows, {"W_x": x, **own}) for rows, own in recurrent], exponent)
         else:
-            self._add(dz, [(slice(None), of_input)], exponent)
+            self._add(dz, [(slice(None), {"W_x": x})], exponent)
             self._add(left, recurrent, exponent)
 
     def _add(self, left: Array, outer: Outer, exponent: Array) -> None:
-        of = {name: self.terms[name] for name in outer[0][1]}
-        add_terms(of, left, outer, exponent, "W_s" if self.share else None)
+        """Add terms of the parameters that share this left factor."""
+        names = tuple(outer[0][1])
+        if names not in self.terms:
+            widths = {name: right.shape[-1] for name, right in outer[0][1].items()}
+            share = "W_s" if self.share else None
+            self.terms[names] = Terms(widths, self.R, left.shape[-1], left.dtype, share)
+        self.terms[names].add(left, outer, exponent)
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
         state = _join(self.state)
         parts = {name: _join(blocks) for name, blocks in self.parts.items()}
-        terms = {name: _join(t.norms).over(self.N) for name, t in self.terms.items()}
-        totals = {name: t.total.norm() for name, t in self.terms.items()}
-        if self.share:
-            share = (_join(self.terms["W_s"].cumulative) / totals["W_s"]).floats()
-        else:
-            share = np.full(terms["W_s"].shape, np.nan)
+        terms, totals, share = {}, {}, np.full((len(state) - 1, self.R), np.nan)
+        for group in self.terms.values():
+            norms = _join(group.norms)
+            for which, name in enumerate(group.names):
+                terms[name], totals[name] = norms[..., which].over(self.N), group.total(name)
+            if group.share:
+                share = (_join(group.cumulative) / totals[group.share]).floats()
         return [
             GradientFlow(
                 state=state[:, r],

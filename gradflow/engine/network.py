@@ -93,7 +93,7 @@ def backpropagate_net(
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, t.x.shape[-1], ds_T[at], share) for at, t in net.places.items()}
+    measures = {at: Measure(t.cell, ds_T[at], share) for at, t in net.places.items()}
     for at, block in net_blocks_backward(net, ds_T, progress):
         measures[at].add(block)
     return {at: measure.flows() for at, measure in measures.items()}

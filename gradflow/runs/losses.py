@@ -18,7 +18,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.engine.network import Place
-from gradflow.engine.terms import Terms, add_terms
+from gradflow.engine.terms import Terms
 from gradflow.logspace import Magnitudes
 from gradflow.runs.experiment import Run
 from gradflow.runs.sampling import output_layer, stream
@@ -94,11 +94,10 @@ def _through_output_layer(
 
     def output_gradient(s: States) -> Magnitudes:
         h, left = _top(run, s), delta(s)
-        terms = Terms.zeros((1, *W_o.T.shape), h.dtype)
+        terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)
         zero = np.zeros((1, 1, len(h)), dtype=np.int64)
-        outer = [(slice(None), {"W_o": h[None, None]})]
-        add_terms({"W_o": terms}, left[None, None], outer, zero)
-        return terms.total.norm()[0].over(len(h))
+        terms.add(left[None, None], [(slice(None), {"W_o": h[None, None]})], zero)
+        return terms.total("W_o")[0].over(len(h))
 
     return Objective(value, lambda s: _gradient_of_top(run, s, delta(s) @ W_o), output_gradient)
 

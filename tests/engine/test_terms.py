@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gradflow.engine.terms import Sum, Terms, add_terms
+from gradflow.engine.terms import Terms
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from reference import norms, worst_error
 
@@ -39,13 +39,13 @@ def given(N, exponent, *, two_blocks=False, seed=0, width=2):
 
 
 def collected(data, share, dtype=np.float64):
-    terms = Terms.zeros((R, data.factors[0][1].shape[-1], data.left.shape[-1]), dtype)
+    widths, G = {"W": data.factors[0][1].shape[-1]}, data.left.shape[-1]
+    terms = Terms(widths, R, G, np.dtype(dtype), "W" if share else None)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for lags in BLOCKS:
             block = data.lags(lags)
             outer = [(rows, {"W": right.astype(dtype)}) for rows, right in block.factors]
-            wanted = "W" if share else None
-            add_terms({"W": terms}, block.left.astype(dtype), outer, block.exponent, wanted)
+            terms.add(block.left.astype(dtype), outer, block.exponent)
     return terms
 
 
@@ -66,8 +66,8 @@ def worst_errors(data, *, share=True, dtype=np.float64):
             for rows, right in data.factors:
                 exact[:, rows] = left[..., rows].mT @ in_mpmath(right[:, r], 0)
             running = norms(np.cumsum(exact, axis=0), (1, 2))
-            errors = {"norms": worst_error(joined(terms.norms)[:, r], norms(exact, (1, 2)))}
-            errors["total"] = worst_error(terms.total.norm()[r], running[-1])
+            errors = {"norms": worst_error(joined(terms.norms)[:, r, 0], norms(exact, (1, 2)))}
+            errors["total"] = worst_error(terms.total("W")[r], running[-1])
             if share:
                 errors["cumulative"] = worst_error(joined(terms.cumulative)[:, r], running)
         found = {name: max(value, found.get(name, 0)) for name, value in errors.items()}
@@ -168,11 +168,44 @@ def test_float32_terms_hold_seven_digits(N, name):
 
 
 def test_a_sum_of_nothing_is_zero():
-    terms = Terms.zeros((R, 3, 2), np.float64)
-    assert (terms.total.norm().log10() == -np.inf).all()
+    terms = Terms({"W": 2}, R, 3, np.dtype(float))
+    assert (terms.total("W").log10() == -np.inf).all()
 
 
-@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
-def test_the_norm_of_a_sum_is_taken_at_its_own_size(size):
-    total = Sum(np.full((1, 2, 2), size), np.array([5]))
-    np.testing.assert_allclose(total.norm().log10(), np.log10(size) + np.log10(64), rtol=1e-14)
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1.0, 1e150])
+@pytest.mark.parametrize("N", [1, 16])
+def test_the_norm_of_a_sum_is_taken_at_its_own_size(N, size):
+    terms = Terms({"W": 2}, R, 3, np.dtype(float))
+    left, right = np.full((1, R, N, 3), size), np.ones((1, R, N, 2))
+    with np.errstate(under="ignore"):
+        terms.add(left, [(slice(None), {"W": right})], np.full((1, R, N), 5))
+    expected = np.log10(size) + np.log10(32 * N * np.sqrt(6))
+    np.testing.assert_allclose(terms.total("W").log10(), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("N", [1, 3, 16])
+@pytest.mark.parametrize("exponents", ["level", "up and down", "falling"])
+def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
+    """One far below and one that is zero at some lags, beside an ordinary one."""
+    data = given(N, EXPONENTS[exponents])
+    rights = {
+        "plain": data.factors[0][1],
+        "tiny": 1e-300 * np.random.default_rng(1).standard_normal((K, R, N, 3)),
+        "rare": np.where(lag[..., None] % 3 == 1, data.factors[0][1], 0),
+    }
+    together = Terms({n: a.shape[-1] for n, a in rights.items()}, R, 3 * H, np.dtype(float), "rare")
+    with np.errstate(under="ignore"):
+        for lags in BLOCKS:
+            outer = [(slice(None), {name: a[lags] for name, a in rights.items()})]
+            together.add(data.left[lags], outer, data.exponent[lags])
+        for which, (name, right) in enumerate(rights.items()):
+            alone = collected(data._replace(factors=[(slice(None), right)]), share=True)
+            np.testing.assert_allclose(
+                joined(together.norms)[..., which].log10(), joined(alone.norms)[..., 0].log10(),
+                rtol=1e-13, atol=1e-13,
+            )  # fmt: skip
+            np.testing.assert_allclose(
+                together.total(name).log10(), alone.total("W").log10(), rtol=1e-13, atol=1e-13
+            )
+    running = joined(together.cumulative).log10(), joined(alone.cumulative).log10()
+    np.testing.assert_allclose(*running, rtol=1e-13, atol=1e-13)

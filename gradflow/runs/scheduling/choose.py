@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
+from gradflow.blas import threads
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
-from gradflow.runs.scheduling.blas import threads
 from gradflow.runs.scheduling.processes import cores, worker_processes
 
 # Worker processes are there 0.4 s after they are asked for (measured: two on two cores, most of

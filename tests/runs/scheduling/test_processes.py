@@ -4,10 +4,10 @@ import time
 
 import pytest
 
+from gradflow.blas import threads
 from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling import choose
-from gradflow.runs.scheduling.blas import threads
 from gradflow.runs.scheduling.choose import seconds, workforce
 from gradflow.runs.scheduling.processes import worker_processes
 from sweeps import one_by_one, small, text

@@ -27,10 +27,10 @@ def use_one_thread() -> None:
         os.environ.update(dict.fromkeys(_VARIABLES, "1"))
 
 
-def threads() -> int:
-    """The threads that the environment asks for; 1 where it says nothing readable."""
+def threads(otherwise: int = 1) -> int:
+    """The threads that the environment asks for; `otherwise` where it says nothing readable."""
     for name in _VARIABLES:
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
             return int(value)
-    return 1
+    return otherwise

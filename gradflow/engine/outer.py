@@ -1,0 +1,128 @@
+"""Sums over the batch of outer products left_n ⊗ right_n: what one step adds to dL/dW.
+
+Axes: K lags in ascending order, R runs, N batch, G components of the left factor, W those of the
+right factors of all parameters together, P parameters. Matrices are (W, G): dL/dW transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradflow.cells.base import Factor
+from gradflow.columns import Array
+from gradflow.logspace import ZERO_EXPONENT, exponent_of, safe_bits, scale
+
+Outer = Sequence[tuple[slice, Mapping[str, Array]]]
+"""For each block of rows of W, that is of components of the left factor: the right factor
+(K, R, N, width) of each parameter, by name. One left factor (K, R, N, G) goes with it."""
+
+
+def at(outer: Outer, lags: slice) -> Outer:
+    """These lags alone."""
+    return [(rows, {name: a[lags] for name, a in rights.items()}) for rows, rights in outer]
+
+
+def formed(left: Array, outer: Outer) -> Array:
+    """The matrices themselves, (K, R, W, G)."""
+    blocks = [side_by_side(rights).mT @ left[..., rows] for rows, rights in outer]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)
+
+
+def by_gram(left: Array, outer: Outer) -> tuple[Array, Array, Array]:
+    """Squared norms of the matrices without forming any, (K, R, P), and those of their factors:
+    ||Σ_n l_n ⊗ r_n||² = Σ_nm (l_n·l_m)(r_n·r_m)."""
+    found = []
+    for rows, rights in outer:
+        of_left = left[..., rows] @ left[..., rows].mT
+        of_right = np.stack([right @ right.mT for right in rights.values()], axis=2)
+        squares = (of_left[:, :, None] * of_right).sum(axis=(-2, -1))
+        of_rights = np.linalg.trace(of_right)
+        found.append((squares, np.linalg.trace(of_left)[..., None] + 0 * of_rights, of_rights))
+    squares, of_left, of_right = (np.sum(blocks, axis=0) for blocks in zip(*found, strict=True))
+    return squares, of_left, of_right
+
+
+def product(left: Array, outer: Outer) -> Array:
+    """(R, W, G): the sum of the matrices of all lags, one product a run and block of rows."""
+    blocks = [by_run(side_by_side(rights)) @ by_run(left[..., rows]).mT for rows, rights in outer]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)
+
+
+def gram_of_lags(left: Array, factors: Sequence[Factor]) -> Array:
+    """(K, K, R): the inner products <A_j, A_k> of the matrices of K lags, of one parameter."""
+    K, R, N, _ = left.shape
+    gram: Array = np.zeros((K, K, R))
+    for rows, right in factors:
+        of_left, of_right = (by_run(a) for a in (left[..., rows], right))
+        products = (of_left.mT @ of_left) * (of_right.mT @ of_right)
+        gram = gram + np.moveaxis(products.reshape(R, K, N, K, N).sum(axis=(2, 4)), 0, -1)
+    return gram
+
+
+def side_by_side(rights: Mapping[str, Array]) -> Array:
+    """The right factors of all parameters as one, (K, R, N, W)."""
+    if len(rights) == 1:
+        (right,) = rights.values()
+        return right
+    return np.concatenate([right.mT for right in rights.values()], axis=-2).mT
+
+
+def by_run(a: Array) -> Array:
+    """(K, R, N, width) to (R, width, K·N), contiguous: no sum's order depends on R."""
+    runs_first = np.moveaxis(a.mT, 0, 2)
+    return np.ascontiguousarray(runs_first).reshape(*runs_first.shape[:2], -1)
+
+
+def squares_of(a: Array) -> Array:
+    """Sum of squares over the last two axes."""
+    flat = a.reshape(*a.shape[:-2], -1)
+    squares: Array = np.vecdot(flat, flat)
+    return squares
+
+
+def are_safe(sizes: Sequence[Array], outer: Outer, zeros: bool) -> bool:
+    """Whether sizes (K, R, P), each a sum of squares, are far from the ends of float range; with
+    `zeros`, a zero is safe where the right factors of its parameter are."""
+    low = 4.0 ** -(5 * safe_bits(sizes[0].dtype) // 4)
+    inside = np.all([(size > low) & (size < np.inf) for size in sizes], axis=0)
+    if inside.all() or not zeros:
+        return bool(inside.all())
+    there = [[right.any(axis=(-2, -1)) for right in rights.values()] for _, rights in outer]
+    return bool((inside | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
+
+
+def leveled(
+    left: Array, factors: list[Factor], exponent: Array
+) -> tuple[Array, list[Factor], Array]:
+    """Bring the samples of a lag to one exponent, (K, R), with products that can be squared.
+
+    The exponent is that of the largest product, not of the largest cotangent: a sample that adds
+    nothing (its state is zero, its unit dead) does not hide the others.
+    """
+    bits = safe_bits(left.dtype)
+    of_left = exponent_of(left, (-1,))
+    of_right = np.maximum.reduce([exponent_of(right, (-1,)) for _, right in factors])
+    nothing = (of_left == ZERO_EXPONENT) | (of_right == ZERO_EXPONENT)
+    of_left = np.where((np.abs(of_left) <= bits) | nothing, 0, of_left)
+    of_right = np.where((np.abs(of_right) <= bits // 3) | nothing, 0, of_right)
+    size = np.where(nothing, ZERO_EXPONENT, exponent + of_left + of_right)
+    top = size.max(axis=-1, keepdims=True)
+    left = scale(left, np.where(nothing, 0, exponent + of_right - top)[..., None])
+    factors = [(rows, scale(right, -of_right[..., None])) for rows, right in factors]
+    return left, factors, top[..., 0]
+
+
+def stretches(exponent: Array, most: int, level: bool) -> list[slice]:
+    """Cut the lags into stretches of at most `most`, where they are not `level` also wherever an
+    exponent (K, R, N) changes."""
+    K = len(exponent)
+    if level:
+        return [slice(k, min(k + most, K)) for k in range(0, K, most)]
+    changes = (np.diff(exponent, axis=0) != 0).any(axis=(1, 2))
+    cuts = [0]
+    for k in range(1, K):
+        if k - cuts[-1] >= most or changes[k - 1]:
+            cuts.append(k)
+    return [slice(a, b) for a, b in zip(cuts, [*cuts[1:], K], strict=True)]

@@ -1,0 +1,54 @@
+"""A matrix times columns, as fast as OpenBLAS has it.
+
+For products of up to 100^3 multiplications OpenBLAS has code of its own on processors with
+AVX-512, which copies neither matrix first. A recurrent product is larger, but its rows may be taken
+in blocks that are not. Measured (one thread; microseconds whole and in blocks, G x H times N):
+1024 x 256 x 32 405, 293 in float64, 192, 150 in float32; 1024 x 256 x 4 127, 48; 4096 x 1024 x 32
+9490, 5090. With AVX2 alone blocks cost a tenth, and with more threads a large product has all of
+them; there it stays whole.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.introspect import opt_func_info
+
+from gradflow.blas import threads
+from gradflow.columns import Array
+
+_SMALL = 100**3
+_MOST_ROWS, _LEAST_ROWS = 64, 4
+
+
+def product(W: Array, columns: Array, out: Array | None = None) -> Array:
+    """W (..., G, H) times `columns` (..., H, N), into `out` (..., G, N) where it is given."""
+    G, H = W.shape[-2:]
+    N = columns.shape[-1]
+    rows = _rows_of_a_block(G, H, N)
+    if rows == G:
+        return np.matmul(W, columns, out=out)
+    if out is None:
+        leading = np.broadcast_shapes(W.shape[:-2], columns.shape[:-2])
+        out = np.empty((*leading, G, N), np.result_type(W, columns))
+    blocks = W.reshape(*W.shape[:-2], G // rows, rows, H)
+    into = out.reshape(*out.shape[:-2], G // rows, rows, N)  # cutting an axis is always a view
+    np.matmul(blocks, columns[..., None, :, :], out=into)
+    return out
+
+
+@lru_cache
+def _rows_of_a_block(G: int, H: int, N: int) -> int:
+    """The rows of W that are taken at a time; G where it stays whole."""
+    if N == 1 or G * H * N <= _SMALL or not _blocks_pay():
+        return G
+    most = min(_MOST_ROWS, _SMALL // (H * N))
+    return next((rows for rows in range(most, _LEAST_ROWS - 1, -1) if G % rows == 0), G)
+
+
+def _blocks_pay() -> bool:
+    """Whether OpenBLAS has one thread here, and a processor with AVX-512."""
+    exp = str(opt_func_info(func_name="^exp$", signature="float64"))
+    return threads(os.cpu_count() or 1) == 1 and ("AVX512" in exp or "X86_V4" in exp)

@@ -58,6 +58,13 @@ class Magnitudes:
             ratio = np.where(other.mantissa == 0, np.nan, self.mantissa / other.mantissa)
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
+    @staticmethod
+    def roots(blocks: Sequence[tuple[Array, Array]]) -> Magnitudes:
+        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along
+        their first axes; rounding may have left a square just below zero."""
+        squares, exponent = (np.concatenate(column) for column in zip(*blocks, strict=True))
+        return Magnitudes.of(np.sqrt(np.maximum(squares, 0, dtype=np.float64)), exponent)
+
     def over(self, divisor: float) -> Magnitudes:
         """The numbers divided by a positive float."""
         return Magnitudes.of(self.mantissa / divisor, self.exponent)
@@ -204,8 +211,8 @@ def root_sum_of_squares(parts: Sequence[Magnitudes]) -> Magnitudes:
     mantissa, exponent = (
         np.stack([getattr(p, name) for p in parts]) for name in ("mantissa", "exponent")
     )
-    mean = root_mean_square(mantissa**2, exponent, axis=0)
-    return Magnitudes.of(mean.mantissa * np.sqrt(len(parts)), mean.exponent)
+    mean, unit = mean_square(mantissa**2, exponent, axis=0)
+    return Magnitudes.of(np.sqrt(mean * len(parts)), unit)
 
 
 def safe_bits(dtype: np.dtype[Any]) -> int:
@@ -230,8 +237,10 @@ def scale(a: Array, shift: Array) -> Array:
     return result
 
 
-def root_mean_square(squares: Array, exponent: Array, axis: int) -> Magnitudes:
-    """sqrt(mean over `axis` of `squares * 4**exponent`)."""
+def mean_square(squares: Array, exponent: Array, axis: int) -> tuple[Array, Array]:
+    """The mean over `axis` of `squares * 4**exponent`, and the exponent that it is in units of."""
+    first = np.take(exponent, [0], axis)
+    if (exponent == first).all():
+        return squares.mean(axis=axis), np.squeeze(first, axis)
     top = np.where(squares == 0, ZERO_EXPONENT, exponent).max(axis=axis, keepdims=True)
-    mean = scale(squares, 2 * (exponent - top)).mean(axis=axis)
-    return Magnitudes.of(np.sqrt(mean), np.squeeze(top, axis))
+    return scale(squares, 2 * (exponent - top)).mean(axis=axis), np.squeeze(top, axis)

@@ -73,7 +73,8 @@ class Cell(ABC):
         """The views that `step` and `linearize` work on.
 
         Args:
-            z: (..., N, G) holding W_x x_t + `input_bias`; the recurrent part is added in place.
+            z: (..., N, G) holding W_x x_t + `input_bias`; the recurrent part is added in place, and
+                what `linearize` needs may be put there.
             saved: (..., N, saved x H), filled with what `linearize` needs.
             s: (..., N, S), the state s_{t-1}.
             s_next: (..., N, S), filled with s_t.

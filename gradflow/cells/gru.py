@@ -9,7 +9,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from gradflow.cells.activations import one_minus_sigmoid, sigmoid, sigmoid_slope, tanh_slope
+from gradflow.cells.activations import (
+    one_minus_sigmoid,
+    sigmoid,
+    sigmoid_slope,
+    tanh_slope_at,
+    twice_cosh,
+)
 from gradflow.cells.base import Cell, Factor, Local, Params, Views
 from gradflow.columns import Array, cut
 from gradflow.products import product
@@ -30,7 +36,7 @@ class GRU(Cell):
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
-    saved: ClassVar[int] = 6
+    saved: ClassVar[int] = 4
     local: ClassVar[tuple[int, ...]] = (1, 1, 1, 1, 1)
     option_help: ClassVar[dict[str, str]] = {
         "reset": "r acts after the recurrent product (as PyTorch) or before it (Cho et al. 2014)",
@@ -56,24 +62,24 @@ class GRU(Cell):
     def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
         H = s.shape[-1]
         columns = saved.mT
-        r, u, n, q, *_ = cut(saved, 6)
-        gates, e = columns[..., : 2 * H, :], columns[..., 4 * H :, :]
+        r, u, n, q = cut(saved, 4)
+        gates = columns[..., : 2 * H, :]
         z_gates, z_n = z.mT[..., : 2 * H, :], z.mT[..., 2 * H :, :]
-        return z_gates, z_n, e, gates, r, u, n, q, s.mT, s_next.mT
+        return z_gates, z_n, gates, r, u, n, q, s.mT, s_next.mT
 
     def step(self, views: Views, p: Params) -> None:
-        z_gates, z_n, e, gates, r, u, n, q, s, s_next = views
+        z_gates, z_n, gates, r, u, n, q, s, s_next = views
         H = s.shape[-2]
 
         if self.reset == "after":
             recurrent = product(p.W_s, s)
             z_gates += recurrent[..., : 2 * H, :]
-            sigmoid(z_gates, e, out=gates)
+            sigmoid(z_gates, e=z_gates, out=gates)
             np.add(recurrent[..., 2 * H :, :], p.b_s[..., 2 * H :, None], out=q)
             z_n += r * q
         else:
             z_gates += product(p.W_s[..., : 2 * H, :], s)
-            sigmoid(z_gates, e, out=gates)
+            sigmoid(z_gates, e=z_gates, out=gates)
             q[...] = s
             z_n += product(p.W_s[..., 2 * H :, :], r * q)
         np.tanh(z_n, out=n)
@@ -83,14 +89,15 @@ class GRU(Cell):
         s_next += n
 
     def linearize(self, views: Views, local: Local) -> None:
-        _, z_n, e, _, r, u, n, q, s, _ = views
+        e, z_n, _, r, u, n, q, s, _ = views
         H = s.shape[-2]
         r_slope, h_by_zu, h_by_zn, n_by_q, h_by_h = (a.mT for a in local)
 
-        sigmoid_slope(e[..., :H, :], r, out=r_slope)
+        twice_cosh(e[..., :H, :], out=r_slope)
+        sigmoid_slope(r_slope)
         r_slope *= q
-        one_minus_sigmoid(e[..., H:, :], u, out=h_by_zu)
-        tanh_slope(z_n, n, out=h_by_zn)
+        one_minus_sigmoid(e[..., H:, :], out=h_by_zu)
+        tanh_slope_at(z_n, n, out=h_by_zn)
         h_by_zn *= h_by_zu
         h_by_zu *= u
         h_by_zu *= s - n

@@ -10,7 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from gradflow.cells.activations import sigmoid, sigmoid_slope, tanh_slope
+from gradflow.cells.activations import (
+    sigmoid,
+    sigmoid_slope,
+    tanh_slope,
+    tanh_slope_at,
+    twice_cosh,
+)
 from gradflow.cells.base import Cell, Local, Params, Views
 from gradflow.columns import Array, cut
 from gradflow.products import product
@@ -32,7 +38,7 @@ class LSTM(Cell):
     name: ClassVar[str] = "lstm"
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     state_parts: ClassVar[tuple[str, ...]] = ("h", "c")
-    saved: ClassVar[int] = 9
+    saved: ClassVar[int] = 6
     local: ClassVar[tuple[int, ...]] = (4, 1, 1)
     option_help: ClassVar[dict[str, str]] = {
         "forget_bias": "added to the bias of f, in total; 1 is a common start"
@@ -45,16 +51,16 @@ class LSTM(Cell):
 
     def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
         H = z.shape[-1] // 4
-        i, f, g, o, tanh_c, *_ = cut(saved, 9)
-        gates, e = saved.mT[..., : 4 * H, :], saved.mT[..., 5 * H :, :]
-        return (z.mT, cut(z, 4)[2], e, gates, i, f, g, o, tanh_c, *_parts(s, H), *_parts(s_next, H))
+        i, f, _, o, g, tanh_c = cut(saved, 6)
+        gates = saved.mT[..., : 4 * H, :]
+        return (z.mT, cut(z, 4)[2], gates, i, f, g, o, tanh_c, *_parts(s, H), *_parts(s_next, H))
 
     def step(self, views: Views, p: Params) -> None:
-        z, z_g, e, gates, i, f, g, o, tanh_c, h, c, h_next, c_next = views
+        z, z_g, gates, i, f, g, o, tanh_c, h, c, h_next, c_next = views
 
         z += product(p.W_s, h)
-        sigmoid(z, e, out=gates)  # i, f and o in one go; g is overwritten
         np.tanh(z_g, out=g)
+        sigmoid(z, e=z, out=gates)  # i, f and o in one go, and in vain the third for g
 
         np.multiply(f, c, out=c_next)
         c_next += i * g
@@ -62,20 +68,22 @@ class LSTM(Cell):
         np.multiply(o, tanh_c, out=h_next)
 
     def linearize(self, views: Views, local: Local) -> None:
-        _, z_g, e, gates, i, f, g, o, tanh_c, _, c, _, c_next, *_ = views
-        D, h_by_c, c_by_c = local
-        D_i, D_f, D_g, D_o = cut(D, 4)
+        e, _, _, i, f, g, o, tanh_c, _, c, _, c_next, *_ = views
+        D, h_by_c, c_by_c = (a.mT for a in local)
+        D_i, D_f, D_g, D_o = cut(local[0], 4)
 
-        # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o; in one go, as in `step`
-        sigmoid_slope(e, gates, out=D.mT)
+        # ∂c_t/∂z for the gates i, f, g, and ∂h_t/∂z for o
+        twice_cosh(e, out=D)
+        sigmoid_slope(D[..., : -2 * D_g.shape[-2], :])  # i and f
+        sigmoid_slope(D_o)
+        tanh_slope(D_g)
         D_i *= g
         D_f *= c
-        tanh_slope(z_g, g, out=D_g)
         D_g *= i
         D_o *= tanh_c
-        tanh_slope(c_next, tanh_c, out=h_by_c.mT)
-        h_by_c.mT[...] *= o
-        c_by_c.mT[...] = f
+        tanh_slope_at(c_next, tanh_c, out=h_by_c)
+        h_by_c *= o
+        c_by_c[...] = f
 
     def backward_views(self, local: Local, ds: Array, dz: Array, ds_prev: Array) -> Views:
         D, h_by_c, f = local

@@ -29,7 +29,7 @@ class ProjectedLSTM(LSTM):
     """
 
     name: ClassVar[str] = "lstmp"
-    saved: ClassVar[int] = 10
+    saved: ClassVar[int] = 7
     projects: ClassVar[bool] = True
     option_help: ClassVar[dict[str, str]] = {
         **LSTM.option_help,
@@ -62,6 +62,5 @@ class ProjectedLSTM(LSTM):
     def pullback(self, views: Views, p: Params) -> None:
         assert p.W_p is not None
         D_ifg, D_o, h_by_c, f, dh, *rest = views
-        super().pullback(
-            (D_ifg, D_o, h_by_c, f, product(p.W_p.mT, dh), *rest), p
-        )  # dm_t in dh_t's place
+        dm = product(p.W_p.mT, dh)
+        super().pullback((D_ifg, D_o, h_by_c, f, dm, *rest), p)

@@ -19,7 +19,7 @@ from gradflow import columns
 from gradflow.cells.base import Cell, Local, Params
 from gradflow.columns import Array, laid
 from gradflow.engine.measure import Block, Measure
-from gradflow.engine.sweep import Room, normalise, sweep, unwatched
+from gradflow.engine.sweep import Sweep, normalise, unwatched
 from gradflow.logspace import Scaled
 from gradflow.results import GradientFlow
 
@@ -30,10 +30,12 @@ BUDGET = 2**30
 """Bytes of tape that are kept; beyond it, segments are computed again."""
 
 # A block should be in cache when what is done once for a block comes to it, and not be too short
-# for that to pay. Its length follows from the shape of one run, so that no result depends on R.
-_BLOCK_ELEMENTS = 2**15  # pre-activations of one run
-_LONGEST_BLOCK = 128
-_BACKWARD = 2  # forward blocks in one of the backward pass
+# for that to pay. Where the digits of a result depend on its length, that follows from the shape of
+# one run alone, so that they do not depend on R.
+_BLOCK_ELEMENTS = 2**16  # pre-activations of one run
+_LONGEST_BLOCK = 256
+_FORWARD_ELEMENTS = 2**14  # of all runs
+_FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,14 +168,15 @@ def blocks_backward(
     """
     cell, p = trajectory.cell, trajectory.params
     p = p._replace(W_s=laid(p.W_s))  # as W_s^T dz reads it fastest
-    room = Room.of(cell, ds_T, _BACKWARD * _block_length(cell, ds_T))
+    length = _block_length(cell, ds_T)
+    sweep = Sweep(cell, p, ds_T, length)
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     for start, tape in trajectory.tapes(progress):
-        for steps in reversed(_blocks(len(tape.states) - 1, len(room.dz.value))):
+        for steps in reversed(_blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
             local = tuple(a[steps][::-1] for a in tape.local)
             from_above = injected[start:][steps][::-1] if injected is not None else None
-            states, dz = sweep(cell, p, local, ds, room, from_above)
+            states, dz = sweep.through(local, ds, from_above)
             yield Block(
                 last_step=start + steps.stop,
                 ds=states,
@@ -193,7 +196,7 @@ def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int)
 
 
 def _block_length(cell: Cell, s: Array) -> int:
-    """Steps in a block of the forward pass."""
+    """Steps in a block of the backward pass."""
     _, N, S = s.shape
     width = int(N * cell.hidden_size(S) * len(cell.gates))
     return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
@@ -209,7 +212,7 @@ def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, i
     step_bytes = R * tape_bytes_per_step(cell, N, cell.hidden_size(S), s0.itemsize)
     length = T
     if T * step_bytes > budget:
-        block = _BACKWARD * _block_length(cell, s0)
+        block = _block_length(cell, s0)
         balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
         length = block * max(1, math.ceil(balanced / block))
     return [(start, min(start + length, T)) for start in range(0, T, length)]
@@ -219,19 +222,23 @@ def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progre
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     R, N, S = s.shape
     H, K = cell.hidden_size(s.shape[-1]), len(x)
-    length = min(K, _block_length(cell, s))
+    length = _block_length(cell, s)
+    if N >= _FEW:
+        length = min(length, max(1, _FORWARD_ELEMENTS // (R * N * H * len(cell.gates))))
+    length = min(K, length)
     states = columns.empty((K + 1, R, N, S), s.dtype)
     z = columns.empty((length, R, N, H * len(cell.gates)), s.dtype)
     saved = columns.empty((length, R, N, H * cell.saved), s.dtype)
     kept = K if keep else 0
     local = tuple(columns.empty((kept, R, N, H * width), s.dtype) for width in cell.local)
     p = p._replace(W_s=np.ascontiguousarray(p.W_s))  # as W_s h reads it fastest
+    W_x_and_bias = np.concatenate([p.W_x, cell.input_bias(p)[..., None]], axis=-1)
     states[0] = s
     with unwatched():
         for steps in _blocks(K, length):
             count = steps.stop - steps.start
             before, after = states[:-1][steps], states[1:][steps]
-            _input_product(cell, p, x[steps], out=z[:count])
+            _input_product(W_x_and_bias, x[steps], out=z[:count])
             views = cell.forward_views(z[:count], saved[:count], before, after)
             for step in zip(*views, strict=True):
                 cell.step(step, p)
@@ -241,13 +248,20 @@ def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progre
     return Tape(states, local)
 
 
-def _input_product(cell: Cell, p: Params, x: Array, out: Array) -> None:
-    """W_x x + bias for K steps into `out` (K, R, N, G), one matrix product per run."""
-    K, R, N, _ = out.shape
-    rows = np.moveaxis(x, 1, 0).reshape(x.shape[1], K * N, -1)
-    product = p.W_x @ rows.mT  # (R, G, K·N)
-    by_step = np.moveaxis(product.reshape(R, -1, K, N), 2, 0)
-    np.add(by_step, cell.input_bias(p)[..., None], out=out.mT)
+def _input_product(W: Array, x: Array, out: Array) -> None:
+    """W_x x + bias for K steps into `out` (K, R, N, G), from W = [W_x, bias]: the bias weighs an
+    input that is always one. For few samples one product a run serves all steps; for more, a
+    product each leaves its columns where they are needed."""
+    K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
+    R, G, _ = W.shape
+    x_and_one = columns.empty((*x.shape[:-1], I + 1), x.dtype)
+    x_and_one[..., :I], x_and_one[..., I] = x, 1
+    if N >= _FEW:
+        np.matmul(W, x_and_one.mT, out=out.mT)
+        return
+    rows = np.moveaxis(x_and_one, 1, 0).reshape(x.shape[1], K * N, I + 1)
+    product = W @ rows.mT  # (R, G, K·N)
+    out.mT[...] = np.moveaxis(product.reshape(R, G, K, N), 2, 0)
 
 
 def _finite(states: Array) -> Array:

@@ -11,7 +11,7 @@ from gradflow.cells.base import Cell, Local
 from gradflow.columns import Array
 from gradflow.engine.outer import Outer
 from gradflow.engine.terms import Terms
-from gradflow.logspace import Magnitudes, Scaled, root_mean_square, root_sum_of_squares
+from gradflow.logspace import Magnitudes, Scaled, mean_square, root_sum_of_squares
 from gradflow.results import GradientFlow
 
 
@@ -42,8 +42,9 @@ class Measure:
     def __init__(self, cell: Cell, ds_T: Array, share: bool) -> None:
         self.cell, self.share = cell, share
         self.R, self.N, _ = ds_T.shape
-        self.state: list[Magnitudes] = []
-        self.parts: dict[str, list[Magnitudes]] = {part: [] for part in cell.state_parts}
+        # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
+        self.state: list[tuple[Array, Array]] = []
+        self.parts: dict[str, list[tuple[Array, Array]]] = {part: [] for part in cell.state_parts}
         self.terms: dict[tuple[str, ...], Terms] = {}  # by the names of the parameters
 
     def add(self, block: Block) -> None:
@@ -58,9 +59,9 @@ class Measure:
         """Record the norms of K cotangents (K, R, N, S)."""
         squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds.value).items()}
         for name, square in squares.items():
-            self.parts[name].append(root_mean_square(square, ds.exponent, axis=-1))
-        whole = np.sum(list(squares.values()), axis=0)
-        self.state.append(root_mean_square(whole, ds.exponent, axis=-1))
+            self.parts[name].append(mean_square(square, ds.exponent, axis=-1))
+        whole = sum(squares.values())
+        self.state.append(mean_square(whole, ds.exponent, axis=-1))
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
@@ -86,15 +87,15 @@ class Measure:
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
-        state = _join(self.state)
-        parts = {name: _join(blocks) for name, blocks in self.parts.items()}
+        state = Magnitudes.roots(self.state)
+        parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
         terms, totals, share = {}, {}, np.full((len(state) - 1, self.R), np.nan)
         for group in self.terms.values():
-            norms = _join(group.norms)
+            norms = Magnitudes.roots(group.norms)
             for which, name in enumerate(group.names):
                 terms[name], totals[name] = norms[..., which].over(self.N), group.total(name)
             if group.share:
-                share = (_join(group.cumulative) / totals[group.share]).floats()
+                share = (Magnitudes.roots(group.cumulative) / totals[group.share]).floats()
         return [
             GradientFlow(
                 state=state[:, r],
@@ -125,10 +126,4 @@ def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
         terms=together([flow.terms for flow in flows]),
         share_W_s=np.sqrt(squares),
         totals=totals,
-    )
-
-
-def _join(blocks: Sequence[Magnitudes]) -> Magnitudes:
-    return Magnitudes(
-        np.concatenate([b.mantissa for b in blocks]), np.concatenate([b.exponent for b in blocks])
     )

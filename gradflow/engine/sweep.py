@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,80 +17,78 @@ from gradflow.columns import Array
 from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, safe_bits, scale
 
 
-@dataclass(frozen=True, eq=False)
-class Room:
-    """Where a sweep through a block of up to K steps puts what it finds; the next one puts its
-    own there. `states` (K+1, R, N, S) and `dz` (K, R, N, G) are its result; `arriving`
-    (K, R, N, S) are the cotangents with what a layer above injects, in the unit of `states`."""
+class Sweep:
+    """Goes back through blocks of up to K steps, one after the other, in the room it keeps: each
+    block's result is overwritten by that of the next."""
 
-    states: Scaled
-    dz: Scaled
-    arriving: Array
-
-    @staticmethod
-    def of(cell: Cell, ds: Array, K: int) -> Room:
-        """Room for K steps of cotangents like `ds` (R, N, S)."""
+    def __init__(self, cell: Cell, p: Params, ds: Array, K: int) -> None:
+        """For cotangents like `ds` (R, N, S)."""
+        self.cell, self.p = cell, p
         R, N, S = ds.shape
         G = cell.hidden_size(S) * len(cell.gates)
-        return Room(
-            Scaled.empty((K + 1, R, N, S), ds.dtype),
-            Scaled.empty((K, R, N, G), ds.dtype),
-            columns.empty((K, R, N, S), ds.dtype),
+        self._states = Scaled.empty((K + 1, R, N, S), ds.dtype)
+        self._dz = Scaled.empty((K, R, N, G), ds.dtype)
+        self._arriving = columns.empty((K, R, N, S), ds.dtype)
+        self._span = K  # the steps that are expected to stay in the safe range
+
+    def through(
+        self, local: Local, ds: Scaled, injected: Scaled | None = None
+    ) -> tuple[Scaled, Scaled]:
+        """Pull `ds` (R, N, S) back through the steps of a block, in the order of lags.
+
+        Args:
+            local: the local derivatives of K steps, (K, R, N, .) each.
+            ds: the cotangent of the state after the first of these steps.
+            injected: (K, R, N, P), added to the cotangent of h after each step.
+
+        Returns:
+            (K+1, R, N, S), the cotangents of the states before any injection, `ds` first;
+            (K, R, N, G), the cotangents of the pre-activations.
+        """
+        K = len(local[0])
+        states, dz = self._states[: K + 1], self._dz[:K]
+        states[0] = ds
+        done = 0
+        while done < K:
+            stop = self._pull(local, injected, done, min(done + self._span, K))
+            out_at = _first_out_of_range(states.value[done + 1 : stop + 1])
+            if out_at is None:
+                self._span += self._span // 4 + 1
+                done = stop
+            else:
+                self._span = max(1, out_at)
+                done += out_at + 1
+            if done < K:
+                states[done] = normalise(states[done])
+        return states, dz
+
+    def _pull(self, local: Local, injected: Scaled | None, start: int, stop: int) -> int:
+        """The steps from `start` to `stop`, or as many as can be carried in one unit; returns
+        where it came to."""
+        states, dz = self._states, self._dz
+        unit, added = _common_unit(states[start], injected, start, stop)
+        stop = start + len(added) if added is not None else stop
+        steps = slice(start, stop)
+        after = states.value[:-1] if added is None else self._arriving
+        views = self.cell.backward_views(
+            tuple(a[steps] for a in local), after[steps], dz.value[steps], states.value[1:][steps]
         )
-
-
-def sweep(
-    cell: Cell, p: Params, local: Local, ds: Scaled, room: Room, injected: Scaled | None = None
-) -> tuple[Scaled, Scaled]:
-    """Pull `ds` (R, N, S) back through the K steps of a block, in the order of lags.
-
-    Args:
-        cell, p: the cell and its parameters.
-        local: the local derivatives, (K, R, N, .) each.
-        ds: the cotangent of the state after the first of these steps.
-        room: where the results are put.
-        injected: (K, R, N, P), added to the cotangent of h after each step.
-
-    Returns:
-        (K+1, R, N, S), the cotangents of the states before any injection, `ds` first;
-        (K, R, N, G), the cotangents of the pre-activations.
-    """
-    K = len(local[0])
-    states, dz = room.states[: K + 1], room.dz[:K]
-    states[0] = ds
-    done, span = 0, K
-    while done < K:
-        stop = min(done + span, K)
-        unit, added = _common_unit(states[done], injected, done, stop)
-        stop = done + len(added) if added is not None else stop
-        steps = slice(done, stop)
-        after = states.value[:-1] if added is None else room.arriving
-        local_here = tuple(a[steps] for a in local)
-        views = cell.backward_views(
-            local_here, after[steps], dz.value[steps], states.value[1:][steps]
-        )
-        start = scale(states.value[done], (states.exponent[done] - unit)[..., None])
+        first = scale(states.value[start], (states.exponent[start] - unit)[..., None])
         with unwatched():
-            for k, step in enumerate(zip(*views, strict=True), done):
+            for k, step in enumerate(zip(*views, strict=True), start):
                 if added is not None:
-                    after[k] = states.value[k] if k > done else start
-                    after[k, ..., : added.shape[-1]] += added[k - done]  # to h, the first part
-                cell.pullback(step, p)
-        states.exponent[done + 1 : stop + 1] = unit
+                    after[k] = states.value[k] if k > start else first
+                    after[k, ..., : added.shape[-1]] += added[k - start]  # to h, the first part
+                self.cell.pullback(step, self.p)
+        states.exponent[start + 1 : stop + 1] = unit
         dz.exponent[steps] = unit
-        out_at = _first_out_of_range(states.value[done + 1 : stop + 1])
-        if out_at is None:
-            done, span = stop, 2 * span
-        else:
-            done, span = done + out_at + 1, max(1, out_at)
-            states[done] = normalise(states[done])
-    return states, dz
+        return stop
 
 
 @contextmanager
 def unwatched() -> Iterator[None]:
     """Arithmetic that may leave float range, which its caller looks for afterwards."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         yield
 
 
@@ -99,9 +96,12 @@ def normalise(ds: Scaled) -> Scaled:
     """Bring each sample's cotangent (..., N, S) near one, and count it in its exponent (..., N).
 
     Samples of a batch that lie close together keep one exponent, so that parameter terms can be
-    added over the batch as they stand.
+    added over the batch as they stand. Where that holds already, nothing is done.
     """
     own = exponent_of(ds.value, (-1,))
+    near = np.abs(own) <= safe_bits(ds.value.dtype) // 4
+    if near.all() and (ds.exponent == ds.exponent[..., :1]).all():
+        return ds
     zero = own == ZERO_EXPONENT
     wanted = _shared(np.where(zero, ZERO_EXPONENT, ds.exponent + own), ds.value.dtype)
     shift = np.where(zero, 0, ds.exponent - wanted)

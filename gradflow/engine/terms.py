@@ -31,8 +31,9 @@ class Terms:
     Attributes:
         names: of the parameters.
         share: the parameter whose sum up to each lag is measured, if any.
-        norms: blocks (K, R, P), the Frobenius norm of each lag's terms.
-        cumulative: blocks (K, R), the norm of the sum of `share` up to each lag.
+        norms: blocks of squares (K, R, P) of the Frobenius norm of each lag's terms, and the
+            exponents they are in units of.
+        cumulative: the same, (K, R), of the sum of `share` up to each lag.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class Terms:
     ) -> None:
         self.names = tuple(widths)
         self.share = share if share in widths else None
-        self.norms: list[Magnitudes] = []
-        self.cumulative: list[Magnitudes] = []
+        self.norms: list[tuple[Array, Array]] = []
+        self.cumulative: list[tuple[Array, Array]] = []
         self._widths = list(widths.values())
         ends = np.cumsum(self._widths).tolist()
         self._rows = [
@@ -90,13 +91,13 @@ class Terms:
         if not products.are_safe(sizes, outer, zeros):
             return False
         squares = sizes[0]
-        self.norms.append(_roots(squares, exponent[..., None]))
+        self.norms.append((squares, np.repeat(exponent[..., None], len(self.names), axis=-1)))
         self._sum(left, outer, matrices, exponent, squares != 0)
         return True
 
     def _add_uneven(self, left: Array, outer: Outer, exponent: Array) -> None:
         """Add any lags, one parameter after the other, each with its samples made level."""
-        norms = []
+        squares, exponents = [], []
         for which, name in enumerate(self.names):
             own = [(rows, rights[name]) for rows, rights in outer]
             even, own, its = products.leveled(left, own, exponent)
@@ -112,12 +113,9 @@ class Terms:
                 something = np.zeros(sizes[0].shape, dtype=bool)
                 something[..., which] = found[-1] != 0
                 self._sum(*here, matrices, its[lags], something, only=which)
-            norms.append(_roots(np.concatenate(found), its))
-        mantissa, exponent = (
-            np.stack([getattr(norm, part) for norm in norms], axis=-1)
-            for part in ("mantissa", "exponent")
-        )
-        self.norms.append(Magnitudes(mantissa, exponent))
+            squares.append(np.concatenate(found))
+            exponents.append(its)
+        self.norms.append((np.stack(squares, axis=-1), np.stack(exponents, axis=-1)))
 
     def _measured(self, left: Array, outer: Outer) -> tuple[Array | None, list[Array]]:
         """The matrices of each lag, if they are formed, and sums of squares (K, R, P): first of
@@ -125,9 +123,10 @@ class Terms:
         if not self._formed:
             return None, list(products.by_gram(left, outer))
         matrices = products.formed(left, outer)
-        return matrices, [
-            np.stack([squares_of(matrices[..., rows, :]) for rows in self._rows], axis=-1)
-        ]
+        squares = np.empty((*matrices.shape[:2], len(self._rows)), matrices.dtype)
+        for which, rows in enumerate(self._rows):
+            squares[..., which] = squares_of(matrices[..., rows, :])
+        return matrices, [squares]
 
     def _sum(
         self,
@@ -167,7 +166,7 @@ class Terms:
         if self._measures_share(only):
             which = self.names.index(str(self.share))
             sums = matrices[..., self._rows[which], :]
-            self.cumulative.append(_roots(squares_of(sums), top[:, which]))
+            self.cumulative.append((squares_of(sums), np.tile(top[:, which], (len(sums), 1))))
 
     def _sum_product(
         self, left: Array, outer: Outer, exponent: Array, something: Array, only: int | None
@@ -201,14 +200,14 @@ class Terms:
         inner = (gram * weight * earlier).sum(axis=0) + with_C * _power(before - top)
         own = _power(exponent - top)
         added = own * (2 * inner + own * np.diagonal(gram).T)
-        self.cumulative.append(_roots(_running(squares_of(C), before, added, top), top))
+        self.cumulative.append((_running(squares_of(C), before, added, top), top))
 
     def _measures_share(self, only: int | None) -> bool:
-        return self.share is not None and (only is None or self.names[only] == self.share)
+        return self.share in (self.names if only is None else (self.names[only],))
 
     def _rise_to(self, exponent: Array) -> Array:
         """Make room in the total for terms at `exponent` (R, P); returns what now holds."""
-        top = np.maximum(self._exponent, exponent)
+        top: Array = np.maximum(self._exponent, exponent)
         self._lower(self._total, self._exponent - top)
         self._exponent = top
         return top
@@ -242,9 +241,3 @@ def _power(exponent: Array) -> Array:
     """2**exponent for exponents <= 0; 1 above, where no caller uses it."""
     powers: Array = np.ldexp(1.0, np.clip(exponent, -1100, 0).astype(np.int32))
     return powers
-
-
-def _roots(squares: Array, exponent: Array) -> Magnitudes:
-    """Square roots in units of 2**exponent; rounding may have left a square just below zero."""
-    roots = np.sqrt(np.maximum(squares, 0))
-    return Magnitudes.of(roots, np.broadcast_to(exponent, roots.shape))

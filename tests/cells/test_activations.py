@@ -6,7 +6,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from gradflow.cells.activations import ACTIVATIONS, one_minus_sigmoid, sigmoid, sigmoid_slope
+from gradflow.cells.activations import (
+    ACTIVATIONS,
+    one_minus_sigmoid,
+    sigmoid,
+    sigmoid_slope,
+    tanh_slope,
+    twice_cosh,
+)
 
 POINTS = np.array([0, 1e-8, 0.3, 1.0, 2.0, 2.77, 3.0, 5.0, 12.0, 19.0, 40.0, 150.0, 350.0])
 POINTS = np.concatenate([-POINTS[::-1], POINTS])
@@ -45,10 +52,19 @@ def test_values_and_slopes_hold_from_rest_to_deep_saturation(name):
 def test_the_rest_of_a_sigmoid_is_exact_where_it_rounds_to_one():
     e, a, rest = (np.empty_like(POINTS) for _ in range(3))
     sigmoid(POINTS, e, a)
-    one_minus_sigmoid(e, a, rest)
+    one_minus_sigmoid(e, rest)
     with mpmath.workdps(400):
         exact = [1 / (1 + mpmath.exp(mpmath.mpf(z))) for z in POINTS]
         assert max(relative_errors(rest, exact)) < 1e-14
+
+
+def test_tanh_slope_from_an_exponential_holds_too():
+    slope = np.empty_like(POINTS)
+    twice_cosh(np.exp(-POINTS), slope)
+    tanh_slope(slope)
+    with mpmath.workdps(400):
+        exact = [1 / mpmath.cosh(mpmath.mpf(z)) ** 2 for z in POINTS]
+        assert max(relative_errors(slope, exact)) < 1e-14
 
 
 def test_relu_has_slope_zero_at_zero():
@@ -61,10 +77,11 @@ def test_relu_has_slope_zero_at_zero():
 def test_a_sigmoid_beyond_float_range_is_shut_and_has_no_slope(dtype):
     z = np.array([-1e4, -800.0, 800.0, 1e4], dtype)
     e, a, rest, slope = (np.empty_like(z) for _ in range(4))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore"):
         sigmoid(z, e, a)
-        one_minus_sigmoid(e, a, rest)
-        sigmoid_slope(e, a, slope)
+        one_minus_sigmoid(e, rest)
+        twice_cosh(e, slope)
+        sigmoid_slope(slope)
     np.testing.assert_array_equal(a, [0, 0, 1, 1])
     np.testing.assert_array_equal(rest[:2], 1)
     assert (rest[2:].astype(float) < 1e-300).all()

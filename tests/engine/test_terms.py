@@ -15,6 +15,7 @@ from reference import norms, worst_error
 K, R, H = 9, 2, 3
 BLOCKS = (slice(0, 4), slice(4, 5), slice(5, 9))  # the lags arrive in blocks
 
+roots = Magnitudes.roots
 in_mpmath = np.frompyfunc(lambda v, power: mpmath.ldexp(mpmath.mpf(float(v)), int(power)), 2, 1)
 
 
@@ -49,11 +50,6 @@ def collected(data, share, dtype=np.float64):
     return terms
 
 
-def joined(blocks):
-    return Magnitudes(*(np.concatenate([getattr(b, name) for b in blocks]) for name in
-                        ("mantissa", "exponent")))  # fmt: skip
-
-
 def worst_errors(data, *, share=True, dtype=np.float64):
     """Of the norms, of the running sums' norms, of the total's norm; every run on its own."""
     terms = collected(data, share, dtype)
@@ -66,10 +62,10 @@ def worst_errors(data, *, share=True, dtype=np.float64):
             for rows, right in data.factors:
                 exact[:, rows] = left[..., rows].mT @ in_mpmath(right[:, r], 0)
             running = norms(np.cumsum(exact, axis=0), (1, 2))
-            errors = {"norms": worst_error(joined(terms.norms)[:, r, 0], norms(exact, (1, 2)))}
+            errors = {"norms": worst_error(roots(terms.norms)[:, r, 0], norms(exact, (1, 2)))}
             errors["total"] = worst_error(terms.total("W")[r], running[-1])
             if share:
-                errors["cumulative"] = worst_error(joined(terms.cumulative)[:, r], running)
+                errors["cumulative"] = worst_error(roots(terms.cumulative)[:, r], running)
         found = {name: max(value, found.get(name, 0)) for name, value in errors.items()}
     return found
 
@@ -155,8 +151,8 @@ def test_lags_without_a_term_leave_room_for_those_that_follow(N):
     data.factors[0][1][:3] = 0
     data.factors[0][1][4] = 0
     terms = collected(data, share=True)
-    assert (joined(terms.norms).log10()[[0, 1, 2, 4]] == -np.inf).all()
-    assert (joined(terms.cumulative).log10()[:3] == -np.inf).all()
+    assert (roots(terms.norms).log10()[[0, 1, 2, 4]] == -np.inf).all()
+    assert (roots(terms.cumulative).log10()[:3] == -np.inf).all()
     assert max(worst_errors(data).values()) < 1e-13
 
 
@@ -201,11 +197,14 @@ def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
         for which, (name, right) in enumerate(rights.items()):
             alone = collected(data._replace(factors=[(slice(None), right)]), share=True)
             np.testing.assert_allclose(
-                joined(together.norms)[..., which].log10(), joined(alone.norms)[..., 0].log10(),
+                roots(together.norms)[..., which].log10(), roots(alone.norms)[..., 0].log10(),
                 rtol=1e-13, atol=1e-13,
             )  # fmt: skip
             np.testing.assert_allclose(
                 together.total(name).log10(), alone.total("W").log10(), rtol=1e-13, atol=1e-13
             )
-    running = joined(together.cumulative).log10(), joined(alone.cumulative).log10()
+    running = (
+        roots(together.cumulative).log10(),
+        roots(alone.cumulative).log10(),
+    )
     np.testing.assert_allclose(*running, rtol=1e-13, atol=1e-13)

@@ -94,6 +94,11 @@ def _through_output_layer(
 
     def output_gradient(s: States) -> Magnitudes:
         h, left = _top(run, s), delta(s)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            square = np.square(left.T @ h, dtype=np.float64).sum()
+        if 1e-200 < square < np.inf:
+            return Magnitudes.of(np.sqrt(square)).over(len(h))
+        # Near the ends of float range, or exactly zero.
         terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)
         zero = np.zeros((1, 1, len(h)), dtype=np.int64)
         terms.add(left[None, None], [(slice(None), {"W_o": h[None, None]})], zero)

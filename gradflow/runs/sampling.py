@@ -60,7 +60,7 @@ def output_layer(run: Run) -> tuple[Array, Array]:
         width = sum(run.output_width(at) for at in run.top_places)
         W_o = INITIALIZERS["gaussian"](stream(run, "W_o"), run.output_size, width)
         b_o = run.bias_scale * stream(run, "b_o").standard_normal(run.output_size)
-    return W_o.astype(run.dtype), b_o.astype(run.dtype)
+    return W_o.astype(run.dtype, copy=False), b_o.astype(run.dtype, copy=False)
 
 
 def _drawn(run: Run, at: Place) -> Params:
@@ -71,7 +71,7 @@ def _drawn(run: Run, at: Place) -> Params:
     def blocks(name: str, init: str, scale: float, cols: int) -> Array:
         rng = stream(run, name, at)
         base = [INITIALIZERS[init](rng, H, cols) for _ in cell.gates]
-        return (scale * np.concatenate(base)).astype(run.dtype)
+        return (scale * np.concatenate(base)).astype(run.dtype, copy=False)
 
     def bias(name: str) -> Array:
         return run.bias_scale * stream(run, name, at).standard_normal(H * len(cell.gates))
@@ -82,9 +82,9 @@ def _drawn(run: Run, at: Place) -> Params:
     return Params(
         W_x=blocks("W_x", run.wx_init, run.wx_scale, below),
         W_s=blocks("W_s", run.ws_init, run.ws_scale, P),
-        b_x=b_x.astype(run.dtype),
-        b_s=b_s.astype(run.dtype),
-        W_p=None if W_p is None else W_p.astype(run.dtype),
+        b_x=b_x.astype(run.dtype, copy=False),
+        b_s=b_s.astype(run.dtype, copy=False),
+        W_p=None if W_p is None else W_p.astype(run.dtype, copy=False),
     )
 
 
@@ -101,7 +101,7 @@ def _scaled(run: Run, p: Params) -> Params:
     """Trained parameters; scales and named biases as the user asks what they would change."""
     b_x = _with_named_biases(run, p.b_x.copy())
     scaled = p._replace(W_x=run.wx_scale * p.W_x, W_s=run.ws_scale * p.W_s, b_x=b_x)
-    return scaled.map(lambda a: a.astype(run.dtype))
+    return scaled.map(lambda a: a.astype(run.dtype, copy=False))
 
 
 def _signal(run: Run, signal: Signal, name: str, at: Place, shape: tuple[int, ...]) -> Array:
@@ -109,4 +109,6 @@ def _signal(run: Run, signal: Signal, name: str, at: Place, shape: tuple[int, ..
         return np.ascontiguousarray(signal.values[: shape[0]], dtype=run.dtype)
     if signal.kind == "zeros":
         return np.zeros(shape, run.dtype)
-    return (signal.scale * stream(run, name, at).standard_normal(shape)).astype(run.dtype)
+    values = stream(run, name, at).standard_normal(shape)
+    values *= signal.scale
+    return values.astype(run.dtype, copy=False)

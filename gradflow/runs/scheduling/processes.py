@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from gradflow.blas import threads
 from gradflow.errors import GradflowError
 from gradflow.runs.scheduling.pages import keep_freed_memory
 
@@ -28,7 +30,8 @@ def cores() -> int:
 
 @contextmanager
 def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """An executor of `jobs` processes, which are started when the first work is handed in.
+    """An executor of `jobs` processes, which are started when the first work is handed in: forked
+    where that is safe, as it saves them the start of Python and NumPy, 0.4 s.
 
     They inherit the environment, and with it the number of BLAS threads (see blas.py). Leaving
     in the ordinary way waits for them; leaving with an exception, an interrupt above all, ends
@@ -37,7 +40,7 @@ def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         GradflowError: a worker was killed.
     """
-    pool = _Pool(jobs, multiprocessing.get_context("spawn"), _start_worker)
+    pool = _Pool(jobs, multiprocessing.get_context(_start_method()), _start_worker)
     try:
         yield pool
     except BrokenProcessPool:
@@ -48,6 +51,13 @@ def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.end_now()
         raise
     pool.shutdown()
+
+
+def _start_method() -> str:
+    """A fork copies locks as they are, so it is safe where no other thread may hold one: neither
+    of ours nor of BLAS. Apple's system libraries start threads of their own."""
+    alone = threading.active_count() == 1 and threads(cores()) == 1
+    return "fork" if sys.platform == "linux" and alone else "spawn"
 
 
 class _Pool(ProcessPoolExecutor):

@@ -1,39 +1,44 @@
 """All ratios in one run: `python -m benchmarks [--only WORD]... [--seconds 4] [--output FILE]`.
 
-`--only lstm --only float64` times the problems whose names hold all these words.
+`--only lstm --only float64` times the problems whose names hold all these words. The grid is timed
+twice, each time in a process of its own: on one core, where every library has one thread, as
+gradflow's command has; and on every core, each library with the threads it takes by itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
-from functools import partial
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import ours, with_jax, with_torch
-from benchmarks.problems import Problem, draw, problems
-from benchmarks.processes import whole_processes
-from benchmarks.report import markdown
-from benchmarks.timing import Times, side_by_side
-from gradflow.runs.scheduling.pages import keep_freed_memory
+from benchmarks.problems import Problem
+from benchmarks.processes import ROOT, whole_processes
+from benchmarks.report import Setting, markdown
+from benchmarks.timing import Times
 
-ROUNDS = 9
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def contest(problem: Problem, seconds: float) -> dict[str, Times]:
-    """Every contestant on one problem, in turn."""
-    net = draw(problem)
-    tasks = {
-        "gradflow": ours.gradflow(net),
-        "share": ours.gradflow(net, share=True),
-        "loop": with_torch.loop(net),
-        "fused": with_torch.fused(net),
-        "scan": with_jax.scan(net),
-        "products": ours.bare_products(net),
-    }
-    return side_by_side(tasks, rounds=ROUNDS, seconds=seconds)
+def grid(cores: int, arguments: list[str]) -> Iterator[tuple[Problem, dict[str, Times]]]:
+    """The times of the grid's problems, as they are found."""
+    environment = {name: value for name, value in os.environ.items() if name not in THREADS}
+    command = [sys.executable, "-m", "benchmarks.grid", *arguments]
+    if cores == 1:
+        environment |= dict.fromkeys(THREADS, "1")
+        command = ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), *command]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = json.loads(line)
+            times = {name: Times(tuple(s)) for name, s in found["seconds"].items()}
+            yield Problem(**found["problem"]), times
+    if process.returncode:
+        raise SystemExit(process.returncode)
 
 
 def main() -> None:
@@ -42,20 +47,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="per problem, at least 2 rounds")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     options = parser.parse_args()
-    keep_freed_memory()  # as the command does; it serves every library in this process
 
-    chosen = [p for p in problems() if all(word in str(p).split() for word in options.only)]
+    arguments = [f"--seconds={options.seconds}", *(f"--only={word}" for word in options.only)]
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "jax"))
+    cores = os.cpu_count() or 1
+    settings = [Setting("One core", 1, {}), Setting(f"{cores} cores", cores, {})]
     busy = [os.getloadavg()[0]]
-    found: dict[Problem, dict[str, Times]] = {}
-    write = partial(options.output.write_text, encoding="utf-8")
-    for problem in chosen:
-        print(problem, file=sys.stderr, flush=True)
-        found[problem] = contest(problem, options.seconds)
-        busy.append(os.getloadavg()[0])
-        write(markdown(found, {}, busy, versions))  # what an interrupted run leaves
-    write(markdown(found, whole_processes(rounds=3), busy, versions))
-    print(options.output.read_text(encoding="utf-8"))
+    for setting in settings if cores > 1 else settings[:1]:
+        for problem, times in grid(setting.cores, arguments):
+            setting.found[problem] = times
+            busy.append(os.getloadavg()[0])
+            # What an interrupted run leaves.
+            options.output.write_text(markdown(settings, {}, busy, versions), encoding="utf-8")
+    text = markdown(settings, whole_processes(rounds=5), busy, versions)
+    options.output.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

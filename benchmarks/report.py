@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.problems import Problem
 from benchmarks.timing import Ratio, Times
 
-Found = Mapping[Problem, Mapping[str, Times]]
-
 HEAD = """# Speed
 
-Written by `python -m benchmarks`. {machine}; {versions}. Every library with its default
-threads, all in one process, in turn, one round of warm-up. Load of the machine meanwhile:
-{load}. Rounds a line: {rounds}. A ratio is that of the medians; in brackets the middle half of
-the ratios round by round. Where it is wide, the machine was busy and the line says little.
+Written by `python -m benchmarks`. {machine}; {versions}. All contestants in one process, in turn,
+one round of warm-up. Load of the machine meanwhile: {load}. Rounds a line: {rounds}. A ratio is
+that of the medians; in brackets the middle half of the ratios round by round. Where it is wide, the
+machine was busy and the line says little.
 
 gradflow: forward, backward, and at every lag the norm of the state's gradient and of the terms of
 W_x, W_s and b, in full exponent range.
@@ -28,56 +27,69 @@ W_x, W_s and b, in full exponent range.
   excluded; no weight terms.
 - **products**: only the matrix products that the same mathematics needs at least, on operands that
   lie ready: the input product, one recurrent product a step forward and one backward, the two
-  products that give dL/dW_x and dL/dW_s.
+  products that give dL/dW_x and dL/dW_s; each in one call of `numpy.matmul`.
 - **+ share**: what gradflow takes when it also sums the terms of W_s up to every lag (the column
   `share_W_s`), over what it takes without. No other column computes this.
 
 The first three say how many times longer the other takes than gradflow (above 1: gradflow is
-faster), the fourth how many times longer gradflow takes than the products.
+faster), the fourth how many times longer gradflow takes than the products (below 1: it takes large
+products in blocks, for which OpenBLAS has faster code; see `gradflow/products.py`).
 """
 
-LEVELS: dict[str, tuple[Callable[[Problem], bool], Callable[[Mapping[str, Times]], float], float]]
+
+@dataclass(frozen=True)
+class Setting:
+    """Times of the grid, with so many cores for every contestant."""
+
+    title: str
+    cores: int
+    found: dict[Problem, Mapping[str, Times]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is aimed at: where it applies, and how many times longer another is to take."""
+
+    applies: Callable[[Problem], bool]
+    other: str
+    least: float
+
+    def figure(self, times: Mapping[str, Times]) -> float:
+        """What should reach `least`."""
+        return Ratio.of(times[self.other], times["gradflow"]).of_medians
+
+    def beyond(self, times: Mapping[str, Times]) -> bool:
+        """Whether even the bare products would miss it."""
+        bare = Ratio.of(times[self.other], times["products"]).of_medians
+        return self.other != "products" and bare < self.least
+
+
 LEVELS = {
-    "10x faster than the loop, H <= 256": (
-        lambda p: p.H <= 256,
-        lambda t: Ratio.of(t["loop"], t["gradflow"]).of_medians,
-        10.0,
-    ),
-    "3x faster than the loop, H = 1024": (
-        lambda p: p.H == 1024,
-        lambda t: Ratio.of(t["loop"], t["gradflow"]).of_medians,
-        3.0,
-    ),
-    "as fast as the fused modules, float64": (
-        lambda p: p.dtype == "float64",
-        lambda t: Ratio.of(t["fused"], t["gradflow"]).of_medians,
-        1.0,
-    ),
-    "as fast as the scan": (
-        lambda p: True,
-        lambda t: Ratio.of(t["scan"], t["gradflow"]).of_medians,
-        1.0,
-    ),
-    "within 1.3x of the products, H >= 256": (
-        lambda p: p.H >= 256,
-        lambda t: 1.3 / Ratio.of(t["gradflow"], t["products"]).of_medians,
-        1.0,
-    ),
+    "10x faster than the loop, H <= 256": Level(lambda p: p.H <= 256, "loop", 10.0),
+    "3x faster than the loop, H = 1024": Level(lambda p: p.H == 1024, "loop", 3.0),
+    "as fast as the fused modules, float64": Level(lambda p: p.dtype == "float64", "fused", 1.0),
+    "as fast as the scan": Level(lambda p: True, "scan", 1.0),
+    "within 1.3x of the products, H >= 256": Level(lambda p: p.H >= 256, "products", 1 / 1.3),
 }
-"""What is aimed at: where it applies, a figure, and what the figure should reach."""
 
 
 def markdown(
-    found: Found, processes: Mapping[str, Times], load: Sequence[float], versions: str
+    settings: Sequence[Setting],
+    processes: Mapping[str, Times],
+    load: Sequence[float],
+    versions: str,
 ) -> str:
     """The whole of RESULTS.md."""
     head = HEAD.format(
         machine=machine(),
         versions=versions,
         load=f"{min(load):.1f} to {max(load):.1f}",
-        rounds=_rounds(found),
+        rounds=_rounds(settings),
     )
-    sections = [head, *_tables(found), _levels(found)]
+    sections = [head]
+    for setting in settings:
+        if setting.found:
+            sections += [*_tables(setting), _levels(setting)]
     if processes:
         sections.append(_processes(processes))
     return "\n".join(sections)
@@ -93,14 +105,15 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
-def _rounds(found: Found) -> str:
-    counts = [len(times["gradflow"].seconds) for times in found.values()]
+def _rounds(settings: Sequence[Setting]) -> str:
+    counts = [len(t["gradflow"].seconds) for setting in settings for t in setting.found.values()]
     return f"{min(counts)} to {max(counts)}"
 
 
-def _tables(found: Found) -> Iterator[str]:
+def _tables(setting: Setting) -> Iterator[str]:
+    found = setting.found
     for dtype in dict.fromkeys(problem.dtype for problem in found):
-        yield f"## {dtype}\n"
+        yield f"## {setting.title}, {dtype}\n"
         yield "| cell | T, H, N | gradflow | loop | fused | scan | products | + share |"
         yield "|---|---|---:|---:|---:|---:|---:|---:|"
         for problem, times in found.items():
@@ -122,15 +135,26 @@ def _tables(found: Found) -> Iterator[str]:
         yield ""
 
 
-def _levels(found: Found) -> str:
-    lines = ["## Levels aimed at\n", "| level | reached | worst |", "|---|---:|---|"]
-    for name, (applies, figure, least) in LEVELS.items():
-        figures = {problem: figure(times) for problem, times in found.items() if applies(problem)}
-        if figures:
-            reached = sum(value >= least for value in figures.values())
-            worst = min(figures, key=lambda problem: figures[problem])
-            how = f"{worst}: {figures[worst] / least:.2f} of the level"
-            lines.append(f"| {name} | {reached} of {len(figures)} | {how} |")
+def _levels(setting: Setting) -> str:
+    lines = [
+        f"## Levels aimed at: {setting.title[0].lower()}{setting.title[1:]}\n",
+        "| level | reached | worst | beyond the products |",
+        "|---|---:|---|---:|",
+    ]
+    for name, level in LEVELS.items():
+        found = {p: times for p, times in setting.found.items() if level.applies(p)}
+        if not found:
+            continue
+        figures = {problem: level.figure(times) for problem, times in found.items()}
+        reached = sum(value >= level.least for value in figures.values())
+        worst = min(figures, key=lambda problem: figures[problem])
+        how = f"{worst}: {figures[worst] / level.least:.2f} of the level"
+        beyond = sum(level.beyond(times) for times in found.values())
+        lines.append(f"| {name} | {reached} of {len(figures)} | {how} | {beyond or ''} |")
+    lines.append(
+        "\nBeyond the products: lines where whoever reached the level would have to be faster than "
+        "the\nbare products alone."
+    )
     return "\n".join([*lines, ""])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import ours
 from benchmarks.problems import GRID, NAMES, Problem, draw, problems
-from benchmarks.report import markdown
+from benchmarks.report import Setting, markdown
 from benchmarks.timing import Ratio, Times, side_by_side
 from gradflow.cells import Params
 
@@ -107,10 +107,14 @@ def test_the_report_says_which_levels_are_reached():
             name: Times((seconds.get(name, 0.8),) * 3) for name in names
         }
     }
-    text = markdown(found, {}, [0.5, 1.5], "numpy 2.0")
+    settings = [Setting("One core", 1, found), Setting("2 cores", 2, {})]
+    text = markdown(settings, {}, [0.5, 1.5], "numpy 2.0")
+    assert "## One core, float64" in text
+    assert "2 cores" not in text.split("## One core")[1]
     assert "| rnn | 200, 256, 32 | 1e+03 ms | 12.00 (12.00-12.00) |" in text
     assert "| 10x faster than the loop, H <= 256 | 1 of 1 |" in text
     assert "| as fast as the fused modules, float64 | 0 of 1 |" in text
+    assert "0.50 of the level | 1 |" in text  # fused takes less than the products
     assert "| within 1.3x of the products, H >= 256 | 1 of 1 |" in text
     assert "H = 1024" not in text
 

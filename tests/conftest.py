@@ -6,6 +6,10 @@ from pathlib import Path
 
 from hypothesis import settings
 
+from gradflow.blas import use_one_thread
+
+use_one_thread()  # as the command does, before anything imports NumPy
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 # A deadline measures the machine's other work; drawing the same examples keeps a pass a pass.

@@ -105,13 +105,8 @@ def parse(text: bytes, source: str) -> Document:
 def read(text: bytes, source: str) -> Document:
     """The tree in `text` with what is wrong in it, so that its reader can find more; raises
     InputError only where there is no tree."""
-    builder = _Builder(source)
     characters = _decode(text, source)
-    try:
-        whole = _build(builder, characters)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: the Python parser, on "\U00110000"
-        builder.faults.append(_syntax_fault(error, characters, source))
-        whole = False
+    builder, whole = _built(characters, source, _Loader)
     if not builder.faults and () not in builder.marks:
         builder.faults.append(Fault("expected `key: value` lines, found none", source, 1, 1))
         whole = False
@@ -223,11 +218,23 @@ class _Builder:
         return path
 
 
-def _build(builder: _Builder, characters: str) -> bool:
+def _built(characters: str, source: str, loader: Any) -> tuple[_Builder, bool]:
+    """The tree of what could be read, and whether that was all."""
+    builder = _Builder(source)
+    try:
+        return builder, _build(builder, characters, loader)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the Python parser, on "\U00110000"
+        if "nesting depth" in str(error):  # libyaml looks ahead to a limit of its own, beyond ours
+            return _built(characters, source, yaml.SafeLoader)
+        builder.faults.append(_syntax_fault(error, characters, source))
+        return builder, False
+
+
+def _build(builder: _Builder, characters: str, loader: Any) -> bool:
     """Feeds the parser's events to `builder`; False where it stopped, since going on made no
     sense."""
     documents = 0
-    for event in yaml.parse(characters, Loader=_Loader):
+    for event in yaml.parse(characters, Loader=loader):
         mark = _mark(event.start_mark)
         stop = None
         if isinstance(event, yaml.DocumentStartEvent):

@@ -30,8 +30,8 @@ def in_time(work: Callable[[], T], late: GradflowError) -> T:
     if not hasattr(os, "fork"):
         return work()
     end, start = os.pipe()
-    with warnings.catch_warnings():  # 3.12 warns of threads; the child only reads and leaves
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with warnings.catch_warnings():  # Python and JAX warn of threads; the child reads and leaves
+        warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:
         _work_and_leave(work, start)

@@ -113,6 +113,7 @@ def _computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
     from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.journal import Journal
@@ -125,6 +126,8 @@ def _computed(
         for damage in journal.damage:
             print(damage, file=sys.stderr)
     executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
+    if scheduler is None and (taken := statement(experiment.runs, workers)):
+        print(taken, file=sys.stderr)
 
     def results() -> Iterator[Result]:
         with progress_bar(sum(map(time_steps, experiment.runs))) as progress:

@@ -162,7 +162,7 @@ class Terms:
         matrices[0] += self._total
         for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
             matrices[k] += matrices[k - 1]
-        self._total = matrices[-1].copy()
+        self._total = matrices[-1].copy() if len(matrices) > 1 else matrices[0]
         if self._measures_share(only):
             which = self.names.index(str(self.share))
             sums = matrices[..., self._rows[which], :]

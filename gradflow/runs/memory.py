@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,12 +37,31 @@ def bytes_needed(run: Run) -> dict[str, int]:
     }
 
 
+_WORTH_SAYING = 2**30  # bytes
+
+
+def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
+    """How many runs of a sweep fit into memory at a time, at least one and at most `wanted`."""
+    largest = max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
+    return max(1, min(wanted, bytes_available() // largest))
+
+
+def statement(runs: Sequence[Run], workers: int) -> str | None:
+    """What a sweep is about to take, where it is much; None where it is not."""
+    largest = max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
+    total = largest * workers
+    if total < _WORTH_SAYING:
+        return None
+    each = f"{workers} processes take" if workers > 1 else "this takes"
+    return f"memory: {each} about {_rounded(total)} of {_rounded(bytes_available())} available"
+
+
 def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(key path, message) where runs ask for more memory than there is: the key that saves most."""
     available = bytes_available()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
     told = set()
-    for run in {(*run.shape, run.output_size): run for run in runs}.values():
+    for run in _of_each_shape(runs):
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
@@ -105,10 +124,20 @@ def _of_container() -> int | None:
     return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
 
 
+def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:
+    """One run for all that need as much."""
+    return {(*run.shape, run.output_size): run for run in runs}.values()
+
+
 def _spelled(count: int) -> str:
-    """1234567890 as `1,234,567,890 bytes (1.1 GiB)`."""
+    """1234567890 as `1,234,567,890 bytes (1.15 GiB)`."""
+    return f"{count:,} bytes" + (f" ({_rounded(count)})" if count >= 1024 else "")
+
+
+def _rounded(count: int) -> str:
+    """1234567890 as `1.15 GiB`."""
     size, unit = float(count), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"):
         if size >= 1024:
             size, unit = size / 1024, larger
-    return f"{count:,} bytes" + (f" ({size:.3g} {unit})" if unit != "bytes" else "")
+    return f"{size:.3g} {unit}"

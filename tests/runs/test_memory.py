@@ -74,3 +74,21 @@ def test_a_sweep_of_many_runs_is_judged_by_its_kinds(one_gib, monkeypatch):
     monkeypatch.setattr(memory, "bytes_needed", lambda run: counted.append(1) or measured(run))
     from_mapping({"cell": "rnn", "seed": list(range(300)), "hidden_size": [2, 4]})
     assert len(counted) <= 4
+
+
+def test_much_memory_is_said_before_it_is_taken_and_little_is_not(monkeypatch):
+    monkeypatch.setattr(memory, "bytes_available", lambda: 16 * 2**30)
+    small = from_mapping({"cell": "lstm"}).runs
+    assert memory.statement(small, workers=1) is None
+    wide = from_mapping({"cell": "lstm", "hidden_size": 4096, "batch_size": 8}).runs
+    said = memory.statement(wide, workers=1)
+    assert said.startswith("memory: this takes about 2.")
+    assert said.endswith(" GiB of 16 GiB available")
+    assert memory.statement(wide, workers=2).startswith("memory: 2 processes take about 5.")
+
+
+def test_no_more_runs_at_a_time_than_fit(monkeypatch):
+    wide = from_mapping({"cell": "lstm", "hidden_size": 4096, "batch_size": 8}).runs
+    for available, count in ((2**30, 1), (6 * 2**30, 2), (2**40, 4)):
+        monkeypatch.setattr(memory, "bytes_available", lambda a=available: a)
+        assert memory.workers_that_fit(wide, 4) == count

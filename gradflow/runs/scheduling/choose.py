@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from gradflow.blas import threads
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
+from gradflow.runs.memory import workers_that_fit
 from gradflow.runs.scheduling.processes import cores, worker_processes
 
 # Worker processes are there 0.03 s after they are asked for where they can be forked, 0.4 s where
@@ -34,7 +35,7 @@ def workforce(
     Args:
         runs: those of the sweep.
         jobs: the most worker processes to use; None is one a core, where the sweep is long
-            enough to gain by them.
+            enough to gain by them. There are never more than memory has room for.
         scheduler: the address of a Dask cluster to use instead.
 
     Raises:
@@ -49,6 +50,7 @@ def workforce(
             yield found
         return
     count = min(len(runs), jobs or max(1, cores() // threads()))
+    count = workers_that_fit(runs, count)
     if count < 2 or (jobs is None and seconds(runs) < _WORTH_WORKERS):
         yield None, 1
         return

@@ -25,8 +25,10 @@ _MOST_ROWS, _LEAST_ROWS = 64, 4
 
 def product(W: Array, columns: Array, out: Array | None = None) -> Array:
     """W (..., G, H) times `columns` (..., H, N), into `out` (..., G, N) where it is given."""
-    G, H = W.shape[-2:]
     N = columns.shape[-1]
+    if N == 1:  # a matrix times a vector, where a call more would be felt
+        return np.matmul(W, columns, out=out)
+    G, H = W.shape[-2:]
     rows = _rows_of_a_block(G, H, N)
     if rows == G:
         return np.matmul(W, columns, out=out)
@@ -42,7 +44,7 @@ def product(W: Array, columns: Array, out: Array | None = None) -> Array:
 @lru_cache
 def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
-    if N == 1 or G * H * N <= _SMALL or not _blocks_pay():
+    if G * H * N <= _SMALL or not _blocks_pay():
         return G
     most = min(_MOST_ROWS, _SMALL // (H * N))
     return next((rows for rows in range(most, _LEAST_ROWS - 1, -1) if G % rows == 0), G)

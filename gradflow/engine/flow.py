@@ -32,7 +32,7 @@ BUDGET = 2**30
 # A block should be in cache when what is done once for a block comes to it, and not be too short
 # for that to pay. Where the digits of a result depend on its length, that follows from the shape of
 # one run alone, so that they do not depend on R.
-_BLOCK_ELEMENTS = 2**16  # pre-activations of one run
+_BLOCK_ELEMENTS = 2**17  # pre-activations of one run
 _LONGEST_BLOCK = 256
 _FORWARD_ELEMENTS = 2**14  # of all runs
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
@@ -202,6 +202,15 @@ def _block_length(cell: Cell, s: Array) -> int:
     return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
 
 
+def _forward_length(cell: Cell, s: Array) -> int:
+    """Steps in a block of the forward pass."""
+    R, N, S = s.shape
+    if N < _FEW:  # the input product of a block depends on its length in the last digits
+        return _block_length(cell, s)
+    width = int(R * N * cell.hidden_size(S) * len(cell.gates))
+    return max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
+
+
 def _blocks(steps: int, length: int) -> list[slice]:
     return [slice(at, min(at + length, steps)) for at in range(0, steps, length)]
 
@@ -222,10 +231,7 @@ def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progre
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     R, N, S = s.shape
     H, K = cell.hidden_size(s.shape[-1]), len(x)
-    length = _block_length(cell, s)
-    if N >= _FEW:
-        length = min(length, max(1, _FORWARD_ELEMENTS // (R * N * H * len(cell.gates))))
-    length = min(K, length)
+    length = min(K, _forward_length(cell, s))
     states = columns.empty((K + 1, R, N, S), s.dtype)
     z = columns.empty((length, R, N, H * len(cell.gates)), s.dtype)
     saved = columns.empty((length, R, N, H * cell.saved), s.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,7 +16,9 @@ from gradflow.config.tree import Tree
 from gradflow.engine.network import Place
 from gradflow.errors import InputError
 from gradflow.runs.experiment import Run, Trained
-from gradflow.weights import PARAMETERS, RecurrentLayer, choose_net, output_layer, read
+
+if TYPE_CHECKING:
+    from gradflow.weights import RecurrentLayer
 
 _NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
@@ -57,6 +59,8 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
         chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
     except ValidationError:
         return None
+    from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
+
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
     try:
         tensors = read(folder / chosen.file)

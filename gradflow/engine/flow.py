@@ -34,6 +34,7 @@ BUDGET = 2**30
 # one run alone, so that they do not depend on R.
 _BLOCK_ELEMENTS = 2**17  # pre-activations of one run
 _LONGEST_BLOCK = 256
+_LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**14  # of all runs
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
@@ -199,7 +200,7 @@ def _block_length(cell: Cell, s: Array) -> int:
     """Steps in a block of the backward pass."""
     _, N, S = s.shape
     width = int(N * cell.hidden_size(S) * len(cell.gates))
-    return max(4, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+    return max(4, _LEAST_ROWS // N, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
 
 
 def _forward_length(cell: Cell, s: Array) -> int:

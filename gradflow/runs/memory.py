@@ -20,7 +20,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
     T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
     P = run.cell.output_size(H)
     tape = tape_bytes_per_step(run.cell, N, H, item)
-    checkpoints = 2 * int((T * tape * tape) ** 0.5)
+    checkpoints = 2 * int((T * tape * tape) ** 0.5)  # at most, where the tape would be too long
     places, directions = len(run.places), 2 if run.bidirectional else 1
     below = max(I, directions * P) if run.layers > 1 else I
     weights = places * (gates * H * (P + below) + (P * H if run.cell.projects else 0))
@@ -29,7 +29,8 @@ def bytes_needed(run: Run) -> dict[str, int]:
     step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
-        "sequence_length": min(T * tape * places, max(run.tape_memory, checkpoints * places))
+        "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
+        * places
         + between
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
         "batch_size": T * N * I * (8 + item),

@@ -19,7 +19,7 @@ from gradflow.engine import outer as products
 from gradflow.engine.outer import Outer, squares_of
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes, exponent_of, scale
 
-_FORMED_ELEMENTS = 2**17  # elements of the matrices of one run that are kept at once
+_FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
 _FORMED_BATCH = 8  # samples below which they are; measured
 _GRAM_ROWS = 128  # rows (lags x batch) whose products with each other are taken at once
@@ -60,11 +60,11 @@ class Terms:
     def add(self, left: Array, outer: Outer, exponent: Array) -> None:
         """Add the terms of K lags: `left` (K, R, N, G) times 2**`exponent` (K, R, N), with the
         right factors of every parameter, in the order of `names`."""
-        _, W, G = self._total.shape
+        R, W, G = self._total.shape
         N = left.shape[-2]
         small = self.share is not None or W * G <= _LARGEST_FORMED
         self._formed = N >= W * G / (W + G) or (N >= _FORMED_BATCH and small)
-        self._most = max(1, _FORMED_ELEMENTS // (W * G)) if self._formed else len(left)
+        self._most = max(1, _FORMED_ELEMENTS // (R * W * G)) if self._formed else len(left)
         level = not self._formed or bool((exponent == exponent[:1]).all())
         for lags in products.stretches(exponent, self._most, level):
             here = left[lags], products.at(outer, lags), exponent[lags]

@@ -24,7 +24,7 @@ Stack = list[tuple[int, Run]]
 Keep = Callable[[Stack, list[Result]], None]
 """Called with the results of a stack as soon as it is finished."""
 
-_STACK_ELEMENTS = 2**13  # pre-activations of all runs of a stack at one step; measured
+_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 

@@ -59,7 +59,14 @@ def main() -> None:
             busy.append(os.getloadavg()[0])
             # What an interrupted run leaves.
             options.output.write_text(markdown(settings, {}, busy, versions), encoding="utf-8")
-    text = markdown(settings, whole_processes(rounds=5), busy, versions)
+    profile = subprocess.run(
+        [sys.executable, "-m", "benchmarks.profile", *arguments[1:]],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    processes = whole_processes(rounds=5)
+    text = markdown(settings, processes, busy, versions, profile.stdout.decode())
     options.output.write_text(text, encoding="utf-8")
     print(text)
 

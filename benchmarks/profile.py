@@ -80,7 +80,6 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="with the column share_W_s")
     options = parser.parse_args()
     keep_freed_memory()
-    print("Microseconds a time step, forward and backward.\n")
     print(f"| cell | T, H, N | all | {' | '.join(KINDS)} | bare products | operations alone |")
     print(f"|---|---|{'---:|' * (len(KINDS) + 3)}")
     for problem in problems():

@@ -37,6 +37,14 @@ products in blocks, for which OpenBLAS has faster code; see `gradflow/products.p
 """
 
 
+PROFILE = """What holds the levels that are not reached (`python -m benchmarks.profile`): one core,
+float64, microseconds a time step, forward and backward. **operations alone** is what as many NumPy
+operations as a step makes take on 32 numbers: where N = 1, calling them is most of the work, and no
+arithmetic that is saved can change that. With N = 16 and 32 the work by element (an exponential and
+a division for each gate, and about thirty passes over memory) weighs as much as the products.
+"""
+
+
 @dataclass(frozen=True)
 class Setting:
     """Times of the grid, with so many cores for every contestant."""
@@ -78,6 +86,7 @@ def markdown(
     processes: Mapping[str, Times],
     load: Sequence[float],
     versions: str,
+    profile: str = "",
 ) -> str:
     """The whole of RESULTS.md."""
     head = HEAD.format(
@@ -92,6 +101,8 @@ def markdown(
             sections += [*_tables(setting), _levels(setting)]
     if processes:
         sections.append(_processes(processes))
+    if profile:
+        sections += ["## Where the time of a step goes\n", PROFILE, profile]
     return "\n".join(sections)
 
 

@@ -117,6 +117,7 @@ def test_the_report_says_which_levels_are_reached():
     assert "0.50 of the level | 1 |" in text  # fused takes less than the products
     assert "| within 1.3x of the products, H >= 256 | 1 of 1 |" in text
     assert "H = 1024" not in text
+    assert "| all | products |" in markdown(settings, {}, [0.5], "", "| all | products |\n")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -199,8 +199,8 @@ def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int)
 def _block_length(cell: Cell, s: Array) -> int:
     """Steps in a block of the backward pass."""
     _, N, S = s.shape
-    width = int(N * cell.hidden_size(S) * len(cell.gates))
-    return max(4, _LEAST_ROWS // N, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+    width = N * cell.hidden_size(S) * len(cell.gates)
+    return int(max(4, _LEAST_ROWS // N, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
 
 
 def _forward_length(cell: Cell, s: Array) -> int:
@@ -208,8 +208,8 @@ def _forward_length(cell: Cell, s: Array) -> int:
     R, N, S = s.shape
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
-    width = int(R * N * cell.hidden_size(S) * len(cell.gates))
-    return max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
+    width = R * N * cell.hidden_size(S) * len(cell.gates)
+    return int(max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
 
 
 def _blocks(steps: int, length: int) -> list[slice]:

@@ -18,6 +18,7 @@ from gradflow.results import GradientFlow
 @dataclass(frozen=True, eq=False)
 class Block:
     """K steps of the backward pass, in the order of lags: index k belongs to step last_step - k.
+    `ds` and `dz` are overwritten by the next block.
 
     Attributes:
         last_step: the step t whose cotangent is ds[0].

@@ -22,7 +22,8 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "blas", "columns", "products", "logspace", "initializers", "cells", "results",
+    "errors", "interrupts", "blas", "columns", "products", "logspace", "initializers", "cells",
+    "results",
     "engine.outer", "engine.terms", "engine.measure", "engine.sweep", "engine.flow",
     "engine.network", "diagnose",
 ]

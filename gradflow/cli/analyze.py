@@ -85,12 +85,14 @@ def analyze(
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
     from gradflow.exporters import EXPORTERS
+    from gradflow.interrupts import held
     from gradflow.output import WholeFile
 
     formats = formats_of(output or [])
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
-        files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        with held():  # no file may be made that nobody is there to take away
+            files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
         computed = _computed(experiment, open_files, jobs, scheduler, resume)
         results = warned(computed, on=format not in ("table", "markdown") or quiet)
         if files and not (len(files) == 1 and quiet):

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from gradflow.blas import threads
 from gradflow.errors import GradflowError
+from gradflow.interrupts import held
 from gradflow.runs.scheduling.pages import keep_freed_memory
 
 P = ParamSpec("P")
@@ -62,27 +63,13 @@ def _start_method() -> str:
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with _interrupts_held():
+        with held():  # a worker never sees Ctrl-C, not even while it starts; the parent ends it
             return super().submit(fn, *args, **kwargs)
 
     def end_now(self) -> None:
         for process in list((self._processes or {}).values()):
             process.terminate()
         self.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes started in here never see Ctrl-C, not even while they start: a blocked signal
-    stays blocked in a child. The parent, which does see it, ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.problems import Problem
 from benchmarks.processes import ROOT, whole_processes
 from benchmarks.report import Setting, markdown
+from benchmarks.sweeps import sweep
 from benchmarks.timing import Times
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -65,8 +66,8 @@ def main() -> None:
         check=True,
         stdout=subprocess.PIPE,
     )
-    processes = whole_processes(rounds=5)
-    text = markdown(settings, processes, busy, versions, profile.stdout.decode())
+    processes, sweeps = whole_processes(rounds=5), sweep()
+    text = markdown(settings, processes, busy, versions, sweeps, profile.stdout.decode())
     options.output.write_text(text, encoding="utf-8")
     print(text)
 

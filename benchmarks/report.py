@@ -45,6 +45,13 @@ a division for each gate, and about thirty passes over memory) weighs as much as
 """
 
 
+SWEEPS = """Seconds for 1,000 seeds of H = 32, T = 100, N = 16 (`python -m benchmarks.sweeps`), and
+how many times longer than the default. A second core can halve the time, a stack only save the
+calls of a step, not its arithmetic, which is most of it here (see below): so much is to be gained
+over runs that are taken one by one, in one process, through the same engine.
+"""
+
+
 @dataclass(frozen=True)
 class Setting:
     """Times of the grid, with so many cores for every contestant."""
@@ -86,6 +93,7 @@ def markdown(
     processes: Mapping[str, Times],
     load: Sequence[float],
     versions: str,
+    sweeps: Mapping[str, Mapping[str, float]] | None = None,
     profile: str = "",
 ) -> str:
     """The whole of RESULTS.md."""
@@ -101,6 +109,8 @@ def markdown(
             sections += [*_tables(setting), _levels(setting)]
     if processes:
         sections.append(_processes(processes))
+    if sweeps:
+        sections.append(_sweeps(sweeps))
     if profile:
         sections += ["## Where the time of a step goes\n", PROFILE, profile]
     return "\n".join(sections)
@@ -181,6 +191,22 @@ def _processes(processes: Mapping[str, Times]) -> str:
     for name, times in processes.items():
         ratio = _spelled(Ratio.of(times, processes["gradflow"])) if name != "gradflow" else ""
         lines.append(f"| {titles.get(name, name)} | {times.median:.2f} | {ratio} |")
+    return "\n".join([*lines, ""])
+
+
+def _sweeps(sweeps: Mapping[str, Mapping[str, float]]) -> str:
+    """Seconds by cell and way; the last way is the one that the others are compared with."""
+    ways = list(next(iter(sweeps.values())))
+    lines = [
+        "## A thousand small runs\n",
+        SWEEPS,
+        f"| cell | {' | '.join(ways)} |",
+        f"|---|{'---:|' * len(ways)}",
+    ]
+    for cell, seconds in sweeps.items():
+        last = seconds[ways[-1]]
+        figures = [f"{s:.3g} ({s / last:.3g}x)" for s in seconds.values()]
+        lines.append(f"| {cell} | {' | '.join(figures)} |")
     return "\n".join([*lines, ""])
 
 

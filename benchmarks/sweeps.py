@@ -1,6 +1,6 @@
 """1,000 small runs: a command each, one by one, in stacks, and in stacks on every core.
 
-    python -m benchmarks.sweeps [--runs 1000] [--repeats 3]
+    python -m benchmarks.sweeps [--runs 1000] [--repeats 2]
 
 Each figure is the whole of a fresh process, start-up included, as a user meets it. "One by one" is
 a loop over the runs in one process, each through the engine alone; "a command each" is what a loop
@@ -30,7 +30,7 @@ A_COMMAND_EACH = "a command each"
 COMMANDS = 20  # that are timed
 
 
-def sweep(runs: int = 1000, repeats: int = 3) -> dict[str, dict[str, float]]:
+def sweep(runs: int = 1000, repeats: int = 2) -> dict[str, dict[str, float]]:
     """Seconds by cell and way. Raises ValueError where two ways differ in any digit."""
     found: dict[str, dict[str, float]] = {}
     for cell in CELLS:
@@ -98,7 +98,7 @@ def _work(cell: str, how: str, runs: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--work", nargs=3, metavar=("CELL", "HOW", "RUNS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:

@@ -2,14 +2,13 @@
 
 The command computes with one thread a process. The last digits of long dot products depend on the
 number of threads: one thread gives the same bytes on 2 cores and on 64, in this process and in a
-worker. And the products of a time step are small: a second thread gains little up to H = 256 on
-two quiet cores, and where other work wants the cores it spins and loses (OpenBLAS 0.3, LSTM,
-N = 32; milliseconds a time step with one thread, with two, with two beside other work):
+worker. And the products of a time step are small: a second thread gains little even on two quiet
+cores, and where other work wants the cores it spins and loses (OpenBLAS 0.3, LSTM, N = 32, float64;
+milliseconds a time step with one thread and with two, which forgo the blocks of products.py):
 
-    H = 64    0.40  0.42  2.6        H = 256    2.6   2.2   9.6
-    H = 1024   28    18
+    H = 64  0.21  0.22      H = 256  1.5  1.2      H = 1024  19  17
 
-Cores are put to use by `--jobs` instead; for one wide net, OPENBLAS_NUM_THREADS=2 is worth setting.
+Cores are put to use by `--jobs` instead.
 
 A user who has set one of the variables keeps that setting. The library sets nothing.
 """

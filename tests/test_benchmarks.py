@@ -83,7 +83,7 @@ def test_a_wide_net_spends_its_time_in_matrix_products(name):
     net = draw(Problem(name, 20, 256, 32, "float64"))
     tasks = {"gradflow": ours.gradflow(net), "products": ours.bare_products(net)}
     times = side_by_side(tasks, rounds=5, seconds=3.0)
-    assert Ratio.of(times["gradflow"], times["products"]).of_least < 6
+    assert Ratio.of(times["gradflow"], times["products"]).of_least < 4
 
 
 def test_the_grid_is_every_cell_at_every_point_in_both_dtypes():
@@ -117,7 +117,10 @@ def test_the_report_says_which_levels_are_reached():
     assert "0.50 of the level | 1 |" in text  # fused takes less than the products
     assert "| within 1.3x of the products, H >= 256 | 1 of 1 |" in text
     assert "H = 1024" not in text
-    assert "| all | products |" in markdown(settings, {}, [0.5], "", "| all | products |\n")
+    sweeps = {"rnn": {"a command each": 300.0, "default": 1.5}}
+    text = markdown(settings, {}, [0.5], "", sweeps, "| all | products |\n")
+    assert "| rnn | 300 (200x) | 1.5 (1x) |" in text
+    assert "| all | products |" in text
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,12 +18,12 @@ from gradflow.runs.scheduling.processes import cores, worker_processes
 _WORTH_WORKERS = 1.0  # seconds
 
 # Seconds that one step of one run takes, forward, backward and all norms, and how many more for
-# each element of its pre-activations: measured on a core of 2.6 GHz, in stacks, at H = 8 .. 32
-# (12e-6 a step of 32 elements, 35e-6 of 512), 256 (85e-9 an element) and 512 (150e-9), where the
-# matrix products begin to weigh. Rounded down: this process is the safe choice.
+# each element of its pre-activations: measured on a core of 2.6 GHz, in stacks, at H = 32 (18e-6 a
+# step of 512 elements, 65e-6 of 2048), 256 (50e-9 an element) and 1024 (175e-9), where the matrix
+# products weigh most. Rounded down: this process is the safe choice.
 _PER_STEP = 5e-6
-_PER_ELEMENT = 70e-9
-_PER_ELEMENT_AND_H = 0.15e-9
+_PER_ELEMENT = 20e-9
+_PER_ELEMENT_AND_H = 0.13e-9
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Whether memory that NumPy frees stays with the process.
 
 glibc hands large freed blocks back to the system, and takes them anew page by page, each with a
-fault. A block of steps frees and takes the same arrays over and over: kept, the LSTM takes 100 µs
-a step instead of 139 (H = 32, N = 16), and 288 instead of 438 (H = 64, N = 32; one core, quiet).
+fault. A block of steps frees and takes the same arrays over and over: kept, the LSTM takes 68 µs a
+step instead of 101 (H = 32, N = 16), and 229 instead of 278 (H = 64, N = 32; one core, quiet).
 The command keeps it; the library leaves its host process as it is.
 """
 

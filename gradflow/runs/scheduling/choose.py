@@ -12,9 +12,10 @@ from gradflow.runs.experiment import Run
 from gradflow.runs.memory import workers_that_fit
 from gradflow.runs.scheduling.processes import cores, worker_processes
 
-# Worker processes are there 0.03 s after they are asked for where they can be forked, 0.4 s where
-# they have to import NumPy first; work of less than this is done sooner here. It is set well above
-# the break-even point: the estimate below is a rough one.
+# Worker processes are there 0.4 s after they are asked for (measured: two on two cores, most of
+# it the import of NumPy), so that work of less than this is done sooner here. It is set well
+# above the break-even point: the estimate below is a rough one. To fork them would be quicker, but
+# an interrupt was seen to find a forked pool in a lock that it never left.
 _WORTH_WORKERS = 1.0  # seconds
 
 # Seconds that one step of one run takes, forward, backward and all norms, and how many more for

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from gradflow.blas import threads
 from gradflow.errors import GradflowError
 from gradflow.interrupts import held
 from gradflow.runs.scheduling.pages import keep_freed_memory
@@ -31,8 +29,7 @@ def cores() -> int:
 
 @contextmanager
 def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """An executor of `jobs` processes, which are started when the first work is handed in: forked
-    where that is safe, as it saves them the start of Python and NumPy, 0.4 s.
+    """An executor of `jobs` processes, which are started when the first work is handed in.
 
     They inherit the environment, and with it the number of BLAS threads (see blas.py). Leaving
     in the ordinary way waits for them; leaving with an exception, an interrupt above all, ends
@@ -41,7 +38,7 @@ def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         GradflowError: a worker was killed.
     """
-    pool = _Pool(jobs, multiprocessing.get_context(_start_method()), _start_worker)
+    pool = _Pool(jobs, multiprocessing.get_context("spawn"), _start_worker)
     try:
         yield pool
     except BrokenProcessPool:
@@ -52,13 +49,6 @@ def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.end_now()
         raise
     pool.shutdown()
-
-
-def _start_method() -> str:
-    """A fork copies locks as they are, so it is safe where no other thread may hold one: neither
-    of ours nor of BLAS. Apple's system libraries start threads of their own."""
-    alone = threading.active_count() == 1 and threads(cores()) == 1
-    return "fork" if sys.platform == "linux" and alone else "spawn"
 
 
 class _Pool(ProcessPoolExecutor):

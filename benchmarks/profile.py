@@ -24,7 +24,7 @@ use_one_thread()  # before anything imports NumPy
 import numpy as np  # noqa: E402
 
 from benchmarks import ours  # noqa: E402
-from benchmarks.problems import draw, problems  # noqa: E402
+from benchmarks.problems import OPERATIONS, draw, problems  # noqa: E402
 from gradflow.engine.sweep import unwatched  # noqa: E402
 from gradflow.runs.scheduling.pages import keep_freed_memory  # noqa: E402
 
@@ -43,8 +43,6 @@ KINDS: dict[str, Callable[[str, str], bool]] = {
     "everything else": lambda file, name: True,
 }
 """A function counts for the first kind that it fits."""
-
-OPERATIONS = {"rnn": 5, "lstm": 18, "gru": 20}  # NumPy's, in a step and its pullback; tests hold it
 
 
 def by_kind(task: Callable[[], object], steps: int) -> dict[str, float]:

@@ -43,14 +43,12 @@ _WORTH_SAYING = 2**30  # bytes
 
 def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
     """How many runs of a sweep fit into memory at a time, at least one and at most `wanted`."""
-    largest = max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
-    return max(1, min(wanted, bytes_available() // largest))
+    return max(1, min(wanted, bytes_available() // _largest(runs)))
 
 
 def statement(runs: Sequence[Run], workers: int) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    largest = max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
-    total = largest * workers
+    total = _largest(runs) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"
@@ -123,6 +121,11 @@ def _of_container() -> int | None:
     except OSError:
         return None
     return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
+
+
+def _largest(runs: Sequence[Run]) -> int:
+    """Bytes that the run which needs most takes at its peak."""
+    return max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
 
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:

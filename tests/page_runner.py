@@ -160,7 +160,7 @@ def _words(text: str) -> str:
 
 def _is_here(name: str) -> bool:
     """Whether there is a Python package or a command of this name."""
-    return find_spec(name) is not None or shutil.which(name, path=_environment()["PATH"]) is not None
+    return bool(find_spec(name) or shutil.which(name, path=_environment()["PATH"]))
 
 
 def _environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -30,7 +31,7 @@ class Snippet:
     """What the comments right above it say, such as {"output of": "gradflow cells"}."""
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """A comment above a snippet that the convention does not know."""
 
 
@@ -38,7 +39,7 @@ def snippets(text: str) -> list[Snippet]:
     """The fenced blocks of a Markdown text, in order.
 
     Raises:
-        Malformed: a comment right above a block is no tag: a typo would leave the block unchecked.
+        MalformedError: a comment right above a block is no tag (a typo would leave it unchecked).
     """
     found, above = [], ""
     for token in MarkdownIt().parse(text):
@@ -49,7 +50,7 @@ def snippets(text: str) -> list[Snippet]:
         if token.type == "html_block":
             above += token.content
         elif token.nesting != 1 or token.type == "heading_open":
-            above = ""  # an opening list item or quotation may stand between a comment and its block
+            above = ""  # a comment may stand before the list item that its block is in
     return found
 
 
@@ -58,7 +59,7 @@ def _tags(html: str, line: int) -> dict[str, str]:
     for comment in _COMMENT.findall(html):
         name, _, value = comment.partition(":")
         if name not in TAGS or bool(value.strip()) == (name == "output of the above"):
-            raise Malformed(f"line {line}: `{comment}` is none of {', '.join(TAGS)}")
+            raise MalformedError(f"line {line}: `{comment}` is none of {', '.join(TAGS)}")
         tags[name] = value.strip()
     return tags
 
@@ -74,7 +75,7 @@ def anchors(text: str) -> set[str]:
     """The anchors of a Markdown text's headings, as GitHub makes them."""
     tokens = MarkdownIt().parse(text)
     found: set[str] = set()
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
             words = "".join(child.content for child in inline.children or ())
             slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")

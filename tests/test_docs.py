@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from pages import PAGES, ROOT, anchors, links, snippets
 from page_runner import Session
+from pages import PAGES, ROOT, anchors, links, snippets
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from page_runner import Session, differences
-from pages import Malformed, anchors, links, snippets
+from pages import MalformedError, anchors, links, snippets
 
 
 def faults(folder, text):
@@ -48,7 +48,10 @@ def test_what_is_so_passes(tmp_path, page):
 @pytest.mark.parametrize(
     ("page", "fault"),
     [
-        (fence("sh", "seq 3") + fence("text", "1\n3", "output of the above"), "line 5: shown\n1\n3"),
+        (
+            fence("sh", "seq 3") + fence("text", "1\n3", "output of the above"),
+            "line 5: shown\n1\n3",
+        ),
         (fence("text", "1.02", "output of: echo 1.05"), "line 2: shown 1.02 but printed 1.05"),
         (fence("text", "1.9e-45", "output of: echo 3.1e-45"), "shown 1.9e-45 but"),
         (fence("text", "1.5e-603", "output of: echo 1.5e-602"), "shown 1.5e-603 but"),
@@ -72,7 +75,7 @@ def test_what_is_not_so_is_found(tmp_path, page, fault):
 
 @pytest.mark.parametrize("comment", ["output for: ls", "output of:", "not run", "exit 1", "todo"])
 def test_a_comment_above_a_snippet_has_to_be_known(comment):
-    with pytest.raises(Malformed, match="line 2"):
+    with pytest.raises(MalformedError, match="line 2"):
         snippets(fence("sh", "ls", comment))
     assert snippets(f"<!-- {comment} -->\n\nWords.\n\n" + fence("sh", "ls"))
 

@@ -6,9 +6,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+from gradflow import __version__
 from gradflow.exporters import words
 from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
 from gradflow.inspection import FoundNet, Inspection, option_choices, yaml_text
@@ -76,7 +76,7 @@ def to_json(found: Inspection) -> Iterator[str]:
         for net in found.nets
     ]
     facts = {
-        "gradflow": version("gradflow"),
+        "gradflow": __version__,
         "file": found.source,
         "format": found.format,
         "tensors": tensors,

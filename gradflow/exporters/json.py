@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from gradflow import __version__
 from gradflow.columns import Array
 from gradflow.exporters.columns import MAGNITUDES
 from gradflow.exporters.lags import all_lags
@@ -22,7 +22,7 @@ _TOTALS = ("W_x", "W_s", "b_s", "W_o")
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """`{"gradflow": version, "config": {...}, "runs": [...]}`, with one run a line."""
-    head = {"gradflow": version("gradflow"), "config": view.config}
+    head = {"gradflow": __version__, "config": view.config}
     yield _text(head)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:

@@ -8,8 +8,8 @@ import json
 import math
 import os.path
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 
+from gradflow import __version__
 from gradflow.exporters import charts, words
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
@@ -86,7 +86,7 @@ def _json(results: Sequence[Result], view: View) -> Iterator[str]:
     config = dict(view.config)
     if isinstance(weights, Mapping):  # the file is another one in each row
         config["weights"] = {key: value for key, value in weights.items() if key != "file"}
-    head = {"gradflow": version("gradflow"), "config": config, "lags": lags}
+    head = {"gradflow": __version__, "config": config, "lags": lags}
     yield json.dumps(head, allow_nan=False)[:-1] + ', "rows": [\n'
     rows = (json.dumps(_json_row(result, lags), allow_nan=False) for result in results)
     yield ",\n".join(rows) + "\n]}\n"

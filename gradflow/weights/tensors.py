@@ -117,10 +117,9 @@ def element_count(shape: Sequence[object]) -> int | None:
     return math.prod(lengths) if len(lengths) == len(shape) else None
 
 
-def optional(module: str, extra: str, source: str) -> Any:
+def optional(module: str, source: str) -> Any:
     """An optional dependency; InputError with the command that installs it where it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError:
-        command = f"pip install 'gradflow[{extra}]'"
-        raise refuse(source, f"reading this file needs {module}: {command}") from None
+        raise refuse(source, f"reading this file needs {module}: pip install {module}") from None

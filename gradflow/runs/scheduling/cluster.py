@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from gradflow import __version__
 from gradflow.errors import Fault, GradflowError, InputError
@@ -28,7 +30,7 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
         timeout: seconds to wait for an answer, and for a first worker.
 
     Raises:
-        InputError: the extra `dask` is missing, the address is malformed, nobody answers, there
+        InputError: `distributed` is missing, the address is malformed, nobody answers, there
             is no worker, or one has another version of gradflow or NumPy.
         GradflowError: the cluster lost the scheduler, or too many workers over one run.
     """
@@ -36,7 +38,7 @@ def dask_cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor
     try:
         distributed: Any = import_module("distributed")  # an extra, untyped
     except ImportError:
-        message = "needs the package distributed: pip install 'gradflow[dask]'"
+        message = "needs the package distributed: pip install distributed"
         raise _fault(message) from None
     with _quiet():
         client = _connected(distributed, address, timeout)
@@ -90,11 +92,12 @@ def _check_workers(client: Any, address: str, timeout: float) -> None:
     except (TimeoutError, asyncio.TimeoutError):  # one and the same from Python 3.11 on
         message = f"the cluster has no workers: start one with `dask worker {address}`"
         raise _fault(message) from None
-    ours = {"gradflow": __version__, "numpy": metadata.version("numpy")}
+    ours = {"gradflow": __version__, "numpy": np.__version__}
     faults = []
     for package, version in ours.items():
-        # A function of the standard library: it runs where there is no gradflow at all.
-        found = client.run(metadata.version, package, on_error="return")
+        # A function of Python itself: it runs where there is no gradflow at all.
+        asked = f"__import__({package!r}).__version__"
+        found = client.run(eval, asked, on_error="return")
         for worker, theirs in sorted(found.items()):
             if theirs != version:
                 has = f"has {package} {theirs}" if isinstance(theirs, str) else f"has no {package}"

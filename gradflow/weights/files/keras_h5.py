@@ -39,7 +39,7 @@ def read(path: Path) -> Tensors:
     Raises InputError.
     """
     source = str(path)
-    optional("h5py", "keras", source)
+    optional("h5py", source)
     message = "the HDF5 file is damaged: its texts cannot be read to their end"
     stored, attributes = in_time(partial(_read, path), refuse(source, message))
     return Tensors(source, stored, attributes)
@@ -67,7 +67,7 @@ def _read(path: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
 def _open(path: Path) -> Iterator[Any]:
     """The HDF5 file, in a `.keras` archive or by itself."""
     source = str(path)
-    h5py = optional("h5py", "keras", source)
+    h5py = optional("h5py", source)
     try:
         if _is_zip(path):
             with open_zip(path) as archive:
@@ -143,7 +143,7 @@ def _attribute(found: Any, name: str) -> str | None:
     if name not in found.attrs:
         return None
     attribute = found.attrs.get_id(name)
-    h5py = optional("h5py", "keras", name)
+    h5py = optional("h5py", name)
     if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None:
         return None
     value = found.attrs[name]

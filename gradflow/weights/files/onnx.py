@@ -47,7 +47,7 @@ def read(path: Path) -> Tensors:
     Raises InputError.
     """
     source = str(path)
-    onnx = optional("onnx", "onnx", source)
+    onnx = optional("onnx", source)
     with open_regular(path, source) as file:
         if os.fstat(file.fileno()).st_size > _MAX_BYTES:
             raise refuse(source, f"longer than the {_MAX_BYTES:,} bytes an ONNX file can have")

@@ -167,6 +167,7 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         title=experiment.title,
         config=experiment.config,
         lags=experiment.lags,
+        options=experiment.options,
         thresholds=experiment.thresholds,
         width=width,
         colour=colour,

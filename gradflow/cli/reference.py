@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,13 +23,29 @@ def cells() -> None:
     write(text())
 
 
+class Described(str, Enum):
+    """What a schema is of."""
+
+    config = "config"
+    results = "results"
+
+
 @app.command()
 @reporting
-def schema() -> None:
-    """Print the JSON Schema of the config, for editors."""
-    from gradflow.config.starter import schema_text
+def schema(
+    of: Annotated[
+        Described, typer.Option("--of", help="Of the config or of `--format json`.")
+    ] = Described.config,
+) -> None:
+    """Print the JSON Schema of the config, for editors, or of the results, for scripts."""
+    if of is Described.config:
+        from gradflow.config.starter import schema_text
 
-    write([schema_text()])
+        write([schema_text()])
+    else:
+        from gradflow.exporters.schema import results_text
+
+        write([results_text()])
 
 
 @app.command(short_help="Write a commented config to start from.")

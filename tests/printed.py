@@ -54,9 +54,7 @@ def tables(markdown):
 
 def plain_text(token):
     """The text of an inline token, without its marks."""
-    return "".join(
-        child.content if child.type != "softbreak" else "\n" for child in token.children
-    )
+    return "".join(child.content if child.type != "softbreak" else "\n" for child in token.children)
 
 
 def assert_alike(now, before):

@@ -1,4 +1,4 @@
-"""Whether the config's JSON Schema and the loader say the same of every config that a test loads."""
+"""Whether a config's JSON Schema and its loader say the same, of every config that a test loads."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ NET = tuple(map(_setting, NET_AXES))
 """How the layers of the net stand, right of what is measured."""
 
 PLACE = (
-    Field("layer", "whole", "from 0, the lowest, in a net of several; empty in the whole net's"),
-    Field("direction", "text", "forward or reverse; empty in the whole net's rows"),
+    Field("layer", "whole", "from 0, the lowest; empty in the rows of the whole net"),
+    Field("direction", "text", "forward or reverse; empty in the rows of the whole net"),
 )
 """Which part of the net the row tells of."""
 

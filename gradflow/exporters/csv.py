@@ -52,10 +52,17 @@ def pointed(text: str) -> str:
 
 
 def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, int | None, str | None]]:
-    """(curve, layer, direction): the whole net, where it has one state, then each of its parts."""
-    if result.flow is not None or not result.layers:
+    """(curve, layer, direction): the whole net, where it has one state, then each of its parts.
+
+    Where there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
+    DuckDB takes a column whose first value is -inf for dates or text.
+    """
+    parts = result.layers
+    if result.flow is not None or not parts:
         yield result.flow, None, None
-    for part in result.layers:
+    else:
+        parts = tuple(sorted(parts, key=lambda part: -part.layer))
+    for part in parts:
         yield part.flow, part.layer, part.direction
 
 

@@ -68,6 +68,10 @@ class Report(str, Enum):
 
     table = "table"
     json = "json"
+    markdown = "markdown"
+
+
+ReportFormat = Annotated[Report, typer.Option("--format", help="How it is shown.")]
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting
+from gradflow.cli.base import Report, ReportFormat, app, reporting
 from gradflow.errors import Fault, InputError
 from gradflow.terminal import write
 
 
 @app.command()
 @reporting
-def cells() -> None:
+def cells(format: ReportFormat = Report.table) -> None:
     """Show every cell: its equations, options and citation."""
-    from gradflow.exporters.cells import text
+    from gradflow.exporters.cells import text, to_json, to_markdown
 
-    write(text())
+    write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
 
 
 class Described(str, Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from gradflow.exporters.parts import with_parts
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
+
+if TYPE_CHECKING:
+    from gradflow.exporters import layout
 
 Column = tuple[str, Sequence[str]]
 """The head of a column and its texts, as they are to be read; two heads may be the same."""
@@ -52,9 +56,26 @@ def prose(text: str) -> str:
 
 def table(columns: Sequence[Column], left: int = 0) -> Iterator[str]:
     """A table of columns, numbers at the right but for the first `left`."""
+    return _aligned(columns, [at < left for at in range(len(columns))])
+
+
+def grid(columns: Sequence[layout.Column]) -> Iterator[str]:
+    """A terminal's table as one of Markdown."""
+    shown = [(" ".join(c.heads), [cell.text + cell.mark for cell in c.cells]) for c in columns]
+    return _aligned(shown, [column.align == "left" for column in columns])
+
+
+def _aligned(columns: Sequence[Column], at_left: Sequence[bool]) -> Iterator[str]:
     yield _row([escaped(head) for head, _ in columns])
-    yield _row([":--"] * left + ["--:"] * (len(columns) - left))
+    yield _row([":--" if left else "--:" for left in at_left])
     yield from map(_row, zip(*(map(escaped, texts) for _, texts in columns), strict=True))
+
+
+def fenced(text: str, language: str) -> Iterator[str]:
+    """A block of code, whatever stands in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
 
 
 def _row(cells: Iterable[str]) -> str:

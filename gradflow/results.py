@@ -109,6 +109,7 @@ class Result:
         layers: each layer and direction of a net that has more than one. The diagnosis of a
             bidirectional net is that of its part whose gradient first leaves the thresholds.
         diverged_at: the step (1..T) whose state first left float range, else None.
+        options: every option of its cell, by name.
     """
 
     run: int
@@ -120,6 +121,7 @@ class Result:
     diverged_at: int | None = None
     layers: tuple[LayerResult, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    options: Mapping[str, str | int | float] = field(default_factory=dict)
 
     @property
     def sequence_length(self) -> int:

@@ -86,7 +86,7 @@ def test_cells_tells_equations_options_and_citation_of_every_cell(capsys):
 def test_schema_is_json(capsys):
     code, out, _ = main(capsys, "schema")
     assert code == 0
-    assert json.loads(out)["required"] == ["cell"]
+    assert json.loads(out)["title"] == "Config"
 
 
 def test_init_writes_a_config_that_runs_and_never_overwrites(config, capsys):

@@ -21,7 +21,7 @@ from nets import random_stack
 
 NAMES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_ih": "b_x", "bias_hh": "b_s"}
 SMALL = "sequence_length: 20\nbatch_size: 3\n"
-FACTS = ["verdict", "rate", "rate_lo", "rate_hi", "half_life", "horizon"]
+FACTS = ["verdict", "rate", "rate_low", "rate_high", "half_life", "horizon"]
 
 
 def save(path, cell, seed=0, *, layers=1, directions=1, prefix="", scale=1.0, H=4):

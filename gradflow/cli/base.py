@@ -68,6 +68,10 @@ class Report(str, Enum):
 
     table = "table"
     json = "json"
+    markdown = "markdown"
+
+
+ReportFormat = Annotated[Report, typer.Option("--format", help="How it is shown.")]
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -167,6 +171,7 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         title=experiment.title,
         config=experiment.config,
         lags=experiment.lags,
+        options=experiment.options,
         thresholds=experiment.thresholds,
         width=width,
         colour=colour,

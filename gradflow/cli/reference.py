@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting
+from gradflow.cli.base import Report, ReportFormat, app, reporting
 from gradflow.errors import Fault, InputError
 from gradflow.terminal import write
 
 
 @app.command()
 @reporting
-def cells() -> None:
+def cells(format: ReportFormat = Report.table) -> None:
     """Show every cell: its equations, options and citation."""
-    from gradflow.exporters.cells import text
+    from gradflow.exporters.cells import text, to_json, to_markdown
 
-    write(text())
+    write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
+
+
+class Described(str, Enum):
+    """What a schema is of."""
+
+    config = "config"
+    results = "results"
 
 
 @app.command()
 @reporting
-def schema() -> None:
-    """Print the JSON Schema of the config, for editors."""
-    from gradflow.config.starter import schema_text
+def schema(
+    of: Annotated[
+        Described, typer.Option("--of", help="Of the config or of `--format json`.")
+    ] = Described.config,
+) -> None:
+    """Print the JSON Schema of the config, for editors, or of the results, for scripts."""
+    if of is Described.config:
+        from gradflow.config.starter import schema_text
 
-    write([schema_text()])
+        write([schema_text()])
+    else:
+        from gradflow.exporters.schema import results_text
+
+        write([results_text()])
 
 
 @app.command(short_help="Write a commented config to start from.")

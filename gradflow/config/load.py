@@ -67,11 +67,6 @@ def from_mapping(data: Mapping[str, Any]) -> Experiment:
     return experiment_of(Document("config", plain, {}, {}), Path())
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a config."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
-
-
 def experiment_of(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of a parsed config; `folder` is where the files that it names are."""
     faults = Faults(document, found=list(document.faults))

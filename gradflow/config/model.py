@@ -53,6 +53,15 @@ class _NameOr:
         return {"anyOf": [{"enum": list(self.names)}, handler(core)]}
 
 
+class _TextOr:
+    """In the schema of a mapping: any text may stand for it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -118,14 +127,15 @@ def _cell_model(name: str) -> Any:
     return create_model(cls.__name__, __base__=_Strict, type=tag, **options)
 
 
-_CELL_MODELS = {name: _cell_model(name) for name in CELLS}
+CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}
+"""The mapping of each cell, by its name."""
 
 if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
     CellChoice: TypeAlias = BaseModel
     Base: TypeAlias = str
 else:
     CellChoice = Annotated[
-        Union[tuple(_CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
+        Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
         Field(discriminator="type"),
         _named("type"),
         _NameOr(*CELLS),
@@ -238,7 +248,7 @@ class WeightsModel(_Strict):
     b_o: str | None = Field(None, description="likewise, its bias")
 
 
-WeightsChoice = Annotated[WeightsModel, _named("file")]
+WeightsChoice = Annotated[WeightsModel, _named("file"), _TextOr()]
 
 
 class Thresholds(_Strict):
@@ -249,8 +259,8 @@ class Thresholds(_Strict):
 
 
 class Config(_Strict):
-    """How gradflow is told what to run. Only `cell` has no default. A key that takes a list runs
-    every combination, in the order in which the keys stand here."""
+    """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
+    key that takes a list runs every combination, in the order in which the keys stand here."""
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(
@@ -308,8 +318,8 @@ class Config(_Strict):
     )
     lags: Lags = Field(
         "auto",
-        description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV and "
-        "JSON hold all lags unless this is a list",
+        description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV holds "
+        "all lags unless this is a list, JSON always",
     )
     thresholds: Thresholds = Field(
         Thresholds(), description="on the gradient relative to lag 0, for horizon and verdict"
@@ -317,7 +327,7 @@ class Config(_Strict):
 
 
 MODELS: dict[str, type[BaseModel]] = {
-    **_CELL_MODELS,
+    **CELL_MODELS,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,

@@ -20,10 +20,10 @@ from gradflow.runs.experiment import Run, Trained
 if TYPE_CHECKING:
     from gradflow.weights import RecurrentLayer
 
-_NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
+NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
 
-_PROJECTING = {"lstm": "lstmp"}
+PROJECTING = {"lstm": "lstmp"}
 """The cell that is another one with its output projected; files call both by the same name."""
 
 
@@ -80,7 +80,7 @@ def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tr
         if given not in (value, [value]):
             faults.add((key,), f"expected {value}, which {told.file} has, found {given}")
         filled[key] = value
-    for key in _NOT_BESIDE:
+    for key in NOT_BESIDE:
         if key in data:
             message = f"has no meaning beside weights: they come from {told.file}"
             faults.add((key,), message, key=True)
@@ -125,7 +125,7 @@ def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
     """The cell that computes a layer, and those of its options that the file tells."""
     if layer.W_p is None:
         return layer.cell, dict(layer.options)
-    return _PROJECTING[layer.cell], {**layer.options, "proj_size": layer.output_size}
+    return PROJECTING[layer.cell], {**layer.options, "proj_size": layer.output_size}
 
 
 def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
@@ -139,7 +139,7 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
     named = choice.get("type", told.cell)
     if not isinstance(named, str) or named not in CELLS:
         return given  # which the validation of the whole config refuses
-    if told.cell not in (named, _PROJECTING.get(named)):
+    if told.cell not in (named, PROJECTING.get(named)):
         faults.add(("cell",), f"expected {told.cell}, which {told.file} has, found {named}")
         return filled
     for option, value in told.options.items():

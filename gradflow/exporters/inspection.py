@@ -1,4 +1,4 @@
-"""What `gradflow inspect` found in a file of weights: for people, and as JSON."""
+"""What `gradflow inspect` found in a file of weights: for people, in Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gradflow import __version__
-from gradflow.exporters import words
+from gradflow.exporters import markdown, words
 from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
 from gradflow.inspection import FoundNet, Inspection, option_choices, yaml_text
 from gradflow.weights import RecurrentLayer
@@ -86,6 +86,21 @@ def to_json(found: Inspection) -> Iterator[str]:
     yield json.dumps(facts, allow_nan=False) + "\n"
 
 
+def to_markdown(found: Inspection, every: bool = False) -> Iterator[str]:
+    """What `table` shows, in Markdown."""
+    yield f"### {markdown.escaped(words.clean(found.source))}\n\n"
+    yield f"{markdown.prose(' · '.join(_counts(found)))}\n\n"
+    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not every))
+    if any(net.layers for net in found.nets):
+        yield "\n"
+        yield from markdown.grid(_layer_columns(found))
+    remarks = list(dict.fromkeys(text for _, text in _remarks(found)))
+    yield from ("\n", *(f"- {markdown.prose(text)}\n" for text in remarks)) if remarks else ()
+    if found.config is not None:
+        yield "\nConfig, to save beside the file and run with `gradflow analyze`:\n\n"
+        yield from markdown.fenced(found.config, "yaml")
+
+
 def _layer(layer: RecurrentLayer) -> dict[str, object]:
     return {
         "layer": layer.layer,
@@ -104,14 +119,7 @@ def _layer(layer: RecurrentLayer) -> dict[str, object]:
 
 
 def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
-    count = sum(math.prod(stored.shape) for stored in found.stored.values())
-    facts = [
-        words.clean(found.source),
-        found.format,
-        f"{len(found.stored):,} tensors",
-        f"{count:,} numbers",
-    ]
-    yield from fold(facts, " · ", width, "bold")
+    yield from fold([words.clean(found.source), *_counts(found)], " · ", width, "bold")
     yield []
     grouped = len(found.stored) > _MANY and not every
     yield from grid(_tensor_columns(found, grouped))
@@ -131,6 +139,11 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
         yield from _prose(text, width, style)
     if remarks:
         yield []
+
+
+def _counts(found: Inspection) -> list[str]:
+    count = sum(math.prod(stored.shape) for stored in found.stored.values())
+    return [found.format, f"{len(found.stored):,} tensors", f"{count:,} numbers"]
 
 
 def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:

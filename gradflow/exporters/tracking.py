@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gradflow import __version__
 from gradflow.exporters import charts, words
+from gradflow.exporters.csv import pointed
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
     Cell,
@@ -23,7 +24,7 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.markdown import escaped
+from gradflow.exporters.markdown import escaped, prose
 from gradflow.exporters.markdown import table as markdown_table
 from gradflow.exporters.view import Lags, View
 from gradflow.results import Result
@@ -61,7 +62,7 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 
 def _csv(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
-    facts = ("verdict", "rate", "rate_lo", "rate_hi", "half_life", "horizon")
+    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", "horizon")
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
     for row in [header, *(_csv_row(result, lags) for result in results)]:
         line = io.StringIO()
@@ -75,8 +76,9 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     low, high = found.rate_ci or (None, None)
     axes = [result.axes.get(axis, "") for axis in result.varied]
     facts = [found.verdict, found.rate, low, high, found.half_life, found.horizon]
-    logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
-    return [*axes, *facts, *logs]
+    logs = [None if math.isnan(log) else log for log in log10_gradient(result, lags)]
+    row = [*axes, *facts, *logs]
+    return [pointed(repr(value)) if isinstance(value, float) else value for value in row]
 
 
 def _json(results: Sequence[Result], view: View) -> Iterator[str]:
@@ -259,23 +261,21 @@ def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
     if view.title and (title := words.clean(view.title)):
         yield f"### {escaped(title)}\n\n"
-    yield f"{escaped(' · '.join(words.settings(results)))}\n\n"
+    yield f"{prose(' · '.join(words.settings(results)))}\n\n"
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]
     axes = results[0].varied
-    columns: dict[str, Sequence[str]] = {
-        **{
-            escaped(words.symbol(axis)): [
-                escaped(words.clean(str(result.axes.get(axis, "")))) for result in results
-            ]
+    columns: list[tuple[str, Sequence[str]]] = [
+        *(
+            (words.symbol(axis), [words.clean(str(one.axes.get(axis, ""))) for one in results])
             for axis in axes
-        },
-        "verdict": [one.verdict for one in found],
-        "rate per step": [words.rate_with_error(one) for one in found],
-        "half-life": [words.half_life(one) for one in found],
-        "horizon": [words.horizon(result) for result in results],
-        **{f"lag {lag}": [_log(row[i]) for row in logs] for i, lag in enumerate(lags)},
-    }
+        ),
+        ("verdict", [one.verdict for one in found]),
+        ("rate per step", [words.rate_with_error(one) for one in found]),
+        ("half-life", [words.half_life(one) for one in found]),
+        ("horizon", [words.horizon(result) for result in results]),
+        *((f"lag {lag}", [_log(row[i]) for row in logs]) for i, lag in enumerate(lags)),
+    ]
     yield from markdown_table(columns, left=len(axes) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
 

@@ -145,3 +145,8 @@ class Experiment:
         return tuple(
             name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
         )
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options of its cells, in the order in which they first come."""
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.cell.options))

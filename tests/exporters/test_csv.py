@@ -13,13 +13,16 @@ from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gradflow.exporters import EXPORTERS, View
-from gradflow.results import AXES
+from gradflow.exporters.columns import NET, RUN
+from gradflow.exporters.csv import header
+from gradflow.results import AXES, NET_AXES
 
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"
     "bias_scale,seed,lag,grad_norm,log10_grad_norm,relative,grad_h,grad_c,grad_W_x,grad_W_s,grad_b,"
     "share_W_s,layers,bidirectional,layer,direction"
 )
+"""Scripts elsewhere rely on this order: columns are only ever added, at the right."""
 TEXTS = ["cell", "ws_init", "wx_init", "bidirectional", "layer", "direction"]
 
 
@@ -102,6 +105,35 @@ def test_magnitudes_past_float_range_keep_17_digits_and_their_exponent():
     assert row["relative"].endswith("e-603")
     assert len(row["relative"]) == len("1.2345678901234567e-603")
     assert_allclose(float(row["log10_grad_norm"]), math.log10(0.02) - 2000 * math.log10(2))
+
+
+def test_each_option_of_the_cells_has_a_column():
+    runs = [made(options={"forget_bias": 1.0}), made(options={"reset": "a,b", "update_bias": 1e-5})]
+    options = ("forget_bias", "reset", "update_bias")
+    text = exported(runs, lags=(0,), options=options)
+    assert text.startswith(HEADER + ",forget_bias,reset,update_bias\n")
+    first, second = csv.DictReader(io.StringIO(text))
+    assert [first[name] for name in options] == ["1.0", "", ""]
+    assert [second[name] for name in options] == ["", "a,b", "1.0e-05"]
+    [row] = csv.DictReader(io.StringIO(exported([made()], lags=(0,), options=("reset",))))
+    assert row["reset"] == ""
+
+
+def test_floats_carry_a_point_whatever_their_size():
+    run = made(rate=0.1, start=1e-5, ws_scale=1e-6, T=400)
+    rows = list(csv.DictReader(io.StringIO(exported([run]))))
+    whole = {"run", "sequence_length", "hidden_size", "input_size", "batch_size", "seed", "lag"}
+    for row in rows:
+        for name in set(row) - whole - set(TEXTS) - {"layers"}:
+            assert "." in row[name] or not row[name], (name, row[name])
+    assert rows[0]["ws_scale"] == "1.0e-06"
+
+
+def test_the_columns_are_those_of_the_documentation_in_their_order():
+    assert ",".join(header()) == HEADER
+    assert header(("reset",)) == (*header(), "reset")
+    assert [field.name for field in RUN] == ["run", *AXES]
+    assert [field.name for field in NET] == list(NET_AXES)
 
 
 def test_fields_are_quoted_only_where_they_must_be():

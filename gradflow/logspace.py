@@ -50,7 +50,8 @@ class Magnitudes:
         return len(self.mantissa)
 
     def __getitem__(self, index: Any) -> Magnitudes:
-        return Magnitudes(np.asarray(self.mantissa[index]), np.asarray(self.exponent[index]))
+        of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
+        return Magnitudes(*of)
 
     def __truediv__(self, other: Magnitudes) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""

@@ -44,6 +44,7 @@ def inlines(text):
 @example("[x] task")
 @example("[a]: b")
 @example("![a](b) <b> &lt; a_b _c_ **d** `e` ~~f~~ a|b \\| #")
+@example("__0__")
 @example("- - -")
 @example("=")
 def test_any_text_reads_as_it_stands(text):

@@ -22,14 +22,7 @@ FORMAT = 1
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
-    config = plain(view.config)
-    head = {
-        "gradflow": __version__,
-        "format": FORMAT,
-        "provenance": provenance(config),
-        "config": config,
-    }
-    yield json.dumps(head, allow_nan=False)[:-1] + ', "runs": ['
+    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
         yield before + json.dumps(_run(result), allow_nan=False)[:-1] + ', "places": ['
@@ -38,6 +31,17 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         yield "]}"
         before = ",\n"
     yield "\n]}\n"
+
+
+def head(config: Mapping[str, object]) -> dict[str, object]:
+    """What stands before the results: with what they were made."""
+    content = plain(config)
+    return {
+        "gradflow": __version__,
+        "format": FORMAT,
+        "provenance": provenance(content),
+        "config": content,
+    }
 
 
 def plain(value: object) -> object:
@@ -73,7 +77,7 @@ def _run(result: Result) -> dict[str, object]:
         **_plain_mapping(result.options),
         **_totals(result.flow),
         "loss": plain(result.loss),
-        "diagnosis": _diagnosis(result.diagnosis),
+        "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
@@ -87,7 +91,7 @@ def _place(part: LayerResult) -> dict[str, object]:
         "layer": part.layer,
         "direction": part.direction,
         **_totals(part.flow),
-        "diagnosis": _diagnosis(part.diagnosis),
+        "diagnosis": diagnosis(part.diagnosis),
         **_curves(part.flow, len(part.flow.state)),
     }
 
@@ -96,8 +100,9 @@ def _plain_mapping(values: Mapping[str, object]) -> dict[str, object]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def _diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
-    return {figure.name: plain(figure.of(diagnosis)) for figure in FIGURES}
+def diagnosis(found: Diagnosis) -> dict[str, object]:
+    """Every figure of a curve by its name."""
+    return {figure.name: plain(figure.of(found)) for figure in FIGURES}
 
 
 def _totals(flow: GradientFlow | None) -> dict[str, object]:

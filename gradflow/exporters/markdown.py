@@ -45,7 +45,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
 def escaped(text: str) -> str:
     """`text` as Markdown that reads as it stands, in a heading or in a cell of a table."""
     text = re.sub(r"[\\`*<|~&#]|\](?=[(:])", r"\\\g<0>", text)
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # but W_s
 
 
 def prose(text: str) -> str:

@@ -9,9 +9,9 @@ import math
 import os.path
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from gradflow import __version__
 from gradflow.exporters import charts, words
 from gradflow.exporters.csv import pointed
+from gradflow.exporters.json import diagnosis, head, plain
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
     Cell,
@@ -88,33 +88,23 @@ def _json(results: Sequence[Result], view: View) -> Iterator[str]:
     config = dict(view.config)
     if isinstance(weights, Mapping):  # the file is another one in each row
         config["weights"] = {key: value for key, value in weights.items() if key != "file"}
-    head = {"gradflow": __version__, "config": config, "lags": lags}
-    yield json.dumps(head, allow_nan=False)[:-1] + ', "rows": [\n'
+    facts = {**head(config), "lags": lags}
+    yield json.dumps(facts, allow_nan=False)[:-1] + ', "rows": [\n'
     rows = (json.dumps(_json_row(result, lags), allow_nan=False) for result in results)
     yield ",\n".join(rows) + "\n]}\n"
 
 
 def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
-    found = result.diagnosis
     return {
         "run": result.run,
         **result.axes,
-        "loss": _number(result.loss),
-        "diagnosis": {
-            "rate": found.rate,
-            "rate_ci": found.rate_ci,
-            "half_life": found.half_life,
-            "horizon": found.horizon,
-            "verdict": found.verdict,
-        },
+        **result.options,
+        "loss": plain(result.loss),
+        "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
-        "log10_grad_norm": [_number(log) for log in log10_gradient(result, lags)],
+        "log10_grad_norm": plain(log10_gradient(result, lags)),
         "notes": result.notes,
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 # Tables

@@ -8,16 +8,15 @@ one before the next: no derivative is too large or too small to be followed to t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from gradflow import columns
 from gradflow.cells import Cell, Params
 from gradflow.columns import Array
-from gradflow.engine.network import Place
+from gradflow.engine.network import NetTrajectory, Place
 from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
-from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective
 
 _STEP = (
@@ -27,49 +26,54 @@ _LONG_STEP = 1e-20  # where a derivative times ε comes near the end of float ra
 _SMALL = 1e-80
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Tangents:
-    """The path of a net, in double precision, and the derivatives along what is moved on it.
+    """The path of one net, and the derivatives in double precision along what is moved on it.
 
     Places are (layer, direction); steps t count 1..T along a place's own time.
+
+    Attributes:
+        cell, params, goal: the net and its loss.
+        inputs: (T, N, I) by place, along its own time.
+        states: (T+1, N, S), likewise, as the net went through them.
     """
 
     cell: Cell
     params: Mapping[Place, Params]
-    s0: Mapping[Place, Array]
     goal: Objective
-    inputs: dict[Place, Array] = field(default_factory=dict)  # (T, N, I), along own time
-    states: dict[Place, Array] = field(default_factory=dict)  # (T+1, N, S), likewise
+    inputs: Mapping[Place, Array]
+    states: Mapping[Place, Array]
 
     @staticmethod
-    def of(
-        run: Run,
-        params: Mapping[Place, Params],
-        x: Array,
-        s0: Mapping[Place, Array],
-        goal: Objective,
-    ) -> Tangents:
-        """The net as it is, unrolled."""
-        exact = {at: p.map(lambda a: a.astype(np.float64)) for at, p in params.items()}
-        start = {at: s.astype(np.float64) for at, s in s0.items()}
-        net = Tangents(run.cell, exact, start, goal)
-        net._unroll(x.astype(np.float64))
-        return net
+    def of(net: NetTrajectory, goal: Objective) -> Tangents:
+        """Of a forward pass of one run."""
+        params, inputs, states = {}, {}, {}
+        for at, trajectory in net.places.items():
+            params[at] = trajectory.params.map(lambda a: a[0].astype(np.float64))
+            inputs[at] = trajectory.x[:, 0].astype(np.float64)
+            tapes = [tape.states[1:] for _, tape in trajectory.tapes(lambda steps: None)]
+            path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
+            states[at] = path[:, 0].astype(np.float64)
+        return Tangents(trajectory.cell, params, goal, inputs, states)
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
         (N, S), or the parameters of that step alone along `dp`."""
-        N = len(self.s0[at])
-        first = Scaled(np.zeros_like(self.s0[at]), np.zeros(N, dtype=np.int64))
+        N = len(self.states[at][0])
+        first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
         if ds is not None:
             first = near_one(Scaled(ds, np.zeros(N, dtype=np.int64)))
         last: dict[Place, Scaled] = {}
         moved = {at: self._sweep(at, first, t, dp=dp)}
         last[at] = moved[at][-1]
-        moved[at][t - 1] = _nothing(self.s0[at])  # the layer above has seen the state as it was
+        moved[at][t - 1] = _nothing(
+            self.states[at][0]
+        )  # the layer above has seen the state as it was
         for layer in range(at[0] + 1, 1 + max(place[0] for place in self.params)):
             dx = self._joint(layer - 1, moved)
-            still = {place: _nothing(self.s0[place]) for place in self.params if place[0] == layer}
+            still = {
+                place: _nothing(self.states[place][0]) for place in self.params if place[0] == layer
+            }
             moved = {
                 place: self._sweep(place, start, 1, dx=dx[::-1] if place[1] else dx)
                 for place, start in still.items()
@@ -137,21 +141,6 @@ class Tangents:
         unit = np.maximum.reduce([part.exponent for part in parts])
         values = [scale(part.value, (part.exponent - unit)[..., None]) for part in parts]
         return Scaled(np.concatenate(values, axis=-1), unit)
-
-    def _unroll(self, x: Array) -> None:
-        """Fill `inputs` and `states`; `x` (T, N, I) is the input of the lowest layer."""
-        layers = 1 + max(place[0] for place in self.params)
-        for layer in range(layers):
-            outputs = []
-            for at in (place for place in self.params if place[0] == layer):
-                self.inputs[at] = x[::-1] if at[1] else x
-                path = [self.s0[at]]
-                for ahead in self.inputs[at]:
-                    path.append(self._next(ahead, path[-1], self.params[at]))
-                self.states[at] = np.stack(path)
-                h = self.cell.parts(self.states[at][1:])["h"]
-                outputs.append(h[::-1] if at[1] else h)
-            x = np.concatenate(outputs, axis=-1)
 
     def _next(self, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S) to s_t, of real or complex numbers."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 
+import numpy as np
+
 from gradflow.logspace import Magnitudes
 from gradflow.verification import Comparison, Verification
 
@@ -57,5 +59,5 @@ def _row(name: str, comparisons: list[Comparison]) -> str:
 
 def _short(number: Magnitudes) -> str:
     """A scalar of any size in eight digits, in the width of its column."""
-    [text] = Magnitudes.of([number.mantissa], number.exponent).texts()
+    [text] = Magnitudes(np.atleast_1d(number.mantissa), np.atleast_1d(number.exponent)).texts()
     return f"{Decimal(text):<14.8g}"

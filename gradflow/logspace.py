@@ -247,7 +247,8 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     """Sums of squares over the last `axes` axes, and the exponents that they are in units of:
     0, but where the squares would come near the ends of float range."""
     flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
-    squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
     exponent = np.zeros(squares.shape, dtype=np.int64)
     bits = safe_bits(a.dtype)
     far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))

@@ -10,7 +10,7 @@ import numpy as np
 import gradflow
 from gradflow.cells import CELLS
 
-WORK = 600  # about how many multiplications of the recurrent matrices
+WORK = 900  # about how many multiplications of the recurrent matrices
 
 
 def drawn_run(seed):
@@ -40,7 +40,7 @@ def drawn_config(rng):
     step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].gates)
     config = {
         "cell": {"type": name, **drawn_options(CELLS[name], rng)},
-        "sequence_length": int(rng.integers(1, 3 + min(60, WORK // step))),
+        "sequence_length": int(rng.integers(1, 3 + min(80, WORK // step))),
         **sizes,
         "ws_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
         "wx_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
@@ -66,7 +66,8 @@ def drawn_config(rng):
         tiny = 10 ** -rng.uniform(0, farthest / 3)
         config |= {"input": {"kind": "gaussian", "scale": tiny}, "ws_scale": one_of(1.0, 10.0)}
     else:
-        config |= {"wx_scale": one_of(5.0, 20.0), "ws_scale": one_of(0.5, 2.0, 10.0)}
+        config |= {"wx_scale": one_of(5.0, 20.0), "ws_scale": one_of(0.5, 2.0, 10.0, factor**0.1)}
+        config["input"] = {"kind": "gaussian", "scale": one_of(0.3, 1.0)}
     return config
 
 

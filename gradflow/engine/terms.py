@@ -106,7 +106,8 @@ class Terms:
 
     def _add_uneven(self, left: Array, outer: Outer, exponent: Array) -> None:
         """Add any lags, one parameter after the other, each with its samples made level."""
-        squares, exponents = [], []
+        squares: list[Array] = []
+        exponents: list[Array] = []
         for which, name in enumerate(self.names):
             own = [(rows, rights[name]) for rows, rights in outer]
             even, own, its = products.leveled(left, own, exponent)
@@ -314,7 +315,7 @@ def _formed_running(
         if its > ZERO_EXPONENT:
             A = products.matrix(left[k], [(rows, right[k]) for rows, right in factors])
             top = max(unit, its)
-            C = scale(C, np.int64(unit - top)) + scale(A.T, np.int64(its - top))
+            C = scale(C, np.array(unit - top)) + scale(A.T, np.array(its - top))
             unit = top
         squares, own = squares_of(C, axes=2)
         found.append((squares, unit + own))

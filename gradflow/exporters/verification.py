@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import groupby
+
+import numpy as np
 
 from gradflow import __version__
 from gradflow.exporters import markdown, words
+from gradflow.logspace import Magnitudes
 from gradflow.runs.stack import DIRECTIONS
 from gradflow.verification import Comparison, Verification
 
@@ -46,7 +50,7 @@ def to_markdown(verifications: Sequence[Verification], varied: Sequence[str]) ->
         axes = verification.run.axes
         for name, group in _by_quantity(verification):
             worst, span = _worst(group)
-            numbers = [f"{value:.8g}" for value in (worst.backpropagated, worst.complex_step)]
+            numbers = [_short(value) for value in (worst.backpropagated, worst.complex_step)]
             settings = [words.clean(str(axes[axis])) for axis in varied]
             error, holds = f"{worst.error:.1e}", _holds(group)
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
@@ -81,8 +85,8 @@ def _plain(number: int, verification: Verification) -> dict[str, object]:
                 "layer": c.place[0],
                 "direction": DIRECTIONS[c.place[1]],
                 "lag": c.lag,
-                "backpropagated": _number(c.backpropagated),
-                "complex_step": _number(c.complex_step),
+                "backpropagated": _magnitude(c.backpropagated),
+                "complex_step": _magnitude(c.complex_step),
                 "error": _number(c.error),
                 "tolerance": c.tolerance,
                 "holds": bool(c.holds),
@@ -90,6 +94,13 @@ def _plain(number: int, verification: Verification) -> dict[str, object]:
             for c in verification.comparisons
         ],
     }
+
+
+def _magnitude(number: Magnitudes) -> float | str:
+    """A number, or its decimal text where it lies past float range."""
+    value = float(number.floats())
+    inside = math.isfinite(value) and (value != 0 or number.mantissa == 0)
+    return value if inside else _text(number)
 
 
 def _number(value: float) -> float | None:
@@ -130,7 +141,18 @@ def _holds(comparisons: Sequence[Comparison]) -> str:
 
 def _row(name: str, comparisons: list[Comparison]) -> str:
     worst, span = _worst(comparisons)
+    backpropagated, complex_step = _short(worst.backpropagated), _short(worst.complex_step)
     return (
-        f"  {name:<17}  {span:<11}  {worst.backpropagated:<14.8g}  {worst.complex_step:<14.8g}"
+        f"  {name:<17}  {span:<11}  {backpropagated:<14}  {complex_step:<14}"
         f"  {worst.error:<7.1e}  {_holds(comparisons)}\n"
     )
+
+
+def _short(number: Magnitudes) -> str:
+    """A scalar of any size in eight digits."""
+    return f"{Decimal(_text(number)):.8g}"
+
+
+def _text(number: Magnitudes) -> str:
+    [text] = Magnitudes(np.atleast_1d(number.mantissa), np.atleast_1d(number.exponent)).texts()
+    return text

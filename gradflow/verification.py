@@ -16,7 +16,7 @@ from gradflow import columns
 from gradflow.cells import Cell, Params
 from gradflow.columns import Array
 from gradflow.engine.measure import Block
-from gradflow.engine.network import Place, net_blocks_backward, unroll_net
+from gradflow.engine.network import Place, merged, net_blocks_backward, unroll_net
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective, objective
@@ -74,7 +74,8 @@ def verify(run: Run) -> Verification:
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
     one_run = {at: p.map(lambda a: a[None]) for at, p in params.items()}
-    net = unroll_net(run.cell, one_run, x[:, None], {at: s[None] for at, s in s0.items()})
+    start = {at: s[None] for at, s in s0.items()}
+    net = unroll_net(run.cell, one_run, x[:, None], start, merge=run.merge)
     if net.diverged_at[0]:
         at_step = int(net.diverged_at[0])
         return Verification(run, (), f"the forward state left float range at step {at_step}")
@@ -111,6 +112,7 @@ class _Forward:
     params: Mapping[Place, Params]
     s0: Mapping[Place, Array]
     goal: Objective
+    merge: str = "concat"
     inputs: dict[Place, Array] = field(default_factory=dict)  # (T, N, I), along own time
     states: dict[Place, Array] = field(default_factory=dict)  # (T+1, N, S), likewise
 
@@ -125,7 +127,7 @@ class _Forward:
         """The net as it is, in double precision."""
         exact = {at: p.map(lambda a: a.astype(np.float64)) for at, p in params.items()}
         start = {at: s.astype(np.float64) for at, s in s0.items()}
-        forward = _Forward(run.cell, exact, start, goal)
+        forward = _Forward(run.cell, exact, start, goal, run.merge)
         forward._upward(0, x.astype(np.float64), forward.inputs, forward.states)
         return forward
 
@@ -151,12 +153,12 @@ class _Forward:
                 x = self._output(upper, states)
 
     def _output(self, layer: int, states: Mapping[Place, Array]) -> Array:
-        """What a layer hands upward: h of both directions side by side, (T, N, D·H)."""
+        """What a layer hands upward: h of both directions side by side, (T, N, D·H), or merged."""
         outputs = []
         for at in (place for place in self.params if place[0] == layer):
             h = self.cell.parts(states[at][1:])["h"]
             outputs.append(h[::-1] if at[1] else h)
-        return np.concatenate(outputs, axis=-1)
+        return merged(outputs, self.merge)
 
     def _run(self, at: Place, x: Array, s: Array, first: Params) -> Array:
         """The states from `s` on over the inputs `x`; `first` are the first step's parameters."""

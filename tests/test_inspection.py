@@ -16,7 +16,8 @@ import gradflow
 from command import main
 from gradflow.config import tree
 from gradflow.exporters.inspection import table, to_json
-from gradflow.inspection import inspect, yaml_text
+from gradflow.inspection import inspect
+from gradflow.offers import yaml_text
 
 I, H = 3, 4  # noqa: E741
 

@@ -75,7 +75,7 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
             merge=chosen.merge,
         )
         outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
-        return _told(chosen.file, tensors, layers, outer)
+        return told_by(chosen.file, tensors, layers, outer)
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
@@ -97,13 +97,14 @@ def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tr
     return filled
 
 
-def _told(
+def told_by(
     file: str,
     tensors: Tensors,
     layers: Sequence[RecurrentLayer],
-    outer: tuple[Any, Any] | None,
+    outer: tuple[Any, Any] | None = None,
 ) -> Told:
-    """Raises InputError where the layers are not of one kind."""
+    """What the layers of a net, and its output layer, tell a config. Raises InputError where the
+    layers are not of one kind."""
     first = layers[0]
     cell, options = _one_kind(layers)
     by_place = {(one.layer, int(one.direction == "reverse")): one for one in layers}
@@ -140,13 +141,18 @@ def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | in
             continue
         if one.layer == layers[0].layer:
             what = "give `direction: forward` or `direction: reverse`"
-            message = f"the {one.direction} one has {_kind(one)[1]}, the other {options}"
-            raise InputError(f"its directions are not of one kind: {message}: {what}")
-        message = f"layer {one.layer} has {_kind(one)[1]}, layer 0 {options}"
+            message = f"{one.direction} has {_options(one)}, forward {_options(layers[0])}"
+            raise InputError(f"its directions are not of one kind ({message}): {what}")
+        message = f"layer {one.layer} has {_options(one)}, layer 0 {_options(layers[0])}"
         raise InputError(f"expected the same options of every layer: {message}")
     if len({one.merge for one in layers if one.layer < layers[-1].layer}) > 1:
         raise InputError("its layers merge their directions in different ways")
     return cell, options
+
+
+def _options(layer: RecurrentLayer) -> str:
+    """The options of a layer for a message: `{'reset': 'after', 'activation': '?'}`."""
+    return str({**_kind(layer)[1], **dict.fromkeys(layer.undetermined, "?")})
 
 
 def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:

@@ -40,8 +40,8 @@ def choose_net(
 
     `prefix` is needed where the file has several nets; several prefixes are stacked in their order.
     `layer` takes one layer of the net, `direction` one direction of that. `names` (parameter to
-    tensor, `W_x` and `W_s` at least) takes the tensors named, in gradflow's layout, where the file
-    follows no known convention. `merge` says how both directions of a layer become one, where the
+    tensor, `W_x` and `W_s` at least) takes the tensors named, in gradflow's layout or transposed,
+    where the file follows no known convention. `merge` says how both directions of a layer become one, where the
     file does not.
 
     Raises InputError: no such net, several, tensors missing or contradicting each other, numbers
@@ -55,15 +55,20 @@ def choose_net(
         nets = [_one_net(tensors, one) for one in prefix]
         layers = _restacked(nets, ", ".join(prefix))
     if layer is not None:
-        layers = _one_layer(tensors, layers, layer)
+        layers = one_layer(tensors, layers, layer)
     if direction is not None:
-        layers = _one_direction(tensors, layers, direction)
+        layers = one_direction(tensors, layers, direction)
     if merge is not None:
         layers = _merged(tensors, layers, merge)
+    check(tensors, layers)
+    return layers
+
+
+def check(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> None:
+    """Raises InputError where layers do not make a net that gradflow computes."""
     faults = [*_stack_faults(layers), *_unsupported(layers), *_not_finite(tensors, layers)]
     if faults:
         raise InputError(*first_faults([Fault(text, tensors.source) for text in faults]))
-    return layers
 
 
 def output_layer(
@@ -150,7 +155,7 @@ def _restacked(nets: Sequence[Sequence[RecurrentLayer]], prefix: str) -> list[Re
     return stack
 
 
-def _one_layer(
+def one_layer(
     tensors: Tensors, layers: Sequence[RecurrentLayer], index: int
 ) -> list[RecurrentLayer]:
     """One layer of a stack, both its directions."""
@@ -161,7 +166,7 @@ def _one_layer(
     return found
 
 
-def _one_direction(
+def one_direction(
     tensors: Tensors, layers: Sequence[RecurrentLayer], direction: str
 ) -> list[RecurrentLayer]:
     """One direction of a net of one layer."""
@@ -199,8 +204,19 @@ def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
         _check_there(tensors, name)
     names = {parameter: names[parameter] for parameter in PARAMETERS if parameter in names}
     arrays = {parameter: tensors[name] for parameter, name in names.items()}
+    if _transposed(arrays):
+        arrays = {parameter: array.T for parameter, array in arrays.items()}
     origin = {parameter: (name,) for parameter, name in names.items()}
     return make_layer(tensors, "named", Place(""), origin, arrays, _NAMED_TRAITS)
+
+
+def _transposed(arrays: Mapping[str, Array]) -> bool:
+    """Whether W_x is (I, G) and W_s (H, G), which a G of 3 or 4 times H tells."""
+    W_x, W_s = arrays["W_x"], arrays["W_s"]
+    if W_x.ndim != 2 or W_s.ndim != 2 or "W_p" in arrays:
+        return False
+    H, G = W_s.shape
+    return G in (3 * H, 4 * H) and W_x.shape[1] == G
 
 
 def _check_there(tensors: Tensors, name: str) -> None:

@@ -66,8 +66,11 @@ class RecurrentLayer:
     @property
     def notable(self) -> dict[str, str]:
         """The options without the activations that a gated cell usually has."""
-        usual = USUAL if self.cell != "rnn" else {}
-        return {o: value for o, value in self.options.items() if usual.get(o) != value}
+        return {o: value for o, value in self.options.items() if self.telling(o, value)}
+
+    def telling(self, option: str, value: object) -> bool:
+        """Whether an option is worth showing: it is no activation that a gated cell usually has."""
+        return self.cell == "rnn" or USUAL.get(option) != value
 
     @property
     def input_size(self) -> int:

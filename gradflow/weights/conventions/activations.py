@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from gradflow.weights.layers import USUAL
 
-_CHOICES = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ("tanh", "relu", "linear", "sigmoid"),
     "recurrent_activation": (
         *("sigmoid", "hard_sigmoid", "keras2_hard_sigmoid", "tanh", "relu", "linear"),
@@ -27,9 +27,9 @@ def sort_out(cell: str, found: Mapping[str, str]) -> tuple[dict[str, str], tuple
     """Of the activations that a file tells by option: those that the cell can have, and what is
     to be said of those that it cannot."""
     told = {option: found[option] for option in options_of(cell) if option in found}
-    able = {option: value for option, value in told.items() if value in _CHOICES[option]}
+    able = {option: value for option, value in told.items() if value in CHOICES[option]}
     unable = tuple(
-        f"{option} {value[:60]} (gradflow has {', '.join(_CHOICES[option])})"
+        f"{option} {value[:60]} (gradflow has {', '.join(CHOICES[option])})"
         for option, value in told.items()
         if option not in able
     )

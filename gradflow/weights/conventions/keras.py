@@ -245,7 +245,7 @@ def _layers(
     if any(match and match.bidirectional and len(cells) != 2 for cells, match in stack):
         raise refuse(tensors.source, f"a direction of the net {named(prefix)} is missing")
     if reads is not None:
-        note = f"the net {named(prefix)} reads the outputs of {named(reads)} in its model"
+        note = f"the net {named(prefix)} reads the outputs of {named(reads)}: its input here stands for them"
         found = [replace(layer, notes=(*layer.notes, note)) for layer in found]
     return found
 

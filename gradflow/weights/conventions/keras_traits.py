@@ -15,7 +15,6 @@ from gradflow.weights.conventions.keras_config import Half
 from gradflow.weights.layers import USUAL, Traits
 
 _GRU_ORDER = (1, 0, 2)
-_HARD = ("hard_sigmoid", "keras2_hard_sigmoid")
 
 
 def traits(
@@ -43,7 +42,7 @@ def traits(
             for option in options_of(cell)
             if option not in told and not any(one.startswith(f"{option} ") for one in unable)
         ]
-        likely, remark = _defaults(version, [*missing])
+        likely, remark = _defaults(version, [*missing], half)
         if cell == "gru":
             missing += [] if reset else ["reset"]
             told |= {"reset": reset} if reset else {}
@@ -67,10 +66,7 @@ def _told(
         return {option: USUAL[option] for option in options_of(cell)}, ()
     if half is None:
         return {}, ()
-    config = dict(half.config)
-    if "inner_activation" in config:  # Keras 1 has another name for the same
-        config.setdefault("recurrent_activation", config["inner_activation"])
-    names = {o: _activation(config[o]) for o in options_of(cell) if o in config}
+    names = _names(cell, half)
     if names.get("recurrent_activation") == "hard_sigmoid":
         major = _numbers(version)[:1]
         if not major:
@@ -78,6 +74,14 @@ def _told(
         elif major < (3,):
             names["recurrent_activation"] = "keras2_hard_sigmoid"
     return sort_out(cell, names)
+
+
+def _names(cell: str, half: Half) -> dict[str, str]:
+    """The activations by option, as the configuration calls them."""
+    config = dict(half.config)
+    if "inner_activation" in config:  # Keras 1 has another name for the same
+        config.setdefault("recurrent_activation", config["inner_activation"])
+    return {o: _activation(config[o]) for o in options_of(cell) if o in config}
 
 
 def _activation(value: Any) -> str:
@@ -88,11 +92,19 @@ def _activation(value: Any) -> str:
     return "linear" if value is None else str(value)
 
 
-def _defaults(version: str | None, missing: list[str]) -> tuple[dict[str, str], str | None]:
+def _defaults(
+    version: str | None, missing: list[str], half: Half | None
+) -> tuple[dict[str, str], str | None]:
     """By option what is missing was by default, and the words that say so."""
     likely = dict(USUAL)
     if not missing:
         return likely, None
+    if half is not None and _names("lstm", half).get("recurrent_activation") == "hard_sigmoid":
+        likely["recurrent_activation"] = "hard_sigmoid"
+        return likely, (
+            "the recurrent_activation is Keras's hard_sigmoid, and the file does not tell whether"
+            " it is of Keras 3 (hard_sigmoid here) or before (keras2_hard_sigmoid)"
+        )
     listed = " and the ".join(missing)
     remark = f"the file does not tell the {listed}"
     if "recurrent_activation" not in missing:

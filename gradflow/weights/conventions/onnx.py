@@ -195,7 +195,7 @@ def _layers(
 ) -> list[RecurrentLayer]:
     merge = chain[1].merge if len(chain) > 1 else "concat"
     layers = [layer for k, one in enumerate(chain) for layer in _node(constants, prefix, k, one)]
-    reads = f"the net {named(prefix)} reads the outputs of {named(below)} in its graph"
+    reads = f"the net {named(prefix)} reads the outputs of {named(below)}: its input here stands for them"
     notes = (reads,) if below is not None else ()
     return [replace(layer, merge=merge, notes=(*layer.notes, *notes)) for layer in layers]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from gradflow.weights.conventions.reparametrized import FORMS, plain_parameter, put_together
 from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer
@@ -113,6 +115,15 @@ def _missing(
     return f"tensor {named(name)} is missing: the net {named(module)} has {named(there)}"
 
 
+def _nonlinearity(tensors: Tensors, names: _Roles) -> str | None:
+    """The activation of an RNN where the file has the module itself, which tells it."""
+    modules: Mapping[str, Mapping[str, Any]] = tensors.attributes.get("modules", {})
+    name = next(iter(names["W_s"].values()))
+    facts = modules.get(name.rpartition(".")[0], {}) if modules else {}
+    told = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(facts.get("mode")))
+    return told or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
+
+
 def _layer(tensors: Tensors, place: Place, names: _Roles) -> RecurrentLayer:
     arrays: dict[str, Array] = {}
     origin: dict[str, Names] = {}
@@ -121,7 +132,8 @@ def _layer(tensors: Tensors, place: Place, names: _Roles) -> RecurrentLayer:
         form, origin[parameter], arrays[parameter] = put_together(tensors, parts)
         notes += [FORMS[form]] if FORMS[form] else []
     traits = {
-        cell: Traits(t.options, t.undetermined, notes=tuple(dict.fromkeys(notes)))
-        for cell, t in _TRAITS.items()
+        cell: replace(known, notes=tuple(dict.fromkeys(notes))) for cell, known in _TRAITS.items()
     }
+    if activation := _nonlinearity(tensors, names):
+        traits["rnn"] = replace(traits["rnn"], options={"activation": activation}, undetermined=())
     return make_layer(tensors, "PyTorch", place, origin, arrays, traits)

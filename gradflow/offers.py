@@ -61,10 +61,10 @@ class Writer:
             whole = {o.prefix: o.cell for o in self.offers if o is not offer and not o.part}
             alike = {prefix: f"another net: {cell}" for prefix, cell in whole.items()}
             lines += _commented("prefix", alike) if first else []
-        lines += [f"  {key}: {yaml_text(str(value))}" for key, value in offer.chosen.items()]
+        lines += [f"  {key}: {_scalar(value)}" for key, value in offer.chosen.items()]
         outer = dict.fromkeys(_output_layers(self.others, offer), "if it is the output layer")
         lines += _commented("W_o", outer) if first else []
-        lines.append(_cell_line(offer, guessed))
+        lines += _cell_lines(offer, guessed)
         lines.append("sequence_length: 100")
         columns = offer.layers[0].input_size
         lines.append(
@@ -84,6 +84,10 @@ def yaml_text(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
+def _scalar(value: str | int) -> str:
+    return yaml_text(value) if isinstance(value, str) else str(value)
+
+
 def _commented(key: str, remarks: Mapping[str, str]) -> list[str]:
     """Values that the key may have, each with a remark, as comments."""
     lines = [f"  # {key}: {yaml_text(value)}  # {text}" for value, text in remarks.items()]
@@ -95,18 +99,14 @@ def _more(indent: str, count: int) -> Iterator[str]:
         yield f"{indent}# (or one of {count} more)"
 
 
-def _cell_line(offer: Offer, guessed: bool) -> str:
+def _cell_lines(offer: Offer, guessed: bool) -> Iterator[str]:
     """The cell; options that the file does not tell stand at the likeliest value."""
-    remarks = "".join(
-        f"  # the file does not tell the {option}: {' or '.join(choices)}?"
-        for option, choices in offer.choices.items()
-    )
+    for option, choices in offer.choices.items():
+        yield f"# the file does not tell the {option}: {' or '.join(choices)}?"
     if guessed and offer.cell != "rnn":
-        remarks += "  # if its gates stand in the order that `gradflow cells` shows"
-    if not offer.options:
-        return f"cell: {offer.cell}{remarks}"
+        yield "# if its gates stand in the order that `gradflow cells` shows"
     listed = ", ".join(f"{option}: {value}" for option, value in offer.options.items())
-    return f"cell: {{type: {offer.cell}, {listed}}}{remarks}"
+    yield f"cell: {{type: {offer.cell}, {listed}}}" if listed else f"cell: {offer.cell}"
 
 
 def _floats(stored: Stored) -> bool:

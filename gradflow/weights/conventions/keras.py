@@ -171,16 +171,17 @@ def _numbered_match(
 
 
 def _named_match(cell: _Cell, by_name: Mapping[str, list[Described]]) -> Described | None:
-    """The same before Keras 3: the layer most of whose names are in the path, the deepest first."""
-    parts = re.split(r"[/.]", cell.path)
+    """The same before Keras 3: the layer most of whose names are in the path, the deepest first;
+    the path begins with the layer of the whole model."""
+    parts = re.split(r"[/.]", cell.path.removeprefix("model_weights/"))
     known = next((part for part in reversed(parts) if part in by_name), None)
     alike = by_name[known][:_MOST_ALIKE] if known else []
 
     def fit(one: Described) -> int:
         names = {*one.trail, *(half.name for half in one.halves)}
-        # Each cell of a stack of cells has the name of its layer too.
-        own = 2 * len([half for half in one.halves if half.name in parts])
-        return own + len(names.intersection(parts)) - len(names.difference(parts))
+        own = sum(half.name in parts for half in one.halves)
+        top = 10 if one.trail[0] == parts[0] else 0
+        return top + 2 * own + len(names.intersection(parts)) - len(names.difference(parts))
 
     return max(alike, key=fit, default=None)
 

@@ -133,12 +133,13 @@ def _embedding_lines(tensors: Mapping[str, Stored], width: int) -> Iterator[str]
         name
         for name, stored in tensors.items()
         if _floats(stored) and len(stored.shape) == 2 and stored.shape[1] == width
+        if stored.shape[0] > 1
     ]
     fit.sort(key=lambda name: not _EMBEDDING.search(name))
     for name in fit[:_MOST_CHOICES]:
         below = tensors[name].shape[0]
         yield (
-            f"# input: {{file: tokens.npy, embedding: {yaml_text(name)}}}  # whole numbers below"
-            f" {below:,}, if it is what looks them up"
+            f"# input: {{file: tokens.npy, embedding: {yaml_text(name)}}}"
+            f"  # looks up numbers below {below:,}"
         )
     yield from _more("", len(fit) - _MOST_CHOICES)

@@ -207,7 +207,7 @@ def test_a_tensor_of_the_nets_width_is_offered_as_an_embedding(save):
     """Those first that are called so."""
     path = save({"a.weight": np.ones((7, I)), "word_emb": np.ones((9, I)), **ONE["lstm"]})
     config = inspect(path).config
-    lines = re.findall(r"^# (input: .*embedding.*)  # whole numbers below (\d+), if", config, re.M)
+    lines = re.findall(r"^# (input: .*embedding.*)  # looks up numbers below (\d+)$", config, re.M)
     assert lines == [
         ("input: {file: tokens.npy, embedding: word_emb}", "9"),
         ("input: {file: tokens.npy, embedding: a.weight}", "7"),

@@ -82,9 +82,7 @@ def _windows(chosen: FileInput, values: Array, path: Path) -> Array:
     return series.windows(values, chosen.window, chosen.stride)
 
 
-def _embedded(
-    chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | None
-) -> Array:
+def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | None) -> Array:
     """The rows (T, N, I) of a tensor that whole numbers (T) or (T, N) stand for.
 
     Raises InputError: no such tensor, or numbers that are not whole or have no row.

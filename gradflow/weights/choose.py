@@ -179,9 +179,7 @@ def one_direction(
     return found
 
 
-def _merged(
-    tensors: Tensors, layers: Sequence[RecurrentLayer], merge: str
-) -> list[RecurrentLayer]:
+def _merged(tensors: Tensors, layers: Sequence[RecurrentLayer], merge: str) -> list[RecurrentLayer]:
     """The layers with the user's `merge`, which may not contradict the file's."""
     for one in layers:
         if one.merge not in ("concat", merge):

@@ -97,7 +97,7 @@ def _biases(
     inputs: Tokens, recurrent: Tokens, place: int, vectors: Mapping[Tokens, str]
 ) -> dict[str, str]:
     """The biases among vectors of the right length: one for each side, or one for both."""
-    found = {}
+    found: dict[str, str] = {}
     for parameter, tokens in (("b_x", inputs), ("b_s", recurrent)):
         name = next((vectors[t] for t in _bias_names(tokens) if t in vectors), None)
         if name is not None and name not in found.values():

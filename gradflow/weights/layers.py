@@ -14,7 +14,7 @@ CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
 """The cell by its number of blocks of H rows."""
 
 USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-"""The activations of a cell where nothing else is said: of state and candidate, and of the gates."""
+"""A cell's activations where nothing else is said: of state and candidate, and of the gates."""
 
 GATES = {cell: gates for gates, cell in CELLS.items()}
 
@@ -162,7 +162,10 @@ def make_layer(
         place.direction,
         convention,
         cell,
-        **parameters,
+        parameters["W_x"],
+        parameters["W_s"],
+        parameters["b_x"],
+        parameters["b_s"],
         W_p=None if W_p is None else float64(W_p),
         options=trait.options,
         undetermined=trait.undetermined,

@@ -1,4 +1,4 @@
-"""`input: {file: tokens, embedding: TENSOR}`: whole numbers looked up in a tensor of the weights."""
+"""`input: {file: tokens, embedding: TENSOR}`: whole numbers looked up in a tensor."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def config(folder, tokens, more="", embedding="emb.weight", name="tokens.npy"):
     else:
         (folder / name).write_text(tokens)
     path = folder / "config.yaml"
-    path.write_text(
-        f"weights: net.npz\ninput: {{file: {name}, embedding: {embedding}{more}}}\n"
-    )
+    path.write_text(f"weights: net.npz\ninput: {{file: {name}, embedding: {embedding}{more}}}\n")
     return path
 
 
@@ -81,7 +79,10 @@ def test_a_text_is_cut_into_windows(folder):
     ("tokens", "message"),
     [
         (np.array([1, 2, 7]), "found 7 in row 2, column 0, both counted from 0"),
-        (np.array([[1, -1], [2, 9]]), "found -1 in row 0, column 1, both counted from 0, and 1 more"),
+        (
+            np.array([[1, -1], [2, 9]]),
+            "found -1 in row 0, column 1, both counted from 0, and 1 more",
+        ),
         (np.array([1, 2.5]), "found 2.5 in row 1, column 0"),
         (np.array([1e300]), "found 1e+300 in row 0"),
         (np.zeros((2, 2, 2)), "expected whole numbers of shape (T) or (T, N), found (2, 2, 2)"),

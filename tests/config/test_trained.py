@@ -261,9 +261,7 @@ def test_one_direction_can_be_taken(folder):
     path, stacks = folder
     (run,) = load(config(path, "weights: {file: gru.npz, direction: reverse}")).runs
     assert (run.places, run.trained.backward) == ([(0, 0)], True)
-    np.testing.assert_array_equal(
-        parameters(run)[0, 0].W_s, stacks["gru.npz"].params[0, 1].W_s[0]
-    )
+    np.testing.assert_array_equal(parameters(run)[0, 0].W_s, stacks["gru.npz"].params[0, 1].W_s[0])
     (fault,) = faults(path, "weights: {file: lstm.npz, direction: reverse}")
     assert "one direction of 2 layers is no net: say which layer too" in fault
     (fault,) = faults(path, "weights: {file: lstm.npz, layer: 1, direction: reverse}")

@@ -19,6 +19,9 @@ def parts_of(form, W):
     mask = rng.integers(0, 2, W.shape).astype(float)
     orig = W * (u @ W @ w)  # whose spectral norm by u and w is the square of W's
     name, other = "rnn.weight_hh_l0", "rnn.parametrizations.weight_hh_l0"
+    expected = W * mask if form == "pruned" else W
+    if form.startswith("spectral"):
+        expected = orig / (u @ orig @ w)
     return {
         "raw": {f"{name}_raw": W, "rnn.module.weight_hh_l0": W + 1},
         "weight norm": {f"{name}_g": g, f"{name}_v": v},
@@ -28,7 +31,7 @@ def parts_of(form, W):
         "spectral, parametrized": {
             f"{other}.original": orig, f"{other}.0._u": u, f"{other}.0._v": w},
         "pruned": {f"{name}_orig": W + (1 - mask), f"{name}_mask": mask},
-    }[form], W * mask if form == "pruned" else orig / (u @ orig @ w) if form[0] == "s" else W  # fmt: skip
+    }[form], expected  # fmt: skip
 
 
 FORMS = (

@@ -163,7 +163,7 @@ def _digest(tensors: Tensors, name: str) -> str:
     """The same for equal numbers; the name itself where they cannot be read."""
     try:
         array = tensors[name]
-        return f"{array.dtype} {array.shape} {sha256(np.ascontiguousarray(array)).hexdigest()}"
+        return f"{array.dtype} {array.shape} {sha256(array.tobytes()).hexdigest()}"
     except (InputError, KeyError):
         return name
 
@@ -200,9 +200,7 @@ def _layers(
     return [replace(layer, merge=merge, notes=(*layer.notes, *notes)) for layer in layers]
 
 
-def _node(
-    constants: Constants, prefix: str, index: int, one: _Recurrent
-) -> list[RecurrentLayer]:
+def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> list[RecurrentLayer]:
     """The layers of a node, one for each direction."""
     tensors, node = constants.tensors, one.node
     directions = _DIRECTIONS.get(_direction(node))
@@ -238,9 +236,7 @@ def _node(
     return layers
 
 
-def _dequantized(
-    constants: Constants, node: Node, blocks: Mapping[str, Array]
-) -> dict[str, Array]:
+def _dequantized(constants: Constants, node: Node, blocks: Mapping[str, Array]) -> dict[str, Array]:
     """W and R of a quantized node in ONNX's own layout: (q - zero point) x scale, transposed.
 
     Scale and zero point are numbers for each direction, or for each of its gates' rows.
@@ -251,7 +247,7 @@ def _dequantized(
         if not given[0] or any(name and name not in constants for name in given):
             message = f"the scale of its {role} is not stored"
             raise refuse(source, f"node {named(node.name)}: {message}")
-        scale, zero = (float64(constants[n]) if n else float64(0.0) for n in given)
+        scale, zero = (float64(constants[n]) if n else np.zeros(()) for n in given)
         D = len(blocks[role])
         try:
             scale, zero = (

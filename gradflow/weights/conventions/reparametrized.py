@@ -87,7 +87,7 @@ def _made(
 
 def _normed(g: Array, v: Array) -> Array:
     """g v / |v|, the length along the axes on which g is 1 (or all, where it is a number)."""
-    if g.ndim and (g.ndim != v.ndim or any(n not in (1, m) for n, m in zip(g.shape, v.shape))):
+    if g.ndim and (g.ndim != v.ndim or np.broadcast_shapes(g.shape, v.shape) != v.shape):
         raise ValueError
     axes = tuple(k for k in range(v.ndim) if not g.ndim or g.shape[k] == 1)
     with np.errstate(invalid="ignore", divide="ignore"):  # what is not finite is refused by name

@@ -74,7 +74,8 @@ def verify(run: Run) -> Verification:
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
     one_run = {at: p.map(lambda a: a[None]) for at, p in params.items()}
-    net = unroll_net(run.cell, one_run, x[:, None], {at: s[None] for at, s in s0.items()})
+    start = {at: s[None] for at, s in s0.items()}
+    net = unroll_net(run.cell, one_run, x[:, None], start, merge=run.merge)
     if net.diverged_at[0]:
         at_step = int(net.diverged_at[0])
         return Verification(run, (), f"the forward state left float range at step {at_step}")

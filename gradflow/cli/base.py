@@ -150,8 +150,16 @@ def formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
 
 
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
-    """Says on stderr which runs diverged, where the format of the results has no words."""
+    """Says on stderr which runs diverged and what was taken for granted of weights, each once,
+    where the format of the results has no words."""
+    from gradflow.exporters.words import clean
+
+    said: set[str] = set()
     for result in results:
+        for note in result.notes if on else ():
+            if note not in said:
+                said.add(note)
+                print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
             varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
             print(

@@ -79,7 +79,8 @@ def experiment_of(document: Document, folder: Path, overrides: Sequence[str] = (
         told = read_weights(data, folder, faults)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     config = _validate(data, faults)
-    config, signal, target = read_files(config, folder, faults)
+    tensors = told.tensors if told else None
+    config, signal, target = read_files(config, folder, faults, tensors)
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
     faults.stop_if_any()

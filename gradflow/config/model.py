@@ -175,7 +175,8 @@ class Zeros(_Strict):
 
 
 class FileInput(_Strict):
-    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I)."""
+    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I), with an embedding whole
+    numbers (T) or (T, N)."""
 
     file: Annotated[str, Field(min_length=1)]
     columns: list[Column] | None = Field(
@@ -183,6 +184,11 @@ class FileInput(_Strict):
     )
     key: str | None = Field(None, description="the array of a .npz that holds several")
     standardize: bool = Field(False, description="to zero mean and unit variance, per column")
+    embedding: str | None = Field(
+        None,
+        description="the tensor of the weights' file in which the series' whole numbers are looked "
+        "up, one a row",
+    )
     window: Size | None = Field(None, description="cut the series into windows of this many steps")
     stride: Size = Field(1, description="steps from the start of one window to that of the next")
 
@@ -239,6 +245,12 @@ class WeightsModel(_Strict):
         None, description="the net in a file of several; a list stacks them"
     )
     layer: Index | None = Field(None, description="one layer of the net")
+    direction: Literal["forward", "reverse"] | None = Field(
+        None, description="one direction of a bidirectional layer"
+    )
+    merge: Literal["concat", "sum", "ave", "mul"] | None = Field(
+        None, description="what both directions of a layer hand to the next: side by side, or one"
+    )
     W_x: str | None = Field(None, description="the tensor's name, in a file of no known scheme")
     W_s: str | None = Field(None, description="likewise")
     b_x: str | None = Field(None, description="likewise")

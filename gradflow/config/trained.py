@@ -18,7 +18,7 @@ from gradflow.errors import InputError
 from gradflow.runs.experiment import Run, Trained
 
 if TYPE_CHECKING:
-    from gradflow.weights import RecurrentLayer
+    from gradflow.weights import RecurrentLayer, Tensors
 
 NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
@@ -36,16 +36,18 @@ class Told:
         sizes: config key to the value that the file gives.
         cell: the type of its cells.
         options: those options of the cells that it tells.
-        undetermined: those that it does not.
+        undetermined: those that it does not, with a value that each may well have.
         trained: the parameters.
+        tensors: all that the file holds.
     """
 
     file: str
     sizes: Mapping[str, int | bool]
     cell: str
     options: Mapping[str, str | int]
-    undetermined: tuple[str, ...]
+    undetermined: Mapping[str, str]
     trained: Trained
+    tensors: Tensors
 
     def trained_run(self, run: Run) -> Run:
         """The run with the file's parameters in place of random ones."""
@@ -64,9 +66,16 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
     try:
         tensors = read(folder / chosen.file)
-        layers = choose_net(tensors, chosen.prefix, chosen.layer, names)
+        layers = choose_net(
+            tensors,
+            chosen.prefix,
+            chosen.layer,
+            names,
+            direction=chosen.direction,
+            merge=chosen.merge,
+        )
         outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
-        return _told(chosen.file, layers, outer)
+        return told_by(chosen.file, tensors, layers, outer)
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
@@ -88,9 +97,16 @@ def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tr
     return filled
 
 
-def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | None) -> Told:
-    """Raises InputError where the layers are not of one kind."""
+def told_by(
+    file: str,
+    tensors: Tensors,
+    layers: Sequence[RecurrentLayer],
+    outer: tuple[Any, Any] | None = None,
+) -> Told:
+    """What the layers of a net, and its output layer, tell a config. Raises InputError where the
+    layers are not of one kind."""
     first = layers[0]
+    cell, options = _one_kind(layers)
     by_place = {(one.layer, int(one.direction == "reverse")): one for one in layers}
     both = any(direction for _, direction in by_place)
     backward = both and len(layers) == 1
@@ -99,11 +115,6 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     height = 1 + max(layer for layer, _ in by_place)
     if len(by_place) != height * (2 if both else 1):
         raise InputError("some layers run in one direction and some in two, or backward only")
-    cell, options = _kind(first)
-    for one in layers:
-        if _kind(one) != (cell, options):
-            message = f"layer {one.layer} has {_kind(one)[1]}, layer 0 {options}"
-            raise InputError(f"expected the same options of every layer: {message}")
     params: dict[Place, Params] = {
         at: Params(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p)
         for at, one in sorted(by_place.items())
@@ -117,15 +128,39 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     if outer is not None:
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
-    trained = Trained(params, outer, backward, notes)
-    return Told(file, sizes, cell, options, first.undetermined, trained)
+    trained = Trained(params, outer, backward, first.merge if both else "concat", notes)
+    open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
+    return Told(file, sizes, cell, options, open_, trained, tensors)
+
+
+def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:
+    """The cell and options that all layers have; InputError where they differ."""
+    cell, options = _kind(layers[0])
+    for one in layers:
+        if _kind(one) == (cell, options) and one.undetermined == layers[0].undetermined:
+            continue
+        if one.layer == layers[0].layer:
+            what = "give `direction: forward` or `direction: reverse`"
+            message = f"{one.direction} has {_options(one)}, forward {_options(layers[0])}"
+            raise InputError(f"its directions are not of one kind ({message}): {what}")
+        message = f"layer {one.layer} has {_options(one)}, layer 0 {_options(layers[0])}"
+        raise InputError(f"expected the same options of every layer: {message}")
+    if len({one.merge for one in layers if one.layer < layers[-1].layer}) > 1:
+        raise InputError("its layers merge their directions in different ways")
+    return cell, options
+
+
+def _options(layer: RecurrentLayer) -> str:
+    """The options of a layer for a message: `{'reset': 'after', 'activation': '?'}`."""
+    return str({**_kind(layer)[1], **dict.fromkeys(layer.undetermined, "?")})
 
 
 def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
     """The cell that computes a layer, and those of its options that the file tells."""
-    if layer.W_p is None:
-        return layer.cell, dict(layer.options)
-    return PROJECTING[layer.cell], {**layer.options, "proj_size": layer.output_size}
+    cell = layer.cell if layer.W_p is None else PROJECTING[layer.cell]
+    known = {o: v for o, v in layer.options.items() if o in CELLS[cell]().options}
+    projected = {} if layer.W_p is None else {"proj_size": layer.output_size}
+    return cell, {**known, **layer.notable, **projected}
 
 
 def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
@@ -146,16 +181,19 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
         if choice.get(option, value) != value:
             message = f"expected {value}, which {told.file} has, found {choice[option]}"
             faults.add(("cell", option), message)
-    for option in told.undetermined:
-        if option not in choice:
-            example = f"cell: {{type: {told.cell}, {option}: {_default(told.cell, option)}}}"
-            message = f"{told.file} does not tell the {option}: say it, for example `{example}`"
-            faults.add(("cell",), message)
+    if missing := [option for option in told.undetermined if option not in choice]:
+        given = "".join(f", {option}: {told.undetermined[option]}" for option in missing)
+        it = "it" if len(missing) == 1 else "them"
+        message = (
+            f"{told.file} does not tell the {' and the '.join(missing)}: say {it}, for example "
+            f"`cell: {{type: {told.cell}{given}}}`"
+        )
+        faults.add(("cell",), message)
     return {**filled, **choice, "type": told.cell}
 
 
-def _default(cell: str, option: str) -> object:
-    return CELLS[cell]().options[option]
+def _default(cell: str, option: str) -> str:
+    return str(CELLS[cell]().options[option])
 
 
 def _as_mapping(value: Any, key: str = "file") -> Any:

@@ -40,12 +40,14 @@ class Trained:
         params: by place, float64.
         output_layer: W_o (O, D·P) and b_o (O,), or None: drawn at random.
         backward: whether its one layer runs backward in time.
+        merge: what the directions of a layer hand to the next (`engine.network.MERGES`).
         notes: what was taken for granted in reading them.
     """
 
     params: Mapping[Place, Params]
     output_layer: tuple[Array, Array] | None = None
     backward: bool = False
+    merge: str = "concat"
     notes: tuple[str, ...] = ()
 
 
@@ -84,6 +86,11 @@ class Run:
     def top_places(self) -> list[Place]:
         """The places whose last h the loss reads."""
         return [at for at in self.places if at[0] == self.layers - 1]
+
+    @property
+    def merge(self) -> str:
+        """What the directions of a layer hand to the next; random nets put them side by side."""
+        return self.trained.merge if self.trained is not None else "concat"
 
     def hidden_width(self, at: Place) -> int:
         """H at a place: layers of a file may differ."""

@@ -40,6 +40,7 @@ def run_stack(
         _stacked_params([sampling.parameters(run) for run in runs]),
         np.stack(_inputs(runs), axis=1),
         _stacked([sampling.initial_state(run) for run in runs]),
+        merge=runs[0].merge,
         budget=runs[0].tape_memory * len(runs),
         progress=lambda steps: progress(steps * len(runs)),
     )

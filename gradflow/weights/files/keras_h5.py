@@ -50,16 +50,20 @@ def _read(path: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
     source = str(path)
     with _open(path) as file:
         stored, groups = _contents(file, path)
-        config = _config_of_archive(path) if _is_zip(path) else _attribute(file, "model_config")
-        version = _attribute(file, "keras_version") or _attribute(
-            file.get("model_weights", file), "keras_version"
-        )
+        root = file.get("model_weights", file)
+        version = _attribute(file, "keras_version") or _attribute(root, "keras_version")
+        layers = _names(root, "layer_names")
+        if _is_zip(path):
+            config, version = _config_of_archive(path), _version_of_archive(path) or version
+        else:
+            config = _attribute(file, "model_config")
     if not stored:
         raise refuse(source, "holds no tensors")
     return stored, {
         "config": _parse(config, source),
         "keras_version": version,
         "groups": groups,
+        "layers": layers,
     }
 
 
@@ -150,6 +154,28 @@ def _attribute(found: Any, name: str) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else None
+
+
+def _names(found: Any, name: str) -> tuple[str, ...]:
+    """An HDF5 attribute that is a list of strings; empty where there is none."""
+    if name not in found.attrs:
+        return ()
+    attribute = found.attrs.get_id(name)
+    if len(attribute.shape) != 1 or attribute.dtype.kind != "S":
+        return ()
+    return tuple(value.decode("utf-8", "replace") for value in found.attrs[name])
+
+
+def _version_of_archive(path: Path) -> str | None:
+    """The Keras that wrote an archive, which its metadata tells."""
+    with open_zip(path) as archive:
+        if "metadata.json" not in archive.namelist():
+            return None
+        if archive.getinfo("metadata.json").file_size > _MAX_CONFIG:
+            raise refuse(str(path), f"its metadata.json is longer than {_MAX_CONFIG:,} bytes")
+        metadata = _parse(archive.read("metadata.json").decode("utf-8", "replace"), str(path))
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _config_of_archive(path: Path) -> str | None:

@@ -140,6 +140,7 @@ class Result:
         layers: each layer and direction of a net that has more than one. The diagnosis of a
             bidirectional net is that of its part whose gradient first leaves the thresholds.
         diverged_at: the step (1..T) whose state first left float range, else None.
+        objective: the loss and where it is read, as people say it: `mse at the last step`.
     """
 
     run: int
@@ -151,6 +152,7 @@ class Result:
     diverged_at: int | None = None
     layers: tuple[LayerResult, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    objective: str = ""
 
     @property
     def sequence_length(self) -> int:

@@ -50,5 +50,5 @@ def percentiles(samples: Array) -> Array:
     at = np.array(PERCENTILES) / 100 * (N - 1)
     below = np.floor(at).astype(np.int64)
     low, high = ordered[:, below], ordered[:, np.minimum(below + 1, N - 1)]
-    dead = low == -np.inf
-    return np.where(dead, low, low + (high - np.where(dead, high, low)) * (at - below))
+    between = np.subtract(high, low, where=low > -np.inf, out=np.zeros_like(low))
+    return np.asarray(low + between * (at - below))

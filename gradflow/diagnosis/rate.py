@@ -6,7 +6,8 @@ Statistics 31, 1960). Either end of the curve is bent: the first lags by the dir
 loss points, the last by the state that the net was started in. The RMS over the batch follows its
 largest sample, so the mean of the logs is taken.
 
-A window of the lags is looked for in which the mean curve is straight. How the increments in it
+A window of the lags is looked for in which the mean curve is straight; a curve of fewer than 15
+lags, which gets no interval, is read where it bends least. How the increments in it
 change is read from their cosine sums C_j = sqrt(2/m) sum_i d_i cos(pi j (i - 1/2) / m), which of a
 straight curve are of one size for all small j. Where samples scatter, a window of at least 9/10 of
 the lags is straight if C_1 and C_2 are within what the scatter explains. Failing that, the longest
@@ -76,7 +77,9 @@ def rate_of(y: Array) -> Rate | None:
         np.any(d.std(axis=1) > noise + 1e-9 * np.abs(d).max())
     )
     window = _window(d, scatters, noise)
-    if window is None:
+    if window is None and len(d) < _STEPS:
+        window = _least_bent(d)  # too short for its bends to be told from chance
+    if window is None or (not window.by_scatter and is_u_shaped(y)):
         return None
     start, stop = window.start, window.stop
     weights = _slope_weights(stop - start)
@@ -107,6 +110,14 @@ def _window(d: Array, scatters: bool, noise: float) -> Window | None:
     return None
 
 
+def _least_bent(d: Array) -> Window:
+    """The window in which the cosine sums stand out least."""
+    mean = d.mean(axis=1)
+    found = ((a, b, _cosine_sums(mean[a:b])) for a, b in _windows(len(d), _LEAST))
+    start, stop, sums = min(found, key=lambda window: float((window[2][:2] ** 2).sum()))
+    return Window(start, stop, sums, by_scatter=False)
+
+
 def _windows(T: int, least: float) -> Iterator[tuple[int, int]]:
     """(start, stop) of windows of at least this share of T increments, the longest first."""
     grid = sorted({round(T * i / _GRID) for i in range(_GRID + 1)})
@@ -119,7 +130,7 @@ def _cosine_sums(d: Array, count: int = _COSINES) -> Array:
     m = len(d)
     angles = np.pi * (np.arange(m) + 0.5) / m
     orders = np.arange(1, min(count, m - 1) + 1)
-    return np.array([math.sqrt(2 / m) * (np.cos(j * angles) @ d) for j in orders])
+    return np.asarray(math.sqrt(2 / m) * (np.cos(np.outer(orders, angles)) @ d))
 
 
 def _slope_weights(m: int) -> Array:
@@ -161,22 +172,28 @@ def t95(df: int) -> float:
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return math.fsum(term / df**power for power, term in enumerate(terms))
 
 
 def is_u_shaped(y: Array) -> bool:
     """Whether the curves y (T+1, N) fall at first and rise in the end, both beyond doubt: by three
-    standard errors of the mean slope over a quarter of the lags."""
-    quarter = max((len(y) - 1) // 4, 1)
-    first, last = np.diff(y[: quarter + 1], axis=0), np.diff(y[-quarter - 1 :], axis=0)
+    standard errors of the mean slope over a quarter of the lags, a tenth left out at either end."""
+    d = np.diff(y, axis=0)
+    end, quarter = len(d) // 10, max(len(d) // 4, 1)
+    first, last = d[end : end + quarter], d[len(d) - end - quarter : len(d) - end]
     return _mean_and_error(first, 3) < 0 < _mean_and_error(last, -3)
 
 
 def _mean_and_error(d: Array, errors: float) -> float:
     """The mean increment of d (m, N) plus so many standard errors."""
-    m, N = d.shape
-    parts = d.mean(axis=0) if N >= _SAMPLES else d.mean(axis=1)
-    count = len(parts)
-    error = float(parts.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    return float(parts.mean()) + errors * error
+    if d.shape[1] >= _SAMPLES:
+        own = d.mean(axis=0)
+        return float(own.mean() + errors * own.std(ddof=1) / math.sqrt(len(own)))
+    mean = d.mean(axis=1)
+    rest = mean - mean.mean()
+    square = float(rest @ rest)
+    r = float(rest[1:] @ rest[:-1]) / square if square else 0.0  # neighbours are not independent
+    count = max(len(mean) * (1 - r) / (1 + r), 1.0)
+    return float(mean.mean()) + errors * math.sqrt(square / len(mean) / count)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import MAGNITUDES
+from gradflow.exporters.columns import MAGNITUDES, PERCENTILES, percentiles
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
@@ -16,6 +16,7 @@ from gradflow.results import AXES, NET_AXES, GradientFlow, Result
 _NORM, *_OTHERS = MAGNITUDES
 _PART = (*NET_AXES, "layer", "direction")
 HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s", *_PART)
+HEADER += PERCENTILES
 
 _BLOCK = 4096  # rows held as text at a time
 
@@ -27,10 +28,10 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         start = _fields(result.run, *(result.axes[axis] for axis in AXES)) + ","
         lags = all_lags(result.sequence_length, view.lags)
         for flow, layer, direction in _curves(result):
-            end = "," + _fields(*(result.axes[axis] for axis in NET_AXES), layer, direction)
-            columns = _columns(flow)
+            part = _fields(*(result.axes[axis] for axis in NET_AXES), layer, direction)
+            columns = [*_columns(flow), part, *percentiles(flow).values()]
             for at in range(0, len(lags), _BLOCK):
-                yield _block(start, lags[at : at + _BLOCK], columns, end)
+                yield _block(start, lags[at : at + _BLOCK], columns)
 
 
 def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, str, str]]:
@@ -61,17 +62,17 @@ def _columns(flow: GradientFlow | None) -> list[Magnitudes | Array | None]:
     return [norm, flow.state.log10(), *others, flow.share_W_s]
 
 
-def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | None], end: str) -> str:
-    """The rows of some lags; `start` holds the run and its axes, `end` the part of its net."""
+def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | str | None]) -> str:
+    """The rows of some lags; `start` holds the run and its axes."""
     texts = [list(map(str, lags.tolist())), *(_texts(column, lags) for column in columns)]
     rows = map(",".join, zip(*texts, strict=True))
-    return start + f"{end}\n{start}".join(rows) + f"{end}\n"
+    return start + f"\n{start}".join(rows) + "\n"
 
 
-def _texts(column: Magnitudes | Array | None, lags: Array) -> Sequence[str]:
-    """The column's fields at `lags`, empty past its end and where it is NaN."""
-    if column is None:
-        return [""] * len(lags)
+def _texts(column: Magnitudes | Array | str | None, lags: Array) -> Sequence[str]:
+    """The column's fields at `lags`, empty past its end and where it is NaN; a text at each."""
+    if column is None or isinstance(column, str):
+        return [column or ""] * len(lags)
     there = lags[: np.searchsorted(lags, len(column))]
     if isinstance(column, Magnitudes):
         texts = column[there].texts()

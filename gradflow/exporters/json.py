@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import MAGNITUDES
+from gradflow.exporters.columns import MAGNITUDES, percentiles
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
@@ -96,12 +96,18 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
+    low, high = diagnosis.rate_ci or (None, None)
     return {
         "rate": diagnosis.rate,
         "rate_ci": diagnosis.rate_ci,
+        "rate_low": low,
+        "rate_high": high,
         "half_life": diagnosis.half_life,
         "horizon": diagnosis.horizon,
+        "horizon_typical": diagnosis.horizon_typical,
+        "projected_horizon": diagnosis.projected_horizon,
         "verdict": diagnosis.verdict,
+        "no_rate": diagnosis.no_rate,
     }
 
 
@@ -125,6 +131,8 @@ def _arrays(flow: GradientFlow | None, lags: Array) -> dict[str, list[Any]]:
         arrays[name] = _listed(_numbers(column), lags)
         arrays[f"log10_{name}"] = _listed(_log10(column), lags)
     arrays["share_W_s"] = _listed(flow.share_W_s if flow else None, lags)
+    for name, percentile in percentiles(flow).items():
+        arrays[name] = _listed(percentile, lags)
     return arrays
 
 

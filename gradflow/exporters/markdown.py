@@ -75,6 +75,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
         yield from (name + words.clean(note) for note in result.notes)
     if len(results) > 1:
         yield words.verdicts(results)
+    yield from words.explanations(results, interval="95 % interval")
 
 
 def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
@@ -99,7 +100,8 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
     columns = {f"{result.run}": _texts(relative, lags) for result, relative in flows}
     heads = ["lag", *(escaped(words.name(result)) for result, _ in flows)]
     _, *rows = table({"lag": [*map(str, lags)], **columns})
-    yield "\nThe gradient ‖∂L/∂s‖ at each lag over its value at lag 0:\n\n"
+    start = words.relative_to(results)
+    yield escaped(f"\nThe gradient ‖∂L/∂s‖ at each lag over {start}:\n\n")
     yield _row(heads)
     yield from rows
 

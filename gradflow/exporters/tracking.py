@@ -35,6 +35,7 @@ _STYLES = {
     "stable": "green",
     "diverged": "bold red",
 }
+_HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
 _BAR = (8, 40)  # the fewest and most characters of a bar
 
 Exporter = Callable[[Sequence[Result], View], Iterator[str]]
@@ -61,7 +62,7 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 
 def _csv(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
-    facts = ("verdict", "rate", "rate_lo", "rate_hi", "half_life", "horizon")
+    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
     for row in [header, *(_csv_row(result, lags) for result in results)]:
         line = io.StringIO()
@@ -74,7 +75,8 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     found = result.diagnosis
     low, high = found.rate_ci or (None, None)
     axes = [result.axes.get(axis, "") for axis in result.varied]
-    facts = [found.verdict, found.rate, low, high, found.half_life, found.horizon]
+    horizons = [getattr(found, name) for name in _HORIZONS]
+    facts = [found.verdict, found.rate, low, high, found.half_life, *horizons]
     logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
     return [*axes, *facts, *logs]
 
@@ -102,8 +104,9 @@ def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
             "rate": found.rate,
             "rate_ci": found.rate_ci,
             "half_life": found.half_life,
-            "horizon": found.horizon,
+            **{name: getattr(found, name) for name in _HORIZONS},
             "verdict": found.verdict,
+            "no_rate": found.no_rate,
         },
         "diverged_at": result.diverged_at,
         "log10_grad_norm": [_number(log) for log in log10_gradient(result, lags)],
@@ -145,6 +148,8 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         " lag 0, drawn at the right. Under the lags: log10 ‖∂L/∂s‖.",
         view.width,
     )
+    for text in words.explanations(results, interval="±"):
+        yield from _prose(text, view.width)
     notes = dict.fromkeys(words.clean(note) for result in results for note in result.notes)
     for note in notes:
         yield from _prose(f"Note: {note}", view.width, "")
@@ -278,6 +283,7 @@ def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     }
     yield from markdown_table(columns, left=len(axes) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
+    yield from (f"\n{escaped(text)}\n" for text in words.explanations(results, interval="±"))
 
 
 EXPORTERS: Mapping[str, Exporter] = {

@@ -65,6 +65,7 @@ def run_stack(
             flow=None,
             diverged_at=int(diverged_at[r]) or None,
             notes=run.trained.notes if run.trained else (),
+            objective=run.objective,
         )
         if result.diverged_at is not None:
             progress(run.sequence_length * len(run.places))

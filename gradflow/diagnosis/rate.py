@@ -17,7 +17,8 @@ The rate is the mean over samples of the least-squares slopes. The half-width of
 from the scatter of samples and from the cosine sums of the mean curve, which hold what all samples
 share (fixed-b asymptotics: Müller, Journal of Econometrics 141, 2007; Sun, Journal of Econometrics
 178, 2014): from C_1..C_6 where the curve is straight by its scatter, and the larger of that and
-what C_1, C_2 alone say where it may be bent. `benchmarks/RESULTS.md` has how often it covers.
+what C_1, C_2 alone say where it may be bent. There is none where increments are few and follow each
+other closely. `benchmarks/RESULTS.md` has how often it covers.
 """
 
 from __future__ import annotations
@@ -84,9 +85,12 @@ def rate_of(y: Array) -> Rate | None:
     start, stop = window.start, window.stop
     weights = _slope_weights(stop - start)
     slopes = weights @ d[start:stop]
+    half_width = None
+    if not (scatters and _is_too_slow(d[start:stop])):
+        half_width = _half_width(window, slopes, weights, scatters, noise)
     return Rate(
         slope=float(slopes.mean()),
-        half_width=_half_width(window, slopes, weights, scatters, noise),
+        half_width=half_width,
         centre=(start + stop) / 2,
         level=float(y[start : stop + 1].mean()),
     )
@@ -177,6 +181,22 @@ def t95(df: int) -> float:
     return math.fsum(term / df**power for power, term in enumerate(terms))
 
 
+def _is_too_slow(d: Array) -> bool:
+    """Whether increments d (m, N) that scatter follow each other so closely, and are so few, that
+    the start of the net may still be in all of them (leaky units, T of a few time constants)."""
+    independent = _independent(d)
+    return independent < min(60.0, 0.6 * len(d))
+
+
+def _independent(d: Array) -> float:
+    """To how many independent increments those of d (m, N) come by the correlation of neighbours,
+    if that falls off exponentially."""
+    rest = d - d.mean(axis=0)
+    square = float(np.vdot(rest, rest))
+    r = float(np.vdot(rest[1:], rest[:-1])) / square if square else 0.0
+    return len(d) * (1 - r) / (1 + r)
+
+
 def is_u_shaped(y: Array) -> bool:
     """Whether the curves y (T+1, N) fall at first and rise in the end, both beyond doubt: by three
     standard errors of the mean slope over a quarter of the lags, a tenth left out at either end."""
@@ -192,8 +212,5 @@ def _mean_and_error(d: Array, errors: float) -> float:
         own = d.mean(axis=0)
         return float(own.mean() + errors * own.std(ddof=1) / math.sqrt(len(own)))
     mean = d.mean(axis=1)
-    rest = mean - mean.mean()
-    square = float(rest @ rest)
-    r = float(rest[1:] @ rest[:-1]) / square if square else 0.0  # neighbours are not independent
-    count = max(len(mean) * (1 - r) / (1 + r), 1.0)
-    return float(mean.mean()) + errors * math.sqrt(square / len(mean) / count)
+    count = max(_independent(mean[:, None]), 1.0)
+    return float(mean.mean() + errors * mean.std() / math.sqrt(count))

@@ -65,7 +65,7 @@ class Measure:
             self.parts[name].append(mean_square(square, ds.exponent, axis=-1))
         whole = sum(squares.values())
         self.state.append(mean_square(whole, ds.exponent, axis=-1))
-        self.samples.append(_log_norms(whole, ds.exponent))
+        self.samples.append(log_norms(whole, ds.exponent))
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
@@ -114,7 +114,7 @@ class Measure:
         ]
 
 
-def _log_norms(squares: Array, exponent: Array) -> Array:
+def log_norms(squares: Array, exponent: Array) -> Array:
     """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero."""
     with np.errstate(divide="ignore"):
         logs = np.log(squares, dtype=np.float64)

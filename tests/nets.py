@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import NamedTuple, get_args, get_type_hints
 
 import numpy as np
 
-from gradflow.cells import CELLS, Cell, Params
+from gradflow.cells import CELLS, RNN, Cell, Params
 from gradflow.engine.flow import backpropagate, unroll
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow
 
 
 def variants() -> list[Cell]:
-    """Every cell of CELLS, with every combination of its Literal options; sizes are small."""
+    """Every cell of CELLS, with every combination of its Literal options, and each kind of rnn with
+    a leak; sizes are small."""
     cells = []
     for cls in CELLS.values():
         hints = get_type_hints(cls)
@@ -25,7 +26,8 @@ def variants() -> list[Cell]:
         choices = {name: values for name, values in choices.items() if values}
         combinations = itertools.product(*choices.values())
         cells += [cls(**dict(zip(choices, values, strict=True))) for values in combinations]
-    return cells
+    leaky = [replace(cell, leak=0.3) for cell in cells if isinstance(cell, RNN)]
+    return cells + leaky
 
 
 VARIANTS = variants()

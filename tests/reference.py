@@ -31,7 +31,7 @@ class Functions(NamedTuple):
 
 def rnn(cell, x, s, W_x, W_s, b_x, b_s, f):
     activation = getattr(f, cell.activation)
-    return activation(x @ W_x.T + b_x + s @ W_s.T + b_s)
+    return (1 - cell.leak) * s + cell.leak * activation(x @ W_x.T + b_x + s @ W_s.T + b_s)
 
 
 def lstm(cell, x, s, W_x, W_s, b_x, b_s, functions):

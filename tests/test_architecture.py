@@ -25,7 +25,7 @@ CORE = [
     "errors", "interrupts", "blas", "columns", "products", "logspace", "initializers", "cells",
     "results",
     "engine.outer", "engine.terms", "engine.measure", "engine.sweep", "engine.flow",
-    "engine.network", "diagnose", "provenance",
+    "engine.network", "diagnosis", "provenance",
 ]
 ROOMS = [
     *CORE, "files.npfiles", "files.csvfiles", "files.series", "weights",

@@ -119,7 +119,7 @@ def _cell_model(name: str) -> Any:
     options: dict[str, Any] = {
         f.name: (
             _NUMBERS.get(hints[f.name], hints[f.name]),
-            Field(f.default, description=cls.option_help[f.name]),
+            Field(f.default, description=cls.option_help[f.name], **f.metadata),
         )
         for f in fields(cls)
     }

@@ -116,24 +116,46 @@ PLACE = (
 )
 """Which part of the net the row tells of."""
 
-MORE_CURVES: tuple[Curve, ...] = ()
+_PERCENTILES = ("10th", "50th", "90th")
+
+
+def _percentile(which: int) -> Callable[[GradientFlow], Array | None]:
+    return lambda flow: flow.log10_percentiles[:, which] if len(flow.log10_percentiles) else None
+
+
+MORE_CURVES: tuple[Curve, ...] = tuple(
+    Curve(
+        f"log10_p{order[:2]}",
+        f"{order} percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
+        _percentile(which),
+        any_size=False,
+    )
+    for which, order in enumerate(_PERCENTILES)
+)
 """More of what is measured at each lag, right of the place: columns are only ever added."""
 
 OPTIONS_MEANING = "one column for each option of the cells: `forget_bias`, `reset`, …"
 
 FIGURES: tuple[Figure[Diagnosis], ...] = (
-    Figure("rate", "number", "the factor per step", lambda found: found.rate),
+    Figure(
+        "rate",
+        "number",
+        "the typical factor per step; null where no part of the curve is straight",
+        lambda found: found.rate,
+    ),
     Figure(
         "rate_low", "number", "the lower end of its 95 % interval", lambda found: _end(found, 0)
     ),
     Figure(
         "rate_high", "number", "the upper end of its 95 % interval", lambda found: _end(found, 1)
     ),
-    Figure("rate_ci", "interval", "both ends", lambda found: found.rate_ci),
+    Figure(
+        "rate_ci", "interval", "both ends: of this net, over inputs", lambda found: found.rate_ci
+    ),
     Figure(
         "half_life",
         "number",
-        "the steps in which the gradient halves; null where it does not",
+        "the steps in which the gradient halves; null unless the whole interval lies below 1",
         lambda found: found.half_life,
     ),
     Figure(
@@ -143,10 +165,28 @@ FIGURES: tuple[Figure[Diagnosis], ...] = (
         lambda found: found.horizon,
     ),
     Figure(
+        "horizon_typical",
+        "number",
+        "the same of the typical curve, the geometric mean over the batch",
+        lambda found: found.horizon_typical,
+    ),
+    Figure(
+        "projected_horizon",
+        "number",
+        "the lag at which the fitted line leaves the thresholds, where that is beyond T",
+        lambda found: found.projected_horizon,
+    ),
+    Figure(
         "verdict",
         "text",
         "vanishing, exploding, stable or diverged",
         lambda found: found.verdict,
+    ),
+    Figure(
+        "no_rate",
+        "text",
+        "why there is no rate: u-shaped, bent, zero or short; null where there is one",
+        lambda found: found.no_rate,
     ),
 )
 """What a curve means."""

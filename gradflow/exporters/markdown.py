@@ -105,6 +105,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
         yield from (name + words.clean(note) for note in result.notes)
     if len(results) > 1:
         yield words.verdicts(results)
+    yield from words.explanations(results, interval="95 % interval")
 
 
 def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
@@ -125,7 +126,8 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
     columns = [(words.name(result), _texts(relative, lags)) for result, relative in flows]
-    yield "\nThe gradient ‖∂L/∂s‖ at each lag over its value at lag 0:\n\n"
+    start = words.relative_to(results)
+    yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
     yield from table([("lag", [*map(str, lags)]), *columns])
 
 

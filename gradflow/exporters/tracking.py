@@ -10,7 +10,6 @@ import os.path
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gradflow.exporters import charts, words
-from gradflow.exporters.csv import pointed
 from gradflow.exporters.json import diagnosis, head, plain
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
@@ -36,6 +35,7 @@ _STYLES = {
     "stable": "green",
     "diverged": "bold red",
 }
+_HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
 _BAR = (8, 40)  # the fewest and most characters of a bar
 
 Exporter = Callable[[Sequence[Result], View], Iterator[str]]
@@ -62,7 +62,7 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 
 def _csv(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
-    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", "horizon")
+    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
     for row in [header, *(_csv_row(result, lags) for result in results)]:
         line = io.StringIO()
@@ -75,10 +75,10 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     found = result.diagnosis
     low, high = found.rate_ci or (None, None)
     axes = [result.axes.get(axis, "") for axis in result.varied]
-    facts = [found.verdict, found.rate, low, high, found.half_life, found.horizon]
-    logs = [None if math.isnan(log) else log for log in log10_gradient(result, lags)]
-    row = [*axes, *facts, *logs]
-    return [pointed(repr(value)) if isinstance(value, float) else value for value in row]
+    horizons = [getattr(found, name) for name in _HORIZONS]
+    facts = [found.verdict, found.rate, low, high, found.half_life, *horizons]
+    logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
+    return [*axes, *facts, *logs]
 
 
 def _json(results: Sequence[Result], view: View) -> Iterator[str]:
@@ -137,6 +137,8 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         " lag 0, drawn at the right. Under the lags: log10 ‖∂L/∂s‖.",
         view.width,
     )
+    for text in words.explanations(results, interval="±"):
+        yield from _prose(text, view.width)
     notes = dict.fromkeys(words.clean(note) for result in results for note in result.notes)
     for note in notes:
         yield from _prose(f"Note: {note}", view.width, "")
@@ -268,6 +270,7 @@ def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     ]
     yield from markdown_table(columns, left=len(axes) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
+    yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))
 
 
 EXPORTERS: Mapping[str, Exporter] = {

@@ -107,6 +107,12 @@ class Run:
         return self.cell.state_size(self.hidden_width(at))
 
     @property
+    def objective(self) -> str:
+        """The loss and where it is read, as people say it."""
+        where = "the last step of each direction" if self.bidirectional else "the last step"
+        return f"{self.loss.kind} at {where}"
+
+    @property
     def axes(self) -> dict[str, str | int | float]:
         """The values of AXES and NET_AXES; the cell by its label."""
         values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}

@@ -49,7 +49,7 @@ def _run() -> str | int | None:
 
 
 if __name__ == "__main__":
-    # `python -m` looks for modules in the current directory first; `numpy.py` there may be anything.
+    # `python -m` looks for modules in the current directory first: a `numpy.py` there is no NumPy.
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         del sys.path[0]
     main()

@@ -28,7 +28,7 @@ def written(tmp_path):
 
 
 def journal_in(folder, experiment):
-    return Journal(folder, experiment.thresholds)
+    return Journal(folder, experiment.runs, experiment.thresholds)
 
 
 def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(written, monkeypatch):
@@ -41,7 +41,7 @@ def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(written, monkeypat
         path.write_bytes(whole[:cut])
         with journal_in(path.parent, experiment) as journal:
             complete = cut == len(whole) - 1  # only the line end is missing
-            assert list(journal.find(experiment.runs)) == ([0, 1, 2] if complete else [0, 1])
+            assert journal.finished() == ({0, 1, 2} if complete else {0, 1})
             assert len(journal.damage) == (0 if complete or cut == last else 1)
             if not complete:
                 journal.add([(2, experiment.runs[2])], [results[2]])
@@ -61,23 +61,23 @@ def test_a_damaged_line_is_lost_alone_and_named(written, line, damage):
     }[damage]
     path.write_bytes(b"".join(lines))
     with journal_in(path.parent, experiment) as journal:
-        assert sorted(journal.find(experiment.runs)) == sorted({0, 1, 2} - {line})
+        assert journal.finished() == {0, 1, 2} - {line}
         assert [f"{path}:{line + 1}: warning: " in d for d in journal.damage] == [True]
         results = execute(experiment, journal=journal)
         assert text(experiment, results) == one_by_one(experiment)
     with journal_in(path.parent, experiment) as journal:
-        assert list(journal.find(experiment.runs)) == [0, 1, 2]
+        assert journal.finished() == {0, 1, 2}
 
 
 def test_a_journal_serves_another_order_of_its_runs_and_no_other_thresholds(written):
-    experiment, path = written
+    _, path = written
     other = small(**{**TINY, "seed": [2, 7, 0]})
-    with journal_in(path.parent, experiment) as journal:
-        assert list(journal.find(other.runs)) == [0, 2]
+    with journal_in(path.parent, other) as journal:
+        assert journal.finished() == {0, 2}
         assert text(other, execute(other, journal=journal)) == one_by_one(other)
     other = small(**TINY, thresholds={"vanishing": 0.5, "exploding": 2.0})
     with journal_in(path.parent, other) as journal:
-        assert journal.find(other.runs) == {}
+        assert journal.finished() == set()
 
 
 def test_one_sweep_at_a_time_uses_a_folder(written):

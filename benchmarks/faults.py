@@ -297,7 +297,7 @@ def _check_resumed(place: Place, usual: Usual) -> None:
         place.check(journal.read_bytes().startswith(whole), "lost", "a line of the journal")
 
 
-def _at_a_moment(place: Place, process: subprocess.Popen[bytes], usual: Usual, number: int) -> None:
+def _at_a_moment(place: Place, process: subprocess.Popen[bytes], usual: Usual) -> None:
     """Wait until gradflow listens to signals, and then for a moment drawn from its usual time;
     where the system does not tell (it does in /proc), 0.3 s are taken for the start."""
     status = Path(f"/proc/{process.pid}/status")

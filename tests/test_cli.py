@@ -235,7 +235,7 @@ def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monk
     assert err.splitlines() == [
         f"a.xls: error: --output: expected a name that ends in one of {suffixes}",
         f"b: error: --output: expected a name that ends in one of {suffixes}",
-        "c.csv: error: --output: the same file is named twice",
+        "c.csv: error: --output: is c.csv, another output: give another name",
     ]
     for name, reason in (
         ("folder.csv", "expected a file to write to, found a folder"),

@@ -159,7 +159,7 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    target = "gradflow.output.os.fsync" if call == "fsync" else "gradflow.output.Path.replace"
+    target = f"gradflow.output.os.{call}"
     monkeypatch.setattr(target, full)
     code, out, err = main(capsys, "analyze", "c.yaml", "--quiet", "--output", "out.csv")
     assert (code, out) == (3, "")
@@ -267,7 +267,7 @@ def test_closed_streams_do_no_harm(folder):
 def test_an_interrupt_ends_a_long_run_with_130_and_leaves_nothing(precious):
     settings = (f"seed={list(range(500))}", "hidden_size=64", "sequence_length=2000")
     long = [word for setting in settings for word in ("--set", setting)]
-    long += ["--output", "out.csv", "--output", "new.json"]
+    long += ["--output", "out.csv", "--output", "new.json", "--resume", "kept"]
     process = subprocess.Popen(
         [*GRADFLOW, "analyze", "c.yaml", *long],
         stdout=subprocess.PIPE,
@@ -275,7 +275,7 @@ def test_an_interrupt_ends_a_long_run_with_130_and_leaves_nothing(precious):
         text=True,
     )
     begin = time.monotonic()
-    while not list(precious.glob(".new.json*")) and time.monotonic() - begin < 60:
+    while not (precious / "kept/lock").exists() and time.monotonic() - begin < 60:
         time.sleep(0.05)
     time.sleep(0.3)
     assert process.poll() is None
@@ -283,7 +283,7 @@ def test_an_interrupt_ends_a_long_run_with_130_and_leaves_nothing(precious):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert untouched(precious)
-    assert sorted(os.listdir(precious)) == ["c.yaml", "out.csv"]
+    assert sorted(os.listdir(precious)) == ["c.yaml", "kept", "out.csv"]
 
 
 @POSIX

@@ -16,6 +16,7 @@ from gradflow.cli.base import (
     Set,
     app,
     formats_of,
+    open_outputs,
     reporting,
     view,
     warned,
@@ -92,15 +93,13 @@ def track(
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.exporters.tracking import EXPORTERS
-    from gradflow.interrupts import held
-    from gradflow.output import WholeFile
     from gradflow.tracking import plan
 
     formats = formats_of(output or [])
     tracked = plan(config, checkpoints, set_ or [])
     with ExitStack() as open_files:
-        with held():  # no file may be made that nobody is there to take away
-            files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        read = map(Path, checkpoints)
+        files = open_outputs(open_files, formats, config, tracked.example, read)
         with progress_bar(tracked.time_steps) as progress:
             silent = format not in ("table", "markdown")
             results = list(warned(tracked.results(progress), on=silent))

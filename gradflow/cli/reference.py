@@ -57,13 +57,17 @@ def init(
 ) -> None:
     """Write a commented config to start from, and beside it the schema for editors."""
     from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
-    from gradflow.output import WholeFile
+    from gradflow.output import WholeFile, refuse_overwriting
 
     if str(file) == "-":
         return write([starter_text()])
+    schema_file = file.with_name(SCHEMA_NAME)
+    refuse_overwriting([file, schema_file], [], key=None)
     if file.exists():
         raise InputError(Fault("there is a file of this name: give another", str(file)))
-    schema_file = file.with_name(SCHEMA_NAME)
+    if schema_file.is_file() and schema_file.read_bytes() != schema_text().encode():
+        message = "there is another file of this name, and the schema would be written over it"
+        raise InputError(Fault(f"{message}: move it away", str(schema_file)))
     with WholeFile(file) as config, WholeFile(schema_file) as editors:
         editors.write([schema_text()])
         config.write([starter_text()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,14 @@ def read_files(
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
     config = config.model_copy(update=sizes)
     return config, Signal("file", values=values), _target(config, folder, faults)
+
+
+def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
+    """The files that a config, as an Experiment has it, makes a run read."""
+    named = [(config.get(key), part) for key, part in (("input", "file"), ("weights", "file"))]
+    named.append((config.get("loss"), "target"))
+    found = [value.get(part) for value, part in named if isinstance(value, Mapping)]
+    return [folder / name for name in found if isinstance(name, str)]
 
 
 def _series(

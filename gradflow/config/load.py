@@ -99,11 +99,13 @@ def read_config(source: str) -> bytes:
     """The config's bytes; raises InputError where there is no such file, and names the nearest."""
     try:
         if source == "-":
+            if sys.stdin is None:
+                raise InputError(Fault("cannot be read: standard input is closed", source))
             return sys.stdin.buffer.read(tree.MAX_BYTES + 1)
         with open_regular(Path(source), source) as file:
             return file.read(tree.MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(Fault(f"cannot be read: {error.strerror}", source)) from None
+        raise InputError(Fault(f"cannot be read: {error.strerror or error}", source)) from None
 
 
 def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:

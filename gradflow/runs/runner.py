@@ -43,10 +43,10 @@ def execute(
         progress: called with the time steps done: in all, the `time_steps` of each run.
         executor: who runs it; None is this process.
         workers: how many stacks of runs the executor works on at a time.
-        journal: what it holds is not run again; all else is added to it.
+        journal: that of these runs: what it holds is not run again; all else is added to it.
     """
     varied, thresholds = experiment.varied, experiment.thresholds
-    finished = journal.find(experiment.runs) if journal else {}
+    finished = journal.finished() if journal else set()
     keep: Keep = journal.add if journal else lambda stack, results: None
     missing = [item for item in enumerate(experiment.runs) if item[0] not in finished]
     if executor is None:
@@ -56,7 +56,7 @@ def execute(
         computed = _run_by(executor, workers, work, thresholds, progress, keep)
     for number, run in enumerate(experiment.runs):
         if journal and number in finished:
-            result = journal.read(finished[number])
+            result = journal.read(number)
             progress(time_steps(run))
         else:
             result = next(computed)

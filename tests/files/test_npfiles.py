@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effort import processor_seconds
 from gradflow.errors import InputError
 from gradflow.files.npfiles import npz_names, read_npy, read_npz
 
@@ -179,9 +179,8 @@ def test_a_hostile_npz_is_one_clear_error(tmp_path: Path, data: bytes, message: 
     path = tmp_path / "x.npz"
     path.write_bytes(data)
     tracemalloc.start()
-    start = time.perf_counter()
-    assert message in fault(read_npz, path)
-    assert time.perf_counter() - start < 5
+    with processor_seconds(5):
+        assert message in fault(read_npz, path)
     assert tracemalloc.get_traced_memory()[1] < 100e6
     tracemalloc.stop()
 

@@ -53,3 +53,10 @@ def test_nothing_says_to_install_another_project(page):
     for file in path.rglob("*.py") if path.is_dir() else [path]:
         installs = re.findall(r"pip install [^\n]*", file.read_text(encoding="utf-8"))
         assert not any(re.search(r"install '?gradflow\b(?!-rnn)", line) for line in installs)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_every_path_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:gradflow|tests|configs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path

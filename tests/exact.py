@@ -382,11 +382,15 @@ def _wrong(found, exact, steady, tolerance):
         Wrong(name, lag, ours, true)
         for name in exact.keys() & found.keys()
         for lag, (ours, true) in enumerate(zip(decimals(found[name]), exact[name], strict=True))
-        if (name, lag) in steady and not agree(ours, true, tolerance)
-        if not (
-            name[1] == "share" and ours is not None and true < LEAST_SHARE and ours < LEAST_SHARE
-        )
+        if (name, lag) in steady
+        and not agree(ours, true, tolerance)
+        and not (name[1] == "share" and _vanish(ours, true))
     ]
+
+
+def _vanish(ours, true):
+    """Whether both are too small for a float, which shares are."""
+    return None not in (ours, true) and max(ours, true) < LEAST_SHARE
 
 
 def agree(a, b, tolerance):

@@ -75,17 +75,24 @@ def test_a_diverged_run_says_so():
     assert run["diagnosis"] == {
         "rate": None,
         "rate_ci": None,
+        "rate_low": None,
+        "rate_high": None,
         "half_life": None,
         "horizon": None,
+        "horizon_typical": None,
+        "projected_horizon": None,
         "verdict": "diverged",
+        "no_rate": None,
     }
 
 
 def test_diagnosis_and_a_list_of_lags():
-    diagnosis = Diagnosis("vanishing", 0.9, (0.8, math.inf), 6.5, 66)
+    diagnosis = Diagnosis("vanishing", 0.9, (0.8, math.inf), 6.5, 66, 60)
     [run] = loaded([made(diagnosis=diagnosis)], lags=(0, 50))["runs"]
     assert run["diagnosis"]["rate_ci"] == [0.8, None]
-    assert run["diagnosis"]["horizon"] == 66
+    assert (run["diagnosis"]["rate_low"], run["diagnosis"]["rate_high"]) == (0.8, None)
+    assert (run["diagnosis"]["horizon"], run["diagnosis"]["horizon_typical"]) == (66, 60)
+    assert run["log10_p90"][1] == pytest.approx(run["log10_grad_norm"][1] + 0.5)
     assert run["lags"] == [0, 50]
     assert len(run["grad_norm"]) == 2
 

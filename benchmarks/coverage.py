@@ -127,7 +127,8 @@ class Line:
     @property
     def bias(self) -> float:
         """The mean error over the mean half-width."""
-        return float(np.mean(self.errors)) / self.half_width if self.errors else math.nan
+        error = float(np.mean(self.errors)) if self.errors else math.nan
+        return error / self.half_width if self.half_width else math.copysign(math.inf, error)
 
 
 Lines = dict[tuple[int, int], Line]
@@ -142,7 +143,7 @@ def lines(kind: Kind, nets: int, seeds: int, base: tuple[int, ...] = (2026,)) ->
         p = draw(kind, rng)
         slope = true_slope(kind, p, rng)
         for (T, N), line in found.items():
-            for samples in _runs(kind, p, rng, T, N, seeds // nets):
+            for samples in runs_of(kind, p, rng, T, N, seeds // nets):
                 line.add(samples, slope)
     return found
 
@@ -194,7 +195,7 @@ def true_slope(
     return float((y[last] - y[first]).mean()) / (last - first)
 
 
-def _runs(
+def runs_of(
     kind: Kind, p: Params, rng: np.random.Generator, T: int, N: int, count: int
 ) -> Iterator[Array]:
     """The logs (T+1, N) of so many runs of one net, some samples at a time."""

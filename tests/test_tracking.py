@@ -21,7 +21,8 @@ from nets import random_stack
 
 NAMES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_ih": "b_x", "bias_hh": "b_s"}
 SMALL = "sequence_length: 20\nbatch_size: 3\n"
-FACTS = ["verdict", "rate", "rate_low", "rate_high", "half_life", "horizon"]
+HORIZONS = ["horizon", "horizon_typical", "projected_horizon"]
+FACTS = ["verdict", "rate", "rate_low", "rate_high", "half_life", *HORIZONS]
 
 
 def save(path, cell, seed=0, *, layers=1, directions=1, prefix="", scale=1.0, H=4):
@@ -164,7 +165,8 @@ def test_csv_has_the_documented_columns_and_exact_numbers(training, capsys):
         found = result.diagnosis
         assert row["verdict"] == found.verdict
         low, high = found.rate_ci
-        numbers = [found.rate, low, high, found.half_life, found.horizon]
+        horizons = [getattr(found, name) for name in HORIZONS]
+        numbers = [found.rate, low, high, found.half_life, *horizons]
         told = [float(row[name]) if row[name] else None for name in FACTS[1:]]
         assert told == numbers
         logs = result.flow.state.log10()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_type_hints
 
@@ -112,14 +113,21 @@ _NUMBERS: dict[Any, Any] = {float: Real, int: Annotated[Size, Field(le=10**9)]}
 """What the numbers among a cell's options may be."""
 
 
+def _option_type(hint: Any, bounds: Mapping[str, Any]) -> Any:
+    """What an option may be: as its dataclass has it, a number within `bounds` if it has some."""
+    if bounds:
+        return Annotated[hint, Field(allow_inf_nan=False, **bounds)]
+    return _NUMBERS.get(hint, hint)
+
+
 def _cell_model(name: str) -> Any:
     """The mapping `{type: name, options}` of one cell, from the fields of its dataclass."""
     cls = CELLS[name]
     hints = get_type_hints(cls)
     options: dict[str, Any] = {
         f.name: (
-            _NUMBERS.get(hints[f.name], hints[f.name]),
-            Field(f.default, description=cls.option_help[f.name], **f.metadata),
+            _option_type(hints[f.name], f.metadata),
+            Field(f.default, description=cls.option_help[f.name]),
         )
         for f in fields(cls)
     }

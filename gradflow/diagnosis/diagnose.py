@@ -8,7 +8,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.diagnosis.batch import LN10
-from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
+from gradflow.diagnosis.rate import FEWEST, Rate, is_u_shaped, rate_of
 from gradflow.results import Diagnosis, GradientFlow, NoRate
 
 
@@ -90,10 +90,13 @@ def _projected(
     rate: Rate, first: int, flow: GradientFlow, bounds: tuple[float, float]
 ) -> int | None:
     """The lag, rounded up, at which the fitted line leaves the thresholds; None where that is
-    within the curve, and where the rate may as well be 1."""
-    if rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
+    within the curve, and where the rate may as well be 1. A curve too short for any interval is
+    taken at its word."""
+    T = len(flow.state) - 1
+    uncertain = rate.half_width is None and T - first >= FEWEST
+    if uncertain or rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
         return None
     bound = bounds[0] if rate.slope < 0 else bounds[1]
     to_go = (flow.log10_typical_start + bound) * LN10 - rate.level
     lag = first + rate.centre + to_go / rate.slope
-    return math.ceil(lag) if len(flow.state) - 1 < lag < 1e15 else None
+    return math.ceil(lag) if T < lag < 1e15 else None

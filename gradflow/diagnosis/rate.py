@@ -36,7 +36,7 @@ _STRAIGHT = 0.9  # of the lags, the least that a window straight by its scatter 
 _LEAST = 0.6  # of the lags, the least that any window has
 _SAMPLES = 8  # from so many on, their scatter says something
 _COSINES = 6
-_STEPS = 15  # the fewest increments that carry an interval; measured
+FEWEST = 15  # the fewest increments that carry an interval; measured
 
 
 class Window(NamedTuple):
@@ -78,7 +78,7 @@ def rate_of(y: Array) -> Rate | None:
         np.any(d.std(axis=1) > noise + 1e-9 * np.abs(d).max())
     )
     window = _window(d, scatters, noise)
-    if window is None and len(d) < _STEPS:
+    if window is None and len(d) < FEWEST:
         window = _least_bent(d)  # too short for its bends to be told from chance
     if window is None or (not window.by_scatter and is_u_shaped(y)):
         return None
@@ -151,7 +151,7 @@ def _half_width(
     squares = window.cosines**2
     if m > 2 and squares.max() <= noise**2:
         return 0.0  # an exactly straight curve
-    if m < _STEPS:
+    if m < FEWEST:
         return None
     if window.by_scatter:
         counts: tuple[int, ...] = (6,)

@@ -10,7 +10,8 @@ from pathlib import Path
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
 
-_RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what formats them
+_RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
+_SAMPLE_BYTES_PER_LAG = 24  # the log of each sample's norm, twice while it is read, and increments
 
 
 def bytes_needed(run: Run) -> dict[str, int]:
@@ -33,7 +34,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
         * places
         + between
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
-        "batch_size": T * N * I * (8 + item),
+        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)),
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
     }
 

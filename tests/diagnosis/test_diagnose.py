@@ -138,6 +138,14 @@ def test_nothing_is_projected_nor_halved_where_the_interval_holds_one():
     assert (found.projected_horizon, found.half_life) == (None, None)
 
 
+def test_nothing_is_projected_from_a_curve_that_carries_no_interval():
+    """Increments that follow each other closely."""
+    rng = np.random.default_rng(6)
+    slow = np.cumsum(rng.standard_normal((101, 32)), axis=0) / 100
+    found = diagnose(batch_of(np.cumsum(slow - 0.001, axis=0)), BOUNDS)
+    assert (found.rate_ci, found.projected_horizon) == (None, None)
+
+
 def test_a_curve_that_falls_and_rises_has_no_rate_and_says_so():
     rng = np.random.default_rng(5)
     for at in (80, 100, 120):

@@ -96,7 +96,10 @@ def test_a_diverged_run_says_so():
         "rate_ci": None,
         "half_life": None,
         "horizon": None,
+        "horizon_typical": None,
+        "projected_horizon": None,
         "verdict": "diverged",
+        "no_rate": None,
     }
 
 

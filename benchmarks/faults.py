@@ -239,12 +239,12 @@ Fault = Callable[[Place, Usual], bool]
 KINDS: dict[str, tuple[Fault, float]] = {
     "Ctrl-C in a sweep with two workers": (partial(signalled, number=signal.SIGINT), 1),
     "Ctrl-C three times": (partial(signalled, number=signal.SIGINT, times=3), 0.3),
-    "SIGTERM": (partial(signalled, number=signal.SIGTERM), 0.15),
-    "SIGHUP": (partial(signalled, number=signal.SIGHUP), 0.15),
-    "`kill -9` of a run that writes over two files": (killed, 0.3),
-    "`kill -9` of a sweep, which is resumed": (killed_and_resumed, 0.3),
-    "disk full while an output is written": (full_disk, 0.15),
-    "disk full while the journal is written; resumed": (full_journal, 0.15),
+    "SIGTERM": (partial(signalled, number=signal.SIGTERM), 0.1),
+    "SIGHUP": (partial(signalled, number=signal.SIGHUP), 0.1),
+    "`kill -9` of a run that writes over two files": (killed, 0.2),
+    "`kill -9` of a sweep, which is resumed": (killed_and_resumed, 0.2),
+    "disk full while an output is written": (full_disk, 0.1),
+    "disk full while the journal is written; resumed": (full_journal, 0.1),
     "standard error closed, without a reader, or full": (deaf, 0.15),
     "standard output closed, without a reader, or full": (mute, 0.15),
 }

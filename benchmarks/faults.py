@@ -66,7 +66,7 @@ class Place:
         (folder / "diverges.yaml").write_text(DIVERGES)
 
     def started(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(
             [*COMMAND, *arguments], cwd=self.folder, start_new_session=True, **streams
         )
@@ -85,7 +85,7 @@ class Place:
         return process.returncode, out, err
 
     def ran(self, *arguments: str, **options: Any) -> tuple[int, bytes, bytes] | None:
-        return self.ended(self.started(*arguments, **options))
+        return self.ended(self.started(*arguments, **{"stdout": subprocess.PIPE, **options}))
 
     def check(self, holds: bool, what: str, note: object) -> None:
         """Count it as `what`, one of the columns, unless it holds."""
@@ -254,6 +254,9 @@ KINDS: dict[str, tuple[Fault, float]] = {
 def inject(kind: str, tries: int, seed: int) -> Tally:
     """So many tries of a kind that came in time."""
     fault, _ = KINDS[kind]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # else under nohup all is ignored
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     tally, draw = Tally(), random.Random(f"{kind} {seed}")
     with tempfile.TemporaryDirectory() as folder:
         usual = Usual.found(Place(Path(folder), draw, Tally()))

@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -258,12 +258,17 @@ def inject(kind: str, tries: int, seed: int) -> Tally:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     tally, draw = Tally(), random.Random(f"{kind} {seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        usual = Usual.found(Place(Path(folder), draw, Tally()))
+    usual = _usual()
     while tally.tries < tries:
         with tempfile.TemporaryDirectory() as folder:
             tally.tries += fault(Place(Path(folder), draw, tally), usual)
     return tally
+
+
+@cache
+def _usual() -> Usual:
+    with tempfile.TemporaryDirectory() as folder:
+        return Usual.found(Place(Path(folder), random.Random(), Tally()))
 
 
 def table(tallies: dict[str, Tally]) -> Iterator[str]:

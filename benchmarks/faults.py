@@ -3,9 +3,9 @@
     python -m benchmarks.faults [--tries 200] [--seed 0] [--only WORD]
 
 Each try is the command in a process group of its own, in a folder of its own. Kills and signals
-come at a moment drawn between the first line of gradflow and the usual end; a try that had done
-its work before is not counted. Prints the table of docs/reliability.md; exits with 1 if any count is not 0.
-POSIX only.
+come at a moment drawn between the first line of gradflow and the usual end; a try that had done its
+work before is not counted. Prints the table of docs/reliability.md; exits with 1 if any count is
+not 0. POSIX only.
 
     torn     an output file is neither what was there before nor the whole of the new one
     lost     a run that was in the journal is gone, or the resumed sweep gives other bytes

@@ -23,8 +23,9 @@ def open_streams() -> None:
     """Make standard output and error safe to print to. What is printed to a stream that the caller
     has closed (`>&-`) goes nowhere; no file that is opened later takes its number. Standard error
     never fails, and shows what a terminal would act on as an escape."""
-    while os.open(os.devnull, os.O_RDWR) < 3:  # takes the lowest number that is free
-        pass
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # takes the lowest that is free
+        os.set_inheritable(number, True)  # for workers too
+    os.close(number)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
     if sys.stderr is None:

@@ -7,13 +7,12 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from command import GRADFLOW, main, run
+from command import GRADFLOW, main
 from effort import processor_seconds
 from gradflow.output import WholeFile
 
@@ -206,58 +205,6 @@ def test_a_failure_while_results_are_read_leaves_the_output_file(tmp_path):
     with pytest.raises(KeyboardInterrupt), WholeFile(tmp_path / "out.csv") as file:
         file.write(pieces())
     assert untouched(tmp_path)
-
-
-# Standard output
-
-
-@FULL
-@pytest.mark.parametrize(
-    "arguments",
-    [["analyze", "c.yaml"], ["analyze", "c.yaml", "--format", "csv"], ["cells"], ["init", "-"],
-     ["--help"], ["--version"]],
-    ids=" ".join,
-)  # fmt: skip
-def test_a_full_disk_as_standard_output(folder, arguments):
-    with Path("/dev/full").open("w") as full:
-        ended = run(*arguments, stdout=full)
-    assert ended.returncode == 3
-    assert ended.stderr == "error: standard output: No space left on device\n"
-
-
-@POSIX
-@pytest.mark.parametrize(
-    "arguments",
-    [["analyze", "c.yaml", "--format", "csv"], ["cells"], ["--help"], ["--version"]],
-    ids=" ".join,
-)
-def test_a_closed_pipe_ends_quietly(folder, arguments):
-    reader, writer = os.pipe()
-    os.close(reader)
-    ended = run(*arguments, stdout=writer)
-    os.close(writer)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-@POSIX
-def test_head_takes_the_first_line(folder):
-    command = (
-        f"'{sys.executable}' -m gradflow analyze c.yaml --format csv --set sequence_length=9999"
-    )
-    ended = subprocess.run(
-        f"{command} | head -1", shell=True, capture_output=True, text=True, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("run,cell,")
-    assert len(ended.stdout.splitlines()) == 1
-
-
-@POSIX
-def test_closed_streams_do_no_harm(folder):
-    python = f"'{sys.executable}' -m gradflow"
-    for command, code in ((f"{python} cells >&-", 0), (f"{python} analyze no.yaml 2>&-", 2)):
-        ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
 
 # Interrupts

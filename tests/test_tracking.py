@@ -334,3 +334,13 @@ def test_importing_it_needs_no_framework():
     text = "import sys, gradflow.tracking, gradflow.inspection; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
+
+
+def test_no_format_holds_what_a_terminal_would_act_on(training, capsys):
+    name = "\x1b[31m\x9b\u202e.npz"
+    save(training / name, LSTM())
+    for form in ("table", "csv", "json", "markdown"):
+        code, out, err = main(capsys, "track", config(SMALL), name, "--format", form)
+        assert (code, err) == (0, "")
+        assert all(c.isprintable() or c == "\n" for c in out)
+        assert "[31m" in out

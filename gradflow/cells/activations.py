@@ -30,11 +30,10 @@ def sigmoid(z: Array, e: Array, out: Array) -> None:
     np.divide(1, out, out=out)  # np.reciprocal is not vectorised
 
 
-def one_minus_sigmoid(e: Array, out: Array) -> None:
-    """1 - sigmoid(z) into `out`, from e = e^-z; this and the next need no warning of 1/0."""
+def one_by_rest(e: Array, out: Array) -> None:
+    """1 / (1 - sigmoid(z)) into `out`, from e = e^-z; this and the next need no warning of 1/0."""
     np.divide(1, e, out=out)
     out += 1
-    np.divide(1, out, out=out)
 
 
 def twice_cosh(e: Array, out: Array) -> None:

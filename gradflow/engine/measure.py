@@ -47,7 +47,7 @@ class Measure:
         # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
         self.state: list[tuple[Array, Array]] = []
         self.parts: dict[str, list[tuple[Array, Array]]] = {part: [] for part in cell.state_parts}
-        self.samples: list[Array] = []  # logs of each sample's norm, (K, R, N)
+        self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
         self.terms: dict[tuple[str, ...], Terms] = {}  # by the names of the parameters
 
     def add(self, block: Block) -> None:
@@ -65,7 +65,7 @@ class Measure:
             self.parts[name].append(mean_square(square, ds.exponent, axis=-1))
         whole = sum(squares.values())
         self.state.append(mean_square(whole, ds.exponent, axis=-1))
-        self.samples.append(log_norms(whole, ds.exponent))
+        self.samples.append((np.asarray(whole), ds.exponent.copy()))
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
@@ -93,7 +93,7 @@ class Measure:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
         state = Magnitudes.roots(self.state)
         parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
-        samples = np.concatenate(self.samples)
+        squares, exponents = (np.concatenate(column) for column in zip(*self.samples, strict=True))
         terms, totals, share = {}, {}, np.full((len(state) - 1, self.R), np.nan)
         for group in self.terms.values():
             norms = Magnitudes.roots(group.norms)
@@ -108,16 +108,20 @@ class Measure:
                 terms={name: term[:, r] for name, term in terms.items()},
                 share_W_s=share[:, r],
                 totals={name: total[r].over(self.N) for name, total in totals.items()},
-                log_samples=samples[:, r],
+                log_samples=log_norms(squares[:, r], exponents[:, r]),
             )
             for r in range(self.R)
         ]
 
 
 def log_norms(squares: Array, exponent: Array) -> Array:
-    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero."""
+    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
+
+    The logarithm of a number may depend on where it lies in an array, in the last digit: it is
+    taken of arrays that are laid out alike.
+    """
     with np.errstate(divide="ignore"):
-        logs = np.log(squares, dtype=np.float64)
+        logs = np.log(np.ascontiguousarray(squares, dtype=np.float64))
     return np.where(squares == 0, -np.inf, logs / 2 + exponent * math.log(2.0))
 
 

@@ -117,12 +117,13 @@ class Measure:
 def log_norms(squares: Array, exponent: Array) -> Array:
     """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
 
-    The logarithm of a number may depend on where it lies in an array, in the last digit: it is
-    taken of arrays that are laid out alike.
+    No digit depends on how a square is split between the number and its exponent, nor on what lies
+    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
     """
+    mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
     with np.errstate(divide="ignore"):
-        logs = np.log(np.ascontiguousarray(squares, dtype=np.float64))
-    return np.where(squares == 0, -np.inf, logs / 2 + exponent * math.log(2.0))
+        logs = np.log(mantissa)
+    return np.where(mantissa == 0, -np.inf, (logs + (2 * exponent + shift) * math.log(2.0)) / 2)
 
 
 def log_norms_joined(parts: Sequence[Array]) -> Array:

@@ -53,7 +53,7 @@ class Measure:
         # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
         self.state: list[tuple[Array, Array]] = []
         self.parts: dict[str, list[tuple[Array, Array]]] = {part: [] for part in cell.state_parts}
-        self.samples: list[Array] = []  # logs of each sample's norm, (K, R, N)
+        self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
         self.terms: dict[tuple[str, ...], Terms] = {}  # by the names of the parameters
 
     def add(self, block: Block) -> None:
@@ -74,7 +74,7 @@ class Measure:
             self.parts[name].append(self._batch_mean(square, units[-1]))
         whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
         self.state.append(self._batch_mean(*whole))
-        self.samples.append(log_norms(*whole))
+        self.samples.append(whole)
 
     def _batch_mean(self, squares: Array, exponent: Array) -> tuple[Array, Array]:
         """The mean over the batch of `squares * 4**exponent` (K, R, N), and its own exponent."""
@@ -107,7 +107,7 @@ class Measure:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
         state = Magnitudes.roots(self.state)
         parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
-        samples = np.concatenate(self.samples)
+        squares, exponents = (np.concatenate(column) for column in zip(*self.samples, strict=True))
         terms, totals, share = {}, {}, np.full((len(state) - 1, self.R), np.nan)
         for group in self.terms.values():
             norms = Magnitudes.roots(group.norms)
@@ -122,17 +122,22 @@ class Measure:
                 terms={name: term[:, r] for name, term in terms.items()},
                 share_W_s=share[:, r],
                 totals={name: total[r].over(self.N) for name, total in totals.items()},
-                log_samples=samples[:, r],
+                log_samples=log_norms(squares[:, r], exponents[:, r]),
             )
             for r in range(self.R)
         ]
 
 
 def log_norms(squares: Array, exponent: Array) -> Array:
-    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero."""
+    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
+
+    No digit depends on how a square is split between the number and its exponent, nor on what lies
+    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    """
+    mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
     with np.errstate(divide="ignore"):
-        logs = np.log(squares, dtype=np.float64)
-    return np.where(squares == 0, -np.inf, logs / 2 + exponent * math.log(2.0))
+        logs = np.log(mantissa)
+    return np.where(mantissa == 0, -np.inf, (logs + (2 * exponent + shift) * math.log(2.0)) / 2)
 
 
 def log_norms_joined(parts: Sequence[Array]) -> Array:

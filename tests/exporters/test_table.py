@@ -7,6 +7,7 @@ import pytest
 from made_results import SAMPLES, lengths, made, sweep, wide
 from rich.cells import cell_len
 
+import gradflow
 from gradflow.exporters import EXPORTERS, View
 from gradflow.results import Diagnosis
 
@@ -213,3 +214,14 @@ def test_no_rate_says_why():
     page = lines([made(diagnosis=Diagnosis("stable", no_rate="u-shaped"))], width=120)
     (line,) = [line for line in page if line.startswith("rate")]
     assert "U-shaped: the gradient falls and rises again" in line
+
+
+def test_a_stack_says_what_its_curves_are_relative_to():
+    layered = gradflow.analyze({"cell": "rnn", "layers": 2, "sequence_length": 8, "hidden_size": 4})
+    page = " ".join(lines(layered, width=100))
+    assert "at each lag over that of the whole net at lag 0. A lower layer has 0 there" in page
+    probed = gradflow.analyze({"cell": "rnn", "layers": 2, "sequence_length": 8, "loss": "probe"})
+    page = " ".join(lines(probed, width=100))
+    assert "over that of the whole net at lag 0. " in page
+    assert "A lower layer has 0" not in page
+    assert "probe at the last step" in page

@@ -136,3 +136,28 @@ def test_what_the_caller_ignores_stays_ignored(tmp_path, name):
             process.wait(0.05)
     assert process.returncode == 0
     assert (tmp_path / "o.csv").exists()
+
+
+WRAPPED = """
+import os, signal, sys
+from gradflow import interrupts
+from gradflow.cli.base import reporting
+interrupts.end_on_signals()
+
+@reporting
+def command():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise ValueError("a model could not be built") from error  # as pydantic does
+
+try:
+    command()
+except BaseException as end:
+    print(end.exit_code)
+"""
+
+
+def test_an_interrupt_that_comes_back_as_another_error_is_one():
+    done = ran(WRAPPED)
+    assert (done.stdout, done.stderr) == ("130\n", "interrupted\n")

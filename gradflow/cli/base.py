@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from gradflow import interrupts
 from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.terminal import width_and_colour, write
 
@@ -88,7 +89,7 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
         except GradflowError as error:
             fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            fail("interrupted", 130)
+            fail("interrupted", interrupts.INTERRUPTED)
         except FileNotFoundError as error:
             if error.filename is None:  # of what a command does, only getcwd names no file
                 fail("error: the current directory is gone: change to another", 2)
@@ -115,7 +116,10 @@ def _place(error: OSError) -> str | None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what went wrong and end the command."""
+    """Say what went wrong and end the command. After a signal that is all there is to say: the
+    interrupt can come back from a library as another error."""
+    if interrupts.came():
+        message, code = "interrupted", interrupts.INTERRUPTED
     print(message, file=sys.stderr)
     raise typer.Exit(code)
 

@@ -22,7 +22,7 @@ from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
 from gradflow.weights.files.onnx import Node
 from gradflow.weights.files.onnx_constants import Constants
-from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer
+from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 _QUANTIZED = "DynamicQuantizeLSTM"
@@ -195,8 +195,7 @@ def _layers(
 ) -> list[RecurrentLayer]:
     merge = chain[1].merge if len(chain) > 1 else "concat"
     layers = [layer for k, one in enumerate(chain) for layer in _node(constants, prefix, k, one)]
-    reads = f"the net {named(prefix)} reads the outputs of {named(below)}: its input here stands for them"
-    notes = (reads,) if below is not None else ()
+    notes = (reads(prefix, below),) if below is not None else ()
     return [replace(layer, merge=merge, notes=(*layer.notes, *notes)) for layer in layers]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -72,7 +73,7 @@ class Inspection:
     nets: tuple[FoundNet, ...]
     config: str | None
 
-    @property
+    @cached_property
     def uses(self) -> dict[str, list[tuple[str, RecurrentLayer]]]:
         """By tensor: each (parameter, layer) that is read from it."""
         found: dict[str, list[tuple[str, RecurrentLayer]]] = {}

@@ -30,7 +30,7 @@ CORE = [
 ROOMS = [
     *CORE, "files.npfiles", "files.csvfiles", "files.series", "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "verification", "config", "inspection", "tracking",
+    "runs.scheduling", "runs.runner", "verification", "config", "offers", "inspection", "tracking",
     "exporters", "output", "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""

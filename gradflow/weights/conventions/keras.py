@@ -50,7 +50,7 @@ _ROLES = {
 _GATES = {1: ("",), 3: tuple("zrh"), 4: tuple("ifco")}
 
 _MERGES = ("concat", "sum", "ave", "mul")
-_MOST_ALIKE = 100
+_MOST_ALIKE = 20
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,8 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
         arrays = _parameters({role: block[d] for role, block in blocks.items()})
         origin = {role: constants.origin(names.get(role) or names["b"]) for role in arrays}
         known = traits(node, one.cell, d)
-        if node.op == _QUANTIZED:
+        stored = [tensors.stored[name].dtype for name in _origins(constants, node)]
+        if any("int" in dtype for dtype in stored):
             known = replace(known, notes=(_DEQUANTIZED,))
         same = dict.fromkeys(CELLS.values(), known)
         place = Place(prefix, index, direction)

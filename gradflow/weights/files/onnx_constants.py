@@ -1,7 +1,7 @@
 """Constants that an ONNX graph puts together from stored ones.
 
 Exporters often leave the reordering of gates in the graph: slices of a stored matrix, put behind
-each other. Only such moving about is followed; what computes is not.
+each other, cast, or taken out of whole numbers. What computes besides is not followed.
 """
 
 from __future__ import annotations
@@ -108,6 +108,25 @@ def _slice(inputs: Inputs, attributes: Attributes) -> Array:
     return part
 
 
+def _dequantize(inputs: Inputs, attributes: Attributes) -> Array:
+    """(q - zero point) x scale, numbers for all or along an axis."""
+    q, scale, *rest = inputs
+    zero = rest[0] if rest and rest[0] is not None else np.zeros((), q.dtype)
+    axis = int(attributes.get("axis", 1)) if np.size(scale) > 1 else 0
+    shape = [-1 if k == axis % max(q.ndim, 1) else 1 for k in range(q.ndim)]
+    scale, zero = (a.reshape(shape if a.size > 1 else ()) for a in (scale, zero))
+    found: Array = ((q.astype(np.float64) - zero) * scale).astype(np.float32)
+    return found
+
+
+def _cast(inputs: Inputs, attributes: Attributes) -> Array:
+    kinds = {1: np.float32, 10: np.float16, 11: np.float64}
+    if attributes["to"] not in kinds:
+        raise ValueError("it casts to no kind of weights")
+    found: Array = inputs[0].astype(kinds[attributes["to"]])
+    return found
+
+
 _MOVES: dict[str, Callable[[Inputs, Attributes], Array]] = {
     "Identity": lambda inputs, attributes: inputs[0],
     "Unsqueeze": _unsqueeze,
@@ -115,4 +134,6 @@ _MOVES: dict[str, Callable[[Inputs, Attributes], Array]] = {
     "Slice": _slice,
     "Transpose": lambda inputs, attributes: np.transpose(inputs[0], attributes.get("perm")),
     "Concat": lambda inputs, attributes: np.concatenate(inputs, axis=attributes["axis"]),
+    "DequantizeLinear": _dequantize,
+    "Cast": _cast,
 }

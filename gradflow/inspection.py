@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import cast, get_args, get_type_hints
 
@@ -14,16 +15,7 @@ from gradflow.config.load import from_mapping
 from gradflow.errors import InputError
 from gradflow.weights import RecurrentLayer, Stored, Tensors, read
 from gradflow.weights.conventions import find_nets
-from gradflow.weights.files import reader_of
 from gradflow.weights.layers import Net
-
-_FORMATS = {
-    "npz": "NumPy .npz",
-    "safetensors": "safetensors",
-    "torch_pickle": "PyTorch",
-    "keras_h5": "Keras HDF5",
-    "onnx": "ONNX",
-}
 
 _MOST_CHOICES = 6  # commented lines of one kind in a config
 
@@ -64,7 +56,7 @@ class Inspection:
     nets: tuple[FoundNet, ...]
     config: str | None
 
-    @property
+    @cached_property
     def uses(self) -> dict[str, list[tuple[str, RecurrentLayer]]]:
         """By tensor: each (parameter, layer) that is read from it."""
         found: dict[str, list[tuple[str, RecurrentLayer]]] = {}
@@ -81,10 +73,10 @@ def inspect(path: Path) -> Inspection:
     Raises InputError: no such file, no known format, damaged, or its reader not installed.
     """
     tensors = read(path)
-    nets = tuple(_found(path, net) for net in find_nets(tensors))
+    nets = tuple(_found(path, tensors, net) for net in find_nets(tensors))
     able = next((net for net in nets if not net.faults), None)
     config = _config(path.name, tensors, nets, able) if able else None
-    return Inspection(tensors.source, _FORMATS[reader_of(path)], tensors.stored, nets, config)
+    return Inspection(tensors.source, tensors.format, tensors.stored, nets, config)
 
 
 def option_choices(cell: str, option: str) -> list[str]:
@@ -103,7 +95,7 @@ def yaml_text(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
-def _found(path: Path, net: Net) -> FoundNet:
+def _found(path: Path, tensors: Tensors, net: Net) -> FoundNet:
     """The net, and what analysing it would refuse."""
     layers: list[RecurrentLayer] = []
     try:
@@ -111,7 +103,7 @@ def _found(path: Path, net: Net) -> FoundNet:
         cell = {"type": layers[0].cell, **_defaults(layers[0])}
         weights = {"file": str(path), "prefix": net.prefix}
         only_where_open = {"cell": cell} if layers[0].undetermined else {}
-        experiment = from_mapping({"weights": weights, **only_where_open})
+        experiment = from_mapping({"weights": weights, **only_where_open}, tensors)
     except InputError as error:
         faults = (fault.message.removeprefix(f"{path}: ") for fault in error.faults)
         return FoundNet(net.prefix, layers, tuple(faults))

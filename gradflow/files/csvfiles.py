@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import open_regular
 
 Floats = NDArray[np.float64]
 

@@ -1,14 +1,14 @@
-"""How many bytes a run needs, and how many there are: asked before anything is allocated."""
+"""How many bytes a run needs: asked before anything is allocated."""
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
+from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what formats them
 
@@ -20,8 +20,9 @@ def bytes_needed(run: Run) -> dict[str, int]:
     T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
     P = run.cell.output_size(H)
     tape = tape_bytes_per_step(run.cell, N, H, item)
-    checkpoints = 2 * int((T * tape * tape) ** 0.5)  # at most, where the tape would be too long
-    places, directions = len(run.places), 2 if run.bidirectional else 1
+    checkpoints = 2 * tape * math.isqrt(T)  # at most, where the tape would be too long
+    directions = 2 if run.bidirectional else 1
+    places = run.layers * directions
     below = max(I, directions * P) if run.layers > 1 else I
     weights = places * (gates * H * (P + below) + (P * H if run.cell.projects else 0))
     # What a layer hands to the one above, and what its inputs receive back, at every step.
@@ -93,34 +94,6 @@ def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
             size = min(run.cell.options[option], modest)
             lowered["cell", option] = replace(run, cell=replace(run.cell, **{option: size}))
     return lowered
-
-
-def bytes_available() -> int:
-    """Free memory of this machine or container, in bytes."""
-    limits = [_of_machine(), _of_container()]
-    return min(limit for limit in limits if limit is not None)
-
-
-def _of_machine() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 2**62  # a system that does not tell
-
-
-def _of_container() -> int | None:
-    """What the control group still allows, where one sets a limit."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
-    except OSError:
-        return None
-    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
 
 
 def _largest(runs: Sequence[Run]) -> int:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gradflow.cells import CELLS, Cell
 from gradflow.columns import Array
 from gradflow.config import tree
-from gradflow.config.faults import Faults
+from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
@@ -123,7 +123,9 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        for path, is_key, message in faults_in(error, cast(Tree, data)):
+        places, tell = faults_in(error, cast(Tree, data))
+        for index in faults.first(places, MOST):
+            path, is_key, message = tell(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
         raise AssertionError("pydantic found a fault and named none") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -39,7 +40,22 @@ def bytes_needed(run: Run) -> dict[str, int]:
     }
 
 
+_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
+_STACK_BYTES = 2**30  # of all its runs together, unless one alone takes more
+_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _WORTH_SAYING = 2**30  # bytes
+
+
+def stack_size(run: Run, workers: int = 1) -> int:
+    """How many runs of this shape are advanced together: what stays in cache, and what memory has
+    room for beside the stacks of the other `workers`."""
+    width = run.batch_size * run.hidden_size * len(run.cell.gates)
+    input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
+    most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
+    if most < 2:
+        return 1
+    room = min(_STACK_BYTES, bytes_available() // max(1, workers))
+    return max(1, min(most, room // sum(bytes_needed(run).values())))
 
 
 def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
@@ -49,7 +65,7 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
 
 def statement(runs: Sequence[Run], workers: int) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    total = _largest(runs) * workers
+    total = _largest_stack(runs, workers) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"
@@ -99,6 +115,15 @@ def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
 def _largest(runs: Sequence[Run]) -> int:
     """Bytes that the run which needs most takes at its peak."""
     return max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
+
+
+def _largest_stack(runs: Sequence[Run], workers: int) -> int:
+    """Bytes that the stack of runs which needs most takes at its peak."""
+    alike = Counter(run.shape for run in runs)
+    return max(
+        sum(bytes_needed(run).values()) * min(alike[run.shape], stack_size(run, workers))
+        for run in _of_each_shape(runs)
+    )
 
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:

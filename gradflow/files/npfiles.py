@@ -54,20 +54,24 @@ class NpzFile:
     def __init__(self, file: RegularFile) -> None:
         self.source = file.source
         self.archive = Archive(file, "a .npz file")
+        self._headers: dict[str, Header] = {}
         self.names = _array_names(self.archive, file.source)
         """Of the arrays, in the order of the file."""
 
     def header(self, name: str) -> Header:
         """What an array is. Raises InputError where it is not one of plain numbers, all there."""
-        size = self._member(name).file_size
-        with self.archive.open(f"{name}.npy") as member:
-            return _read_header(member, size, self.source, f"array {name!r}")
+        if name not in self._headers:
+            size, what = self._member(name).file_size, f"array {name!r}"
+            with self.archive.open(f"{name}.npy") as member:
+                self._headers[name] = _read_header(member, size, self.source, what)
+        return self._headers[name]
 
     def read(self, name: str) -> Array:
         """An array. Raises InputError as `header` does, and where it is damaged."""
-        size, what = self._member(name).file_size, f"array {name!r}"
+        header = self.header(name)
         with self.archive.open(f"{name}.npy") as member:
-            array = _read_array(member, size, self.source, what)
+            member.read(header.start)
+            array = _read_numbers(member, header, self.source, f"array {name!r}")
         self.archive.file.check_unchanged()
         return array
 
@@ -87,7 +91,8 @@ def read_npy(path: Path, *, source: str | None = None) -> Array:
     """
     source = source or str(path)
     with open_regular(path, source) as file:
-        return _read_array(file, file.size, source, "the file")
+        header = _read_header(file, file.size, source, "the file")
+        return _read_numbers(file, header, source, "the file")
 
 
 def read_npz(
@@ -138,9 +143,8 @@ def _array_names(archive: Archive, source: str) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.members]
 
 
-def _read_array(file: IO[bytes] | RegularFile, size: int, source: str, what: str) -> Array:
-    """The array in `file`, which has `size` bytes; `what` is its name in messages."""
-    header = _read_header(file, size, source, what)
+def _read_numbers(file: IO[bytes] | RegularFile, header: Header, source: str, what: str) -> Array:
+    """The array that follows a header in `file`; `what` is its name in messages."""
     try:
         flat = np.empty(header.nbytes, dtype=np.uint8)
         _fill(file, flat)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from gradflow.errors import GradflowError
-from gradflow.runs import runner
+from gradflow.runs import memory
 from gradflow.runs.runner import execute, run_elsewhere, stacks, time_steps
 from gradflow.runs.scheduling.journal import Journal
 from sweeps import one_by_one, small, text

@@ -94,6 +94,8 @@ class _Walk:
 
     def __init__(self, onnx: Any, source: str) -> None:
         self.onnx, self.source = onnx, source
+        self.graph_type = onnx.GraphProto
+        self.dtypes: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
         self.nodes: list[Node] = []
 
@@ -114,7 +116,7 @@ class _Walk:
                 elif node.op_type == "Constant" and attribute.name in _PLAIN and outputs:
                     array = np.array(value, _PLAIN[attribute.name])
                     self.store(outputs[0], self.onnx.numpy_helper.from_array(array))
-                elif isinstance(value, self.onnx.GraphProto):
+                elif isinstance(value, self.graph_type):
                     inner = f"{path}{node.name or ''.join(outputs[:1])}.{attribute.name}/"
                     if len(inner) > _MAX_NAME:
                         message = f"its graphs are nested too deeply, at {named(inner)}"
@@ -128,7 +130,7 @@ class _Walk:
     def store(self, name: str, tensor: Any) -> str:
         """Adds a constant, once it is known to hold what it claims; gives its name back."""
         shape = tuple(tensor.dims)
-        dtype = _dtype(self.onnx.TensorProto.DataType.Name(tensor.data_type))
+        dtype = self.dtypes.get(tensor.data_type) or self.dtype(tensor.data_type)
         count, size = element_count(shape), itemsize(dtype)
         if len(name) > _MAX_NAME:
             message = f"expected names of at most {_MAX_NAME} characters for tensors"
@@ -147,6 +149,12 @@ class _Walk:
         self.stored[name] = Stored(shape, dtype, partial(self.load, name, tensor))
         return name
 
+    def dtype(self, number: int) -> str:
+        """The usual name of a dtype of ONNX."""
+        name: str = self.onnx.TensorProto.DataType.Name(number)
+        known = {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
+        return self.dtypes.setdefault(number, known)
+
     def load(self, name: str, tensor: Any) -> Array:
         """The numbers of one constant."""
         try:
@@ -155,8 +163,3 @@ class _Walk:
             reason = str(error).split("\n")[0][:120]
             raise refuse(self.source, f"tensor {named(name)} cannot be read: {reason}") from None
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
-def _dtype(name: str) -> str:
-    """The usual name of a dtype of ONNX."""
-    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())

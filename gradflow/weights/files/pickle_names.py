@@ -191,6 +191,7 @@ ALLOWED: Mapping[str, Callable[..., Any]] = {
     **{f"{numpy}.multiarray._reconstruct": lambda *_: Numbers() for numpy in _NUMPY},
     **{f"{numpy}.numeric._frombuffer": _from_buffer for numpy in _NUMPY},
     "numpy.dtype": lambda code, *_: Dtype(code),
+    "builtins.bytes": lambda *_: b"",  # what old protocols write for no bytes
     "_codecs.encode": lambda text, *_: Encoded(text),
 }
 """By full name: what is called in its place."""

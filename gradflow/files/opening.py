@@ -173,9 +173,12 @@ def open_regular(path: Path, source: str) -> RegularFile:
     except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(Fault(f"the file cannot be opened: {reason}", source)) from None
-    file = RegularFile(descriptor, path, source)
-    _check_kind(os.fstat(descriptor), source)  # it may have been replaced in between
-    return file
+    try:
+        _check_kind(os.fstat(descriptor), source)  # it may have been replaced in between
+    except InputError:
+        os.close(descriptor)
+        raise
+    return RegularFile(descriptor, path, source)
 
 
 def _check_kind(found: os.stat_result, source: str) -> None:

@@ -104,7 +104,7 @@ def test_layers_are_counted_and_not_listed(tmp_path, layers):
     path = tmp_path / "c.yaml"
     path.write_text(f"cell: rnn\nlayers: {layers}\n", encoding="utf-8")
     tracemalloc.start()
-    with pytest.raises(InputError, match="layers: this would take .* bytes"):
+    with pytest.raises(InputError, match=r"layers: this would take .* bytes"):
         load(path)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()

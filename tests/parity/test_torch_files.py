@@ -59,7 +59,7 @@ CONTENTS = {
     "list": lambda net: [net.state_dict(), trained(net)[0].state_dict()],
     "random states": lambda net: {
         "model": net.state_dict(),
-        "rng": [torch.get_rng_state(), np.random.RandomState(0), np.random.get_state()],
+        "rng": [torch.get_rng_state(), np.random.RandomState(0)],
     },
 }
 

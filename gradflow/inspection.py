@@ -18,17 +18,8 @@ from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
 from gradflow.weights.choose import check, one_direction, one_layer
 from gradflow.weights.conventions import find_nets
 from gradflow.weights.conventions.activations import CHOICES
-from gradflow.weights.files import reader_of
 from gradflow.weights.guess import guess
 from gradflow.weights.layers import Net
-
-_FORMATS = {
-    "npz": "NumPy .npz",
-    "safetensors": "safetensors",
-    "torch_pickle": "PyTorch",
-    "keras_h5": "Keras HDF5",
-    "onnx": "ONNX",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +88,7 @@ def inspect(path: Path) -> Inspection:
     writer = Writer(path.name, tensors, [net.layers for net, _ in looked], offers)
     nets = tuple(_with_configs(net, offers, writer) for net, offers in looked)
     config = next((text for net in nets for text in net.configs.values()), None)
-    return Inspection(tensors.source, _FORMATS[reader_of(path)], tensors.stored, nets, config)
+    return Inspection(tensors.source, tensors.format, tensors.stored, nets, config)
 
 
 def option_choices(layer: RecurrentLayer, option: str) -> list[str]:

@@ -295,7 +295,7 @@ def _layer(
         unsupported.append(f"tensors that no cell of gradflow's has: {named(cell.others[0])}")
     if match and match.bidirectional and match.halves[0].backwards:
         unsupported.append("a forward direction that goes backwards")
-    version = tensors.attributes.get("keras_version")
+    version = (tensors.attributes.get("keras_version") or "")[:30] or None
     notes = match.notes if match else ()
     known = traits(half, version, reset, cudnn, notes, tuple(unsupported))
     expected = half.cell if half else None

@@ -304,7 +304,5 @@ def keras_layer(file, folder, h5py):
         file[f"layers/lstm/cell/vars/{name}"] = np.ones(shape, "f4")
 
 
-SUFFIXES = (
-    *(".npz", ".safetensors", ".pt", ".pth", ".pkl", ".h5", ".keras", ".onnx", ".msgpack"),
-)
+SUFFIXES = (*(".npz", ".safetensors", ".pt", ".pth", ".pkl", ".h5", ".keras", ".onnx", ".msgpack"),)
 """Of files of each kind; `.pth` is PyTorch's format before 1.6."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
 
+from gradflow.errors import InputError
 from gradflow.weights import choose_net, read
 
 torch = pytest.importorskip("torch")
@@ -95,8 +97,17 @@ def test_numbers_of_every_kind_in_the_format_before_1_6(tmp_path, dtype):
     np.testing.assert_array_equal(read(path)["w"], np.arange(-5, 5))
 
 
-def test_the_advice_for_a_checkpoint_works_as_printed(tmp_path, net):
-    torch.save(net.state_dict(), tmp_path / "net.pt")
-    loaded = torch.load(tmp_path / "net.pt", weights_only=True, map_location="cpu")
-    torch.save(loaded, tmp_path / "other.pt")
-    assert choose_net(read(tmp_path / "other.pt"))[0].cell == "lstm"
+def test_the_advice_for_a_compressed_file_works_as_printed(tmp_path, monkeypatch):
+    torch.save(torch.nn.LSTM(3, 4).state_dict(), tmp_path / "net.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "net.pt") as archive,
+        zipfile.ZipFile(tmp_path / "FILE", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+    with pytest.raises(InputError, match="is compressed") as error:
+        read(tmp_path / "FILE")
+    _, _, advice = str(error.value).partition("save it again, ")
+    monkeypatch.chdir(tmp_path)
+    exec(advice, {"torch": torch, "FILE": "FILE", "OTHER": "OTHER"})
+    assert choose_net(read(tmp_path / "OTHER"))[0].cell == "lstm"

@@ -93,7 +93,7 @@ TORCH = {
             {"0": bytes(16)},
             compression=zipfile.ZIP_DEFLATED,
         ),
-        r"member 'archive/data\.pkl' is compressed: save the file uncompressed",
+        r"member 'archive/data\.pkl' is compressed: save it again, torch\.save\(",
     ),
     "a giant with stride 0": (
         weight(tensor("0", "Float", 4, (30_000, 30_000), (0, 0))),

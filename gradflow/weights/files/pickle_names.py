@@ -49,7 +49,9 @@ class Dtype:
     """A NumPy dtype: `f4` and its byte order, which comes with its state."""
 
     def __init__(self, code: Any) -> None:
-        self.code = code if isinstance(code, str) and re.fullmatch("[biuf][1248]", code) else None
+        self.code = (
+            code if isinstance(code, str) and re.fullmatch("b1|[iu][1248]|f[248]", code) else None
+        )
         self.order = "<"
 
     def set_state(self, state: Any) -> None:

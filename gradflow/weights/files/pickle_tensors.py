@@ -107,9 +107,9 @@ def _children(
     """What a container holds that may be or hold tensors, by name; nothing of an optimizer's."""
     if isinstance(value, Inert):
         yield from _of_object(value, name, modules)
-    elif not isinstance(value, dict):
+    elif isinstance(value, list | tuple):
         yield from ((str(i), v) for i, v in enumerate(value) if isinstance(v, _CONTAINERS))
-    elif not _is_optimizer(value):
+    elif isinstance(value, dict) and not _is_optimizer(value):
         yield from (item for item in value.items() if isinstance(item[1], _CONTAINERS))
 
 

@@ -14,6 +14,7 @@ from gradflow.weights.files.pickle_names import PickleError
 from gradflow.weights.files.pickle_tensors import tensors_of
 from gradflow.weights.tensors import Tensors, named, refuse
 
+_AGAIN = 'torch.save(torch.load(FILE, weights_only=True, map_location="cpu"), OTHER)'
 MAX_PICKLE = 32 << 20
 
 
@@ -76,7 +77,7 @@ def _check_stored(archive: Archive, root: str) -> None:
         if name != f"{root}data.pkl" and not name.startswith(f"{root}data/"):
             continue
         if member.compress_type != zipfile.ZIP_STORED:
-            message = f"member {named(name)} is compressed: save the file uncompressed"
+            message = f"member {named(name)} is compressed: save it again, {_AGAIN}"
             raise refuse(archive.file.source, message)
         if not member.file_size == member.compress_size <= archive.file.size:
             message = f"member {named(name)} claims more bytes than the file has"

@@ -79,7 +79,7 @@ def _bytes(value: object) -> object:
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-_LARGEST = 10**15  # more than any machine has room for, and products of it still fit a float
+_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
 Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
 Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]

@@ -41,7 +41,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
 
 
 _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
-_STACK_BYTES = 2**30  # of all its runs together, unless one alone takes more
+_STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _WORTH_SAYING = 2**30  # bytes
 
@@ -120,8 +120,10 @@ def _largest(runs: Sequence[Run]) -> int:
 def _largest_stack(runs: Sequence[Run], workers: int) -> int:
     """Bytes that the stack of runs which needs most takes at its peak."""
     alike = Counter(run.shape for run in runs)
+    share = 2 * workers if workers > 1 else 1  # as the runner cuts them
     return max(
-        sum(bytes_needed(run).values()) * min(alike[run.shape], stack_size(run, workers))
+        sum(bytes_needed(run).values())
+        * min(-(-alike[run.shape] // share), stack_size(run, workers))
         for run in _of_each_shape(runs)
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -16,17 +18,8 @@ from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
 from gradflow.weights.choose import check, one_direction, one_layer
 from gradflow.weights.conventions import find_nets
 from gradflow.weights.conventions.activations import CHOICES
-from gradflow.weights.files import reader_of
 from gradflow.weights.guess import guess
 from gradflow.weights.layers import Net
-
-_FORMATS = {
-    "npz": "NumPy .npz",
-    "safetensors": "safetensors",
-    "torch_pickle": "PyTorch",
-    "keras_h5": "Keras HDF5",
-    "onnx": "ONNX",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +64,7 @@ class Inspection:
     nets: tuple[FoundNet, ...]
     config: str | None
 
-    @property
+    @cached_property
     def uses(self) -> dict[str, list[tuple[str, RecurrentLayer]]]:
         """By tensor: each (parameter, layer) that is read from it."""
         found: dict[str, list[tuple[str, RecurrentLayer]]] = {}
@@ -95,7 +88,7 @@ def inspect(path: Path) -> Inspection:
     writer = Writer(path.name, tensors, [net.layers for net, _ in looked], offers)
     nets = tuple(_with_configs(net, offers, writer) for net, offers in looked)
     config = next((text for net in nets for text in net.configs.values()), None)
-    return Inspection(tensors.source, _FORMATS[reader_of(path)], tensors.stored, nets, config)
+    return Inspection(tensors.source, tensors.format, tensors.stored, nets, config)
 
 
 def option_choices(layer: RecurrentLayer, option: str) -> list[str]:
@@ -125,29 +118,30 @@ def _parts(
     path: Path, tensors: Tensors, prefix: str, layers: Sequence[RecurrentLayer]
 ) -> Iterator[Offer]:
     """The layers, or the directions of the only one, that can be analysed by themselves."""
-    for index in range(1 + layers[-1].layer if layers[-1].layer else 0):
-        try:
-            only = one_layer(tensors, layers, index)
-            yield _offer(path, tensors, prefix, only, {"layer": index})
-        except InputError:
-            continue
-    for direction in ("forward", "reverse") if layers[-1].layer == 0 and len(layers) > 1 else ():
-        try:
-            only = one_direction(tensors, layers, direction)
-            yield _offer(path, tensors, prefix, only, {"direction": direction})
-        except InputError:
-            continue
+    height = 1 + layers[-1].layer
+    picks: list[dict[str, str | int]] = [{"layer": k} for k in range(height)]
+    if height == 1:
+        picks = [{"direction": way} for way in ("forward", "reverse")] if len(layers) > 1 else []
+    for pick in picks:
+        with suppress(InputError):
+            yield _offer(path, tensors, prefix, _picked(tensors, layers, pick), pick)
+
+
+def _picked(
+    tensors: Tensors, layers: Sequence[RecurrentLayer], pick: Mapping[str, str | int]
+) -> Sequence[RecurrentLayer]:
+    if "layer" in pick:
+        return one_layer(tensors, layers, int(pick["layer"]))
+    return one_direction(tensors, layers, str(pick["direction"]))
 
 
 def _guessed(path: Path, tensors: Tensors) -> Iterator[tuple[FoundNet, list[Offer]]]:
     """The layers that shapes and endings of names may well make."""
     for names in guess(tensors):
-        try:
+        with suppress(InputError):
             layers = choose_net(tensors, names=names)
             offer = _offer(path, tensors, "", layers, names)
-        except InputError:
-            continue
-        yield FoundNet("", layers, cell=offer.cell, names=names), [offer]
+            yield FoundNet("", layers, cell=offer.cell, names=names), [offer]
 
 
 def _offer(

@@ -58,12 +58,11 @@ class Writer:
         guessed = "W_x" in offer.chosen
         if self.several and not guessed:
             lines.append(f"  prefix: {yaml_text(offer.prefix)}")
-            whole = {o.prefix: o.cell for o in self.offers if o is not offer and not o.part}
-            alike = {prefix: f"another net: {cell}" for prefix, cell in whole.items()}
-            lines += _commented("prefix", alike) if first else []
+            lines += _commented("prefix", self._other_nets(offer)) if first else []
         lines += [f"  {key}: {_scalar(value)}" for key, value in offer.chosen.items()]
-        outer = dict.fromkeys(_output_layers(self.others, offer), "if it is the output layer")
-        lines += _commented("W_o", outer) if first else []
+        if first:
+            outer = dict.fromkeys(_output_layers(self.others, offer), "if it is the output layer")
+            lines += _commented("W_o", outer)
         lines += _cell_lines(offer, guessed)
         lines.append("sequence_length: 100")
         columns = offer.layers[0].input_size
@@ -73,6 +72,11 @@ class Writer:
         if first:
             lines += list(_embedding_lines(self.others, columns))
         return "\n".join(lines) + "\n"
+
+    def _other_nets(self, offer: Offer) -> dict[str, str]:
+        """The other nets that can be analysed as a whole, with a remark on each."""
+        whole = [one for one in self.offers if one is not offer and not one.part]
+        return {one.prefix: f"another net: {one.cell}" for one in whole}
 
 
 def yaml_text(text: str) -> str:

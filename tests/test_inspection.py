@@ -361,7 +361,7 @@ def test_without_a_recurrent_layer_it_says_how_to_name_one(save, capsys):
     ],
 )
 def test_a_broken_file_ends_with_2_and_one_line(tmp_path, capsys, content, message):
-    path = tmp_path / "net.bin"
+    path = tmp_path / "net.dat"
     if content is not None:
         path.write_bytes(content)
     code, out, err = main(capsys, "inspect", path)

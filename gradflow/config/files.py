@@ -14,7 +14,7 @@ from gradflow.config.model import Config, FileInput
 from gradflow.errors import Fault, InputError
 from gradflow.files import series
 from gradflow.runs.experiment import Signal
-from gradflow.runs.memory import bytes_available
+from gradflow.system import bytes_available
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gradflow.cells import CELLS, Cell
 from gradflow.columns import Array
 from gradflow.config import tree
-from gradflow.config.faults import Faults
+from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
@@ -22,9 +22,12 @@ from gradflow.config.overrides import override
 from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
 from gradflow.errors import Fault, InputError
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import open_regular
 from gradflow.runs.experiment import Experiment, Loss, Run, Signal
 from gradflow.runs.memory import too_large
+
+if TYPE_CHECKING:
+    from gradflow.weights import Tensors
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
@@ -60,15 +63,21 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     return experiment_of(document, folder, overrides)
 
 
-def from_mapping(data: Mapping[str, Any]) -> Experiment:
+def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
-    directory. Raises InputError."""
+    directory; `tensors` are those of its `weights`, where they are open. Raises InputError."""
     plain = cast(Tree, _plain(data))
-    return experiment_of(Document("config", plain, {}, {}), Path())
+    return experiment_of(Document("config", plain, {}, {}), Path(), tensors=tensors)
 
 
-def experiment_of(document: Document, folder: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a parsed config; `folder` is where the files that it names are."""
+def experiment_of(
+    document: Document,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    tensors: Tensors | None = None,
+) -> Experiment:
+    """The experiment of a parsed config; `folder` is where the files that it names are, `tensors`
+    what the file of its `weights` holds, where that is open already."""
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
@@ -76,7 +85,7 @@ def experiment_of(document: Document, folder: Path, overrides: Sequence[str] = (
         raise InputError(*faults.found)
     told = None
     if data.get("weights") is not None:
-        told = read_weights(data, folder, faults)
+        told = read_weights(data, folder, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     config = _validate(data, faults)
     tensors = told.tensors if told else None
@@ -112,7 +121,9 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        for path, is_key, message in faults_in(error, cast(Tree, data)):
+        places, tell = faults_in(error, cast(Tree, data))
+        for index in faults.first(places, MOST):
+            path, is_key, message = tell(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
         raise AssertionError("pydantic found a fault and named none") from error

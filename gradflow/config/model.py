@@ -89,17 +89,18 @@ def _bytes(value: object) -> object:
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-Size = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Index = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
+Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
+Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
 Bytes = Annotated[
     int,
-    Field(ge=1),
+    Field(ge=1, le=2**60),
     BeforeValidator(lambda value: _bytes(_whole(value))),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1, "maximum": 2**60},
                 {"type": "string", "pattern": _BYTES.pattern},
             ]
         }

@@ -54,9 +54,12 @@ class Told:
         return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
 
 
-def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told | None:
-    """What the file of the key `weights` tells; None where there is no such key, or where what
-    stands there is wrong (which the validation of the whole config says)."""
+def read_weights(
+    data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
+) -> Told | None:
+    """What the file of the key `weights` tells, which is read unless its `tensors` are given; None
+    where there is no such key, or where what stands there is wrong (which the validation of the
+    whole config says)."""
     try:
         chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
     except ValidationError:
@@ -64,8 +67,10 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
     from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
 
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
+    opened = None
     try:
-        tensors = read(folder / chosen.file)
+        if tensors is None:
+            tensors = opened = read(folder / chosen.file)
         layers = choose_net(
             tensors,
             chosen.prefix,
@@ -79,6 +84,9 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
+    finally:
+        if opened is not None:
+            opened.forget()
 
 
 def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tree]:

@@ -149,7 +149,7 @@ def _by_direction(dy: Scaled, net: NetTrajectory, layer: int) -> dict[int, Scale
     for direction in range(net.directions):
         value = dy.value
         if net.merge == "concat":
-            width = _output(net, (layer, direction)).shape[-1]
+            width = net.places[layer, direction].params.W_s.shape[-1]
             value, start = value[..., start : start + width], start + width
         elif net.merge == "ave":
             value = 0.5 * value

@@ -265,7 +265,7 @@ def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:
             " these may be one: whether they are, and how their gates stand, is for you to say.",
         )
     elif len(able) > 1:
-        yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks several."
+        yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks those that fit."
 
 
 def _prose(text: str, width: int, style: str = "") -> Iterable[Line]:

@@ -41,8 +41,8 @@ def choose_net(
     `prefix` is needed where the file has several nets; several prefixes are stacked in their order.
     `layer` takes one layer of the net, `direction` one direction of that. `names` (parameter to
     tensor, `W_x` and `W_s` at least) takes the tensors named, in gradflow's layout or transposed,
-    where the file follows no known convention. `merge` says how both directions of a layer become one, where the
-    file does not.
+    where the file follows no known convention. `merge` says how both directions of a layer become
+    one, where the file does not.
 
     Raises InputError: no such net, several, tensors missing or contradicting each other, numbers
     that are not finite, or a layer that gradflow's cells do not compute.

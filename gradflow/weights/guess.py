@@ -28,6 +28,8 @@ _BIASES = (
 )
 
 _MOST = 20
+_MOST_LOOKED_AT = 2000
+_MOST_TOKENS = 40
 
 Tokens = tuple[str, ...]
 
@@ -42,12 +44,13 @@ def _guesses(stored: Mapping[str, Stored]) -> Iterator[dict[str, str]]:
     by_tokens: dict[Tokens, str] = {}
     for name, one in stored.items():
         if one.dtype.removeprefix("b").startswith("float") and len(one.shape) in (1, 2):
-            by_tokens.setdefault(_tokens(name), name)
-    for tokens, name in by_tokens.items():
+            tokens = _tokens(name)
+            if len(tokens) <= _MOST_TOKENS:
+                by_tokens.setdefault(tokens, name)
+    able = ((t, name) for t, name in by_tokens.items() if _gates(stored[name].shape))
+    for tokens, name in islice(able, _MOST_LOOKED_AT):
         shape = stored[name].shape
         gates = _gates(shape)
-        if not gates:
-            continue
         for other, place in _others(tokens, gates):
             found = by_tokens.get(other)
             if found is not None and found != name and _fit(stored[found].shape, shape, gates):

@@ -123,6 +123,12 @@ class Traits:
     order: tuple[int, ...] = ()
 
 
+def reads(prefix: str, below: str) -> str:
+    """The note for a net that is cut off from the one below it."""
+    net, lower = named(prefix), named(below)
+    return f"the net {net} reads the outputs of {lower}: its input here stands for them"
+
+
 def tensor(names: Names) -> str:
     """The tensor or tensors of a parameter, for a message."""
     return f"tensor{'s' * (len(names) > 1)} {', '.join(map(named, names))}"

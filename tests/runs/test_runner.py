@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from gradflow.errors import GradflowError
-from gradflow.runs import runner
+from gradflow.runs import memory
 from gradflow.runs.runner import execute, run_elsewhere, stacks, time_steps
 from gradflow.runs.scheduling.journal import Journal
 from sweeps import one_by_one, small, text
@@ -43,7 +43,7 @@ def test_every_result_says_what_the_sweep_varies():
 
 
 def test_few_stacks_are_in_hand_however_long_the_sweep(monkeypatch):
-    monkeypatch.setattr(runner, "_STACK_ELEMENTS", 1)
+    monkeypatch.setattr(memory, "_STACK_ELEMENTS", 1)
     executor = Recorder()
     results = execute(small(), executor=executor, workers=2)
     for taken, _ in enumerate(results, 1):

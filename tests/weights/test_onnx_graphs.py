@@ -150,3 +150,24 @@ def test_tensors_that_a_node_is_made_of_are_no_second_net():
     ]
     lstm = Node("LSTM", "lstm", ("X", "W_ih", "W_hh"), ("Y",), {})
     assert nets(arrays, *nodes, lstm) == [("lstm", 1)]
+
+
+@pytest.mark.parametrize("axis", [None, 1])
+def test_weights_behind_a_dequantizing_node_are_read(axis):
+    rng = np.random.default_rng(0)
+    q = rng.integers(-9, 9, (1, 4 * H, I)).astype(np.int8)
+    scale = np.array(0.5, "f4") if axis is None else rng.uniform(1, 2, 4 * H).astype("f4")
+    arrays = {**weights(0, I), "q": q, "s": scale, "half": normal(1, 4 * H, H).astype("f2")}
+    del arrays["W0"], arrays["R0"]
+    options = {} if axis is None else {"axis": axis}
+    nodes = [
+        Node("DequantizeLinear", "dq", ("q", "s"), ("W0",), options),
+        Node("Cast", "cast", ("half",), ("R0",), {"to": 1}),
+        recurrent(0, "X"),
+    ]
+    (layer,) = choose_net(tensors(arrays, nodes=nodes))
+    i, o, f, c = np.split(q[0] * scale.reshape(-1, 1) if axis else q[0] * 0.5, 4)
+    np.testing.assert_allclose(layer.W_x, np.concatenate([i, f, c, o]), rtol=1e-6)
+    assert "quantized weights" in layer.notes[0]
+    i, o, f, c = np.split(arrays["half"][0].astype(float), 4)
+    np.testing.assert_array_equal(layer.W_s, np.concatenate([i, f, c, o]))

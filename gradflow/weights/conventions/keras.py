@@ -18,7 +18,15 @@ import numpy as np
 
 from gradflow.weights.conventions.keras_config import Described, Half, described
 from gradflow.weights.conventions.keras_traits import traits
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, make_layer, tensor
+from gradflow.weights.layers import (
+    Names,
+    Net,
+    Place,
+    RecurrentLayer,
+    make_layer,
+    reads,
+    tensor,
+)
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 _KERAS_3 = re.compile(
@@ -42,7 +50,7 @@ _ROLES = {
 _GATES = {1: ("",), 3: tuple("zrh"), 4: tuple("ifco")}
 
 _MERGES = ("concat", "sum", "ave", "mul")
-_MOST_ALIKE = 100
+_MOST_ALIKE = 20
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,14 @@ def find(tensors: Tensors) -> Iterator[Net]:
         match = layers[key][1]
         prefix = name if count[name] == 1 or match is None else "/".join(match.trail)
         stack = [layers[one] for one in (key, *above)]
-        yield Net(prefix, partial(_layers, tensors, prefix, stack, _reads(layers, key)))
+        yield Net(prefix, partial(_layers, tensors, prefix, stack, _below(layers, key)))
 
 
 def _prefix(key: str, match: Described | None) -> str:
     return match.name if match else key
 
 
-def _reads(layers: Mapping[str, _Layer], key: str) -> str | None:
+def _below(layers: Mapping[str, _Layer], key: str) -> str | None:
     """The name of the recurrent layer that the lowest of a net reads in its model, if any."""
     match = layers[key][1]
     below = layers.get(match.below) if match and match.below else None
@@ -226,7 +234,7 @@ def _kind(half: Half) -> tuple[object, ...]:
 
 
 def _layers(
-    tensors: Tensors, prefix: str, stack: Sequence[_Layer], reads: str | None
+    tensors: Tensors, prefix: str, stack: Sequence[_Layer], below: str | None
 ) -> list[RecurrentLayer]:
     """The layers of a net, the forward direction of each first."""
     found = []
@@ -245,8 +253,8 @@ def _layers(
         raise refuse(tensors.source, f"the net {named(prefix)} has two layers in one place")
     if any(match and match.bidirectional and len(cells) != 2 for cells, match in stack):
         raise refuse(tensors.source, f"a direction of the net {named(prefix)} is missing")
-    if reads is not None:
-        note = f"the net {named(prefix)} reads the outputs of {named(reads)}: its input here stands for them"
+    if below is not None:
+        note = reads(prefix, below)
         found = [replace(layer, notes=(*layer.notes, note)) for layer in found]
     return found
 
@@ -287,7 +295,7 @@ def _layer(
         unsupported.append(f"tensors that no cell of gradflow's has: {named(cell.others[0])}")
     if match and match.bidirectional and match.halves[0].backwards:
         unsupported.append("a forward direction that goes backwards")
-    version = tensors.attributes.get("keras_version")
+    version = (tensors.attributes.get("keras_version") or "")[:30] or None
     notes = match.notes if match else ()
     known = traits(half, version, reset, cudnn, notes, tuple(unsupported))
     expected = half.cell if half else None

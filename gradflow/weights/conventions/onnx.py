@@ -22,7 +22,7 @@ from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
 from gradflow.weights.files.onnx import Node
 from gradflow.weights.files.onnx_constants import Constants
-from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer
+from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 _QUANTIZED = "DynamicQuantizeLSTM"
@@ -195,8 +195,7 @@ def _layers(
 ) -> list[RecurrentLayer]:
     merge = chain[1].merge if len(chain) > 1 else "concat"
     layers = [layer for k, one in enumerate(chain) for layer in _node(constants, prefix, k, one)]
-    reads = f"the net {named(prefix)} reads the outputs of {named(below)}: its input here stands for them"
-    notes = (reads,) if below is not None else ()
+    notes = (reads(prefix, below),) if below is not None else ()
     return [replace(layer, merge=merge, notes=(*layer.notes, *notes)) for layer in layers]
 
 
@@ -228,7 +227,8 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
         arrays = _parameters({role: block[d] for role, block in blocks.items()})
         origin = {role: constants.origin(names.get(role) or names["b"]) for role in arrays}
         known = traits(node, one.cell, d)
-        if node.op == _QUANTIZED:
+        stored = [tensors.stored[name].dtype for name in _origins(constants, node)]
+        if any("int" in dtype for dtype in stored):
             known = replace(known, notes=(_DEQUANTIZED,))
         same = dict.fromkeys(CELLS.values(), known)
         place = Place(prefix, index, direction)

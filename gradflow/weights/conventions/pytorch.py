@@ -30,7 +30,7 @@ _NAME = re.compile(
 )
 
 _WRAPPERS = re.compile(r"(?:^|(?<=[./]))(?:module|_orig_mod|_fsdp_wrapped_module)(?:[./]|$)")
-"""Modules that hold another one and add nothing: data in parallel, compiled, sharded, or dropped."""
+"""Modules that hold another one and add nothing: parallel, compiled, sharded, with dropout."""
 
 _TRAITS = {
     "rnn": Traits(undetermined=("activation",)),

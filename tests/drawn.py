@@ -81,5 +81,8 @@ def drawn_options(cell, rng):
         elif hints[f.name] is int:
             values[f.name] = int(rng.integers(1, 4))
         else:
+            above, most = f.metadata.get("gt", -np.inf), f.metadata.get("le", np.inf)
             values[f.name] = float(rng.choice([f.default, f.default, 0.5, -2, 8, 20, 40, -30]))
+            if not above < values[f.name] <= most:
+                values[f.name] = float(rng.choice([0.9, 0.3, 0.01]))
     return values

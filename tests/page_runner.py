@@ -21,7 +21,7 @@ import yaml
 
 import gradflow
 from command import LOUD
-from gradflow.config.load import schema
+from gradflow.config.schema import schema
 from pages import ROOT, Snippet
 
 _NUMBER = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")

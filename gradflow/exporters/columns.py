@@ -16,8 +16,8 @@ from gradflow.results import AXES, NET_AXES, Diagnosis, GradientFlow
 
 S = TypeVar("S")
 
-Kind = Literal["text", "whole", "number", "interval", "truth"]
-"""What a single value is; a number may be unknown."""
+Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
+"""What a single value is; a number may be unknown, a word missing."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ FIGURES: tuple[Figure[Diagnosis], ...] = (
     ),
     Figure(
         "no_rate",
-        "text",
+        "word",
         "why there is no rate: u-shaped, bent, zero or short; null where there is one",
         lambda found: found.no_rate,
     ),

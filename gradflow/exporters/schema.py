@@ -18,6 +18,7 @@ _WHOLE: Schema = {"type": "integer"}
 _NUMBER: Schema = {"type": ["number", "null"]}
 _KINDS: Mapping[Kind, Schema] = {
     "text": _TEXT,
+    "word": {"type": ["string", "null"]},
     "whole": _WHOLE,
     "number": _NUMBER,
     "interval": {

@@ -74,7 +74,9 @@ def with_polars(text):
 
 def with_duckdb(text, path):
     path.write_text(text, newline="")
-    types = "{'log10_grad_norm': 'DOUBLE'}"  # else a column that begins with -inf is one of dates
+    # A column that begins with -inf is otherwise one of dates.
+    names = [name for name in text.partition("\n")[0].split(",") if name.startswith("log10_")]
+    types = str(dict.fromkeys(names, "DOUBLE"))
     rows = duckdb.sql(
         f"select * exclude ({', '.join(TEXTS)}) from read_csv('{path}', types={types})"
     ).fetchall()

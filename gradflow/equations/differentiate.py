@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from gradflow.equations.graph import Graph, Node, in_order
 from gradflow.equations.operations import lifted
-from gradflow.equations.reduce import Reduced
+from gradflow.equations.reduce import Reduced, Use
+from gradflow.equations.sizes import Shape
 
 STRUCTURED = frozenset(("spread", "slice", "turn", "total", "norm", "outer", "matmul"))
 """Operations that are not entry by entry: the pullback spells out their transposes."""
@@ -153,11 +154,16 @@ def partials(graph: Graph, node: Node) -> Iterator[tuple[Node, Partial]]:
     elif node.kind == "slot":
         for use, operand in zip(node.payload.uses, operands_of(node), strict=True):
             if use.kind == "diagonal" and operand is not None:
-                weight = graph.node("turn", (use.weight.node,), None, shape) \
-                    if use.weight.turned else use.weight.node  # fmt: skip
-                yield operand, Partial(use.factor, graph.node("fixed", (weight,), None, shape))
+                yield operand, Partial(use.factor, diagonal(graph, use, shape))
         for sign, term in others_of(node):
             yield term, Partial(sign)
+
+
+def diagonal(graph: Graph, use: Use, shape: Shape) -> Node:
+    """What an entry by entry use multiplies with, as a node."""
+    weight, turned = use.weight
+    of = graph.node("turn", (weight,), None, shape) if turned else weight
+    return graph.node("fixed", (of,), None, shape)
 
 
 def slope(graph: Graph, node: Node) -> Node:

@@ -120,13 +120,15 @@ def _sigmoid(z: Array, out: Array) -> None:
 
 
 class Function(NamedTuple):
-    """h = f(z), entry by entry: `value(z, out)` and `slope(z, h, out)`. `ufunc` is its name in
-    NumPy, where it is one; `cheap` says that it is rather computed again than saved."""
+    """h = f(z), entry by entry: `value(z, out)` and `slope(z, h, out)`, which reads `needs` alone
+    of the two. `ufunc` is its name in NumPy, where it is one; `cheap` says that it is rather
+    computed again than saved."""
 
     value: Callable[[Array, Array], Any]
     slope: Callable[[Array, Array, Array], Any]
     ufunc: str | None = None
     cheap: bool = False
+    needs: str = "z"
 
 
 def _of(ufunc: np.ufunc) -> Callable[[Array, Array], Any]:
@@ -149,15 +151,17 @@ _HARD, _KERAS2_HARD = _hard(1 / 6), _hard(0.2)
 
 FUNCTIONS: Mapping[str, Function] = {
     "sigmoid": Function(_sigmoid, _sigmoid_slope),
-    "tanh": Function(_of(np.tanh), tanh_slope, "tanh"),
+    "tanh": Function(_of(np.tanh), tanh_slope, "tanh", needs="zh"),
     "relu": Function(relu, _relu_slope, cheap=True),
     "linear": Function(lambda z, out: np.copyto(out, z), _ones, cheap=True),
     "hard_sigmoid": Function(*_HARD, cheap=True),
     "keras2_hard_sigmoid": Function(*_KERAS2_HARD, cheap=True),
     "softplus": Function(softplus, _softplus_slope),
-    "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp"),
+    "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
     "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
-    "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt"),
+    "sqrt": Function(
+        _of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"
+    ),
     "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),
     "sin": Function(_of(np.sin), lambda z, h, out: np.cos(z, out=out), "sin"),
     "cos": Function(
@@ -165,3 +169,29 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
 }
 """Every function of one argument, by its name in the equations."""
+
+
+def fresh(name: str, z: Array) -> Array:
+    """f(z), in an array of its own."""
+    out = np.empty_like(z)
+    FUNCTIONS[name].value(z, out)
+    return out
+
+
+def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
+    """(v - mean) / √(variance + ε) over the entries of columns (..., n, N) into `out`, and what
+    it was multiplied with into `inverse` (..., 1, N)."""
+    np.subtract(v, v.mean(axis=-2, keepdims=True), out=out)
+    np.mean(out * out, axis=-2, keepdims=True, out=inverse)
+    inverse += epsilon
+    np.sqrt(inverse, out=inverse)
+    np.divide(1, inverse, out=inverse)
+    out *= inverse
+
+
+def normalise_back(dy: Array, y: Array, inverse: Array) -> Array:
+    """The cotangent of v from that of y, both of `normalise`."""
+    left = dy - dy.mean(axis=-2, keepdims=True)
+    left -= y * (dy * y).mean(axis=-2, keepdims=True)
+    left *= inverse
+    return left

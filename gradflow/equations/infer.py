@@ -17,6 +17,7 @@ from gradflow.equations.names import (
     OPERATIONS,
     check_names,
     check_roles,
+    letter,
     shape_of,
     size_of_tree,
     taken,
@@ -51,7 +52,8 @@ class Step:
 
 
 def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | None:
-    """The step that these equations describe with these options; None where anything is wrong."""
+    """The step that these equations describe with these options; None where anything is wrong.
+    `H` and `I` among the options make these sizes numbers."""
     check_names(equations, mistakes)
     check_roles(equations, mistakes)
     state = {
@@ -212,7 +214,7 @@ class _Reader:
             shape = self.shapes[name]
             kind = "parameter" if name in self.trained else "constant"
             return self.graph.node(kind, (), name, shape) if shape is not None else None
-        if name in self.options and not isinstance(self.options[name], str):
+        if name in self.equations.defaults and not isinstance(self.options[name], str):
             return self.graph.number(float(self.options[name]))
         self.tell(tree.at, self._unknown(name))
         return None
@@ -245,7 +247,7 @@ class _Reader:
             return None
         if name == "x":
             if time == "t":
-                return self.graph.node("x", (), None, operations.INPUT)
+                return self.graph.node("x", (), None, (letter("I", self.options),))
             message = "a step knows only x[t]: keep the one before in a part of the state of its own"
             self.tell(tree.at, message)
             return None
@@ -285,8 +287,8 @@ class _Reader:
         option, value, then, other = tree.args
         name, text = str(option.value), str(value.value)
         self.used.add(name)
-        if name not in self.options:
-            known = list(self.options)
+        if name not in self.equations.defaults:
+            known = list(self.equations.defaults)
             self.tell(option.at, f"'{name}' is no option{nearest(name, known)}")
             return None
         choices = self.equations.choices.get(name)

@@ -118,11 +118,17 @@ def shape_of(
     return None if None in found else tuple(size for size in found if size is not None)
 
 
+def letter(name: str, options: Chosen) -> Size:
+    """H or I: a letter, or, where the options give it as if it were one, a number."""
+    if name in options:
+        return Size(n=int(options[name]))
+    return H if name == "H" else I
+
+
 def size_of(text: str, options: Chosen, mistakes: Mistakes, where: str) -> Size | None:
     """A size as it is written: `H`, `8`, `2*H`, an option; None where it is none."""
-    known = {"H": H, "I": I}.get(text)
-    if known is not None:
-        return known
+    if text in ("H", "I"):
+        return letter(text, options)
     tree = expression(text, mistakes, where)
     if tree is None:
         return None
@@ -136,7 +142,7 @@ def size_of(text: str, options: Chosen, mistakes: Mistakes, where: str) -> Size 
 def size_of_tree(tree: Tree, options: Chosen, mistakes: Mistakes, where: str) -> Size | None:
     """A sum of H, I and whole numbers; None, and told, where it is not."""
     if tree.kind == "name" and tree.value in ("H", "I"):
-        return H if tree.value == "H" else I
+        return letter(str(tree.value), options)
     if tree.kind == "number" and float(tree.value).is_integer():  # type: ignore[arg-type]
         return Size(n=int(tree.value))  # type: ignore[arg-type]
     if tree.kind == "name" and tree.value in options:

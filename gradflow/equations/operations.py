@@ -10,10 +10,7 @@ import numpy as np
 
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node
-from gradflow.equations.sizes import ONE, ZERO, I, Shape, Size, spelled
-
-INPUT: Shape = (I,)
-
+from gradflow.equations.sizes import ONE, ZERO, Shape, Size, spelled
 
 class ShapeError(Exception):
     """Operands that do not fit, in words."""

@@ -197,8 +197,8 @@ h[t] = exp(outer(d, one) * A) * h[t-1] + outer(d * x[t], W_B @ x[t])""",
                    "g_c": "H", "b_c": "H"},
                   """a = layernorm(W @ x[t], g_x) + layernorm(U @ h[t-1], g_h) + b
 i = sigmoid(a[0:H])
-g = tanh(a[H:2*H])
-f = sigmoid(a[2*H:3*H])
+f = sigmoid(a[H:2*H])
+g = tanh(a[2*H:3*H])
 o = sigmoid(a[3*H:])
 c[t] = f * c[t-1] + i * g
 h[t] = o * tanh(layernorm(c[t], g_c, b_c))"""),
@@ -222,12 +222,11 @@ c[t] = f * c[t-1] + (1 - f) * (W @ x[t])""", output="c[t] + 0 * r"),
         equations("deltanet", {"M": "H H"},
                   {"W_q": "H I", "W_k": "H I", "W_v": "H I", "w_g": "I", "w_beta": "I"},
                   """k = W_k @ x[t]
-k_n = k / sqrt(sum(k ** 2) + 1e-6)
+k_n = k / sqrt(sum(k ** 2))
 q = W_q @ x[t]
-q_n = q / sqrt(sum(q ** 2) + 1e-6)
 v = W_v @ x[t]
 beta = sigmoid(w_beta @ x[t])
-S = sigmoid(w_g @ x[t]) * M[t-1]
+S = exp(-softplus(w_g @ x[t])) * M[t-1]
 M[t] = S + outer(k_n, beta * (v - S.T @ k_n))""", output="(M[t].T @ q) / 3 ** 0.5"),
         {"W_q": sq[1], "W_k": sq[2], "W_v": sq[3], "w_g": GIVEN["W_s"][0],
          "w_beta": GIVEN["W_s"][1]},

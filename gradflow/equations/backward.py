@@ -97,7 +97,7 @@ class Pullback(Writer):
         place = self._place(vertex)
         if vertex.kind == "after":  # the rows of ds itself, which have the rest already
             for piece in pieces:
-                self.line(f"{place} += {piece.text}")
+                self.line(f"{place}{piece.rows} {piece.sign}= {piece.text}")
             return
         if place is None:
             place = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")

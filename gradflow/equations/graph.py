@@ -49,7 +49,8 @@ class Node:
         self.kind, self.args, self.payload, self.shape = kind, args, payload, shape
         self.past = kind in ("previous", "after") or any(arg.past for arg in args)
         self.now = kind == "x" or any(arg.now for arg in args)
-        self.static = not self.past and not self.now
+        varies = kind in ("previous", "after", "x", "slot")
+        self.static = not varies and all(arg.static for arg in args)
 
     @property
     def is_number(self) -> bool:

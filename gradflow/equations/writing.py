@@ -118,8 +118,7 @@ class Writer:
         if node.kind in ("max", "min"):
             a, b = (self.value(arg) for arg in node.args)
             name = self.names.new(node.kind)
-            array = a if node.args[1].is_number else b
-            self.line(f"{name} = np.empty_like({array})")
+            self.line(f"{name} = np.empty_like({b if node.args[0].static else a})")
             self.into(node, name)
             return name
         if node.kind == "total":
@@ -135,7 +134,7 @@ class Writer:
         """A value of the shape of a slope, a rest or a mask."""
         if node.kind == "rest" or node.payload == "sigmoid":
             return self.exponential(node.args[0])
-        return self.value(next(arg for arg in needed(node) if not arg.is_number))
+        return self.value(next(arg for arg in needed(node) if not arg.static))
 
     def _total(self, node: Node) -> str:
         value = self.value(node.args[0])

@@ -125,9 +125,10 @@ def _functions(nodes: Sequence[Node], roots: Sequence[Node]) -> dict[int, object
     found: dict[int, object] = {}
     for key, by in users.items():
         kinds = {node.kind for node in by}
-        function = next((node for node in by if node.kind == "function"), None)
-        if function is None or key in held or kinds - {"function", "rest"} or len(by) > 2:
+        by_function = {id(node): node for node in by if node.kind == "function"}
+        if len(by_function) != 1 or key in held or kinds - {"function", "rest"}:
             continue
+        (function,) = by_function.values()
         if any(n.kind == "rest" and function.payload != "sigmoid" for n in by):
             continue
         if not FUNCTIONS[function.payload].cheap and id(function) not in held:

@@ -234,7 +234,7 @@ class Writer:
         spacious = [f for f in factors if f.kind in _SPACIOUS and not self._is_at_hand(f)]
         spacious.sort(key=lambda f: _SPACIOUS.index(f.kind))
         if spacious:
-            factors = [f for f in factors if f is not spacious[0]]
+            factors.remove(spacious[0])  # once: it may be there twice
             self._put(spacious[0], place)
         else:
             a, b, *factors = factors

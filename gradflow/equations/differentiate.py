@@ -147,9 +147,9 @@ def partials(graph: Graph, node: Node) -> Iterator[tuple[Node, Partial]]:
         yield args[0], Partial(1.0, made("mask", *args, payload=node.kind))
         yield args[1], Partial(1.0, made("mask", *args, payload=f"not {node.kind}"))
     elif node.kind == "blend":
-        u, a, b = args
+        u, a, b, rest = args
         yield u, Partial(1.0, graph.node("sum", (b, a), ((1.0, -1.0), 0.0), shape))
-        yield a, Partial(1.0, rest(graph, u))
+        yield a, Partial(1.0, rest)
         yield b, Partial(1.0, u)
     elif node.kind == "slot":
         for use, operand in zip(node.payload.uses, operands_of(node), strict=True):
@@ -173,13 +173,6 @@ def slope(graph: Graph, node: Node) -> Node:
         return node
     of = (z,) if name == "sigmoid" else (z, node)
     return graph.node("slope", of, name, node.shape)
-
-
-def rest(graph: Graph, u: Node) -> Node:
-    """1 - u, without cancellation where u is a sigmoid."""
-    if u.kind == "function" and u.payload == "sigmoid":
-        return graph.node("rest", u.args, None, u.shape)
-    return graph.node("sum", (u,), ((-1.0,), 1.0), u.shape)
 
 
 class _Eliminator:

@@ -39,7 +39,7 @@ class Arrays:
         return self.fixed[id(node)][0]
 
 
-DEAR = frozenset(("total", "matmul", "norm"))
+DEAR = frozenset(("total", "matmul", "norm", "rest"))
 """What is saved rather than computed again, beside functions that are not cheap."""
 
 
@@ -309,6 +309,17 @@ class Linearize(Writer):
             assert id(node) not in self._overwritten
             return self.arrays.z, id(node), f"z_{label}"
         return None
+
+    def _slope_into(self, node: Node, place: str) -> None:
+        if node.payload == "sigmoid":
+            graph, (z,) = self.step.reduced.graph, node.args
+            rest = graph.node("rest", (z,), None, z.shape)
+            sigmoid = graph.node("function", (z,), "sigmoid", z.shape)
+            if self.is_stored(rest) and self.is_stored(sigmoid):
+                u, rest_of_u = self.value(sigmoid), self.value(rest)
+                self.line(f"np.multiply({u}, {rest_of_u}, out={place})")
+                return
+        super()._slope_into(node, place)
 
     def exponential(self, z: Node) -> str:
         sigmoid = self.step.reduced.graph.node("function", (z,), "sigmoid", z.shape)

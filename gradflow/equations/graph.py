@@ -26,7 +26,7 @@ and, made by `reduce`:
 fixed         the expression     what is made of constants alone
 slot          its uses           a sum that holds products with weights or biases: its arguments
                                  are the operands of the products, then the other terms
-blend         -                  u, a, b: (1 - u) a + u b
+blend         -                  u, a, b, 1 - u: (1 - u) a + u b
 rest          -                  1 - σ(z), from z
 slope         function           the slope of a function, from its argument
 """

@@ -195,23 +195,23 @@ class _Reducer:
             if pair is None:
                 found.append((sign, self.dynamic(node)))
                 continue
-            at, u, a, b = pair
+            at, u, a, b, rest = pair
             left.pop(at)
-            args = [self.dynamic(n) for n in (u, a, b)]
+            args = [self.dynamic(n) for n in (u, a, b, rest)]
             found.append((sign, self.graph.node("blend", args, None, node.shape)))
         return found
 
     def _pair(
         self, sign: float, node: Node, others: list[tuple[float, Node]]
-    ) -> tuple[int, Node, Node, Node] | None:
-        """The number of the term that makes a blend with this one, and its u, a and b."""
+    ) -> tuple[int, Node, Node, Node, Node] | None:
+        """The number of the term that makes a blend with this one, its u, a, b, and 1 - u."""
         for at, (its_sign, other) in enumerate(others):
             if its_sign != sign or node.kind != "mul" or other.kind != "mul":
                 continue
             for one, two in ((node, other), (other, node)):
                 for (rest, a), (u, b) in _both(one, two):
                     if _is_rest(rest) and rest.args[0] is u:
-                        return at, u, a, b
+                        return at, u, a, b, rest
         return None
 
     def _plain_sum(self, terms: list[tuple[float, Node]], constant: float, shape: Shape) -> Node:

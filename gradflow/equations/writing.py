@@ -80,8 +80,8 @@ class Writer:
             sign = " * " if kind == "mul" else " / "
             return f"({sign.join(self.value(arg) for arg in node.args)})"
         if kind == "blend":
-            u, a, b = (self.value(arg) for arg in node.args)
-            return f"({a} + {u} * ({b} - {a}))"
+            u, a, b, rest = (self.value(arg) for arg in node.args)
+            return f"({u} * {b} + {rest} * {a})"
         if kind == "power":
             base = self.value(node.args[0])
             squared = node.payload == 2
@@ -163,10 +163,9 @@ class Writer:
             a, b = (bare(self.value(arg)) for arg in node.args)
             self.line(f"np.divide({a}, {b}, out={place})")
         elif kind == "blend":
-            u, a, b = (self.value(arg) for arg in node.args)
-            self.line(f"np.subtract({b}, {a}, out={place})")
-            self.line(f"{place} *= {u}")
-            self.line(f"{place} += {a}")
+            u, a, b, rest = (self.value(arg) for arg in node.args)
+            self.line(f"np.multiply({u}, {b}, out={place})")
+            self.line(f"{place} += {rest} * {a}")
         elif kind == "function":
             self._function_into(node, place)
         elif kind == "rest":

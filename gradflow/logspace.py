@@ -39,7 +39,7 @@ class Magnitudes:
         """`values * 2**exponent`, for any non-negative finite `values`."""
         mantissa, shift = np.frexp(np.asarray(values, dtype=np.float64))
         total = np.where(mantissa == 0, ZERO_EXPONENT, shift + np.asarray(exponent, dtype=np.int64))
-        return Magnitudes(mantissa, total)
+        return Magnitudes(mantissa, np.where(np.isfinite(mantissa), total, 0))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,6 +68,12 @@ class Magnitudes:
     def over(self, divisor: float) -> Magnitudes:
         """The numbers divided by a positive float."""
         return Magnitudes.of(self.mantissa / divisor, self.exponent)
+
+    def __mul__(self, other: Magnitudes) -> Magnitudes:
+        """The product, element by element."""
+        zero = (self.mantissa == 0) | (other.mantissa == 0)
+        exponent = np.where(zero, 0, self.exponent + other.exponent)
+        return Magnitudes.of(self.mantissa * other.mantissa, exponent)
 
     def sqrt(self) -> Magnitudes:
         """The square root, element by element."""
@@ -199,8 +205,18 @@ class Scaled:
         self.value[index], self.exponent[index] = vectors.value, vectors.exponent
 
 
+def near_one(vectors: Scaled) -> Scaled:
+    """Each vector brought near one, its size counted in its exponent; a zero has that of a zero,
+    so that it hides nothing it is added to."""
+    own = exponent_of(vectors.value, (-1,))
+    zero = own == ZERO_EXPONENT
+    value = scale(vectors.value, np.where(zero, 0, -own)[..., None])
+    return Scaled(value, np.where(zero, ZERO_EXPONENT, vectors.exponent + own))
+
+
 def sum_of_scaled(a: Scaled, b: Scaled) -> Scaled:
-    """a + b, each vector in the larger of its two exponents."""
+    """a + b, each vector in the larger of their two sizes."""
+    a, b = near_one(a), near_one(b)
     top = np.maximum(a.exponent, b.exponent)
     parts = (scale(v.value, (v.exponent - top)[..., None]) for v in (a, b))
     return Scaled(np.add(*parts), top)
@@ -211,13 +227,30 @@ def root_sum_of_squares(parts: Sequence[Magnitudes]) -> Magnitudes:
     mantissa, exponent = (
         np.stack([getattr(p, name) for p in parts]) for name in ("mantissa", "exponent")
     )
-    mean, unit = mean_square(mantissa**2, exponent, axis=0)
-    return Magnitudes.of(np.sqrt(mean * len(parts)), unit)
+    squares, unit = sum_of_squares(mantissa**2, exponent, axis=0)
+    return Magnitudes.of(np.sqrt(squares), unit)
 
 
 def safe_bits(dtype: np.dtype[Any]) -> int:
     """How far from one, in bits, a number may lie and still be squared and summed as it is."""
     return 300 if dtype.itemsize >= 8 else 44
+
+
+def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
+    """Sums of squares over the last `axes` axes, and the exponents that they are in units of:
+    0, but where the squares would come near the ends of float range."""
+    flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
+    exponent = np.zeros(squares.shape, dtype=np.int64)
+    bits = safe_bits(a.dtype)
+    far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))
+    if far.any():
+        size = exponent_of(flat[far], (-1,))
+        size[size == ZERO_EXPONENT] = 0
+        near = scale(flat[far], -size[:, None])
+        squares[far], exponent[far] = np.vecdot(near, near), size
+    return squares, exponent
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:
@@ -237,10 +270,10 @@ def scale(a: Array, shift: Array) -> Array:
     return result
 
 
-def mean_square(squares: Array, exponent: Array, axis: int) -> tuple[Array, Array]:
-    """The mean over `axis` of `squares * 4**exponent`, and the exponent that it is in units of."""
+def sum_of_squares(squares: Array, exponent: Array, axis: int) -> tuple[Array, Array]:
+    """The sum over `axis` of `squares * 4**exponent`, and the exponent that it is in units of."""
     first = np.take(exponent, [0], axis)
     if (exponent == first).all():
-        return squares.mean(axis=axis), np.squeeze(first, axis)
+        return squares.sum(axis=axis), np.squeeze(first, axis)
     top = np.where(squares == 0, ZERO_EXPONENT, exponent).max(axis=axis, keepdims=True)
-    return scale(squares, 2 * (exponent - top)).mean(axis=axis), np.squeeze(top, axis)
+    return scale(squares, 2 * (exponent - top)).sum(axis=axis), np.squeeze(top, axis)

@@ -30,8 +30,8 @@ CORE = [
 ROOMS = [
     *CORE, "files.npfiles", "files.csvfiles", "files.series", "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "verification", "config", "inspection", "tracking",
-    "exporters", "output", "terminal", "api", "cli", "__main__",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "inspection",
+    "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""
 # fmt: on

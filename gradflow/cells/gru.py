@@ -36,7 +36,7 @@ class GRU(Cell):
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
-    saved: ClassVar[int] = 4
+    saved: ClassVar[int] = 5
     local: ClassVar[tuple[int, ...]] = (1, 1, 1, 1, 1)
     option_help: ClassVar[dict[str, str]] = {
         "reset": "r acts after the recurrent product (as PyTorch) or before it (Cho et al. 2014)",
@@ -47,7 +47,8 @@ class GRU(Cell):
     update_bias: float = 0.0
 
     # In the code below u is the update gate, since z names a pre-activation throughout;
-    # q is what r multiplies: W_s h + b_s (after) or h itself (before).
+    # q is what r multiplies: W_s h + b_s (after) or h itself (before). What u leaves over is kept
+    # beside it as `rest`, since 1 - u has no digits left where u is close to 1.
 
     def named_biases(self) -> Mapping[str, float]:
         return {"z": self.update_bias}
@@ -62,13 +63,13 @@ class GRU(Cell):
     def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array) -> Views:
         H = s.shape[-1]
         columns = saved.mT
-        r, u, n, q = cut(saved, 4)
+        r, u, n, q, rest = cut(saved, 5)
         gates = columns[..., : 2 * H, :]
         z_gates, z_n = z.mT[..., : 2 * H, :], z.mT[..., 2 * H :, :]
-        return z_gates, z_n, gates, r, u, n, q, s.mT, s_next.mT
+        return z_gates, z_n, gates, r, u, n, q, rest, s.mT, s_next.mT
 
     def step(self, views: Views, p: Params) -> None:
-        z_gates, z_n, gates, r, u, n, q, s, s_next = views
+        z_gates, z_n, gates, r, u, n, q, rest, s, s_next = views
         H = s.shape[-2]
 
         if self.reset == "after":
@@ -84,22 +85,21 @@ class GRU(Cell):
             z_n += product(p.W_s[..., 2 * H :, :], r * q)
         np.tanh(z_n, out=n)
 
-        np.subtract(s, n, out=s_next)  # h_t = n + u (h_{t-1} - n)
-        s_next *= u
-        s_next += n
+        one_minus_sigmoid(z_gates[..., H:, :], out=rest)
+        np.multiply(u, s, out=s_next)
+        s_next += rest * n
 
     def linearize(self, views: Views, local: Local) -> None:
-        e, z_n, _, r, u, n, q, s, _ = views
+        e, z_n, _, r, u, n, q, rest, s, _ = views
         H = s.shape[-2]
         r_slope, h_by_zu, h_by_zn, n_by_q, h_by_h = (a.mT for a in local)
 
         twice_cosh(e[..., :H, :], out=r_slope)
         sigmoid_slope(r_slope)
         r_slope *= q
-        one_minus_sigmoid(e[..., H:, :], out=h_by_zu)
         tanh_slope_at(z_n, n, out=h_by_zn)
-        h_by_zn *= h_by_zu
-        h_by_zu *= u
+        h_by_zn *= rest
+        np.multiply(u, rest, out=h_by_zu)
         h_by_zu *= s - n
         n_by_q[...] = r  # the factor of the path through q, without tanh'
         h_by_h[...] = u

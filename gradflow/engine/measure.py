@@ -11,7 +11,13 @@ from gradflow.cells.base import Cell, Local
 from gradflow.columns import Array
 from gradflow.engine.outer import Outer
 from gradflow.engine.terms import Terms
-from gradflow.logspace import Magnitudes, Scaled, mean_square, root_sum_of_squares
+from gradflow.logspace import (
+    Magnitudes,
+    Scaled,
+    root_sum_of_squares,
+    squares_of,
+    sum_of_squares,
+)
 from gradflow.results import GradientFlow
 
 
@@ -58,11 +64,19 @@ class Measure:
 
     def _add_states(self, ds: Scaled) -> None:
         """Record the norms of K cotangents (K, R, N, S)."""
-        squares = {name: np.vecdot(part, part) for name, part in self.cell.parts(ds.value).items()}
-        for name, square in squares.items():
-            self.parts[name].append(mean_square(square, ds.exponent, axis=-1))
-        whole = sum(squares.values())
-        self.state.append(mean_square(whole, ds.exponent, axis=-1))
+        squares, units = [], []
+        for name, part in self.cell.parts(ds.value).items():
+            square, unit = squares_of(part)
+            squares.append(square)
+            units.append(ds.exponent + unit)
+            self.parts[name].append(self._batch_mean(square, units[-1]))
+        whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
+        self.state.append(self._batch_mean(*whole))
+
+    def _batch_mean(self, squares: Array, exponent: Array) -> tuple[Array, Array]:
+        """The mean over the batch of `squares * 4**exponent` (K, R, N), and its own exponent."""
+        total, unit = sum_of_squares(squares, exponent, axis=-1)
+        return total / self.N, unit
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
@@ -118,13 +132,11 @@ def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
         return {name: root_sum_of_squares([c[name] for c in curves]) for name in curves[0]}
 
     totals = together([flow.totals for flow in flows])
-    shares = [np.nan_to_num(flow.share_W_s) for flow in flows]
-    weights = [(flow.totals["W_s"] / totals["W_s"]).floats() for flow in flows]
-    squares = sum((share * weight) ** 2 for share, weight in zip(shares, weights, strict=True))
+    running = [Magnitudes.of(np.nan_to_num(f.share_W_s)) * f.totals["W_s"] for f in flows]
     return GradientFlow(
         state=root_sum_of_squares([flow.state for flow in flows]),
         parts=together([flow.parts for flow in flows]),
         terms=together([flow.terms for flow in flows]),
-        share_W_s=np.sqrt(squares),
+        share_W_s=(root_sum_of_squares(running) / totals["W_s"]).floats(),
         totals=totals,
     )

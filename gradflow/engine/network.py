@@ -16,7 +16,7 @@ from gradflow.cells.base import Cell, Params
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
 from gradflow.engine.measure import Block, Measure
-from gradflow.logspace import Scaled, sum_of_scaled
+from gradflow.logspace import Scaled, near_one, sum_of_scaled
 from gradflow.results import GradientFlow
 
 Place = tuple[int, int]
@@ -127,7 +127,8 @@ def _by_direction(dy: Scaled, directions: int) -> dict[int, Scaled | None]:
     width = dy.value.shape[-1] // directions
     cut: dict[int, Scaled | None] = {}
     for direction in range(directions):
-        own = Scaled(dy.value[..., direction * width : (direction + 1) * width], dy.exponent)
+        part = dy.value[..., direction * width : (direction + 1) * width]
+        own = near_one(Scaled(part, dy.exponent))
         cut[direction] = own[::-1] if direction else own
     return cut
 

@@ -7,6 +7,7 @@ right factors of all parameters together, P parameters. Matrices are (W, G): dL/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,18 +31,46 @@ def formed(left: Array, outer: Outer) -> Array:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)
 
 
-def by_gram(left: Array, outer: Outer) -> tuple[Array, Array, Array]:
-    """Squared norms of the matrices without forming any, (K, R, P), and those of their factors:
-    ||Σ_n l_n ⊗ r_n||² = Σ_nm (l_n·l_m)(r_n·r_m)."""
+def by_gram(left: Array, outer: Outer) -> tuple[Array, Array, Array, Array]:
+    """Squared norms of the matrices without forming any, (K, R, P), what of them the samples make
+    each for itself, and those of their factors: ||Σ_n l_n ⊗ r_n||² = Σ_nm (l_n·l_m)(r_n·r_m)."""
     found = []
     for rows, rights in outer:
         of_left = left[..., rows] @ left[..., rows].mT
         of_right = np.stack([right @ right.mT for right in rights.values()], axis=2)
-        squares = (of_left[:, :, None] * of_right).sum(axis=(-2, -1))
+        products = of_left[:, :, None] * of_right
+        squares, alone = products.sum(axis=(-2, -1)), np.linalg.trace(products)
         of_rights = np.linalg.trace(of_right)
-        found.append((squares, np.linalg.trace(of_left)[..., None] + 0 * of_rights, of_rights))
-    squares, of_left, of_right = (np.sum(blocks, axis=0) for blocks in zip(*found, strict=True))
-    return squares, of_left, of_right
+        of_lefts = np.linalg.trace(of_left)[..., None] + 0 * of_rights
+        found.append((squares, alone, of_lefts, of_rights))
+    squares, alone, of_left, of_right = (
+        np.sum(blocks, axis=0) for blocks in zip(*found, strict=True)
+    )
+    return squares, alone, of_left, of_right
+
+
+def keep_digits(squares: Array, alone: Array, dtype: np.dtype[Any]) -> Array:
+    """Whether squared norms from Gram matrices have their digits. Products that cancel almost
+    wholly, against what each comes to `alone`, leave rounding errors, and what is too small
+    nothing."""
+    least = 4.0 ** -(5 * safe_bits(dtype) // 4)
+    kept: Array = (squares > least) & (squares >= float(np.finfo(dtype).eps) ** 0.4 * alone)
+    return kept
+
+
+def squares_alone(left: Array, factors: Sequence[Factor]) -> Array:
+    """(K, R): the sum over samples of the squared norm of each one's own matrix."""
+    found = [
+        np.vecdot(left[..., rows], left[..., rows]) * np.vecdot(right, right).astype(np.float64)
+        for rows, right in factors
+    ]
+    squares: Array = np.sum(found, axis=(0, -1))
+    return squares
+
+
+def matrix(left: Array, factors: Sequence[Factor]) -> Array:
+    """(W, G): the matrix of one lag of one run, from `left` (N, G) and right factors (N, W)."""
+    return np.concatenate([right.mT @ left[..., rows] for rows, right in factors], axis=-1)
 
 
 def product(left: Array, outer: Outer) -> Array:
@@ -75,18 +104,11 @@ def by_run(a: Array) -> Array:
     return np.ascontiguousarray(runs_first).reshape(*runs_first.shape[:2], -1)
 
 
-def squares_of(a: Array) -> Array:
-    """Sum of squares over the last two axes."""
-    flat = a.reshape(*a.shape[:-2], -1)
-    squares: Array = np.vecdot(flat, flat)
-    return squares
-
-
 def are_safe(sizes: Sequence[Array], outer: Outer, zeros: bool) -> bool:
     """Whether sizes (K, R, P), each a sum of squares, are far from the ends of float range; with
     `zeros`, a zero is safe where the right factors of its parameter are."""
-    low = 4.0 ** -(5 * safe_bits(sizes[0].dtype) // 4)
-    inside = np.all([(size > low) & (size < np.inf) for size in sizes], axis=0)
+    bits = 5 * safe_bits(sizes[0].dtype) // 4
+    inside = np.all([(size > 4.0**-bits) & (size < 4.0**bits) for size in sizes], axis=0)
     if inside.all() or not zeros:
         return bool(inside.all())
     there = [[right.any(axis=(-2, -1)) for right in rights.values()] for _, rights in outer]
@@ -101,12 +123,12 @@ def leveled(
     The exponent is that of the largest product, not of the largest cotangent: a sample that adds
     nothing (its state is zero, its unit dead) does not hide the others.
     """
-    bits = safe_bits(left.dtype)
+    bits = safe_bits(left.dtype) // 4
     of_left = exponent_of(left, (-1,))
     of_right = np.maximum.reduce([exponent_of(right, (-1,)) for _, right in factors])
     nothing = (of_left == ZERO_EXPONENT) | (of_right == ZERO_EXPONENT)
     of_left = np.where((np.abs(of_left) <= bits) | nothing, 0, of_left)
-    of_right = np.where((np.abs(of_right) <= bits // 3) | nothing, 0, of_right)
+    of_right = np.where((np.abs(of_right) <= bits) | nothing, 0, of_right)
     size = np.where(nothing, ZERO_EXPONENT, exponent + of_left + of_right)
     top = size.max(axis=-1, keepdims=True)
     left = scale(left, np.where(nothing, 0, exponent + of_right - top)[..., None])

@@ -51,13 +51,13 @@ class Sweep:
         done = 0
         while done < K:
             stop = self._pull(local, injected, done, min(done + self._span, K))
-            out_at = _first_out_of_range(states.value[done + 1 : stop + 1])
+            out_at = self._first_out_of_range(injected, done, stop)
             if out_at is None:
                 self._span += self._span // 4 + 1
                 done = stop
             else:
-                self._span = max(1, out_at)
-                done += out_at + 1
+                self._span = out_at - done
+                done = out_at
             if done < K:
                 states[done] = normalise(states[done])
         return states, dz
@@ -83,6 +83,36 @@ class Sweep:
         states.exponent[start + 1 : stop + 1] = unit
         dz.exponent[steps] = unit
         return stop
+
+    def _first_out_of_range(self, injected: Scaled | None, start: int, stop: int) -> int | None:
+        """The first step behind `start` that has to be taken again from a cotangent near one: what
+        it starts from can no longer be squared safely, or what it gives may have lost digits."""
+        if stop - start == 1:
+            return None
+        ds, dz = self._states.value[start + 1 : stop + 1], self._dz.value[start + 1 : stop]
+        before = ds[:-1] if injected is None else self._arriving[start + 1 : stop]
+        with unwatched():
+            given = np.vecdot(ds, ds)
+            taken = given[:-1] if injected is None else np.vecdot(before, before)
+            between = np.vecdot(dz, dz)
+        bits = safe_bits(ds.dtype)
+        fine = _within(taken, bits)
+        fine &= (_within(given[1:], 4 * bits // 3) & _within(between, 4 * bits // 3)) | _within(
+            taken, bits // 4
+        )
+        if not fine.all():  # a cotangent may be zero, but neither squared nor scaled away
+            zero = (taken == 0) & ~before.any(axis=-1)
+            if injected is not None:
+                zero &= ~injected.value[start + 1 : stop].any(axis=-1)
+            fine |= zero
+        steps = fine.all(axis=(1, 2))
+        return None if steps.all() else start + 1 + int(steps.argmin())
+
+
+def _within(squares: Array, bits: int) -> Array:
+    """Whether what was squared lies within 2**±bits."""
+    inside: Array = (squares < 4.0**bits) & (squares > 4.0**-bits)
+    return inside
 
 
 @contextmanager
@@ -127,15 +157,3 @@ def _common_unit(
     fits: Array = np.all(shift <= safe_bits(ds.value.dtype) // 2, axis=(1, 2))
     count = len(fits) if fits.all() else max(1, int(fits.argmin()))
     return unit, scale(injected.value[done : done + count], shift[:count, ..., None])
-
-
-def _first_out_of_range(ds: Array) -> int | None:
-    """The first k where some cotangent of ds (K, R, N, S) can no longer be squared safely."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squares = np.vecdot(ds, ds)
-    bits = safe_bits(ds.dtype)
-    inside = (squares < 4.0**bits) & (squares > 4.0**-bits)
-    if not inside.all():  # a cotangent may be zero, but not be squared away
-        inside |= (squares == 0) & ~ds.any(axis=-1)
-    safe = inside.all(axis=(1, 2))
-    return None if safe.all() else int(safe.argmin())

@@ -9,15 +9,22 @@ their shapes then: no digit of a run depends on which way its company makes it g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from gradflow.cells.base import Factor
 from gradflow.columns import Array
 from gradflow.engine import outer as products
-from gradflow.engine.outer import Outer, squares_of
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes, exponent_of, scale
+from gradflow.engine.outer import Outer
+from gradflow.logspace import (
+    ZERO_EXPONENT,
+    Magnitudes,
+    safe_bits,
+    scale,
+    squares_of,
+)
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
@@ -53,9 +60,11 @@ class Terms:
         self._rows = [
             slice(end - width, end) for end, width in zip(ends, self._widths, strict=True)
         ]
-        # All parameters one below the other, transposed: (R, W, G). Each has its own exponent.
+        # All parameters one below the other, transposed: (R, W, G). Each has its own exponent, and
+        # its norm in that unit is at most `_bound`.
         self._total = np.zeros((R, ends[-1], G), dtype)
         self._exponent = np.full((R, len(widths)), ZERO_EXPONENT)
+        self._bound = np.zeros((R, len(widths)))
 
     def add(self, left: Array, outer: Outer, exponent: Array) -> None:
         """Add the terms of K lags: `left` (K, R, N, G) times 2**`exponent` (K, R, N), with the
@@ -74,11 +83,8 @@ class Terms:
     def total(self, name: str) -> Magnitudes:
         """(R,): the Frobenius norm of the sum of a parameter's terms."""
         which = self.names.index(name)
-        matrix = self._total[:, self._rows[which]]
-        size = exponent_of(matrix, (-2, -1))
-        shift = np.where(size == ZERO_EXPONENT, 0, size)
-        norm = np.sqrt(squares_of(scale(matrix, -shift[:, None, None])))
-        return Magnitudes.of(norm, self._exponent[:, which] + shift)
+        squares, unit = squares_of(self._total[:, self._rows[which]], axes=2)
+        return Magnitudes.of(np.sqrt(squares), self._exponent[:, which] + unit)
 
     def _add_level(self, left: Array, outer: Outer, exponent: Array) -> bool:
         """Add lags whose samples have one exponent. Returns whether it was done: nothing is added
@@ -86,18 +92,22 @@ class Terms:
         if (exponent != exponent[..., :1]).any():
             return False
         exponent = exponent[..., 0]
-        matrices, sizes = self._measured(left, outer)
+        matrices, squares, unit, sizes = self._measured(left, outer)
         zeros = self._formed or bool((exponent == exponent[0]).all())
-        if not products.are_safe(sizes, outer, zeros):
+        if unit.any() or not products.are_safe(sizes, outer, zeros):
             return False
-        squares = sizes[0]
-        self.norms.append((squares, np.repeat(exponent[..., None], len(self.names), axis=-1)))
-        self._sum(left, outer, matrices, exponent, squares != 0)
+        own = np.repeat(exponent[..., None], len(self.names), axis=-1)
+        if matrices is None:
+            found = self._mended(left, outer, squares, unit, sizes)
+            squares, unit = found
+        self.norms.append((squares, own + unit))
+        self._sum(left, outer, matrices, exponent, _log2(squares, own + unit))
         return True
 
     def _add_uneven(self, left: Array, outer: Outer, exponent: Array) -> None:
         """Add any lags, one parameter after the other, each with its samples made level."""
-        squares, exponents = [], []
+        squares: list[Array] = []
+        exponents: list[Array] = []
         for which, name in enumerate(self.names):
             own = [(rows, rights[name]) for rows, rights in outer]
             even, own, its = products.leveled(left, own, exponent)
@@ -108,25 +118,52 @@ class Terms:
             found = []
             for lags in products.stretches(its[..., None], self._most, not self._formed):
                 here = even[lags], products.at(mine, lags)
-                matrices, sizes = self._measured(*here)
-                found.append(sizes[0][..., which])
-                something = np.zeros(sizes[0].shape, dtype=bool)
-                something[..., which] = found[-1] != 0
-                self._sum(*here, matrices, its[lags], something, only=which)
-            squares.append(np.concatenate(found))
-            exponents.append(its)
+                matrices, square, unit, sizes = self._measured(*here)
+                if matrices is None:
+                    square, unit = self._mended(*here, square, unit, sizes, only=which)
+                unit += its[lags][..., None]
+                found.append((square[..., which], unit[..., which]))
+                size = np.full(square.shape, -np.inf)
+                size[..., which] = _log2(*found[-1])
+                self._sum(*here, matrices, its[lags], size, only=which)
+            for column, blocks in zip((squares, exponents), zip(*found, strict=True), strict=True):
+                column.append(np.concatenate(blocks))
         self.norms.append((np.stack(squares, axis=-1), np.stack(exponents, axis=-1)))
 
-    def _measured(self, left: Array, outer: Outer) -> tuple[Array | None, list[Array]]:
-        """The matrices of each lag, if they are formed, and sums of squares (K, R, P): first of
-        the terms, then of what they were computed from."""
+    def _measured(
+        self, left: Array, outer: Outer
+    ) -> tuple[Array | None, Array, Array, list[Array]]:
+        """The matrices of each lag, if they are formed; their sums of squares (K, R, P) and the
+        exponents they are in units of; and what these were computed from, the squares first."""
         if not self._formed:
-            return None, list(products.by_gram(left, outer))
+            sizes = list(products.by_gram(left, outer))
+            squares = sizes[0].astype(np.float64)
+            return None, squares, np.zeros(squares.shape, np.int64), sizes
         matrices = products.formed(left, outer)
-        squares = np.empty((*matrices.shape[:2], len(self._rows)), matrices.dtype)
-        for which, rows in enumerate(self._rows):
-            squares[..., which] = squares_of(matrices[..., rows, :])
-        return matrices, [squares]
+        found = [squares_of(matrices[..., rows, :], axes=2) for rows in self._rows]
+        squares, unit = (np.stack(column, axis=-1) for column in zip(*found, strict=True))
+        return matrices, squares, unit, [squares]
+
+    def _mended(
+        self,
+        left: Array,
+        outer: Outer,
+        squares: Array,
+        unit: Array,
+        sizes: list[Array],
+        only: int | None = None,
+    ) -> tuple[Array, Array]:
+        """Squares from Gram matrices, those that lost digits there taken of the matrix itself."""
+        kept = products.keep_digits(squares, sizes[1], left.dtype)
+        for which, name in enumerate(self.names):
+            if only in (None, which) and not kept[..., which].all():
+                factors = [(rows, rights[name]) for rows, rights in outer]
+                for k, r in np.argwhere(~kept[..., which]).tolist():
+                    A = products.matrix(
+                        left[k, r], [(rows, right[k, r]) for rows, right in factors]
+                    )
+                    squares[k, r, which], unit[k, r, which] = squares_of(A, axes=2)
+        return squares, unit
 
     def _sum(
         self,
@@ -134,28 +171,27 @@ class Terms:
         outer: Outer,
         matrices: Array | None,
         exponent: Array,
-        something: Array,
+        size: Array,
         only: int | None = None,
     ) -> None:
         """Add lags to the total, and measure the running sum of `share`.
 
-        `something` (K, R, P) says where there is anything to be added: the exponent of nothing
-        would hide what follows. `only` is the one parameter that is meant.
+        `size` (K, R, P) is log2 of the norm of each term, -inf where there is nothing to be added:
+        the exponent of nothing would hide what follows. `only` is the one parameter that is meant.
         """
         if matrices is not None:
-            self._sum_formed(matrices, exponent[0], np.any(something, axis=0), only)
+            self._sum_formed(matrices, exponent[0], size, only)
             return
         step = max(1, _GRAM_ROWS // left.shape[-2]) if self.share else len(left)
         for lags in products.stretches(exponent, step, True):
-            here = left[lags], products.at(outer, lags), exponent[lags], something[lags]
+            here = left[lags], products.at(outer, lags), exponent[lags], size[lags]
             if self._measures_share(only):
                 self._record_running(*here)
             self._sum_product(*here, only)
 
-    def _sum_formed(
-        self, matrices: Array, exponent: Array, something: Array, only: int | None
-    ) -> None:
+    def _sum_formed(self, matrices: Array, exponent: Array, size: Array, only: int | None) -> None:
         """Add the matrices of lags of one exponent (R,)."""
+        something = (size > -np.inf).any(axis=0)
         own = np.where(something, exponent[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
         self._lower(self._restrict(matrices, only), own - top)
@@ -165,30 +201,46 @@ class Terms:
         self._total = matrices[-1].copy() if len(matrices) > 1 else matrices[0]
         if self._measures_share(only):
             which = self.names.index(str(self.share))
-            sums = matrices[..., self._rows[which], :]
-            self.cumulative.append((squares_of(sums), np.tile(top[:, which], (len(sums), 1))))
+            squares, unit = squares_of(matrices[..., self._rows[which], :], axes=2)
+            self.cumulative.append((squares, top[:, which] + unit))
+        self._settle(size)
 
     def _sum_product(
-        self, left: Array, outer: Outer, exponent: Array, something: Array, only: int | None
+        self, left: Array, outer: Outer, exponent: Array, size: Array, only: int | None
     ) -> None:
         """Add lags of any exponents (K, R), in one product."""
         highest = exponent.max(axis=0)
-        own = np.where(something.any(axis=0), highest[:, None], ZERO_EXPONENT)
+        own = np.where((size > -np.inf).any(axis=0), highest[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
         even = scale(left, (exponent - highest)[..., None, None])
         added = self._restrict(products.product(even, outer), only)
         self._lower(added, own - top)
         self._total += added
+        self._settle(size)
 
-    def _record_running(self, left: Array, outer: Outer, exponent: Array, something: Array) -> None:
-        """||C_k||² = ||C_{k-1}||² + 2<C_{k-1}, A_k> + ||A_k||² without forming any C_k.
+    def _settle(self, size: Array) -> None:
+        """Bring a total near one that terms of this `size` (K, R, P) may have taken far from it."""
+        self._bound += np.exp2(size - self._exponent).sum(axis=0)
+        over = self._bound > 2.0 ** (safe_bits(self._total.dtype) // 4)
+        for which in np.flatnonzero(over.any(axis=0)):
+            matrix = self._total[:, self._rows[which]]
+            norm = Magnitudes.of(np.sqrt((found := squares_of(matrix, axes=2))[0]), found[1])
+            shift = np.where(over[:, which], np.maximum(norm.exponent, 0), 0)
+            matrix[...] = scale(matrix, -shift[:, None, None])
+            self._exponent[:, which] += shift
+            rest = np.ldexp(norm.mantissa, np.minimum(norm.exponent - shift, 0).astype(np.int32))
+            self._bound[:, which] = np.where(over[:, which], rest, self._bound[:, which])
+
+    def _record_running(self, left: Array, outer: Outer, exponent: Array, size: Array) -> None:
+        """||C_k||² = ||C_{k-1}||² + 2<C_{k-1}, A_k> + ||A_k||² without forming any C_k, but where
+        the sum cancels.
 
         <A_j, A_k> within the lags at hand comes from Gram matrices; <C, A_k> with the sum C that
         stood before them from one product. Row k is in units of its own 4^top_k.
         """
         which = self.names.index(str(self.share))
         factors = [(rows, rights[str(self.share)]) for rows, rights in outer]
-        exponent = np.where(something[..., which], exponent, ZERO_EXPONENT)
+        exponent = np.where(size[..., which] > -np.inf, exponent, ZERO_EXPONENT)
         C, before = self._total[:, self._rows[which]].mT, self._exponent[:, which]
         gram = products.gram_of_lags(left, factors)
         with_C = sum(
@@ -199,8 +251,23 @@ class Terms:
         earlier = np.tri(len(left), k=-1).T[..., None]
         inner = (gram * weight * earlier).sum(axis=0) + with_C * _power(before - top)
         own = _power(exponent - top)
-        added = own * (2 * inner + own * np.diagonal(gram).T)
-        self.cumulative.append((_running(squares_of(C), before, added, top), top))
+        start, its = squares_of(C, axes=2)
+        sums, alone = (
+            _running(start, before + its, added, top)
+            for added in (
+                own * (2 * inner + own * np.diagonal(gram).T),
+                own**2 * products.squares_alone(left, factors),
+            )
+        )
+        unit = top.copy()
+        kept = products.keep_digits(sums, alone, left.dtype) | (top == ZERO_EXPONENT)
+        for r in np.flatnonzero(~kept.all(axis=0)):
+            lags = slice(1 + int(np.flatnonzero(~kept[:, r])[-1]))
+            here = left[lags, r], [(rows, right[lags, r]) for rows, right in factors]
+            formed = _formed_running(C[r], int(before[r]), *here, exponent[lags, r])
+            for mine, theirs in zip((sums, unit), formed, strict=True):
+                mine[lags, r] = np.where(kept[lags, r], mine[lags, r], theirs)
+        self.cumulative.append((sums, unit))
 
     def _measures_share(self, only: int | None) -> bool:
         return self.share in (self.names if only is None else (self.names[only],))
@@ -209,6 +276,7 @@ class Terms:
         """Make room in the total for terms at `exponent` (R, P); returns what now holds."""
         top: Array = np.maximum(self._exponent, exponent)
         self._lower(self._total, self._exponent - top)
+        self._bound *= _power(self._exponent - top)
         self._exponent = top
         return top
 
@@ -235,6 +303,31 @@ def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Arra
     for k in range(1, len(sums)):
         sums[k] += sums[k - 1] * _power(2 * (unit[k - 1] - unit[k]))
     return sums
+
+
+def _formed_running(
+    C: Array, unit: int, left: Array, factors: Sequence[Factor], exponent: Array
+) -> tuple[Array, Array]:
+    """Squared norms (K,) of `C` (G, P) times 2**`unit` and the terms that follow, summed, and the
+    exponents that they are in units of, from the matrices themselves."""
+    found = []
+    for k, its in enumerate(exponent.tolist()):
+        if its > ZERO_EXPONENT:
+            A = products.matrix(left[k], [(rows, right[k]) for rows, right in factors])
+            top = max(unit, its)
+            C = scale(C, np.array(unit - top)) + scale(A.T, np.array(its - top))
+            unit = top
+        squares, own = squares_of(C, axes=2)
+        found.append((squares, unit + own))
+    squares, units = (np.array(column) for column in zip(*found, strict=True))
+    return squares, units
+
+
+def _log2(squares: Array, unit: Array) -> Array:
+    """log2 of norms from their squares in units of 4**unit; -inf at zero."""
+    with np.errstate(divide="ignore"):
+        logs: Array = 0.5 * np.log2(squares) + unit
+    return logs
 
 
 def _power(exponent: Array) -> Array:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import groupby
 
+import numpy as np
+
+from gradflow.logspace import Magnitudes
 from gradflow.verification import Comparison, Verification
 
 _NAMES = {
@@ -48,6 +52,12 @@ def _row(name: str, comparisons: list[Comparison]) -> str:
     span = f"{min(lags)}..{max(lags)} ({len(lags)})"
     holds = "yes" if all(c.holds for c in comparisons) else f"NO, at lag {worst.lag}"
     return (
-        f"  {name:<17}  {span:<11}  {worst.backpropagated:<14.8g}  {worst.complex_step:<14.8g}"
+        f"  {name:<17}  {span:<11}  {_short(worst.backpropagated)}  {_short(worst.complex_step)}"
         f"  {worst.error:<7.1e}  {holds}\n"
     )
+
+
+def _short(number: Magnitudes) -> str:
+    """A scalar of any size in eight digits, in the width of its column."""
+    [text] = Magnitudes(np.atleast_1d(number.mantissa), np.atleast_1d(number.exponent)).texts()
+    return f"{Decimal(text):<14.8g}"

@@ -19,7 +19,7 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.engine.terms import Terms
-from gradflow.logspace import Magnitudes
+from gradflow.logspace import Magnitudes, safe_bits
 from gradflow.runs.experiment import Run
 from gradflow.runs.sampling import output_layer, stream
 
@@ -75,15 +75,21 @@ def _cross_entropy(run: Run) -> Objective:
 
     def log_softmax(s: States) -> Array:
         a = _top(run, s) @ W_o.T + b_o
-        a = a - a.real.max(axis=-1, keepdims=True)
-        result: Array = a - np.log(np.exp(a).sum(axis=-1, keepdims=True))
+        largest = a.real.argmax(axis=-1, keepdims=True)
+        a = a - np.take_along_axis(a, largest, axis=-1)
+        others = np.exp(a)  # in the sum beside 1 they would lose their digits
+        np.put_along_axis(others, largest, 0, axis=-1)
+        result: Array = a - np.log1p(others.sum(axis=-1, keepdims=True))
+        return result
+
+    def delta(s: States) -> Array:
+        others = np.exp(log_softmax(s)) * (1 - one_hot)
+        right = others.sum(axis=-1, keepdims=True)  # 1 - softmax(a)[y], which would cancel
+        result: Array = others - one_hot * right
         return result
 
     return _through_output_layer(
-        run,
-        W_o,
-        lambda s: -(log_softmax(s) * one_hot).sum(axis=-1),
-        lambda s: np.exp(log_softmax(s)) - one_hot,
+        run, W_o, lambda s: -(log_softmax(s) * one_hot).sum(axis=-1), delta
     )
 
 
@@ -96,7 +102,7 @@ def _through_output_layer(
         h, left = _top(run, s), delta(s)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             square = np.square(left.T @ h, dtype=np.float64).sum()
-        if 1e-200 < square < np.inf:
+        if 4.0 ** -safe_bits(h.dtype) < square < 4.0 ** safe_bits(h.dtype):
             return Magnitudes.of(np.sqrt(square)).over(len(h))
         # Near the ends of float range, or exactly zero.
         terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)

@@ -1,0 +1,171 @@
+"""How the loss changes along a direction, by forward equations and complex steps alone.
+
+f(a + iεb) has the imaginary part ε f'(a)·b up to ε², without any subtraction (Squire and Trapp,
+SIAM Review 40, 1998). Every step of time is taken so by itself, and what it gives is brought near
+one before the next: no derivative is too large or too small to be followed to the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow import columns
+from gradflow.cells import Cell, Params
+from gradflow.columns import Array
+from gradflow.engine.network import NetTrajectory, Place
+from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
+from gradflow.runs.losses import Objective
+
+_STEP = (
+    1e-120  # ε; a step of time may raise a derivative by 1e100, and the square is below all else
+)
+_LONG_STEP = 1e-20  # where a derivative times ε comes near the end of float range
+_SMALL = 1e-80
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """The path of one net, and the derivatives in double precision along what is moved on it.
+
+    Places are (layer, direction); steps t count 1..T along a place's own time.
+
+    Attributes:
+        cell, params, goal: the net and its loss.
+        inputs: (T, N, I) by place, along its own time.
+        states: (T+1, N, S), likewise, as the net went through them.
+    """
+
+    cell: Cell
+    params: Mapping[Place, Params]
+    goal: Objective
+    inputs: Mapping[Place, Array]
+    states: Mapping[Place, Array]
+
+    @staticmethod
+    def of(net: NetTrajectory, goal: Objective) -> Tangents:
+        """Of a forward pass of one run."""
+        params, inputs, states = {}, {}, {}
+        for at, trajectory in net.places.items():
+            params[at] = trajectory.params.map(lambda a: a[0].astype(np.float64))
+            inputs[at] = trajectory.x[:, 0].astype(np.float64)
+            tapes = [tape.states[1:] for _, tape in trajectory.tapes(lambda steps: None)]
+            path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
+            states[at] = path[:, 0].astype(np.float64)
+        return Tangents(trajectory.cell, params, goal, inputs, states)
+
+    def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
+        """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
+        (N, S), or the parameters of that step alone along `dp`."""
+        N = len(self.states[at][0])
+        first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
+        if ds is not None:
+            first = near_one(Scaled(ds, np.zeros(N, dtype=np.int64)))
+        last: dict[Place, Scaled] = {}
+        moved = {at: self._sweep(at, first, t, dp=dp)}
+        last[at] = moved[at][-1]
+        moved[at][t - 1] = _nothing(
+            self.states[at][0]
+        )  # the layer above has seen the state as it was
+        for layer in range(at[0] + 1, 1 + max(place[0] for place in self.params)):
+            dx = self._joint(layer - 1, moved)
+            still = {
+                place: _nothing(self.states[place][0]) for place in self.params if place[0] == layer
+            }
+            moved = {
+                place: self._sweep(place, start, 1, dx=dx[::-1] if place[1] else dx)
+                for place, start in still.items()
+            }
+            last |= {place: path[-1] for place, path in moved.items()}
+        return self._loss(last)
+
+    def _sweep(
+        self,
+        at: Place,
+        ds: Scaled,
+        start: int,
+        dx: Scaled | None = None,
+        dp: Params | None = None,
+    ) -> Scaled:
+        """The derivatives (T+1, N, S) of the states of a place, `ds` that before step `start`, zero
+        before. `dx` (T, N, I) are those of its inputs, `dp` of the parameters of the first step."""
+        states = self.states[at]
+        path = Scaled(np.zeros(states.shape), np.full(states.shape[:-1], ZERO_EXPONENT))
+        path[start - 1] = ds
+        for t in range(start, len(states)):
+            own = dp if t == start else None
+            path[t] = self._step(at, t, path[t - 1], None if dx is None else dx[t - 1], own)
+        return path
+
+    def _step(self, at: Place, t: int, ds: Scaled, dx: Scaled | None, dp: Params | None) -> Scaled:
+        """The derivative (N, S) of s_t along those of s_{t-1}, of x_t and of the parameters."""
+        x, s, p = self.inputs[at][t - 1], self.states[at][t - 1], self.params[at]
+        unit = ds.exponent if dx is None else np.maximum(ds.exponent, dx.exponent)
+        if dp is None and (unit == ZERO_EXPONENT).all():
+            return ds
+        if dp is not None:
+            unit = np.zeros_like(unit)
+        along_s = scale(ds.value, (ds.exponent - unit)[:, None])
+        along_x = None if dx is None else scale(dx.value, (dx.exponent - unit)[:, None])
+
+        def imaginary(step: float) -> Array:
+            ahead = x if along_x is None else x + 1j * step * along_x
+            own = p if dp is None else p.map(lambda a, v: a + 1j * step * v, dp)
+            return self._next(ahead, s + 1j * step * along_s, own).imag
+
+        return near_one(Scaled(_derivative(imaginary), unit))
+
+    def _loss(self, last: Mapping[Place, Scaled]) -> Scaled:
+        """dL_n (N, 1) along the last states of these places."""
+        s_T = {at: path[-1] for at, path in self.states.items()}
+        unit = np.maximum.reduce([ds.exponent for ds in last.values()])
+        moved = {at: scale(ds.value, (ds.exponent - unit)[:, None]) for at, ds in last.items()}
+
+        def imaginary(step: float) -> Array:
+            ahead = {at: s_T[at] + 1j * step * ds for at, ds in moved.items()}
+            losses: Array = self.goal.value({**s_T, **ahead}).imag[:, None]
+            return losses
+
+        return near_one(Scaled(_derivative(imaginary), unit))
+
+    def _joint(self, layer: int, moved: Mapping[Place, Scaled]) -> Scaled:
+        """What a layer hands upward, (T, N, D·P), along the states of those of its places that
+        are `moved`."""
+        parts = []
+        for at in (place for place in self.params if place[0] == layer):
+            path = moved[at] if at in moved else _nothing(self.states[at])
+            own = Scaled(self.cell.parts(path.value[1:])["h"], path.exponent[1:])
+            parts.append(near_one(own[::-1] if at[1] else own))
+        unit = np.maximum.reduce([part.exponent for part in parts])
+        values = [scale(part.value, (part.exponent - unit)[..., None]) for part in parts]
+        return Scaled(np.concatenate(values, axis=-1), unit)
+
+    def _next(self, x: Array, s: Array, p: Params) -> Array:
+        """One step forward, s_{t-1} (N, S) to s_t, of real or complex numbers."""
+        kind = np.result_type(x, s, *(a for a in p if a is not None))
+        H = self.cell.hidden_size(s.shape[-1])
+        before, after = columns.empty(s.shape, kind), columns.empty(s.shape, kind)
+        saved = columns.empty((len(s), self.cell.saved * H), kind)
+        before[...] = s
+        z = (x @ p.W_x.T + self.cell.input_bias(p)).astype(kind)
+        with np.errstate(all="ignore"):  # an exponential that saturates a gate
+            self.cell.step(self.cell.forward_views(z, saved, before, after), p)
+        return after
+
+
+def _nothing(like: Array) -> Scaled:
+    """Vectors that do not move."""
+    return Scaled(np.zeros(like.shape), np.full(like.shape[:-1], ZERO_EXPONENT))
+
+
+def _derivative(imaginary: Callable[[float], Array]) -> Array:
+    """The derivative (N, width) from the imaginary part that a step leaves; each sample by the
+    step that leaves it well inside float range."""
+    with np.errstate(all="ignore"):
+        found = imaginary(_STEP) / _STEP
+        small = np.abs(found).max(axis=-1, keepdims=True) < _SMALL
+        if small.any():
+            found = np.where(small, imaginary(_LONG_STEP) / _LONG_STEP, found)
+    return found

@@ -1,0 +1,85 @@
+"""Runs drawn at random over every cell, option, loss and dtype, at any magnitude."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args, get_type_hints
+
+import numpy as np
+
+import gradflow
+from gradflow.cells import CELLS
+
+WORK = 900  # about how many multiplications of the recurrent matrices
+
+
+def drawn_run(seed):
+    """One run, and the length of its blocks."""
+    rng = np.random.default_rng(seed)
+    config = drawn_config(rng)
+    (run,) = gradflow.load(config).runs
+    return config, run, int(rng.choice([1, 2, 3, 5, 300]))
+
+
+def drawn_config(rng):
+    def one_of(*values):
+        return values[rng.integers(len(values))]
+
+    name = one_of(*CELLS)
+    dtype = one_of("float64", "float32")
+    farthest = 90 if dtype == "float64" else 13
+    sizes = {
+        "hidden_size": one_of(1, 1, 2, 3, 4, 6),
+        "input_size": one_of(1, 2, 4),
+        "output_size": one_of(2, 3),
+        "batch_size": one_of(1, 1, 2, 3, 9),
+        "layers": one_of(1, 1, 1, 2, 3, 4),
+        "bidirectional": bool(rng.random() < 0.3),
+    }
+    places = sizes["layers"] * (1 + sizes["bidirectional"])
+    step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].gates)
+    config = {
+        "cell": {"type": name, **drawn_options(CELLS[name], rng)},
+        "sequence_length": int(rng.integers(1, 3 + min(80, WORK // step))),
+        **sizes,
+        "ws_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
+        "wx_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
+        "wx_scale": one_of(1.0, 1.0, 0.1, 10.0),
+        "bias_scale": one_of(0.0, 0.3, 1.0, 10.0),
+        "initial_state": one_of("zeros", {"kind": "gaussian"}),
+        "loss": one_of("mse", "cross_entropy", "probe", "sum"),
+        "dtype": dtype,
+        "seed": int(rng.integers(2**31)),
+        "tape_memory": one_of(1, 2**30),
+    }
+    factor = 10 ** rng.uniform(-farthest, farthest)
+    at_rest = {"input": "zeros", "initial_state": "zeros", "bias_scale": 0.0}
+    mode = one_of("usual", "usual", "vanishing", "at rest", "tiny input", "saturated")
+    if mode == "usual":
+        config |= {"ws_scale": one_of(0.5, 1.0, 2.0, 5.0, -1.0, 0.0)}
+    elif mode == "vanishing":
+        config |= {"ws_scale": min(factor, 1 / factor), "wx_scale": one_of(1.0, factor, 1 / factor)}
+        config["wx_scale"] = min(config["wx_scale"], 10.0)
+    elif mode == "at rest":
+        config |= {"ws_scale": factor, "wx_scale": one_of(1.0, 1 / factor, factor), **at_rest}
+    elif mode == "tiny input":
+        tiny = 10 ** -rng.uniform(0, farthest / 3)
+        config |= {"input": {"kind": "gaussian", "scale": tiny}, "ws_scale": one_of(1.0, 10.0)}
+    else:
+        config |= {"wx_scale": one_of(5.0, 20.0), "ws_scale": one_of(0.5, 2.0, 10.0, factor**0.1)}
+        config["input"] = {"kind": "gaussian", "scale": one_of(0.3, 1.0)}
+    return config
+
+
+def drawn_options(cell, rng):
+    """A value for each option, from what its declaration allows."""
+    hints = get_type_hints(cell)
+    values = {}
+    for f in fields(cell):
+        if choices := get_args(hints[f.name]):
+            values[f.name] = choices[rng.integers(len(choices))]
+        elif hints[f.name] is int:
+            values[f.name] = int(rng.integers(1, 4))
+        else:
+            values[f.name] = float(rng.choice([f.default, f.default, 0.5, -2, 8, 20, 40, -30]))
+    return values

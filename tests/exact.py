@@ -1,0 +1,391 @@
+"""Whole runs once more in decimal arithmetic of sixty digits and more, at any magnitude.
+
+Forward the equations of `reference`, on numbers that remember what they were made of; backward one
+sweep over all of them. Nothing of it is shared with gradflow but what a run draws. Every step has
+its own copy of the parameters, whose gradient is the term of that step, and hands on a copy of its
+state, whose gradient is the one that arrives through time.
+"""
+
+from __future__ import annotations
+
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DivisionByZero, localcontext
+from decimal import InvalidOperation as Invalid
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from gradflow.cells import Params
+from gradflow.logspace import Magnitudes
+from gradflow.runs import sampling
+from reference import EQUATIONS, Functions
+
+DIGITS = 60
+
+
+def context(digits=DIGITS):
+    return Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[DivisionByZero, Invalid])
+
+
+class Number:
+    """A value, and by which slopes it was made of which others."""
+
+    __slots__ = ("gradient", "inputs", "value")
+    made: list[Number]
+
+    def __init__(self, value, *inputs):
+        self.value, self.inputs, self.gradient = value, inputs, Decimal(0)
+        Number.made.append(self)
+
+    def __add__(self, other):
+        if isinstance(other, Number):
+            return Number(self.value + other.value, (self, 1), (other, 1))
+        return Number(self.value + Decimal(other), (self, 1))
+
+    def __mul__(self, other):
+        if isinstance(other, Number):
+            a, b = self.value, other.value
+            return Number(a * b, (self, b), (other, a))
+        return Number(self.value * Decimal(other), (self, Decimal(other)))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self):
+        return Number(-self.value, (self, -1))
+
+    def __sub__(self, other):
+        return self + (-other)
+
+    def __rsub__(self, other):
+        return -self + other
+
+
+class Extent:
+    """How far the numbers of a run reach: where floats end, gradflow does not follow."""
+
+    def __init__(self):
+        self.slope = Decimal(1)  # the least of a function that saturates
+        self.least, self.most = Decimal("Infinity"), Decimal(0)  # of |s|, but for zero
+
+    def add_states(self, s):
+        sizes = [abs(a.value) for a in s.flat if a.value]
+        self.least, self.most = min([self.least, *sizes]), max([self.most, *sizes])
+
+    def functions(self):
+        """tanh, sigmoid, relu, linear of arrays of numbers."""
+        return Functions(
+            np.frompyfunc(self._of(tanh), 1, 1),
+            np.frompyfunc(self._of(sigmoid), 1, 1),
+            np.frompyfunc(lambda a: Number(max(a.value, Decimal(0)), (a, int(a.value > 0))), 1, 1),
+        )
+
+    def _of(self, function):
+        def applied(a):
+            value, slope = function(max(min(a.value, Decimal(10**6)), Decimal(-(10**6))))
+            self.slope = min(self.slope, slope)
+            return Number(value, (a, slope))
+
+        return applied
+
+
+def tanh(z):
+    square = z * z
+    if square < Decimal("1e-16"):  # where the other way would cancel
+        value = z * (1 - square * (Decimal(1) / 3 - square * (Decimal(2) / 15 - square * 17 / 315)))
+    else:
+        e = (-2 * abs(z)).exp()
+        value = ((1 - e) / (1 + e)).copy_sign(z)
+    e = abs(z).exp()
+    return value, (2 / (e + 1 / e)) ** 2
+
+
+def sigmoid(z):
+    e = abs(z).exp()
+    return (1 / (1 + 1 / e) if z > 0 else 1 / (1 + e)), 1 / (2 + e + 1 / e)
+
+
+numbers = np.frompyfunc(lambda value: Number(Decimal(float(value))), 1, 1)
+copies = np.frompyfunc(lambda a: Number(a.value, (a, 1)), 1, 1)
+gradient = np.frompyfunc(lambda a: a.gradient, 1, 1)
+
+
+class Drawn(NamedTuple):
+    """All that a run draws: parameters, inputs, states by place, output layer, target, probe."""
+
+    params: dict
+    x: np.ndarray
+    s0: dict
+    output: tuple | None
+    target: np.ndarray | None
+    probe: dict | None
+
+
+def drawn(run) -> Drawn:
+    kind, N = run.loss.kind, run.batch_size
+    output = target = probe = None
+    if kind in ("mse", "cross_entropy"):
+        output = sampling.output_layer(run)
+        O, given = len(output[0]), run.loss.target  # noqa: E741
+        rng = sampling.stream(run, "target")
+        if kind == "mse":
+            target = rng.standard_normal((N, O)) if given is None else np.full((N, O), given)
+            target = target.astype(run.dtype)
+        else:
+            target = rng.integers(O, size=N) if given is None else np.full(N, int(given))
+    if kind == "probe":
+        widths = {at: run.state_width(at) for at in run.places}
+        v = sampling.stream(run, "probe").standard_normal(sum(widths.values()))
+        v = (v / np.linalg.norm(v)).astype(run.dtype)
+        probe = dict(zip(widths, np.split(v, np.cumsum(list(widths.values()))[:-1]), strict=True))
+    params = sampling.parameters(run)
+    return Drawn(params, sampling.inputs(run), sampling.initial_state(run), output, target, probe)
+
+
+def moved_by_an_ulp(given: Drawn, seed: int) -> Drawn:
+    """The same with every parameter but exact zeros moved to one of its two neighbours."""
+    rng = np.random.default_rng(seed)
+
+    def moved(a):
+        ends = np.where(rng.random(a.shape) < 0.5, -np.inf, np.inf).astype(a.dtype)
+        return np.where(a == 0, a, np.nextafter(a, ends))
+
+    params = {at: p.map(moved) for at, p in given.params.items()}
+    output = tuple(map(moved, given.output)) if given.output else None
+    return given._replace(params=params, output=output)
+
+
+def figures(run, given: Drawn, rounding=None):
+    """Every figure of `run` by name, each an array of decimals (None where there is none), and
+    the extent of its numbers. The digits suffice for what saturation cancels. `rounding` is a
+    generator that moves every state by an ulp."""
+    digits = DIGITS
+    while True:
+        with localcontext(context(digits)):
+            extent = Extent()
+            found = _figures(run, given, extent, rounding)
+        needed = DIGITS - max(extent.slope.adjusted(), -400)
+        if digits >= needed:
+            return found, extent
+        digits = needed + 5
+
+
+def _figures(run, given, extent, rounding):
+    Number.made = []
+    params, states = _forward(run, given, extent, rounding)
+    losses = _losses(run, given, states, extent)
+    _backward(losses)
+    N = run.batch_size
+    places = {at: _place(run.cell, params[at], states[at], N) for at in run.places}
+    for direction in {d for _, d in run.places}:
+        own = [found for at, found in places.items() if at[1] == direction]
+        start = together([found["state"][:1] for found in own])[0]
+        for found in own:
+            found["relative"] = over(found["state"], start)
+    result = {(at, name): curve for at, found in places.items() for name, curve in found.items()}
+    if not run.bidirectional:
+        result |= {("net", name): curve for name, curve in _whole(list(places.values())).items()}
+    result["net", "loss"] = np.array([sum(loss.value for loss in losses) / N])
+    if given.output:
+        result["net", "total W_o"] = np.array([norm(gradient(losses.W_o) / N)])
+    return result
+
+
+def _forward(run, given, extent, rounding):
+    """Copies of the parameters of each step, and the states as handed on, by place."""
+    ulp = Decimal(float(np.finfo(run.dtype).eps))
+    f, equation = extent.functions(), EQUATIONS[run.cell.name]
+    all_params, all_states = {}, {}
+    x = list(numbers(given.x))
+    for layer in range(run.layers):
+        outputs = []
+        for at in (place for place in run.places if place[0] == layer):
+            exact = [numbers(p) for p in given.params[at] if p is not None]
+            all_params[at], states, above = [], [copies(numbers(given.s0[at]))], []
+            for x_t in x[::-1] if at[1] else x:
+                own = [copies(p) for p in exact]
+                s = equation(run.cell, x_t, states[-1], *own, f)
+                extent.add_states(s)
+                if rounding is not None:
+                    s = s * (1 + ulp * rounding.choice([-1, 1], s.shape))
+                all_params[at].append(own)
+                states.append(copies(s))
+                above.append(run.cell.parts(s)["h"])
+            all_states[at] = states
+            outputs.append(above[::-1] if at[1] else above)
+        x = [np.concatenate(both, axis=1) for both in zip(*outputs, strict=True)]
+    return all_params, all_states
+
+
+class Losses(list):
+    """The loss of each sample; `W_o` is the output layer that they went through."""
+
+    W_o = None
+
+
+def _losses(run, given, states, extent):
+    last = {at: path[-1] for at, path in states.items()}
+    h = np.concatenate([run.cell.parts(last[at])["h"] for at in run.top_places], axis=1)
+    if run.loss.kind == "sum":
+        return Losses(h.sum(axis=1))
+    if run.loss.kind == "probe":
+        return Losses(sum((last[at] * numbers(v)).sum(axis=1) for at, v in given.probe.items()))
+    W_o, b_o = map(numbers, given.output)
+    outputs = h @ W_o.T + b_o
+    if run.loss.kind == "mse":
+        difference = outputs - numbers(given.target)
+        losses = Losses((difference * difference).sum(axis=1) * Decimal("0.5"))
+    else:
+        pairs = zip(outputs, given.target, strict=True)
+        losses = Losses(_cross_entropy(a, y, extent) for a, y in pairs)
+    losses.W_o = W_o
+    return losses
+
+
+def _cross_entropy(a, y, extent):
+    """-log softmax(a)[y], with its slopes: softmax(a) less one at y, by the sum of all others."""
+    far = Decimal(10**6)
+    weights = [max(min(one.value - a[y].value, far), -far).exp() for one in a]
+    others, total = sum(weights) - 1, sum(weights)
+    slopes = [(others if j == y else -weight) / -total for j, weight in enumerate(weights)]
+    extent.slope = min([extent.slope, *(abs(slope) for slope in slopes)])
+    return Number(total.ln() if others else Decimal(0), *zip(a, slopes, strict=True))
+
+
+def _backward(losses):
+    for loss in losses:
+        loss.gradient = Decimal(1)
+    for number in reversed(Number.made):
+        if number.gradient:
+            for source, slope in number.inputs:
+                source.gradient += number.gradient * slope
+
+
+def norm(a):
+    return (np.asarray(a) ** 2).sum().sqrt() if np.size(a) else Decimal(0)
+
+
+def together(curves):
+    """Roots of sums of squares, entry by entry."""
+    return np.array([norm(entries) for entries in zip(*curves, strict=True)], dtype=object)
+
+
+def over(curve, divisor):
+    return np.array([value / divisor if divisor else None for value in curve], dtype=object)
+
+
+def _place(cell, params, states, N):
+    """The figures of one place, in the order of lags; parameters come in the order of `Params`."""
+    ds = [gradient(s) for s in states][::-1]
+    root_N = Decimal(N).sqrt()
+    found = {"state": np.array([norm(a) / root_N for a in ds], dtype=object)}
+    for part in cell.state_parts:
+        of_part = [norm(cell.parts(a)[part]) / root_N for a in ds]
+        found[f"part {part}"] = np.array(of_part, dtype=object)
+    for name in ("W_x", "W_s", "b_s"):
+        which = Params._fields.index(name)
+        terms = [gradient(own[which]) / N for own in params][::-1]
+        found[f"term {name}"] = np.array([norm(a) for a in terms], dtype=object)
+        running = [norm(a) for a in np.cumsum(terms, axis=0)]
+        found[f"total {name}"] = np.array(running[-1:], dtype=object)
+        if name == "W_s":
+            found["share"] = over(running, running[-1])
+    return found
+
+
+def _whole(places):
+    """The figures of a net of these layers."""
+    names = [name for name in places[0] if name not in ("share", "relative")]
+    whole = {name: together([found[name] for found in places]) for name in names}
+    whole["relative"] = over(whole["state"], whole["state"][0])
+    running = [
+        [(share or 0) * found["total W_s"][0] for share in found["share"]] for found in places
+    ]
+    whole["share"] = over(together(running), whole["total W_s"][0])
+    return whole
+
+
+def reported(result):
+    """What gradflow says, by the same names; every figure as `Magnitudes`."""
+    flows = {
+        (part.layer, int(part.direction == "reverse")): part.flow for part in result.layers
+    } or {(0, 0): result.flow}
+    if result.flow is not None:
+        flows["net"] = result.flow
+    found = {("net", "loss"): Magnitudes.of([result.loss])}
+    for at, flow in flows.items():
+        curves = {"state": flow.state, "relative": flow.relative}
+        curves |= {f"part {name}": curve for name, curve in flow.parts.items()}
+        curves |= {f"term {name}": curve for name, curve in flow.terms.items()}
+        curves |= {f"total {name}": one_entry(total) for name, total in flow.totals.items()}
+        curves["share"] = Magnitudes.of(flow.share_W_s)
+        found |= {(at, name): curve for name, curve in curves.items()}
+    found.pop(((0, 0), "total W_o"), None)
+    return found
+
+
+def one_entry(number):
+    return Magnitudes(np.atleast_1d(number.mantissa), np.atleast_1d(number.exponent))
+
+
+@lru_cache(maxsize=4096)
+def power_of_two(exponent):
+    return context().power(Decimal(2), exponent)
+
+
+def decimals(curve: Magnitudes):
+    """Each number of a curve; None where it is NaN, infinity where it left all range."""
+    with localcontext(context()):
+        return [
+            None if m != m else Decimal(m) * (power_of_two(e) if m and np.isfinite(m) else 1)
+            for m, e in zip(curve.mantissa.tolist(), curve.exponent.tolist(), strict=True)
+        ]
+
+
+class Wrong(NamedTuple):
+    """A figure that is not what it should be."""
+
+    name: tuple
+    lag: int
+    reported: Decimal | None
+    true: Decimal | None
+
+
+def compared(result, run, given, exact, tolerance):
+    """(how many figures were compared, those that are wrong): where an ulp in every parameter and
+    every state moves the true one by less than a tenth of `tolerance`."""
+    found, tolerance = reported(result), Decimal(tolerance)
+    assert {name for name in exact if name[0] != "net"} <= {*found}
+    with localcontext(context()):
+        steady = _steady(run, given, exact, tolerance / 10, seed=1)
+        wrong = _wrong(found, exact, steady, tolerance)
+        for seed in range(2, 7):  # an ulp may go either way, and a chance miss counts for nothing
+            if wrong:
+                steady &= _steady(run, given, exact, tolerance / 10, seed)
+                wrong = _wrong(found, exact, steady, tolerance)
+    return len(steady), wrong
+
+
+def _steady(run, given, exact, tolerance, seed):
+    """The (name, lag) of the figures that an ulp does not move by more than `tolerance`."""
+    moved, _ = figures(run, moved_by_an_ulp(given, seed), np.random.default_rng(seed))
+    return {
+        (name, lag)
+        for name, curve in exact.items()
+        for lag, (other, true) in enumerate(zip(moved[name], curve, strict=True))
+        if agree(other, true, tolerance)
+    }
+
+
+def _wrong(found, exact, steady, tolerance):
+    return [
+        Wrong(name, lag, ours, true)
+        for name in exact.keys() & found.keys()
+        for lag, (ours, true) in enumerate(zip(decimals(found[name]), exact[name], strict=True))
+        if (name, lag) in steady and not agree(ours, true, tolerance)
+    ]
+
+
+def agree(a, b, tolerance):
+    if a is None or b is None:
+        return a is b
+    return a == b or abs(a - b) <= tolerance * abs(b)

@@ -65,11 +65,14 @@ from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
 from gradflow.equations.sizes import Shape
 
-Role = Literal["input", "recurrent", "bias", "other"]
+Role = Literal["input", "recurrent", "bias", "input_bias", "other"]
 Kind = Literal["matrix", "diagonal", "bias"]
 
-COLUMNS: Mapping[Role, str] = {"input": "W_x", "recurrent": "W_s", "bias": "b", "other": "other"}
-"""Role to the name of its curve: `grad_W_x` and so on."""
+CURVES: Mapping[Role, str] = {
+    "input": "W_x", "recurrent": "W_s", "bias": "b_s", "other": "other",
+}  # fmt: skip
+"""Role to the name of its curve. An `input_bias` has none: it stands beside an input product that a
+gate parts from the recurrent one."""
 
 Params = Mapping[str, Array]
 """A parameter's or constant's name to its values (..., *shape); leading axes are free."""

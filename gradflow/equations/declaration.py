@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Option = float | int | tuple[str, ...]
 """The default of an option: a number, a whole number (a size), or names, the default first."""
 
-ROLES = ("input", "recurrent", "bias", "other")
+Plain = Mapping[str, Any]
+"""A declaration as YAML gives it."""
+
+ROLES = ("input", "recurrent", "bias", "input_bias", "other")
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,45 @@ class Equations:
 
 Chosen = Mapping[str, float | int | str]
 """The value of every option."""
+
+
+def declared(plain: Plain) -> Equations:
+    """The declaration that a mapping of the right form gives; what is in it is looked at later."""
+    parameters = [
+        _parameter(name, given, trained)
+        for key, trained in (("parameters", True), ("constants", False))
+        for name, given in (plain.get(key) or {}).items()
+    ]
+    options = {
+        name: tuple(map(str, given)) if isinstance(given, list) else given
+        for name, given in (plain.get("options") or {}).items()
+    }
+    gauge = {
+        scale: tuple(scaled) if isinstance(scaled, list) else (scaled,)
+        for scale, scaled in (plain.get("gauge") or {}).items()
+    }
+    return Equations(
+        name=str(plain.get("name", "equations")),
+        state=tuple((part, _sizes(given)) for part, given in (plain.get("state") or {}).items()),
+        parameters=tuple(parameters),
+        step=str(plain.get("step", "")),
+        options=tuple(options.items()),
+        output=plain.get("output"),
+        gauge=tuple(gauge.items()),
+        cite=" ".join(str(plain.get("cite", "")).split()),
+        about=str(plain.get("about", "")),
+        help=tuple((plain.get("help") or {}).items()),
+    )
+
+
+def _parameter(name: str, given: Any, trained: bool) -> Declared:
+    if not isinstance(given, Mapping):
+        return Declared(name, _sizes(given), trained=trained)
+    init = given.get("init")
+    return Declared(
+        name, _sizes(given["shape"]), None if init is None else str(init), given.get("role"), trained
+    )
+
+
+def _sizes(given: Any) -> tuple[str, ...]:
+    return tuple(str(size) for size in (given if isinstance(given, list) else [given]))

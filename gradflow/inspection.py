@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args, get_type_hints
+from typing import cast
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
@@ -89,9 +89,7 @@ def inspect(path: Path) -> Inspection:
 
 def option_choices(cell: str, option: str) -> list[str]:
     """What an option of a cell may be, its default first."""
-    choices = get_args(get_type_hints(CELLS[cell])[option])
-    default = CELLS[cell]().options[option]
-    return [str(value) for value in sorted(choices, key=lambda value: value != default)]
+    return list(CELLS[cell].equations.choices[option])
 
 
 def yaml_text(text: str) -> str:

@@ -231,6 +231,7 @@ class SizedCell:
         outputs: the rows of s that are the output.
         dx: the rows of dz that x_t receives beside W_x^T dz; None where that is all.
         parameters: by name, those that are used, in the order of their declaration.
+        gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.
         uses: every use of a trained weight.
         settles: whether `settle` has anything to do.
@@ -273,6 +274,7 @@ class SizedCell:
             for p in cell.equations.parameters
             if p.name in step.shapes
         }  # fmt: skip
+        self.gains = frozenset(step.gains)
         self._nodes: dict[str, Node] = {}
         self.weights: dict[str, Weight] = {}
         self.uses = tuple(use for s in code.standings for use in self._use(s))
@@ -280,6 +282,10 @@ class SizedCell:
             name: [self._cut(view, _GIVEN[name]) for view in views]
             for name, views in code.views.items()
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it was made of."""
+        return _sized, (self.cell, self.H, self.I)
 
     def sizes(self, shape: Shape) -> tuple[int, ...]:
         """A shape as numbers."""
@@ -330,6 +336,10 @@ class SizedCell:
 
     def _value(self, node: Node, params: Params) -> Array:
         return weights.evaluate(node, params, self.H, self.I)
+
+    def value_of_weight(self, weight: str, params: Params) -> Array:
+        """The value (..., *shape) of a weight."""
+        return self._value(self._nodes[weight], params)
 
     def pull_weight(self, weight: str, term: Array, params: Params) -> dict[str, Array]:
         """From a term (..., *shape) of the gradient by a weight, those by its parameters."""

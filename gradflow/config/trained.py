@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gradflow.cells import CELLS, Params
+from gradflow.cells import CELLS, Stacked, unstacked
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
 from gradflow.config.tree import Tree
@@ -104,10 +104,14 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
         if _kind(one) != (cell, options):
             message = f"layer {one.layer} has {_kind(one)[1]}, layer 0 {options}"
             raise InputError(f"expected the same options of every layer: {message}")
-    params: dict[Place, Params] = {
-        at: Params(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p)
+    params = {
+        at: unstacked(
+            CELLS[cell](**options).sized(one.hidden_size, one.input_size),
+            Stacked(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p),
+        )
         for at, one in sorted(by_place.items())
     }
+    hidden: dict[Place, int] = {at: one.hidden_size for at, one in by_place.items()}
     sizes: dict[str, int | bool] = {
         "input_size": first.input_size,
         "hidden_size": first.hidden_size,
@@ -117,7 +121,7 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     if outer is not None:
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
-    trained = Trained(params, outer, backward, notes)
+    trained = Trained(params, hidden, outer, backward, notes)
     return Told(file, sizes, cell, options, first.undetermined, trained)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.base import Cell, Params
+from gradflow.cells.contract import Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
 from gradflow.engine.measure import Block, Measure
@@ -36,7 +36,7 @@ class NetTrajectory:
 
     @property
     def last(self) -> dict[Place, Array]:
-        """(R, N, S): each place's state at its own last step."""
+        """(R, N, S_all): each place's state at its own last step."""
         return {place: trajectory.last for place, trajectory in self.places.items()}
 
     @property
@@ -53,7 +53,7 @@ class NetTrajectory:
 
 
 def unroll_net(
-    cell: Cell,
+    cells: Mapping[Place, SizedCell],
     params: Mapping[Place, Params],
     x: Array,
     s0: Mapping[Place, Array],
@@ -70,7 +70,7 @@ def unroll_net(
             at = layer, direction
             ahead = x[::-1] if direction else x
             places[at] = unroll(
-                cell,
+                cells[at],
                 params[at],
                 ahead,
                 s0[at],
@@ -93,7 +93,9 @@ def backpropagate_net(
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, ds_T[at], share) for at, t in net.places.items()}
+    measures = {
+        at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()
+    }
     for at, block in net_blocks_backward(net, ds_T, progress):
         measures[at].add(block)
     return {at: measure.flows() for at, measure in measures.items()}
@@ -134,19 +136,23 @@ def _by_direction(dy: Scaled, directions: int) -> dict[int, Scaled | None]:
 
 
 class _Received:
-    """Collects what the inputs of a layer receive: dL/dx_t = W_x^T dL/dz_t, (T, R, N, I)."""
+    """Collects what the inputs of a layer receive, dL/dx_t (T, R, N, I): W_x^T dL/dz_t, and what
+    comes from where x_t is used otherwise."""
 
     def __init__(self, trajectory: Trajectory) -> None:
-        self.W_x = trajectory.params.W_x
+        self.cell, self.W_x = trajectory.cell, trajectory.w.hoisted[..., :-1]
         shape = (*trajectory.x.shape[:1], *trajectory.last.shape[:2], trajectory.x.shape[-1])
         self.value = Scaled.empty(shape, trajectory.x.dtype)
 
     def add(self, block: Block) -> None:
         """The inputs of one block's steps."""
         dz = block.dz
-        K, R, N, G = dz.value.shape
+        K, R, N, _ = dz.value.shape
+        G_x = self.cell.G_x
         steps = slice(block.last_step - K, block.last_step)
         for r in range(R):
-            rows = dz.value[::-1, r].reshape(K * N, G)
+            rows = dz.value[::-1, r, :, :G_x].reshape(K * N, G_x)
             self.value.value[steps, r] = (rows @ self.W_x[r]).reshape(K, N, -1)
+        if self.cell.dx is not None:
+            self.value.value[steps] += dz.value[::-1, ..., self.cell.dx]
         self.value.exponent[steps] = dz.exponent[::-1]

@@ -12,6 +12,7 @@ from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node, in_order
+from gradflow.equations.initial import check_initial
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.names import (
     OPERATIONS,
@@ -40,6 +41,8 @@ class Step:
         output: the node that the loss and the layer above see.
         shapes: parameters and constants that are used, to their shapes, in declared order.
         roles: trained parameter to its role.
+        gains: parameters that do nothing but scale what `layernorm` gives.
+        names: the id of a node to what the text calls it.
     """
 
     graph: Graph
@@ -48,7 +51,8 @@ class Step:
     output: Node | None = None
     shapes: dict[str, Shape] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)  # id of a node to what the text calls it
+    gains: set[str] = field(default_factory=set)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | None:
@@ -56,6 +60,7 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
     `H` and `I` among the options make these sizes numbers."""
     check_names(equations, mistakes)
     check_roles(equations, mistakes)
+    check_initial(equations, mistakes)
     state = {
         part: shape_of(sizes, options, mistakes, f"state.{part}")
         for part, sizes in equations.state
@@ -412,6 +417,8 @@ class _Reader:
             if declared.trained and declared.name in used:
                 inferred = _role(stands[declared.name])
                 self.step.roles[declared.name] = declared.role or inferred
+                if stands[declared.name] == {"gain"}:
+                    self.step.gains.add(declared.name)
 
 
 def _parameters(node: Node) -> list[str]:
@@ -424,18 +431,18 @@ def _stands(node: Node, number: int) -> str:
         return "bias"
     if node.kind in ("mul", "matmul", "div"):
         beside = [arg for k, arg in enumerate(node.args) if k != number]
-        if any(arg.kind == "norm" for arg in beside) or node.payload == "gain":
-            return "other"
+        if any(arg.kind == "norm" for arg in beside):
+            return "gain"
         return "recurrent" if any(arg.past for arg in beside) else "input"
     return "other"
 
 
 def _role(stands: set[str]) -> str:
     """The role of a parameter from all the places where it stands."""
-    for role in ("recurrent", "input", "other"):
+    for role in ("recurrent", "input"):
         if role in stands:
             return role
-    return "bias" if stands else "other"
+    return "bias" if stands == {"bias"} else "other"
 
 
 def _float(text: str) -> float:

@@ -1,33 +1,48 @@
-"""The cells as text: equations, options, citation, from the cells themselves."""
+"""The cells as text: equations, options, citation, from their declarations."""
 
 from __future__ import annotations
 
-import inspect
+import textwrap
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import get_args, get_type_hints
 
-from gradflow.cells import CELLS, Cell
+from gradflow.cells import CELLS
+from gradflow.equations.declaration import Equations
 
 
 def text() -> Iterator[str]:
     """Every cell of CELLS."""
-    for name, cls in CELLS.items():
-        yield f"{name}\n"
-        for line in (inspect.getdoc(cls) or "").splitlines():
-            yield f"  {line}".rstrip() + "\n"
-        yield "\n  state: " + ", ".join(cls.state_parts)
-        yield "    gates, in the order of the rows of W_x and W_s: " + " ".join(cls.gates) + "\n"
-        yield from _options(cls)
+    for name in CELLS:
+        yield from of_cell(CELLS[name].equations)
         yield "\n"
     yield "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
 
 
-def _options(cls: type[Cell]) -> Iterator[str]:
-    hints = get_type_hints(cls)
-    for field in fields(cls):
-        kind = hints[field.name]
-        number = "a whole number" if kind is int else "a number"
-        choices = " | ".join(map(str, get_args(kind))) or number
-        yield f"  option {field.name}: {choices} (default {field.default})\n"
-        yield f"    {cls.option_help[field.name]}\n"
+def of_cell(equations: Equations) -> Iterator[str]:
+    """One cell."""
+    yield f"{equations.name}\n"
+    yield f"  {equations.about}\n\n"
+    for line in equations.step.strip().splitlines():
+        yield f"  {line}".rstrip() + "\n"
+    yield "\n"
+    for line in textwrap.wrap(equations.cite, 78):
+        yield f"  {line}\n"
+    yield f"\n  state: {_shapes(equations.state)}\n"
+    declared = [(p.name, p.shape) for p in equations.parameters]
+    yield from (f"  {line}\n" for line in textwrap.wrap(f"parameters: {_shapes(declared)}", 78))
+    yield from _options(equations)
+
+
+def _shapes(named: object) -> str:
+    return ", ".join(
+        f"{name} {sizes[0] if len(sizes) == 1 else '[' + ', '.join(sizes) + ']'}"
+        for name, sizes in named  # type: ignore[attr-defined]
+    )
+
+
+def _options(equations: Equations) -> Iterator[str]:
+    about = dict(equations.help)
+    for name, given in equations.options:
+        number = "a whole number" if isinstance(given, int) else "a number"
+        choices = " | ".join(given) if isinstance(given, tuple) else number
+        yield f"  option {name}: {choices} (default {equations.defaults[name]})\n"
+        yield f"    {about[name]}\n"

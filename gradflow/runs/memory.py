@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
 
@@ -16,17 +18,20 @@ _RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what f
 def bytes_needed(run: Run) -> dict[str, int]:
     """Bytes that one run takes at its peak, by the config key that governs them most."""
     item = 4 if run.dtype == "float32" else 8
-    gates, N = len(run.cell.gates), run.batch_size
-    T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
-    P = run.cell.output_size(H)
-    tape = tape_bytes_per_step(run.cell, N, H, item)
+    T, N, I = run.sequence_length, run.batch_size, run.input_size  # noqa: E741
+    directions = 2 if run.bidirectional else 1
+    lowest, upper = (run.cell_of_layer(min(layer, run.layers - 1)) for layer in (0, 1))
+    largest, P = max(lowest, upper, key=lambda cell: cell.G), max(lowest.P, upper.P)
+    tape = max(tape_bytes_per_step(cell, N, item) for cell in (lowest, upper))
     checkpoints = 2 * int((T * tape * tape) ** 0.5)  # at most, where the tape would be too long
-    places, directions = len(run.places), 2 if run.bidirectional else 1
-    below = max(I, directions * P) if run.layers > 1 else I
-    weights = places * (gates * H * (P + below) + (P * H if run.cell.projects else 0))
+    places = run.layers * directions
+    of_lowest, of_upper = (
+        sum(math.prod(p.shape) for p in cell.parameters.values()) for cell in (lowest, upper)
+    )
+    weights = directions * (of_lowest + (run.layers - 1) * of_upper)
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
-    step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
+    step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
@@ -88,10 +93,11 @@ def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
         (key,): replace(run, **{key: min(getattr(run, key), modest)})
         for key, modest in _MODEST.items()
     }
-    for option, modest in type(run.cell)().options.items():
+    options = run.cell.options
+    for option, modest in run.cell.equations.defaults.items():
         if isinstance(modest, int):
-            size = min(run.cell.options[option], modest)
-            lowered["cell", option] = replace(run, cell=replace(run.cell, **{option: size}))
+            smaller = {**options, option: min(int(options[option]), modest)}
+            lowered["cell", option] = replace(run, cell=Cell.of(run.cell.equations, **smaller))
     return lowered
 
 

@@ -87,7 +87,7 @@ def run_elsewhere(version: str, stack: Stack, thresholds: tuple[float, float]) -
 
 
 def _stack_size(run: Run) -> int:
-    width = run.batch_size * run.hidden_size * len(run.cell.gates)
+    width = max(1, run.batch_size * run.cells[0, 0].G)
     input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
     return max(1, min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes))
 

@@ -206,6 +206,15 @@ class Cell:
         """The cell for these sizes."""
         return _sized(self, H, I)
 
+    def sized_for(self, params: Params, I: int) -> SizedCell:  # noqa: E741
+        """The cell for the H that these parameters have, whatever their leading axes."""
+        for name, shape in self.compiled.step.shapes.items():
+            sizes = params[name].shape[-len(shape) :]
+            for size, number in zip(shape, sizes, strict=True):
+                if size.h:
+                    return self.sized((number - size.n - size.i * I) // size.h, I)
+        raise ValueError("no parameter tells H: give the cell sized, cell.sized(H, I)")
+
 
 @lru_cache(maxsize=256)
 def _sized(cell: Cell, H: int, I: int) -> SizedCell:  # noqa: E741
@@ -282,6 +291,11 @@ class SizedCell:
             name: [self._cut(view, _GIVEN[name]) for view in views]
             for name, views in code.views.items()
         }
+
+    @property
+    def label(self) -> str:
+        """The short label of the cell."""
+        return self.cell.label
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by what it was made of."""

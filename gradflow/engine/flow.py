@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.contract import Bound, Params, SizedCell
+from gradflow.cells.contract import Bound, Cell, Params, SizedCell
 from gradflow.columns import Array, laid
 from gradflow.engine.measure import Block, Measure
 from gradflow.engine.sweep import Sweep, normalise, unwatched
@@ -103,7 +103,7 @@ class Trajectory:
 
 
 def unroll(
-    cell: SizedCell,
+    cell: Cell | SizedCell,
     params: Params,
     x: Array,
     s0: Array,
@@ -115,8 +115,10 @@ def unroll(
     """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
 
     `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
-    of tape that are kept.
+    of tape that are kept. `params` are a parameter's name to (R, *shape).
     """
+    if isinstance(cell, Cell):
+        cell = cell.sized_for(params, x.shape[-1])
     w = cell.bind(params)
     segments = _segments(cell, x, s0, budget)
     starts, kept = [_handed(cell, s0)], []

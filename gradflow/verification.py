@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.contract import CURVES, Params, SizedCell, Use
+from gradflow.cells.contract import CURVES, Params, Use
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.measure import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from gradflow.cells.contract import Cell, Params, SizedCell
+from gradflow.cells.cell import Cell
+from gradflow.cells.contract import Params
 from gradflow.cells.library import CELLS, CellType
+from gradflow.cells.sized import SizedCell
 from gradflow.cells.stacked import Stacked, unstacked
 
 RNN, LSTM, ProjectedLSTM, GRU = (CELLS[name] for name in ("rnn", "lstm", "lstmp", "gru"))
 
-__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "CellType", "Params", "ProjectedLSTM", "SizedCell", "Stacked", "unstacked"]
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "CellType",
+    "Params",
+    "ProjectedLSTM",
+    "SizedCell",
+    "Stacked",
+    "unstacked",
+]

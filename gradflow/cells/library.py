@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from gradflow.cells.contract import Cell
+from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations, declared
 
 _FOLDER = Path(__file__).parent
@@ -40,7 +40,7 @@ class CellType:
         import yaml  # where a cell of the folder is used
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return declared(yaml.load(self.source, loader))  # noqa: S506 (our own files, safely)
+        return declared(yaml.load(self.source, loader))
 
     @property
     def state_parts(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradflow.cells.contract import Kind, Role, SizedCell, Use
+from gradflow.cells.contract import Kind, Role, Use
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 
 

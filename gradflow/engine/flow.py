@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.contract import Bound, Cell, Params, SizedCell
+from gradflow.cells.cell import Cell
+from gradflow.cells.contract import Bound, Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array, laid
 from gradflow.engine.measure import Block, Measure
 from gradflow.engine.sweep import Sweep, normalise, unwatched

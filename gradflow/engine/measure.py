@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.contract import CURVES, Params, SizedCell
+from gradflow.cells.contract import CURVES, Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.terms import Terms
 from gradflow.engine.uses import Group, Rights, groups

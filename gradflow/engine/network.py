@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.contract import Params, SizedCell
+from gradflow.cells.contract import Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
 from gradflow.engine.measure import Block, Measure
@@ -93,9 +94,7 @@ def backpropagate_net(
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {
-        at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()
-    }
+    measures = {at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()}
     for at, block in net_blocks_backward(net, ds_T, progress):
         measures[at].add(block)
     return {at: measure.flows() for at, measure in measures.items()}

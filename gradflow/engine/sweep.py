@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.contract import Bound, SizedCell
+from gradflow.cells.contract import Bound
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, safe_bits, scale
 

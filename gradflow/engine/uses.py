@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.contract import CURVES, Operand, Params, SizedCell, Use
+from gradflow.cells.contract import CURVES, Operand, Params, Use
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.outer import Outer, leveled
 from gradflow.logspace import scale

@@ -61,9 +61,7 @@ def arrange(reduced: Reduced, derivatives: Derivatives) -> Arrangement:
         if len(derivatives.into.get(id(slot), ())) == 1
     }
     links: dict[tuple[int, int], int] = {}
-    for at, (a, b) in zip(
-        combinations(range(len(slots)), 2), combinations(slots, 2), strict=True
-    ):
+    for at, (a, b) in zip(combinations(range(len(slots)), 2), combinations(slots, 2), strict=True):
         weight = _HOISTED * (is_hoisted(a) == is_hoisted(b))
         if a.shape == b.shape:
             shared = _operands(a) & _operands(b)
@@ -173,9 +171,7 @@ def _path(count: int, links: dict[tuple[int, int], int]) -> list[int]:
         return list(range(count))
     if count > _MOST_EXACT:
         return _heaviest_first(count, links)
-    weight = [
-        [links.get((min(a, b), max(a, b)), 0) for b in range(count)] for a in range(count)
-    ]
+    weight = [[links.get((min(a, b), max(a, b)), 0) for b in range(count)] for a in range(count)]
     best: list[dict[int, tuple[int, int]]] = [{} for _ in range(1 << count)]
     for a in range(count):
         best[1 << a][a] = (0, -1)

@@ -3,7 +3,7 @@ brings what arrives at the output to the state that it is read from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gradflow.equations.arrange import Arrangement, Product
@@ -11,6 +11,7 @@ from gradflow.equations.differentiate import Derivatives, Partial
 from gradflow.equations.forward import Arrays
 from gradflow.equations.graph import Node
 from gradflow.equations.layout import Names, Rows, Views
+from gradflow.equations.transposes import SHAPED, Piece, code, whole
 from gradflow.equations.writing import Writer
 
 
@@ -114,7 +115,7 @@ class Pullback(Writer):
         first, *left = pieces
         if first.rows:
             dy, axes = first.text, len(vertex.shape) + 1
-            self.line(f"{place} = np.zeros({_whole(dy, vertex, axes)}, {dy}.dtype)")
+            self.line(f"{place} = np.zeros({whole(dy, vertex, axes)}, {dy}.dtype)")
             return pieces
         if left and not left[0].rows:
             self.line(f"{place} = {first.signed} {left[0].sign} {left[0].text}")
@@ -174,7 +175,7 @@ class Pullback(Writer):
         return [
             node
             for node in self._consumers.get(id(vertex), [])
-            if node.kind in _SHAPED or any(o is vertex for o in self._multiplied(node))
+            if node.kind in SHAPED or any(o is vertex for o in self._multiplied(node))
         ]
 
     def _multiplied(self, node: Node) -> list[Node]:
@@ -230,7 +231,7 @@ class Pullback(Writer):
         name = f"w.{self.arrays.products[id(product)]}_T"
         if len(product.operand.shape) == 2:
             dz = self._dz(product.slots, "merged")
-            a, b = (_code(size) for size in product.operand.shape)
+            a, b = (code(size) for size in product.operand.shape)
             return Piece(f"product({name}, {dz}).reshape(*{dz}.shape[:-2], {a}, {b}, -1)")
         dz = self._dz(product.slots)
         return Piece(f"product({name}, {dz})", f"product({name}, {dz}, out={{}})")
@@ -257,41 +258,22 @@ class Pullback(Writer):
     def _shaped(self, vertex: Node) -> Iterator[Piece]:
         """What comes from operations that are not entry by entry."""
         for node in self._consumers.get(id(vertex), []):
-            back = _SHAPED.get(node.kind)
+            back = SHAPED.get(node.kind)
             dy = self._of(node) if back is not None else None
             if back is not None and dy is not None:
                 for number, arg in enumerate(node.args):
                     if arg is vertex:
                         yield from back(self, node, number, dy)
 
+    def inverse(self, node: Node) -> str:
+        """What `normalise` multiplied with."""
+        return self.views.of(self.arrays.local, [(id(node), "inverse")], "inverse")
+
     def local(self, node: Node) -> str:
         """The value of an argument, kept beside the partials."""
         if node.kind == "fixed":
             return self.value(node)
         return self.views.of(self.arrays.local, [id(node)], self.labels.get(id(node), "v"))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a cotangent: an expression, or a call that puts it into a place; the rows it is
-    for, if not all; its sign."""
-
-    text: str
-    call: str | None = None
-    rows: str = ""
-    sign: str = "+"
-    is_name: bool = False
-
-    @property
-    def signed(self) -> str:
-        return self.text if self.sign == "+" else f"-({self.text})"
-
-    def into(self, place: str) -> str:
-        if self.rows:
-            return f"{place}[...] = 0\n{place}{self.rows} {self.sign}= {self.text}"
-        if self.call is not None:
-            return self.call.format(place)
-        return f"{place}[...] = {self.signed}"
 
 
 def _scaled(of: str, factor: float) -> Piece:
@@ -318,87 +300,3 @@ def reads_new(node: Node) -> bool:
             seen.add(id(at))
             stack += at.args
     return False
-
-
-def _whole(of: str, node: Node, axes: int) -> str:
-    """The shape of a node's columns, from an array `of` columns whose last `axes` are its own."""
-    sizes = ", ".join(_code(size) for size in node.shape)
-    return f"(*{of}.shape[:-{axes}], {sizes}, {of}.shape[-1])"
-
-
-def _code(size: object) -> str:
-    return str(size).replace(" ", "")
-
-
-# The transposes of operations that are not entry by entry: from dy to a piece for argument `number`.
-
-
-def _spread_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    if len(node.shape) == 2:
-        yield Piece(f"{dy}.sum(axis=(-3, -2))[..., None, :]")
-    else:
-        yield Piece(f"{dy}.sum(axis=-2, keepdims=True)")
-
-
-def _slice_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    start, stop = (_code(size) for size in node.payload)
-    yield Piece(dy, rows=f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]")
-
-
-def _turn_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    yield Piece(f"{dy}.swapaxes(-3, -2)", is_name=True)
-
-
-def _total_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    (of,) = node.args
-    broad = f"{dy}[..., None, :]" if len(of.shape) == 2 else dy
-    yield Piece(f"np.broadcast_to({broad}, {_whole(dy, of, 2)})", is_name=True)
-
-
-def _norm_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    inverse = writer.views.of(writer.arrays.local, [(id(node), "inverse")], "inverse")
-    yield Piece(f"normalise_back({dy}, {writer.local(node)}, {inverse})")
-
-
-def _outer_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    other = writer.local(node.args[1 - number])
-    if number == 0:
-        yield Piece(f"({dy} * {other}[..., None, :, :]).sum(axis=-2)")
-    else:
-        yield Piece(f"({dy} * {other}[..., :, None, :]).sum(axis=-3)")
-
-
-def _matmul_back(writer: Pullback, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    a, b = node.args
-    other = writer.local(node.args[1 - number])
-    if len(b.shape) == 1:
-        if number == 0:
-            yield Piece(f"{dy}[..., :, None, :] * {other}[..., None, :, :]")
-        else:
-            yield Piece(f"({other} * {dy}[..., :, None, :]).sum(axis=-3)")
-    elif number == 0:
-        yield Piece(f"({dy}[..., :, None, :, :] * {other}[..., None, :, :, :]).sum(axis=-2)")
-    else:
-        yield Piece(f"({other}[..., :, :, None, :] * {dy}[..., :, None, :, :]).sum(axis=-4)")
-
-
-Back = Callable[[Pullback, Node, int, str], Iterator[Piece]]
-
-_SHAPED: dict[str, Back] = {
-    "spread": _spread_back,
-    "slice": _slice_back,
-    "turn": _turn_back,
-    "total": _total_back,
-    "norm": _norm_back,
-    "outer": _outer_back,
-    "matmul": _matmul_back,
-}
-
-
-def values_needed(node: Node) -> list[Node]:
-    """The values that the transpose of an operation needs."""
-    if node.kind in ("outer", "matmul"):
-        return [arg for arg in node.args if arg.kind != "fixed"]
-    if node.kind == "norm":
-        return [node]
-    return []

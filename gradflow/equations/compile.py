@@ -10,9 +10,10 @@ from gradflow.equations.arrange import arrange
 from gradflow.equations.declaration import Equations
 from gradflow.equations.differentiate import differentiate
 from gradflow.equations.emit import Code, emit
-from gradflow.equations.infer import Step, infer
+from gradflow.equations.infer import infer
 from gradflow.equations.mistakes import EquationsError, Mistakes
 from gradflow.equations.reduce import reduce
+from gradflow.equations.step import Step
 
 
 @dataclass(frozen=True, eq=False)

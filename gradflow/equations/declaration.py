@@ -115,7 +115,11 @@ def _parameter(name: str, given: Any, trained: bool) -> Declared:
         return Declared(name, _sizes(given), trained=trained)
     init = given.get("init")
     return Declared(
-        name, _sizes(given["shape"]), None if init is None else str(init), given.get("role"), trained
+        name,
+        _sizes(given["shape"]),
+        None if init is None else str(init),
+        given.get("role"),
+        trained,
     )
 
 

@@ -18,13 +18,14 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.equations import functions
 from gradflow.equations.arrange import Arrangement, is_input
-from gradflow.equations.backward import Cotangents, Pullback, reads_new, values_needed
+from gradflow.equations.backward import Cotangents, Pullback, reads_new
 from gradflow.equations.differentiate import Derivatives, Partial, operands_of
 from gradflow.equations.forward import Arrays, Linearize, Step
 from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Entry, View
 from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
+from gradflow.equations.transposes import values_needed
 from gradflow.equations.writing import runtime
 from gradflow.products import product
 
@@ -144,9 +145,7 @@ def emit(
     )
 
 
-def _lay_state(
-    state: dict[str, Shape], reduced: Reduced, arrays: Arrays, rows: Cotangents
-) -> None:
+def _lay_state(state: dict[str, Shape], reduced: Reduced, arrays: Arrays, rows: Cotangents) -> None:
     handed = [*state.items()]
     handed += [("out", reduced.output.shape)] if reduced.output is not None else []
     for array in (arrays.s, arrays.s_next, rows.ds, rows.ds_prev):
@@ -241,9 +240,7 @@ def _uses(slot: Node, wanted: Callable[[Use, Node | None], bool]) -> tuple[Use, 
     return tuple(use for use, operand in pairs if wanted(use, operand))
 
 
-def _labels(
-    reduced: Reduced, derivatives: Derivatives, arranged: Arrangement
-) -> dict[int, str]:
+def _labels(reduced: Reduced, derivatives: Derivatives, arranged: Arrangement) -> dict[int, str]:
     """What nodes are called: as in the text where that names them, slots by their function."""
     labels: dict[int, str] = {}
     nodes = in_order([*derivatives.sources, *reduced.new.values()])

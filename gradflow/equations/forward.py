@@ -70,7 +70,7 @@ class Step(Writer):
         """The whole function."""
         nodes = in_order([node for _, node in self.roots] + self._late())
         for node in nodes:
-            if node.kind == "function" and node.payload == "sigmoid" or node.kind == "rest":
+            if (node.kind == "function" and node.payload == "sigmoid") or node.kind == "rest":
                 self._reserve_exponential(node)
         self.count([node for _, node in self.roots] + self._late())
         for part, node in self.roots:
@@ -107,7 +107,9 @@ class Step(Writer):
         """Compute a value into its place, from when on it is held."""
         if node.kind == "norm":
             inverse = self.views.of(self.arrays.saved, [(id(node), "inverse")], f"{place}_inverse")
-            self.line(f"normalise({self.value(node.args[0])}, {node.payload!r}, {place}, {inverse})")
+            self.line(
+                f"normalise({self.value(node.args[0])}, {node.payload!r}, {place}, {inverse})"
+            )
         else:
             self.into(node, place)
         self.held[id(node)] = place

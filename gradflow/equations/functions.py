@@ -159,14 +159,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "softplus": Function(softplus, _softplus_slope),
     "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
     "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
-    "sqrt": Function(
-        _of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"
-    ),
+    "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"),
     "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),
     "sin": Function(_of(np.sin), lambda z, h, out: np.cos(z, out=out), "sin"),
-    "cos": Function(
-        _of(np.cos), lambda z, h, out: np.negative(np.sin(z, out=out), out=out), "cos"
-    ),
+    "cos": Function(_of(np.cos), lambda z, h, out: np.negative(np.sin(z, out=out), out=out), "cos"),
 }
 """Every function of one argument, by its name in the equations."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import cast
 
 from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
-from gradflow.equations.graph import Graph, Node, in_order
+from gradflow.equations.graph import Graph, Node
 from gradflow.equations.initial import check_initial
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.names import (
@@ -25,34 +24,11 @@ from gradflow.equations.names import (
 )
 from gradflow.equations.operations import ShapeError
 from gradflow.equations.parse import Statement, Tree, expression, statements
+from gradflow.equations.roles import find_roles
 from gradflow.equations.sizes import Shape, spelled
+from gradflow.equations.step import Step
 
 _EPSILON = 1e-5  # of layernorm, as PyTorch has it
-
-
-@dataclass
-class Step:
-    """What a step computes.
-
-    Attributes:
-        graph: where its nodes are made.
-        state: part to its shape, in order.
-        new: part to the node of its new value.
-        output: the node that the loss and the layer above see.
-        shapes: parameters and constants that are used, to their shapes, in declared order.
-        roles: trained parameter to its role.
-        gains: parameters that do nothing but scale what `layernorm` gives.
-        names: the id of a node to what the text calls it.
-    """
-
-    graph: Graph
-    state: dict[str, Shape]
-    new: dict[str, Node] = field(default_factory=dict)
-    output: Node | None = None
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    roles: dict[str, str] = field(default_factory=dict)
-    gains: set[str] = field(default_factory=set)
-    names: dict[int, str] = field(default_factory=dict)
 
 
 def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | None:
@@ -62,8 +38,7 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
     check_roles(equations, mistakes)
     check_initial(equations, mistakes)
     state = {
-        part: shape_of(sizes, options, mistakes, f"state.{part}")
-        for part, sizes in equations.state
+        part: shape_of(sizes, options, mistakes, f"state.{part}") for part, sizes in equations.state
     }
     shapes = {
         p.name: shape_of(
@@ -165,7 +140,7 @@ class _Reader:
                 message = f"'{declared.name}' is used nowhere in the step"
                 self.mistakes.add(f"{kind}.{declared.name}", At(1, 1), message)
         if not self.mistakes.found:
-            self._find_roles()
+            find_roles(self.equations, self.step, self.shapes)
 
     def _read_output(self) -> None:
         text = self.equations.output
@@ -253,7 +228,9 @@ class _Reader:
         if name == "x":
             if time == "t":
                 return self.graph.node("x", (), None, (letter("I", self.options),))
-            message = "a step knows only x[t]: keep the one before in a part of the state of its own"
+            message = (
+                "a step knows only x[t]: keep the one before in a part of the state of its own"
+            )
             self.tell(tree.at, message)
             return None
         if name not in self.state:
@@ -277,7 +254,9 @@ class _Reader:
         of, *bounds = tree.args
         node = self.read(of)
         start, stop = (
-            None if b.kind == "nothing" else size_of_tree(b, self.options, self.mistakes, self.where)
+            None
+            if b.kind == "nothing"
+            else size_of_tree(b, self.options, self.mistakes, self.where)
             for b in bounds
         )
         wrong = any(
@@ -302,7 +281,9 @@ class _Reader:
             message = f"expected one of {', '.join(choices)}, found '{text}'"
             self.tell(value.at, message + nearest(text, choices))
             return None
-        holds = chosen == text if choices is not None else float(cast(float, chosen)) == _float(text)
+        holds = (
+            chosen == text if choices is not None else float(cast(float, chosen)) == _float(text)
+        )
         taken_, left = (then, other) if holds == (tree.value == "==") else (other, then)
         self._look_at(left)
         return self.read(taken_)
@@ -395,54 +376,6 @@ class _Reader:
         "call": _call,
         "sum": _sum,
     }
-
-    # Roles
-
-    def _find_roles(self) -> None:
-        roots = [*self.step.new.values()]
-        roots += [self.step.output] if self.step.output is not None else []
-        order = in_order(roots)
-        used = {node.payload for node in order if node.kind in ("parameter", "constant")}
-        self.step.shapes = {
-            name: shape for name, shape in self.shapes.items() if name in used and shape is not None
-        }
-        stands: dict[str, set[str]] = {name: set() for name in used}
-        for node in order:
-            if not node.static:
-                for number, arg in enumerate(node.args):
-                    if arg.static and not arg.is_number:
-                        for name in _parameters(arg):
-                            stands[name].add(_stands(node, number))
-        for declared in self.equations.parameters:
-            if declared.trained and declared.name in used:
-                inferred = _role(stands[declared.name])
-                self.step.roles[declared.name] = declared.role or inferred
-                if stands[declared.name] == {"gain"}:
-                    self.step.gains.add(declared.name)
-
-
-def _parameters(node: Node) -> list[str]:
-    return [n.payload for n in in_order([node]) if n.kind in ("parameter", "constant")]
-
-
-def _stands(node: Node, number: int) -> str:
-    """The role of what is argument `number` of a node that is not static."""
-    if node.kind == "sum":
-        return "bias"
-    if node.kind in ("mul", "matmul", "div"):
-        beside = [arg for k, arg in enumerate(node.args) if k != number]
-        if any(arg.kind == "norm" for arg in beside):
-            return "gain"
-        return "recurrent" if any(arg.past for arg in beside) else "input"
-    return "other"
-
-
-def _role(stands: set[str]) -> str:
-    """The role of a parameter from all the places where it stands."""
-    for role in ("recurrent", "input"):
-        if role in stands:
-            return role
-    return "bias" if stands == {"bias"} else "other"
 
 
 def _float(text: str) -> float:

@@ -11,8 +11,23 @@ from typing import NamedTuple
 from gradflow.equations.sizes import Shape
 
 RUNTIME = frozenset(
-    "np product w views H I sigmoid rest_from "
-    "sigmoid_slope_from fresh larger smaller normalise normalise_back merged".split()
+    [
+        "np",
+        "product",
+        "w",
+        "views",
+        "H",
+        "I",
+        "sigmoid",
+        "rest_from",
+        "sigmoid_slope_from",
+        "fresh",
+        "larger",
+        "smaller",
+        "normalise",
+        "normalise_back",
+        "merged",
+    ]
 )
 """Names that the code has already."""
 

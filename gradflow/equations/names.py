@@ -17,13 +17,58 @@ DRAWS = ("uniform", "normal", "index", "drawn")
 LETTERS = ("t", "x", "H", "I", "if", "else")
 
 COLUMNS = frozenset(
-    "run cell sequence_length hidden_size input_size batch_size ws_init ws_scale wx_init wx_scale "
-    "bias_scale seed lag grad_norm log10_grad_norm relative share_W_s layers bidirectional layer "
-    "direction log10_p10 log10_p50 log10_p90".split()
+    [
+        "run",
+        "cell",
+        "sequence_length",
+        "hidden_size",
+        "input_size",
+        "batch_size",
+        "ws_init",
+        "ws_scale",
+        "wx_init",
+        "wx_scale",
+        "bias_scale",
+        "seed",
+        "lag",
+        "grad_norm",
+        "log10_grad_norm",
+        "relative",
+        "share_W_s",
+        "layers",
+        "bidirectional",
+        "layer",
+        "direction",
+        "log10_p10",
+        "log10_p50",
+        "log10_p90",
+    ]
 )
 KEYS = frozenset(
-    "title output_size input initial_state loss weights measure expect dtype tape_memory lags "
-    "thresholds type name state parameters constants options step output gauge cite".split()
+    [
+        "title",
+        "output_size",
+        "input",
+        "initial_state",
+        "loss",
+        "weights",
+        "measure",
+        "expect",
+        "dtype",
+        "tape_memory",
+        "lags",
+        "thresholds",
+        "type",
+        "name",
+        "state",
+        "parameters",
+        "constants",
+        "options",
+        "step",
+        "output",
+        "gauge",
+        "cite",
+    ]
 )
 """Columns of a CSV and keys of a config, which an option is beside."""
 

@@ -12,6 +12,7 @@ from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node
 from gradflow.equations.sizes import ONE, ZERO, Shape, Size, spelled
 
+
 class ShapeError(Exception):
     """Operands that do not fit, in words."""
 
@@ -155,7 +156,9 @@ def cut(graph: Graph, a: Node, start: Size | None, stop: Size | None) -> Node:
     length = stop.minus(start)
     beyond = rows.minus(stop)
     if min(start) < 0 or min(length) < 0 or not any(length) or min(beyond) < 0:
-        raise ShapeError(f"[{start}:{stop}] is no slice of {rows} {'rows' if columns else 'entries'}")
+        raise ShapeError(
+            f"[{start}:{stop}] is no slice of {rows} {'rows' if columns else 'entries'}"
+        )
     if not any(start) and not any(beyond):
         return a
     return graph.node("slice", (a,), (start, stop), (length, *columns))

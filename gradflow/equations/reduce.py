@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradflow.equations.graph import Graph, Node, in_order
-from gradflow.equations.infer import Step
 from gradflow.equations.sizes import Shape
+from gradflow.equations.step import Step
 
 
 class Weight(NamedTuple):
@@ -84,9 +84,7 @@ def reduce(step: Step) -> Reduced:
         for key, name in step.names.items()
         if reducer.reduced.get(key) is not None
     }
-    return Reduced(
-        step.graph, new, reducer.dynamic(output) if output is not None else None, names
-    )
+    return Reduced(step.graph, new, reducer.dynamic(output) if output is not None else None, names)
 
 
 def _is_view(output: Node | None) -> bool:

@@ -174,7 +174,9 @@ def _transposed(node: Node, dy: Array, values: _Values) -> list[tuple[Node, Arra
 def _slice_back(
     node: Node, dy: Array, args: list[Array], values: _Values
 ) -> list[tuple[Node, Array]]:
-    whole = np.zeros((*dy.shape[: dy.ndim - len(node.shape)], *values.sizes(node.args[0])), dy.dtype)
+    whole = np.zeros(
+        (*dy.shape[: dy.ndim - len(node.shape)], *values.sizes(node.args[0])), dy.dtype
+    )
     start, stop = (size.at(values.H, values.I) for size in node.payload)
     whole[(..., slice(start, stop), *(slice(None) for _ in node.shape[1:]))] = dy
     return [(node.args[0], whole)]
@@ -185,7 +187,9 @@ def _total_back(
 ) -> list[tuple[Node, Array]]:
     sizes = values.sizes(node.args[0])
     lead = dy.shape[:-1]
-    return [(node.args[0], np.broadcast_to(dy.reshape(*lead, *(1 for _ in sizes)), (*lead, *sizes)))]
+    return [
+        (node.args[0], np.broadcast_to(dy.reshape(*lead, *(1 for _ in sizes)), (*lead, *sizes)))
+    ]
 
 
 def _norm_back(

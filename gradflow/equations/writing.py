@@ -223,7 +223,7 @@ class Writer:
 
     def _put(self, node: Node, place: str) -> None:
         """`into`, but a value that is used elsewhere too is computed once."""
-        if not self._is_at_hand(node) and self.uses[id(node)] > 1 or self.is_stored(node):
+        if (not self._is_at_hand(node) and self.uses[id(node)] > 1) or self.is_stored(node):
             self.value(node)
         self.into(node, place)
 

@@ -96,9 +96,9 @@ class _Draws:
                 if init in NAMES:
                     drawn = _named(init, rng, parameter.shape)
                 else:
-                    drawn = Initial(
-                        parameter.shape, rng, {**known, **values}, choices, drawn
-                    ).of(init)
+                    drawn = Initial(parameter.shape, rng, {**known, **values}, choices, drawn).of(
+                        init
+                    )
             values[parameter.name] = drawn
         return {name: a.astype(self.run.dtype, copy=False) for name, a in values.items()}
 
@@ -107,7 +107,9 @@ class _Draws:
         run, role = self.run, parameter.role
         scale = {"input": run.wx_scale, "recurrent": run.ws_scale}.get(role, 1.0)
         if parameter.name in self.trained:
-            return scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
+            return (
+                scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
+            )
         rng = self._streams[_STREAM_OF[role]]
         if not parameter.trained or not uses_drawn(parameter.init):
             return np.zeros(parameter.shape)

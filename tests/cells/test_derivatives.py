@@ -94,9 +94,7 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
         return {name: a.reshape(*of_params, *a.shape[1:]) for name, a in whole.items()}
 
     params, v_params = draw(), draw()
-    x, s, v_s, g = (
-        rng.standard_normal((*lead, N, width)) for width in (I, cell.S, cell.S, cell.S)
-    )
+    x, s, v_s, g = (rng.standard_normal((*lead, N, width)) for width in (I, cell.S, cell.S, cell.S))
     moved = {name: a + 1j * STEP * v_params[name] for name, a in params.items()}
     pushed, *_ = step(cell, moved, x + 0j, s + 1j * STEP * v_s)
     jvp = pushed.imag / STEP

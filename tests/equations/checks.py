@@ -9,7 +9,7 @@ import numpy as np
 
 from equations.driver import both_ways, forward, random_net, terms
 from equations.interpreter import FLOATS, Interpreter
-from gradflow.cells.contract import Cell
+from gradflow.cells.cell import Cell
 
 STEP = 1e-100
 
@@ -33,7 +33,9 @@ def interpreted(net, equations, options, functions=FLOATS):
         for r in range(R):
             params = {name: a[r] for name, a in net.params.items()}
             for n in range(N):
-                state = {p.name: states[0, r, n, p.rows].reshape(p.shape) for p in cell.parts.values()}
+                state = {
+                    p.name: states[0, r, n, p.rows].reshape(p.shape) for p in cell.parts.values()
+                }
                 for t in range(T):
                     state, output = run(params, state, net.x[t, r, n])
                     row = states[t + 1, r, n]
@@ -61,7 +63,9 @@ def agree(cell, net, tolerance=1e-11):
     v_x, v_s = rng.standard_normal(net.x.shape), rng.standard_normal(net.s0.shape)
     v_s[..., net.cell.S :] = 0
     moved = net._replace(
-        params={k: a + 1j * STEP * moves[k] if k in moves else a + 0j for k, a in net.params.items()},
+        params={
+            k: a + 1j * STEP * moves[k] if k in moves else a + 0j for k, a in net.params.items()
+        },
         x=net.x + 1j * STEP * v_x,
         s0=net.s0 + 1j * STEP * v_s,
     )
@@ -70,10 +74,15 @@ def agree(cell, net, tolerance=1e-11):
         """(R, N): the derivative of each sample's loss."""
         last = path[-1].imag / STEP
         found = (last[..., : net.cell.S] * net.ds_T).sum(-1)
-        return found + ((last[..., net.cell.outputs] * net.dy_T).sum(-1) if net.dy_T is not None else 0)
+        return found + (
+            (last[..., net.cell.outputs] * net.dy_T).sum(-1) if net.dy_T is not None else 0
+        )
 
     with np.errstate(all="ignore"):
-        own, other = slope(forward(moved, complex)[0]), slope(interpreted(moved, equations, options))
+        own, other = (
+            slope(forward(moved, complex)[0]),
+            slope(interpreted(moved, equations, options)),
+        )
         found = terms(net, done)
     assert (np.abs(own - other) / (1 + np.abs(other))).max() < tolerance, "complex forward code"
 

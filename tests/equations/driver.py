@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.contract import Cell
+from gradflow.cells.cell import Cell
 
 
 class Net(NamedTuple):

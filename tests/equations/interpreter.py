@@ -158,8 +158,8 @@ class Interpreter:
 
     def _matmul(self, a, b):
         if np.ndim(a) == 1 and np.ndim(b) == 1:
-            return np.asarray(np.sum(a * b)).reshape(1)
-        return np.dot(a, b)
+            return (a * b).sum().reshape(1)
+        return a @ b
 
     def _power(self, a, b):
         if np.ndim(b) == 0 and not isinstance(b, np.ndarray):
@@ -174,7 +174,9 @@ class Interpreter:
     def _subscript(self, node):
         index = node.slice
         if isinstance(index, ast.Slice):
-            bounds = [None if b is None else int(self.evaluate(b)) for b in (index.lower, index.upper)]
+            bounds = [
+                None if b is None else int(self.evaluate(b)) for b in (index.lower, index.upper)
+            ]
             return self.evaluate(node.value)[slice(*bounds)]
         name, now = node.value.id, isinstance(index, ast.Name)
         if name == "x":
@@ -189,13 +191,15 @@ class Interpreter:
         (value,), left = node.test.comparators, self.options[node.test.left.id]
         right = value.id if isinstance(value, ast.Name) else value.value
         same = left == right
-        return self.evaluate(node.body if same == isinstance(node.test.ops[0], ast.Eq) else node.orelse)
+        return self.evaluate(
+            node.body if same == isinstance(node.test.ops[0], ast.Eq) else node.orelse
+        )
 
     def _call(self, node):
         name = node.func.id
         name = self.options.get(name, name)
         args = [self.evaluate(arg) for arg in node.args]
         keywords = {k.arg: self.evaluate(k.value) for k in node.keywords}
-        if not isinstance(args[0], np.ndarray):
+        if not hasattr(args[0], "shape"):
             args[0] = np.asarray(args[0], dtype=float)
         return getattr(self.functions, name)(*args, **keywords)

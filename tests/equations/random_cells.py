@@ -27,7 +27,9 @@ class Maker:
     def cell(self) -> Equations:
         draw = self.draw
         count = draw.choice((1, 1, 2, 2, 3))
-        state = {f"s{k}": draw.choice(("H", "H", "H", "2", "1", "H H", "H 2")) for k in range(count)}
+        state = {
+            f"s{k}": draw.choice(("H", "H", "H", "2", "1", "H H", "H 2")) for k in range(count)
+        }
         for part, shape in state.items():
             self.known[shape].append(f"{part}[t-1]")
         self.known["I"].append("x[t]")

@@ -7,7 +7,7 @@ import pytest
 
 from equations.driver import Net, both_ways
 from equations.published import CASES, CELLS, GIVEN
-from gradflow.cells.contract import Cell
+from gradflow.cells.cell import Cell
 
 
 def net_of(name) -> Net:
@@ -36,7 +36,9 @@ def test_the_gradient_is_that_of_the_published_code(name):
     ds = done.ds[::-1, 0]
     for part, rms in case["part_rms"].items():
         own = ds[..., cell.parts[part].rows]
-        np.testing.assert_allclose(np.sqrt((own**2).sum(-1).mean(-1)), rms, rtol=1e-13, err_msg=part)
+        np.testing.assert_allclose(
+            np.sqrt((own**2).sum(-1).mean(-1)), rms, rtol=1e-13, err_msg=part
+        )
     per_sample = np.sqrt((ds[..., : cell.S] ** 2).sum(-1))
     np.testing.assert_allclose(per_sample, case["norm_per_sample"], rtol=1e-13)
 

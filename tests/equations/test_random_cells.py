@@ -20,7 +20,9 @@ def judge(seed):
         assert refused.mistakes
         return "refused"
     except Exception as wrong:
-        raise AssertionError(f"seed {seed}:\n{equations.step}\noutput: {equations.output}") from wrong
+        raise AssertionError(
+            f"seed {seed}:\n{equations.step}\noutput: {equations.output}"
+        ) from wrong
 
 
 def count(seeds):

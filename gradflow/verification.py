@@ -138,8 +138,10 @@ def _derivatives(
 
         yield curve, Scaled(np.concatenate(summands, axis=-1), dz.exponent), slope
 
-    v = rng.standard_normal(cell.S)
-    v = np.where(np.arange(cell.S_all) < cell.S, np.resize(v, cell.S_all), 0) * np.ones_like(s[0])
+    v = rng.standard_normal(s[0].shape)
+    v[:, cell.S :] = 0
+    for scale_part in cell.gauge:
+        v[:, cell.parts[scale_part].rows] = 0
     before = near_one(Scaled(block.ds.value[k + 1].astype(np.float64), block.ds.exponent[k + 1]))
     yield (
         "s",

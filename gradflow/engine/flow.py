@@ -193,7 +193,7 @@ def blocks_backward(
                 ds=states,
                 dz=dz,
                 local=local,
-                s=tape.states[:-1][steps][::-1],
+                states=tape.states[steps.start : steps.stop + 1][::-1],
                 x=trajectory.x[start:][steps][::-1],
             )
             ds = normalise(states[-1])

@@ -32,7 +32,7 @@ class Block:
         ds: (K+1, R, N, S_all), dL_n/ds_{t-k}, as it arrives through time.
         dz: (K, R, N, G_all), dL_n/dz_{t-k}.
         local: (K, R, N, local), the local derivatives of each step.
-        s: (K, R, N, S_all), the state s_{t-k-1} that each step started from.
+        states: (K+1, R, N, S_all), the states s_{t-k} that `ds` are the cotangents of.
         x: (K, R or 1, N, I), the input of each step.
     """
 
@@ -40,8 +40,13 @@ class Block:
     ds: Scaled
     dz: Scaled
     local: Array
-    s: Array
+    states: Array
     x: Array
+
+    @property
+    def s(self) -> Array:
+        """(K, R, N, S_all), the state s_{t-k-1} that each step started from."""
+        return self.states[1:]
 
 
 class Measure:
@@ -52,7 +57,9 @@ class Measure:
         self.R, self.N, _ = ds_T.shape
         # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
         self.state: list[tuple[Array, Array]] = []
-        self.parts: dict[str, list[tuple[Array, Array]]] = {part: [] for part in cell.parts}
+        self.parts: dict[str, list[tuple[Array, Array]]] = {
+            part: [] for part in cell.parts if part not in cell.gauge
+        }
         self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell, params)]
 
     def _terms(self, group: Group, ds_T: Array) -> Terms:
@@ -64,16 +71,22 @@ class Measure:
         new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
         # A state may be too large to be squared, which is found then, or that of a diverged run.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            self._add_states(block.ds[new])
+            self._add_states(block.ds[new], block.states[new])
             self._add_terms(block)
 
-    def _add_states(self, ds: Scaled) -> None:
-        """Record the norms of K cotangents (K, R, N, S_all)."""
+    def _add_states(self, ds: Scaled, states: Array) -> None:
+        """Record the norms of K cotangents (K, R, N, S_all) of these states."""
+        scales = {part: scale for scale, own in self.cell.gauge.items() for part in own}
         squares, units = [], []
-        for name, part in self.cell.parts.items():
-            square, unit = squares_of(ds.value[..., part.rows])
+        for name in self.parts:
+            part, own = ds.value[..., self.cell.parts[name].rows], ds.exponent
+            if name in scales:
+                m = states[..., self.cell.parts[scales[name]].rows]
+                part, shift = _without_scale(part, m)
+                own = own + shift
+            square, unit = squares_of(part)
             squares.append(square)
-            units.append(ds.exponent + unit)
+            units.append(own + unit)
             self.parts[name].append(self._batch_mean(square, units[-1]))
         whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
         self.state.append(self._batch_mean(*whole))
@@ -131,6 +144,15 @@ class Measure:
                 running.append(Magnitudes.roots(terms.cumulative))
         there = [name for name, curves in norms.items() if curves]
         return {n: norms[n] for n in there}, {n: sums[n] for n in there}, running
+
+
+def _without_scale(ds: Array, m: Array) -> tuple[Array, Array]:
+    """The cotangents (..., N, width) of what is kept as e^-m times its value, e^-m ds, and the
+    exponents (..., N) that they are in units of; m is (..., N, width) or (..., N, 1)."""
+    power = -m.astype(np.float64) / np.log(2)
+    top = np.floor(power.max(axis=-1))
+    scaled: Array = ds * np.exp2(power - top[..., None]).astype(ds.dtype)
+    return scaled, top.astype(np.int64)
 
 
 def _together(found: Sequence[Magnitudes]) -> Magnitudes:

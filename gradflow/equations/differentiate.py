@@ -52,6 +52,7 @@ class Derivatives:
 def differentiate(reduced: Reduced, gauges: Iterable[str]) -> Derivatives:
     """The derivatives of a step; parts in `gauges` carry none."""
     graph, gauges = reduced.graph, set(gauges)
+    still = {id(node) for part, node in reduced.new.items() if part in gauges}
     sources = [
         graph.node("new", (node,), part, node.shape)
         for part, node in reduced.new.items()
@@ -59,13 +60,13 @@ def differentiate(reduced: Reduced, gauges: Iterable[str]) -> Derivatives:
     ]
     if reduced.output is not None:
         sources.append(graph.node("out", (reduced.output,), None, reduced.output.shape))
-    nodes = [node for node in in_order(sources) if _varies(node, gauges)]
+    nodes = [node for node in in_order(sources) if _varies(node, gauges, still)]
     vertices = _vertices(nodes)
     eliminator = _Eliminator(graph)
     for node in nodes:
         if node.kind not in STRUCTURED:
             for arg, partial in partials(graph, node):
-                if _varies(arg, gauges):
+                if _varies(arg, gauges, still):
                     eliminator.add(node, arg, partial)
     vertices |= eliminator.eliminate([node for node in nodes if id(node) not in vertices])
     order = [node for node in reversed(nodes) if id(node) in vertices]
@@ -76,9 +77,10 @@ def differentiate(reduced: Reduced, gauges: Iterable[str]) -> Derivatives:
     return Derivatives(graph, sources, order, into)
 
 
-def _varies(node: Node, gauges: set[str]) -> bool:
-    """Whether a node has a derivative by anything."""
-    return not node.static and not (node.kind in LEAVES and node.payload in gauges)
+def _varies(node: Node, gauges: set[str], still: set[int]) -> bool:
+    """Whether a node has a derivative by anything; `still` are the ids of the gauges' new values."""
+    is_gauge = id(node) in still or (node.kind in LEAVES and node.payload in gauges)
+    return not node.static and not is_gauge
 
 
 def _vertices(nodes: Iterable[Node]) -> set[int]:

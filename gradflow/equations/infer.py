@@ -25,7 +25,7 @@ from gradflow.equations.names import (
 from gradflow.equations.operations import ShapeError
 from gradflow.equations.parse import Statement, Tree, expression, statements
 from gradflow.equations.roles import find_roles
-from gradflow.equations.sizes import Shape, spelled
+from gradflow.equations.sizes import ONE, Shape, spelled
 from gradflow.equations.step import Step
 
 _EPSILON = 1e-5  # of layernorm, as PyTorch has it
@@ -51,8 +51,21 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
     reader.assigned_at = {_key(s): s.at.line for s in reversed(written)}
     for statement in written:
         reader.assign(statement)
+    _check_gauge(equations, state, mistakes)
     reader.finish()
     return None if mistakes.found else reader.step
+
+
+def _check_gauge(
+    equations: Equations, state: Mapping[str, Shape | None], mistakes: Mistakes
+) -> None:
+    """Tell of scales that do not fit the parts that they scale."""
+    for scale, scaled in equations.gauge:
+        for part in scaled:
+            own, other = state.get(scale), state.get(part)
+            if own is not None and other is not None and own not in ((ONE,), other):
+                fits = f"expected size 1 or {spelled(other)}, that of {part}, found {spelled(own)}"
+                mistakes.add(f"gauge.{scale}", At(1, 1), fits)
 
 
 def _key(statement: Statement) -> str:
@@ -175,7 +188,7 @@ class _Reader:
         self.mistakes.add(self.where, at, message)
 
     def _all(self, trees: Iterable[Tree]) -> list[Node] | None:
-        nodes = [self.read(tree) for tree in trees]
+        nodes = [self.read(tree) for tree in trees]  # every one, for what is wrong in it
         return None if None in nodes else cast("list[Node]", nodes)
 
     def _number(self, tree: Tree) -> Node | None:
@@ -312,6 +325,7 @@ class _Reader:
         if name not in FUNCTIONS and name not in OPERATIONS:
             known = [*FUNCTIONS, *OPERATIONS, *self.equations.choices]
             self.tell(tree.at, f"unknown function '{name}'{nearest(name, known)}")
+            self._all(arg for arg in tree.args if arg.kind != "keyword")
             return None
         keywords = {str(arg.value): arg for arg in tree.args if arg.kind == "keyword"}
         plain = [arg for arg in tree.args if arg.kind != "keyword"]

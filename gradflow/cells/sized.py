@@ -56,7 +56,7 @@ class _Cut(NamedTuple):
     """A view: which array, its rows, and the shape that they are cut to, if any."""
 
     array: int
-    rows: slice
+    index: tuple[Any, ...]
     shape: tuple[int, ...] | None
     merged: bool
 
@@ -289,7 +289,8 @@ class SizedCell:
             shape = (count, (stop - start) // count)
         elif view.form in ("matrix", "merged"):
             shape = self.sizes(self._entry(view).shape)
-        return _Cut(given.index(view.array), slice(start, stop), shape, view.form == "merged")
+        index = (..., slice(start, stop), slice(None))
+        return _Cut(given.index(view.array), index, shape, view.form == "merged")
 
     def _entry(self, view: View) -> Entry:
         entries = {
@@ -299,8 +300,15 @@ class SizedCell:
         return entries.get(view.array, self._code.handed)[view.first]
 
     def _views(self, name: str, *arrays: Array) -> Views:
-        columns = [a.mT for a in arrays]
-        return tuple(_cut(columns[cut.array], cut) for cut in self._cuts[name])
+        columns, found = [a.mT for a in arrays], []
+        for array, index, shape, merged in self._cuts[name]:
+            rows = columns[array][index]
+            if shape is not None:
+                *lead, _, N = rows.shape
+                own = (shape[0], shape[1] * N) if merged else (*shape, N)
+                rows = rows.reshape(*lead, *own)
+            found.append(rows)
+        return tuple(found)
 
 
 def _again(cell: Chosen, H: int, I: int) -> SizedCell:  # noqa: E741
@@ -314,16 +322,6 @@ _GIVEN = {
     "settle": ("local", "ds", "dz"),
 }
 """The arrays that each function's views are cut from."""
-
-
-def _cut(columns: Array, cut: _Cut) -> Array:
-    rows = columns[..., cut.rows, :]
-    if cut.shape is None:
-        return rows
-    *lead, _, N = rows.shape
-    if cut.merged:
-        return rows.reshape(*lead, cut.shape[0], cut.shape[1] * N)
-    return rows.reshape(*lead, *cut.shape, N)
 
 
 def _end(rows: Sequence[slice]) -> int:

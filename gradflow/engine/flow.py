@@ -217,7 +217,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
     R, N, _ = s.shape
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
-    width = max(1, R * N * cell.G)
+    width = max(1, R * N * cell.G_x)
     return int(max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
 
 

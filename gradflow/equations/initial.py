@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -162,6 +163,7 @@ def _all(tree: Tree) -> list[Tree]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _tree(text: str) -> Tree | None:
     return expression(text, Mistakes(), "init")
 

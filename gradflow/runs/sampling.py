@@ -74,10 +74,15 @@ class _Draws:
     """The values of one place's parameters, in the order of their declaration."""
 
     def __init__(self, run: Run, at: Place) -> None:
-        self.run, self.cell = run, run.cells[at]
+        self.run, self.at, self.cell = run, at, run.cells[at]
         self.trained = run.trained.params[at] if run.trained is not None else {}
-        self._streams = {name: stream(run, name, at) for name in (*_STREAM_OF.values(), "b_s")}
-        self._own = stream(run, "init", at)  # what declared initial values draw from
+        self._streams: dict[str, np.random.Generator] = {}
+
+    def _stream(self, name: str) -> np.random.Generator:
+        """A stream of this place, which goes on where it was left."""
+        if name not in self._streams:
+            self._streams[name] = stream(self.run, name, self.at)
+        return self._streams[name]
 
     def all(self) -> dict[str, Array]:
         """By name, in the run's dtype."""
@@ -92,7 +97,7 @@ class _Draws:
                 continue
             if init is not None:
                 is_bias = parameter.role in ("bias", "input_bias")
-                rng = self._streams["b_s"] if is_bias else self._own
+                rng = self._stream("b_s" if is_bias else "init")
                 if init in NAMES:
                     drawn = _named(init, rng, parameter.shape)
                 else:
@@ -110,7 +115,7 @@ class _Draws:
             return (
                 scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
             )
-        rng = self._streams[_STREAM_OF[role]]
+        rng = self._stream(_STREAM_OF[role])
         if not parameter.trained or not uses_drawn(parameter.init):
             return np.zeros(parameter.shape)
         if role in ("bias", "input_bias"):

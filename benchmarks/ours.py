@@ -6,13 +6,13 @@ import numpy as np
 
 from benchmarks.problems import Net
 from benchmarks.timing import Task
-from gradflow.cells import Params
+from gradflow.cells import unstacked
 from gradflow.engine.flow import backpropagate, unroll
 
 
 def gradflow(net: Net, *, share: bool = False) -> Task:
     """Forward, backward, and at every lag the norms of the state's and the weights' terms."""
-    params = Params(*(p[None] for p in net.params[:4]))
+    params = {name: p[None] for name, p in unstacked(net.cell, net.params).items()}
     x, s0 = net.x[:, None], net.s0[None]
     ds_T = np.broadcast_to(net.v, s0.shape).copy()
     return lambda: backpropagate(unroll(net.cell, params, x, s0), ds_T, share=share)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.cells import CELLS, Cell, Params
+from gradflow.cells import CELLS, SizedCell, Stacked
 from gradflow.logspace import Array
 
 GRID = ((100, 32, 16), (1000, 32, 1), (200, 64, 32), (200, 256, 32), (100, 1024, 32))
@@ -39,8 +39,8 @@ class Problem:
 class Net(NamedTuple):
     """A Problem in numbers. The loss is L_n = v · s_T."""
 
-    cell: Cell
-    params: Params  # W_x (G, I), W_s (G, H), b_x and b_s (G,)
+    cell: SizedCell
+    params: Stacked  # W_x (G, I), W_s (G, H), b_x and b_s (G,)
     x: Array  # (T, N, I)
     s0: Array  # (N, S)
     v: Array  # (S,)
@@ -59,14 +59,14 @@ def problems() -> list[Problem]:
 def draw(problem: Problem) -> Net:
     """Gaussian parameters and inputs; the same for the same problem."""
     rng = np.random.default_rng(0)
-    cell = CELLS[problem.cell]()
     T, H, N, I = problem.T, problem.H, problem.N, problem.I  # noqa: E741
-    G, S = H * len(cell.gates), H * len(cell.state_parts)
+    cell = CELLS[problem.cell]().sized(H, I)
+    G, S = sum(p.shape[0] for p in cell.parameters.values() if p.role == "input"), cell.S
 
     def normal(*shape: int, scale: float = 1.0) -> Array:
         return (scale * rng.standard_normal(shape)).astype(problem.dtype)
 
-    params = Params(
+    params = Stacked(
         normal(G, I, scale=I**-0.5),
         normal(G, H, scale=H**-0.5),
         normal(G, scale=0.1),

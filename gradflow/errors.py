@@ -11,7 +11,8 @@ class Fault:
     """One thing wrong in what the user handed us, and where it stands.
 
     `source` is the file as the user named it (`-` for standard input), `line` and `column`
-    count from 1 and are None where the source has none. `key` is the dotted key path.
+    count from 1 and are None where the source has none. `key` is the dotted key path. `shown` are
+    lines that show the place: of the source, and below it a mark.
     """
 
     message: str
@@ -19,6 +20,7 @@ class Fault:
     line: int | None = None
     column: int | None = None
     key: str | None = None
+    shown: str | None = None
 
     def __str__(self) -> str:
         """`file:line:col: error: key path: what was expected, what was found`."""
@@ -27,7 +29,9 @@ class Fault:
         parts.append("error")
         if self.key:
             parts.append(self.key)
-        return visible(": ".join([*parts, self.message]))
+        told = visible(": ".join([*parts, self.message]))
+        lines = self.shown.split("\n") if self.shown else []
+        return "\n".join([told, *("    " + visible(line) for line in lines)])
 
 
 def visible(text: str, line_ends: bool = False) -> str:

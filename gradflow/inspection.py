@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
@@ -17,7 +16,6 @@ from gradflow.offers import Offer, Writer
 from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
 from gradflow.weights.choose import check, one_direction, one_layer
 from gradflow.weights.conventions import find_nets
-from gradflow.weights.conventions.activations import CHOICES
 from gradflow.weights.guess import guess
 from gradflow.weights.layers import Net
 
@@ -93,11 +91,9 @@ def inspect(path: Path) -> Inspection:
 
 def option_choices(layer: RecurrentLayer, option: str) -> list[str]:
     """What an option that a file does not tell may be, the likeliest first."""
-    hints = get_type_hints(CELLS[layer.cell])
-    choices = [str(value) for value in get_args(hints.get(option))] or list(CHOICES[option])
-    usual = CELLS[layer.cell]().options.get(option, choices[0])
-    likely = layer.likely.get(option, usual)
-    return sorted(choices, key=lambda value: value != likely)
+    equations = CELLS[layer.cell].equations
+    likely = layer.likely.get(option, equations.defaults[option])
+    return sorted(equations.choices[option], key=lambda value: value != likely)
 
 
 def _whole(path: Path, tensors: Tensors, net: Net) -> tuple[FoundNet, list[Offer]]:

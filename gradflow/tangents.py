@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells import Cell, Params
+from gradflow.cells import Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
@@ -33,13 +33,13 @@ class Tangents:
     Places are (layer, direction); steps t count 1..T along a place's own time.
 
     Attributes:
-        cell, params, goal: the net and its loss.
+        cells, params, goal: the net, by place, and its loss.
         inputs: (T, N, I) by place, along its own time.
-        states: (T+1, N, S), likewise, as the net went through them.
+        states: (T+1, N, S_all), likewise, as the net went through them.
         merge: what the directions of a layer make of their outputs.
     """
 
-    cell: Cell
+    cells: Mapping[Place, SizedCell]
     params: Mapping[Place, Params]
     goal: Objective
     inputs: Mapping[Place, Array]
@@ -51,16 +51,18 @@ class Tangents:
         """Of a forward pass of one run."""
         params, inputs, states = {}, {}, {}
         for at, trajectory in net.places.items():
-            params[at] = trajectory.params.map(lambda a: a[0].astype(np.float64))
+            own = trajectory.params.items()
+            params[at] = {name: a[0].astype(np.float64) for name, a in own}
             inputs[at] = trajectory.x[:, 0].astype(np.float64)
             tapes = [tape.states[1:] for _, tape in trajectory.tapes(lambda steps: None)]
             path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
             states[at] = path[:, 0].astype(np.float64)
-        return Tangents(trajectory.cell, params, goal, inputs, states, net.merge)
+        cells = {at: trajectory.cell for at, trajectory in net.places.items()}
+        return Tangents(cells, params, goal, inputs, states, net.merge)
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
-        (N, S), or the parameters of that step alone along `dp`."""
+        (N, S_all), or the parameters of that step alone along `dp`."""
         N = len(self.states[at][0])
         first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
         if ds is not None:
@@ -91,7 +93,7 @@ class Tangents:
         dx: Scaled | None = None,
         dp: Params | None = None,
     ) -> Scaled:
-        """The derivatives (T+1, N, S) of the states of a place, `ds` that before step `start`, zero
+        """The derivatives (T+1, N, S_all) of the states of a place, `ds` that before step `start`, zero
         before. `dx` (T, N, I) are those of its inputs, `dp` of the parameters of the first step."""
         states = self.states[at]
         path = Scaled(np.zeros(states.shape), np.full(states.shape[:-1], ZERO_EXPONENT))
@@ -102,7 +104,7 @@ class Tangents:
         return path
 
     def _step(self, at: Place, t: int, ds: Scaled, dx: Scaled | None, dp: Params | None) -> Scaled:
-        """The derivative (N, S) of s_t along those of s_{t-1}, of x_t and of the parameters."""
+        """The derivative (N, S_all) of s_t along those of s_{t-1}, of x_t and of the parameters."""
         x, s, p = self.inputs[at][t - 1], self.states[at][t - 1], self.params[at]
         unit = ds.exponent if dx is None else np.maximum(ds.exponent, dx.exponent)
         if dp is None and (unit == ZERO_EXPONENT).all():
@@ -114,8 +116,8 @@ class Tangents:
 
         def imaginary(step: float) -> Array:
             ahead = x if along_x is None else x + 1j * step * along_x
-            own = p if dp is None else p.map(lambda a, v: a + 1j * step * v, dp)
-            return self._next(ahead, s + 1j * step * along_s, own).imag
+            own = p if dp is None else {n: a + 1j * step * dp[n] for n, a in p.items()}
+            return self._next(at, ahead, s + 1j * step * along_s, own).imag
 
         return near_one(Scaled(_derivative(imaginary), unit))
 
@@ -138,9 +140,9 @@ class Tangents:
         parts, outputs = [], []
         for at in (place for place in self.params if place[0] == layer):
             path = moved[at] if at in moved else _nothing(self.states[at])
-            own = Scaled(self.cell.parts(path.value[1:])["h"], path.exponent[1:])
+            own = Scaled(path.value[1:][..., self.cells[at].outputs], path.exponent[1:])
             parts.append(near_one(own[::-1] if at[1] else own))
-            h = self.cell.parts(self.states[at][1:])["h"]
+            h = self.states[at][1:][..., self.cells[at].outputs]
             outputs.append(h[::-1] if at[1] else h)
         unit = np.maximum.reduce([part.exponent for part in parts])
         values = [scale(part.value, (part.exponent - unit)[..., None]) for part in parts]
@@ -148,16 +150,17 @@ class Tangents:
             return near_one(Scaled(values[0] * outputs[1] + values[1] * outputs[0], unit))
         return Scaled(merged(values, self.merge), unit)
 
-    def _next(self, x: Array, s: Array, p: Params) -> Array:
-        """One step forward, s_{t-1} (N, S) to s_t, of real or complex numbers."""
-        kind = np.result_type(x, s, *(a for a in p if a is not None))
-        H = self.cell.hidden_size(s.shape[-1])
+    def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
+        """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
+        cell, kind = self.cells[at], np.result_type(x, s, *p.values())
+        w = cell.bind(p)
         before, after = columns.empty(s.shape, kind), columns.empty(s.shape, kind)
-        saved = columns.empty((len(s), self.cell.saved * H), kind)
+        z = columns.empty((len(s), cell.G), kind)
+        saved = columns.empty((len(s), cell.saved), kind)
         before[...] = s
-        z = (x @ p.W_x.T + self.cell.input_bias(p)).astype(kind)
+        z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
         with np.errstate(all="ignore"):  # an exponential that saturates a gate
-            self.cell.step(self.cell.forward_views(z, saved, before, after), p)
+            cell.step(cell.forward_views(z, saved, before, after, x), w)
         return after
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells import Cell
+from gradflow.cells.contract import CURVES, Params, Use
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.measure import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
@@ -23,6 +24,7 @@ from gradflow.tangents import Tangents
 
 _MOST_LAGS = 12
 _AGAINST = -1.1
+_WEIGHT_STEP = 1e-100
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """The largest relative error that counts as agreement."""
@@ -33,7 +35,7 @@ class Comparison:
     """One quantity, by backpropagation and by complex step.
 
     Attributes:
-        quantity: what was compared: `s`, `W_x`, `W_s`, `b_x`, `b_s`.
+        quantity: what was compared: `s`, or the curve of a role: `W_x`, `W_s`, `b_s`, `other`.
         place: (layer, direction) that it belongs to.
         lag: at which lag.
         backpropagated, complex_step: its derivative along one random direction, rms over batch
@@ -69,13 +71,13 @@ def verify(run: Run) -> Verification:
     """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.
 
     At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
-    step T-k adds to dL/dW_x, dL/dW_s and dL/db, each along one random direction.
+    step T-k adds to the gradient by the parameters of each role, each along one random direction.
     """
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
-    one_run = {at: p.map(lambda a: a[None]) for at, p in params.items()}
+    one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
     start = {at: s[None] for at, s in s0.items()}
-    net = unroll_net(run.cell, one_run, x[:, None], start, merge=run.merge)
+    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge)
     if net.diverged_at[0]:
         at_step = int(net.diverged_at[0])
         return Verification(run, (), f"the forward state left float range at step {at_step}")
@@ -92,7 +94,7 @@ def verify(run: Run) -> Verification:
             lag = len(x) - block.last_step + k
             if lag not in wanted:
                 continue
-            for quantity, ours, slope in _derivatives(run.cell, block, k, at, forward, rng):
+            for quantity, ours, slope in _derivatives(run.cells[at], block, k, at, forward, rng):
                 # A term belongs to the step it is used in, the state before it to one lag more.
                 of = lag + 1 if quantity == "s" else lag
                 theirs = slope(1)
@@ -113,41 +115,66 @@ _Slope = Callable[[float], Scaled]
 
 
 def _derivatives(
-    cell: Cell, block: Block, k: int, at: Place, forward: Tangents, rng: np.random.Generator
+    cell: SizedCell, block: Block, k: int, at: Place, forward: Tangents, rng: np.random.Generator
 ) -> Iterator[tuple[str, Scaled, _Slope]]:
     """(quantity, what its derivative by backpropagation is the sum of, (N, width), complex step),
     per sample, at the lag of block index k."""
     t = block.last_step - k
     p, s = forward.params[at], block.s[k]
-    local = tuple(a[k] for a in block.local)
-    dz = near_one(Scaled(block.dz.value[k].astype(np.float64), block.dz.exponent[k]))
-    left, factors = cell.recurrent_factors(local, dz.value, s)
+    dz = near_one(Scaled(block.dz.value[k, 0].astype(np.float64), block.dz.exponent[k, 0]))
+    rights = {"x": block.x[k, 0], "s": s[0], "local": block.local[k, 0]}
+    still = {name: np.zeros_like(a) for name, a in p.items()}
+    for role, curve in CURVES.items():
+        own = {q.name: rng.standard_normal(q.shape) for q in cell.parameters.values()
+               if q.role == role and q.trained}  # fmt: skip
+        if not own:
+            continue
+        moved = _moved_weights(cell, p, {**still, **own})
+        summands = [_pushed(use, moved[use.weight], dz.value, rights) for use in cell.uses
+                    if use.weight in moved]  # fmt: skip
 
-    # W at step t along a random V: the derivative is Σ_g left_g (V right)_g for every sample.
-    V = p.map(lambda a: rng.standard_normal(a.shape))
-    recurrent = [left[0, :, rows] * (h[0] @ V.W_s[rows].T) for rows, h in factors]
-    ours = {  # what is summed over g
-        "W_x": dz.value[0] * (block.x[k, 0] @ V.W_x.T),
-        "W_s": np.concatenate(recurrent, axis=-1),
-        "b_x": dz.value[0] * V.b_x,
-        "b_s": left[0] * V.b_s,
-    }
-    still = p.map(np.zeros_like)
-    for name, value in ours.items():
-        own = getattr(V, name)
+        def slope(factor: float, own: dict[str, Array] = own) -> Scaled:
+            dp = {name: factor * a for name, a in own.items()}
+            return forward.along(at, t, dp={**still, **dp})
 
-        def slope(factor: float, name: str = name, own: Array = own) -> Scaled:
-            return forward.along(at, t, dp=still._replace(**{name: factor * own}))
-
-        yield name, Scaled(value, dz.exponent[0]), slope
+        yield curve, Scaled(np.concatenate(summands, axis=-1), dz.exponent), slope
 
     v = rng.standard_normal(s[0].shape)
+    v[:, cell.S :] = 0
+    for scale_part in cell.gauge:
+        v[:, cell.parts[scale_part].rows] = 0
     before = near_one(Scaled(block.ds.value[k + 1].astype(np.float64), block.ds.exponent[k + 1]))
     yield (
         "s",
         Scaled(before.value[0] * v, before.exponent[0]),
         lambda factor: forward.along(at, t, ds=factor * v),
     )
+
+
+def _moved_weights(cell: SizedCell, p: Params, dp: Params) -> dict[str, Array]:
+    """How each weight that stands on what moves changes along it."""
+    moved = {}
+    for name, weight in cell.weights.items():
+        if any(dp[parameter].any() for parameter in weight.parameters):
+            if weight.plain:
+                moved[name] = dp[weight.parameters[0]].reshape(weight.shape)
+            else:
+                ahead = {n: a + 1j * _WEIGHT_STEP * dp[n] for n, a in p.items()}
+                moved[name] = cell.value_of_weight(name, ahead).imag / _WEIGHT_STEP
+    return moved
+
+
+def _pushed(use: Use, V: Array, dz: Array, rights: dict[str, Array]) -> Array:
+    """What a use of a weight gives along V, entry by entry times its cotangent: (N, rows)."""
+    left = use.factor * dz[..., use.rows]
+    V = V.T if use.transposed else V
+    if use.kind == "bias":
+        return left * V.reshape(-1)
+    right = rights[use.operand.of][..., use.operand.rows].astype(np.float64)
+    if use.kind == "diagonal":
+        return left * (right * V.reshape(-1))
+    apart = right.reshape(*right.shape[:-1], -1, use.columns)
+    return left * (V @ apart).reshape(left.shape)
 
 
 def _compare(

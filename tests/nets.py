@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import fields, replace
-from typing import NamedTuple, get_args, get_type_hints
+from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.cells import CELLS, RNN, Cell, Params
+from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import backpropagate, unroll
+from gradflow.equations.functions import FUNCTIONS
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow
 
 
 def variants() -> list[Cell]:
-    """Every cell of CELLS, with every combination of its Literal options, and each kind of rnn with
-    a leak; sizes are small."""
+    """Every cell of CELLS at its defaults, and with every other value of each option that is a
+    choice; rnn with a leak; sizes are small."""
     cells = []
-    for cls in CELLS.values():
-        hints = get_type_hints(cls)
-        choices = {
-            f.name: (3,) if hints[f.name] is int else get_args(hints[f.name]) for f in fields(cls)
-        }
-        choices = {name: values for name, values in choices.items() if values}
-        combinations = itertools.product(*choices.values())
-        cells += [cls(**dict(zip(choices, values, strict=True))) for values in combinations]
-    leaky = [replace(cell, leak=0.3) for cell in cells if isinstance(cell, RNN)]
-    return cells + leaky
+    for make in CELLS.values():
+        defaults = make.equations.defaults
+        sizes = {name: 3 for name, value in defaults.items() if isinstance(value, int)}
+        choices = make.equations.choices
+        others = [(name, value) for name, values in choices.items() for value in values[1:]]
+        cells.append(make(**sizes))
+        cells += [make(**sizes, **{name: value}) for name, value in others]
+    return [*cells, *(CELLS["rnn"](activation=f, leak=0.3) for f in ("tanh", "relu"))]
 
 
 VARIANTS = variants()
 LABELS = [cell.label for cell in VARIANTS]
 
 
-def shapes(cell, H, I) -> Params:  # noqa: E741
-    """The shape of each parameter of a cell."""
-    G, P = H * len(cell.gates), cell.output_size(H)
-    return Params((G, I), (G, P), (G,), (G,), (P, H) if cell.projects else None)
+def _has_own_functions(cell: Cell) -> bool:
+    """Whether a cell's functions are those of its defaults."""
+    defaults, choices = cell.equations.defaults, cell.equations.choices
+    functions = (name for name, values in choices.items() if set(values) <= set(FUNCTIONS))
+    return all(cell.options[name] == defaults[name] for name in functions)
+
+
+FORMS = [cell for cell in VARIANTS if _has_own_functions(cell)]
+FORM_LABELS = [cell.label for cell in FORMS]
+
+_SCALES = {"input": 1.0, "recurrent": 1.0, "bias": 0.3, "input_bias": 0.3, "other": 1.0}
 
 
 class Net(NamedTuple):
     """What the engine is given: parameters, inputs, initial state, cotangent of the last state."""
 
-    cell: Cell
-    params: Params
+    cell: SizedCell
+    params: dict
     x: np.ndarray
     s0: np.ndarray
     ds_T: np.ndarray
 
 
-def random_net(cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa: E741
+def random_params(cell: SizedCell, rng, R=1, g=0.9) -> dict:
+    """Gaussian parameters by name, (R, *shape); entries of a matrix N(0, 1/columns)."""
+    params = {}
+    for p in cell.parameters.values():
+        scale = _SCALES[p.role] * (g if p.role == "recurrent" else 1)
+        size = p.shape[1] ** -0.5 if len(p.shape) == 2 else 1.0
+        params[p.name] = scale * size * rng.standard_normal((R, *p.shape))
+    return params
+
+
+def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa: E741
     """R independent nets with Gaussian parameters, inputs, states and cotangents."""
     rng = np.random.default_rng(seed)
-    P, S = cell.output_size(H), cell.state_size(H)
+    sized = cell.sized(H, I)
+    S = sized.S_all
 
     def draw(*shape):
         return rng.standard_normal(shape)
 
-    scales = Params(I**-0.5, g * P**-0.5, 0.3, 0.3, H**-0.5)
-    params = shapes(cell, H, I).map(lambda shape, scale: scale * draw(R, *shape), scales)
-    return Net(cell, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
+    params = random_params(sized, rng, R, g)
+    return Net(sized, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
+
+
+def mapped(params, function) -> dict:
+    """`function` of every parameter."""
+    return {name: function(a) for name, a in params.items()}
 
 
 def flows(net, *, share=True, **unroll_options) -> list[GradientFlow]:
@@ -78,7 +97,7 @@ def flow(net, **options) -> GradientFlow:
 def one_run(net, r) -> Net:
     """Run `r` of a stack, alone."""
     only = slice(r, r + 1)
-    params = net.params.map(lambda a: a[only])
+    params = mapped(net.params, lambda a: a[only])
     return net._replace(params=params, x=net.x[:, only], s0=net.s0[only], ds_T=net.ds_T[only])
 
 
@@ -103,7 +122,7 @@ def assert_same_bytes(one, other):
 class Stack(NamedTuple):
     """The same for a stacked or bidirectional net, by place (layer, direction)."""
 
-    cell: Cell
+    cells: dict
     params: dict
     x: np.ndarray
     s0: dict
@@ -112,14 +131,14 @@ class Stack(NamedTuple):
 
 def random_stack(cell, *, layers=2, directions=1, T=7, R=1, N=3, I=2, H=4, seed=0) -> Stack:  # noqa: E741
     """R independent nets of several layers; only the upper layer's last state meets the loss."""
-    params, s0, ds_T = {}, {}, {}
+    cells, params, s0, ds_T = {}, {}, {}, {}
     x = None
     for layer in range(layers):
         for direction in range(directions):
             at = layer, direction
-            width = directions * cell.output_size(H) if layer else I
+            width = directions * cell.sized(H, I).P if layer else I
             net = random_net(cell, T=T, R=R, N=N, I=width, H=H, seed=[seed, layer, direction])
             x = net.x if x is None else x
-            params[at], s0[at] = net.params, net.s0
+            cells[at], params[at], s0[at] = net.cell, net.params, net.s0
             ds_T[at] = net.ds_T if layer == layers - 1 else np.zeros_like(net.ds_T)
-    return Stack(cell, params, x, s0, ds_T)
+    return Stack(cells, params, x, s0, ds_T)

@@ -1,14 +1,13 @@
 """The cells once more, from their equations alone, and their derivatives by two other machines.
 
-Nothing here is shared with gradflow: only forward equations, written with whatever functions they
-are given. `fifty_digits` differentiates them by the complex step in mpmath,
+Nothing here is shared with gradflow but the text of the equations: an interpreter evaluates it with
+whatever functions it is given. `fifty_digits` differentiates it by the complex step in mpmath,
 `by_autograd` by HIPS autograd; both give every step its own copy of the parameters, so that the
 gradient of a copy is the term that this step adds to dL/dW.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import autograd.numpy as anp
@@ -16,86 +15,86 @@ import mpmath
 import numpy as np
 from autograd import grad
 
+from equations.interpreter import EXACT, Functions, Interpreter
+from gradflow.cells.contract import CURVES
 from gradflow.logspace import Magnitudes
 
 exact = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
 """Floats as mpmath numbers, whose squares leave no range."""
 
 
-class Functions(NamedTuple):
-    tanh: Callable
-    sigmoid: Callable
-    relu: Callable
-    linear: Callable = staticmethod(lambda a: a)
+class ByAutograd(Functions):
+    """The functions as HIPS autograd can follow them."""
 
+    def __init__(self):
+        super().__init__(anp.exp, anp.log, anp.sin, anp.cos, anp.sqrt)
 
-def rnn(cell, x, s, W_x, W_s, b_x, b_s, f):
-    activation = getattr(f, cell.activation)
-    return (1 - cell.leak) * s + cell.leak * activation(x @ W_x.T + b_x + s @ W_s.T + b_s)
+    def tanh(self, z):
+        return anp.tanh(z)
 
+    def sigmoid(self, z):
+        return 1 / (1 + anp.exp(-z))
 
-def lstm(cell, x, s, W_x, W_s, b_x, b_s, functions):
-    tanh, sigmoid, *_ = functions
-    H = s.shape[-1] // 2
-    h, c = s[:, :H], s[:, H:]
-    a = x @ W_x.T + b_x + h @ W_s.T + b_s
-    i, f, o = sigmoid(a[:, :H]), sigmoid(a[:, H : 2 * H]), sigmoid(a[:, 3 * H :])
-    g = tanh(a[:, 2 * H : 3 * H])
-    c = f * c + i * g
-    return anp.concatenate([o * tanh(c), c], axis=1)
+    def relu(self, z):
+        return anp.where(z > 0, z, 0)
 
-
-def lstmp(cell, x, s, W_x, W_s, b_x, b_s, W_p, functions):
-    tanh, sigmoid, *_ = functions
-    H = W_p.shape[1]
-    h, c = s[:, :-H], s[:, -H:]
-    a = x @ W_x.T + b_x + h @ W_s.T + b_s
-    i, f, o = sigmoid(a[:, :H]), sigmoid(a[:, H : 2 * H]), sigmoid(a[:, 3 * H :])
-    c = f * c + i * tanh(a[:, 2 * H : 3 * H])
-    return anp.concatenate([(o * tanh(c)) @ W_p.T, c], axis=1)
-
-
-def gru(cell, x, h, W_x, W_s, b_x, b_s, functions):
-    tanh, sigmoid, *_ = functions
-    H = h.shape[-1]
-    a, recurrent = x @ W_x.T + b_x, h @ W_s.T + b_s
-    r = sigmoid(a[:, :H] + recurrent[:, :H])
-    z = sigmoid(a[:, H : 2 * H] + recurrent[:, H : 2 * H])
-    if cell.reset == "after":
-        n = tanh(a[:, 2 * H :] + r * recurrent[:, 2 * H :])
-    else:
-        n = tanh(a[:, 2 * H :] + (r * h) @ W_s[2 * H :].T + b_s[2 * H :])
-    return (1 - z) * n + z * h
-
-
-EQUATIONS = {f.__name__: f for f in (rnn, lstm, lstmp, gru)}  # a new cell has to write its own
+    def _hard(self, v):
+        return anp.where(v > 0, anp.where(v < 1, v, 1), 0)
 
 
 class Expected(NamedTuple):
     """Gradients as arrays of mpmath numbers, in the order of lags."""
 
     ds: np.ndarray  # (T+1, N, S), of each sample's own loss
-    W_x: np.ndarray  # (T, G, I), terms of the gradient of the batch mean
-    W_s: np.ndarray  # (T, G, H)
-    b_s: np.ndarray  # (T, G)
+    terms: dict  # curve to (T, entries), terms of the gradient of the batch mean
+
+
+def step_of(cell, functions):
+    """`(params, s, x) -> s` of one sample, states flat."""
+    run = Interpreter(cell.cell.equations, cell.cell.options, functions)
+    run.sizes = {"H": cell.H, "I": cell.I}
+
+    def step(params, s, x):
+        state = {p.name: s[p.rows].reshape(p.shape) for p in cell.parts.values()}
+        new, _ = run(params, state, x)
+        return functions.flat([new[name].reshape(-1) for name in cell.parts])
+
+    return step
+
+
+def by_curve(cell, gradients):
+    """Curve to (T, entries), from parameter to (T, *shape)."""
+    found = {}
+    for role, curve in CURVES.items():
+        own = [p.name for p in cell.parameters.values() if p.role == role and p.trained]
+        if own:
+            flat = [np.reshape(gradients[name], (len(gradients[name]), -1)) for name in own]
+            found[curve] = np.concatenate(flat, axis=1)
+    return found
 
 
 def by_autograd(net):
     """`Expected` of the first run of `net`, as good as float64 makes it."""
     cell, T, N = net.cell, len(net.x), net.x.shape[2]
-    step = EQUATIONS[cell.name]
-    f = Functions(anp.tanh, lambda a: 1 / (1 + anp.exp(-a)), lambda a: anp.maximum(a, 0))
+    functions = ByAutograd()
+    functions.flat = anp.concatenate
+    step = step_of(cell, functions)
 
-    def loss(pushes, *params):
-        s = net.s0[0] + pushes[0]
-        for t in range(T):
-            s = step(cell, net.x[t, 0], s, *(p[t] for p in params), f) + pushes[t + 1]
-        return anp.sum(net.ds_T[0] * s)
+    def loss(pushes, copies):
+        total = 0
+        for n in range(N):
+            s = net.s0[0, n] + pushes[0, n]
+            for t in range(T):
+                s = step({name: p[t] for name, p in copies.items()}, s, net.x[t, 0, n])
+                s = s + pushes[t + 1, n]
+            total = total + anp.sum(net.ds_T[0, n] * s)
+        return total
 
-    copies = [np.repeat(p[:1], T, axis=0) for p in net.params if p is not None]
+    copies = {name: np.repeat(p[:1], T, axis=0) for name, p in net.params.items()}
     pushes = np.zeros((T + 1, *net.s0[0].shape))
-    ds, W_x, W_s, _, b_s = (grad(loss, k)(pushes, *copies)[::-1] for k in range(5))
-    return Expected(exact(ds), exact(W_x) / N, exact(W_s) / N, exact(b_s) / N)
+    ds, own = grad(loss, 0)(pushes, copies), grad(loss, 1)(pushes, copies)
+    terms = by_curve(cell, {name: a[::-1] / N for name, a in own.items()})
+    return Expected(exact(ds[::-1]), {curve: exact(a) for curve, a in terms.items()})
 
 
 STEP = mpmath.mpf(10) ** -40
@@ -106,24 +105,19 @@ def fifty_digits(net):
     """`Expected` of the first run of `net`, as mpmath numbers with 50 digits and more."""
     with mpmath.workdps(DIGITS):
         cell, T, (N, S) = net.cell, len(net.x), net.s0[0].shape
-        step = EQUATIONS[cell.name]
-        f = Functions(
-            np.frompyfunc(mpmath.tanh, 1, 1),
-            np.frompyfunc(lambda a: 1 / (1 + mpmath.exp(-a)), 1, 1),
-            np.frompyfunc(lambda a: a if mpmath.re(a) > 0 else mpmath.mpf(0), 1, 1),
-        )
-        params = [exact(p[0]) for p in net.params if p is not None]
+        EXACT.flat = np.concatenate
+        step = step_of(cell, EXACT)
+        params = {name: exact(p[0]) for name, p in net.params.items()}
         x, ds_T = exact(net.x[:, 0]), exact(net.ds_T[0])
         states = [exact(net.s0[0])]
         for t in range(T):
-            states.append(step(cell, x[t], states[t], *params, f))
+            states.append(np.array([step(params, s, x[t, n]) for n, s in enumerate(states[-1])]))
 
-        def slope(t, s, own=params):
-            """(N,): the derivative of the samples' losses along what was pushed at step t."""
+        def slope(t, n, s, own=params):
+            """The derivative of a sample's loss along what was pushed at step t."""
             for u in range(t, T):
-                s = step(cell, x[u], s, *(own if u == t else params), f)
-            loss = (ds_T * s).sum(axis=1)
-            return np.array([mpmath.im(value) / STEP for value in loss], dtype=object)
+                s = step(own if u == t else params, s, x[u, n])
+            return mpmath.im((ds_T[n] * s).sum()) / STEP
 
         def pushed(values, index):
             values = values.copy()
@@ -131,21 +125,26 @@ def fifty_digits(net):
             return values
 
         def of_states(t):
-            columns = [slope(t, pushed(states[t], np.s_[:, j])) for j in range(S)]
-            return np.stack(columns, axis=-1)
+            return np.array(
+                [[slope(t, n, pushed(states[t][n], j)) for j in range(S)] for n in range(N)],
+                dtype=object,
+            )
 
-        def of_parameter(k, t):
-            result = np.empty(params[k].shape, dtype=object)
+        def of_parameter(name, t):
+            result = np.empty(params[name].shape, dtype=object)
             for index in np.ndindex(result.shape):
-                own = [*params]
-                own[k] = pushed(params[k], index)
-                result[index] = slope(t, states[t], own).sum() / N
+                own = {**params, name: pushed(params[name], index)}
+                result[index] = sum(slope(t, n, states[t][n], own) for n in range(N)) / N
             return result
 
         lags = range(T - 1, -1, -1)
         ds = np.array([ds_T, *(of_states(t) for t in lags)])
-        terms = (np.array([of_parameter(k, t) for t in lags]) for k in (0, 1, 3))
-        return Expected(ds, *terms)
+        gradients = {
+            name: np.array([of_parameter(name, t) for t in lags])
+            for name in params
+            if cell.parameters[name].role in CURVES
+        }
+        return Expected(ds, by_curve(cell, gradients))
 
 
 def norms(a, axes):
@@ -171,13 +170,13 @@ def errors(flow, expected, cell):
     with mpmath.workdps(DIGITS):
         N = expected.ds.shape[1]
         found = {"state": worst_error(flow.state, norms(expected.ds, (1, 2)) / mpmath.sqrt(N))}
-        for part, ds in cell.parts(expected.ds).items():
-            found[part] = worst_error(flow.parts[part], norms(ds, (1, 2)) / mpmath.sqrt(N))
-        for name in ("W_x", "W_s", "b_s"):
-            terms = getattr(expected, name)
-            axes = tuple(range(1, terms.ndim))
-            found[name] = worst_error(flow.terms[name], norms(terms, axes))
-            running = norms(np.cumsum(terms, axis=0), axes)
+        for part in cell.parts.values():
+            of_part = norms(expected.ds[..., part.rows], (1, 2)) / mpmath.sqrt(N)
+            found[part.name] = worst_error(flow.parts[part.name], of_part)
+        assert set(flow.terms) == set(expected.terms)
+        for name, terms in expected.terms.items():
+            found[name] = worst_error(flow.terms[name], norms(terms, 1))
+            running = norms(np.cumsum(terms, axis=0), 1)
             found[f"total {name}"] = worst_error(flow.totals[name], running[-1])
             if name == "W_s" and running[-1]:
                 share = Magnitudes.of(flow.share_W_s)

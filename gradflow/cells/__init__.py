@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from gradflow.cells.base import Cell, Params
-from gradflow.cells.gru import GRU
-from gradflow.cells.lstm import LSTM
-from gradflow.cells.lstmp import ProjectedLSTM
-from gradflow.cells.rnn import RNN
+from gradflow.cells.cell import Cell
+from gradflow.cells.contract import Params
+from gradflow.cells.library import CELLS, CellType
+from gradflow.cells.sized import SizedCell
+from gradflow.cells.stacked import Stacked, unstacked
 
-CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (RNN, LSTM, ProjectedLSTM, GRU)}
+RNN, LSTM, ProjectedLSTM, GRU = (CELLS[name] for name in ("rnn", "lstm", "lstmp", "gru"))
 
-__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "Params", "ProjectedLSTM"]
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "CellType",
+    "Params",
+    "ProjectedLSTM",
+    "SizedCell",
+    "Stacked",
+    "unstacked",
+]

@@ -217,6 +217,7 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         title=experiment.title,
         config=experiment.config,
         lags=experiment.lags,
+        parts=experiment.parts,
         options=experiment.options,
         thresholds=experiment.thresholds,
         width=width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,34 @@ from gradflow.terminal import write
 
 @app.command()
 @reporting
-def cells(format: ReportFormat = Report.table) -> None:
-    """Show every cell: its equations, options and citation."""
+def cells(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One cell; all if left out.")] = "",
+    equations: Annotated[
+        bool, typer.Option("--equations", help="Print its file, to start a cell of your own from.")
+    ] = False,
+    numpy: Annotated[
+        bool, typer.Option("--numpy", help="Print the NumPy code that its equations become.")
+    ] = False,
+    format: ReportFormat = Report.table,
+) -> None:
+    """Show the cells: their equations, options and citations."""
+    from gradflow.cells import CELLS
     from gradflow.exporters.cells import text, to_json, to_markdown
 
-    write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
+    if (equations or numpy) and not name:
+        flag = "--equations" if equations else "--numpy"
+        raise InputError(Fault("needs the name of a cell: gradflow cells lstm " + flag, key=flag))
+    if name and name not in CELLS:
+        near = get_close_matches(name, CELLS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
+        raise InputError(Fault(f"there is no cell {name!r}: {hint}", key="cells"))
+    if equations:
+        return write([CELLS[name].source])
+    if numpy:
+        return write([CELLS[name]().compiled.code.source])
+    chosen = [CELLS[one].equations for one in ([name] if name else CELLS)]
+    show = {Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]
+    return write(show(chosen))
 
 
 class Described(str, Enum):

@@ -19,8 +19,10 @@ from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
 from gradflow.config.overrides import override
+from gradflow.config.own_cells import own_cells
 from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
+from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.runs.experiment import Experiment, Loss, Run, Signal
@@ -58,9 +60,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         InputError: with every fault found, each with its file, line and column.
     """
     source = str(path)
-    document = tree.read(read_config(source), source)
+    raw = read_config(source)
+    document = tree.read(raw, source)
     folder = Path() if source == "-" else Path(source).parent
-    return experiment_of(document, folder, overrides)
+    return experiment_of(document, folder, overrides, text=raw.decode("utf-8", "replace"))
 
 
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
@@ -75,14 +78,17 @@ def experiment_of(
     folder: Path,
     overrides: Sequence[str] = (),
     tensors: Tensors | None = None,
+    text: str = "",
 ) -> Experiment:
     """The experiment of a parsed config; `folder` is where the files that it names are, `tensors`
-    what the file of its `weights` holds, where that is open already."""
+    what the file of its `weights` holds, where that is open already, `text` what was parsed."""
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    written = data.get("cell")
+    data, own = own_cells(data, document, folder, text, faults)
     told = None
     if data.get("weights") is not None:
         told = read_weights(data, folder, faults, tensors)
@@ -93,7 +99,7 @@ def experiment_of(
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
     faults.stop_if_any()
-    runs = _runs(config, signal, target, faults)
+    runs = _runs(config, own, signal, target, faults)
     if told is not None:
         runs = tuple(map(told.trained_run, runs))
     for path, message in too_large(runs):
@@ -101,7 +107,8 @@ def experiment_of(
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
-    return Experiment(runs, config.title, lags, thresholds, _as_data(config))
+    plain = _as_data(config) if own is None else {**_as_data(config), "cell": written}
+    return Experiment(runs, config.title, lags, thresholds, plain)
 
 
 def read_config(source: str) -> bytes:
@@ -142,11 +149,17 @@ def _check_lags(config: Config, faults: Faults) -> None:
 
 
 def _runs(
-    config: Config, signal: Signal, target: float | Array | None, faults: Faults
+    config: Config,
+    own: list[Cell | None] | None,
+    signal: Signal,
+    target: float | Array | None,
+    faults: Faults,
 ) -> tuple[Run, ...]:
     """Every combination of the keys that hold lists, in the order in which they stand."""
     axes = {name: getattr(config, name) for name in SWEPT}
-    axes["cell"] = [_cell(choice) for choice in config.cell]
+    cells = own or [None] * len(config.cell)
+    pairs = zip(cells, config.cell, strict=True)
+    axes["cell"] = [cell or _cell(choice) for cell, choice in pairs]
     count = int(np.prod([len(values) for values in axes.values()], dtype=object))
     if count > MOST_RUNS:
         longest = max(axes, key=lambda name: len(axes[name]))
@@ -165,7 +178,25 @@ def _runs(
         "tape_memory": config.tape_memory,
     }
     points = itertools.product(*axes.values())
-    return tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)
+    runs = tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)
+    _check_sizes(runs, faults)
+    return runs
+
+
+def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
+    """Tell of cells whose equations do not hold for the sizes of some run."""
+    told = set()
+    for run in {(r.cell, r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs}.values():
+        try:
+            for layer in range(min(run.layers, 2)):
+                run.cell_of_layer(layer)
+        except EquationsError as wrong:
+            sizes = f"with hidden_size {run.hidden_size} and input_size {run.input_size}"
+            message = f"{run.cell.name} {sizes}: {wrong.mistakes[0].message}"
+            if message not in told:
+                told.add(message)
+                faults.add(("cell",), message)
+    faults.stop_if_any()
 
 
 def _cell(choice: BaseModel) -> Cell:

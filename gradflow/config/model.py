@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import (
     BaseModel,
@@ -23,6 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
 from gradflow.engine.flow import BUDGET
+from gradflow.equations.declaration import Option
 from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
@@ -110,30 +109,26 @@ Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
-_NUMBERS: dict[Any, Any] = {float: Real, int: Annotated[Size, Field(le=10**9)]}
-"""What the numbers among a cell's options may be."""
-
-
-def _option_type(hint: Any, bounds: Mapping[str, Any]) -> Any:
-    """What an option may be: as its dataclass has it, a number within `bounds` if it has some."""
-    if bounds:
-        return Annotated[hint, Field(allow_inf_nan=False, **bounds)]
-    return _NUMBERS.get(hint, hint)
+_WHOLE = Annotated[Size, Field(le=10**9)]
 
 
 def _cell_model(name: str) -> Any:
-    """The mapping `{type: name, options}` of one cell, from the fields of its dataclass."""
-    cls = CELLS[name]
-    hints = get_type_hints(cls)
+    """The mapping `{type: name, options}` of one cell, from its declaration."""
+    equations = CELLS[name].equations
+    about = dict(equations.help)
     options: dict[str, Any] = {
-        f.name: (
-            _option_type(hints[f.name], f.metadata),
-            Field(f.default, description=cls.option_help[f.name]),
-        )
-        for f in fields(cls)
+        option: (_option_type(given), Field(equations.defaults[option], description=about[option]))
+        for option, given in equations.options
     }
     tag: Any = (Literal[name], ...)
-    return create_model(cls.__name__, __base__=_Strict, type=tag, **options)
+    return create_model(name, __base__=_Strict, type=tag, **options)
+
+
+def _option_type(given: Option) -> Any:
+    """What an option may be, from its default."""
+    if isinstance(given, tuple):
+        return Literal[given]
+    return _WHOLE if isinstance(given, int) else Real
 
 
 CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gradflow.cells import CELLS, Params
+from gradflow.cells import CELLS, Stacked, unstacked
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
 from gradflow.config.tree import Tree
@@ -123,10 +123,14 @@ def told_by(
     height = 1 + max(layer for layer, _ in by_place)
     if len(by_place) != height * (2 if both else 1):
         raise InputError("some layers run in one direction and some in two, or backward only")
-    params: dict[Place, Params] = {
-        at: Params(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p)
+    params = {
+        at: unstacked(
+            CELLS[cell](**options).sized(one.hidden_size, one.input_size),
+            Stacked(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p),
+        )
         for at, one in sorted(by_place.items())
     }
+    hidden: dict[Place, int] = {at: one.hidden_size for at, one in by_place.items()}
     sizes: dict[str, int | bool] = {
         "input_size": first.input_size,
         "hidden_size": first.hidden_size,
@@ -136,7 +140,7 @@ def told_by(
     if outer is not None:
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
-    trained = Trained(params, outer, backward, first.merge if both else "concat", notes)
+    trained = Trained(params, hidden, outer, backward, first.merge if both else "concat", notes)
     open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
     return Told(file, sizes, cell, options, open_, trained, tensors)
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.base import Cell, Local, Params
+from gradflow.cells.cell import Cell
+from gradflow.cells.contract import Bound, Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array, laid
 from gradflow.engine.measure import Block, Measure
 from gradflow.engine.sweep import Sweep, normalise, unwatched
@@ -43,13 +45,12 @@ _FEW = 8  # samples, below which the input product is better taken for a whole b
 class Tape:
     """What the backward pass needs of one segment of K steps."""
 
-    states: Array  # (K+1, R, N, S)
-    local: Local  # (K, R, N, .) each
+    states: Array  # (K+1, R, N, S_all)
+    local: Array  # (K, R, N, local)
 
     def select(self, runs: Array) -> Tape:
         """The tape of only these runs (indices)."""
-        states, *local = (laid(a[:, runs]) for a in (self.states, *self.local))
-        return Tape(states, tuple(local))
+        return Tape(laid(self.states[:, runs]), laid(self.local[:, runs]))
 
 
 @dataclass(eq=False)
@@ -58,16 +59,18 @@ class Trajectory:
 
     Attributes:
         cell, params: what was run; parameters carry the runs on their first axis.
+        w: the parameters as the cell's code reads them.
         x: (T, R, N, I); R may be 1 where all runs have the same input.
         segments: (start, stop) steps.
-        starts: the state (R, N, S) before each segment, and behind the last one s_T.
+        starts: the state (R, N, S_all) before each segment, and behind the last one s_T.
         last_tape: the tape of the last segment.
         diverged_at: (R,), the step 1..T whose state first left float range; 0 where none did.
-        outputs: (T, R, N, P), h_1..h_T, where they were asked for.
+        outputs: (T, R, N, P), the outputs of steps 1..T, where they were asked for.
     """
 
-    cell: Cell
+    cell: SizedCell
     params: Params
+    w: Bound
     x: Array
     segments: list[tuple[int, int]]
     starts: list[Array]
@@ -77,14 +80,16 @@ class Trajectory:
 
     @property
     def last(self) -> Array:
-        """(R, N, S): s_T."""
+        """(R, N, S_all): s_T."""
         return self.starts[-1]
 
     def select(self, runs: Array) -> Trajectory:
         """The same forward pass with only these runs (indices)."""
+        params = {name: a[runs] for name, a in self.params.items()}
         return Trajectory(
             self.cell,
-            self.params.map(lambda a: a[runs]),
+            params,
+            self.cell.bind(params),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
@@ -97,11 +102,11 @@ class Trajectory:
         """(start, tape) of each segment, backward in time."""
         yield self.segments[-1][0], self.last_tape
         for (start, stop), s in reversed(list(zip(self.segments[:-1], self.starts, strict=False))):
-            yield start, _run(self.cell, self.params, self.x[start:stop], s, True, progress)
+            yield start, _run(self.cell, self.w, self.x[start:stop], s, True, progress)
 
 
 def unroll(
-    cell: Cell,
+    cell: Cell | SizedCell,
     params: Params,
     x: Array,
     s0: Array,
@@ -112,23 +117,26 @@ def unroll(
 ) -> Trajectory:
     """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
 
-    `outputs` keeps h of every step, the input of a layer above; `budget` bounds the bytes of
-    tape that are kept.
+    `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
+    of tape that are kept. `params` are a parameter's name to (R, *shape).
     """
+    if isinstance(cell, Cell):
+        cell = cell.sized_for(params, x.shape[-1])
+    w = cell.bind(params)
     segments = _segments(cell, x, s0, budget)
-    starts, kept = [s0], []
+    starts, kept = [_handed(cell, s0)], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
     for start, stop in segments:
         keep = stop == len(x)
-        tape = _run(cell, params, x[start:stop], starts[-1], keep, progress)
+        tape = _run(cell, w, x[start:stop], starts[-1], keep, progress)
         starts.append(tape.states[-1].copy())
         if outputs:
-            kept.append(cell.parts(tape.states[1:])["h"].copy())
+            kept.append(tape.states[1:][..., cell.outputs].copy())
         finite = _finite(tape.states[1:])  # (K, R)
         first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
         diverged_at = np.where(diverged_at == 0, first, diverged_at)
     h = np.concatenate(kept) if outputs else None
-    return Trajectory(cell, params, x, segments, starts, tape, diverged_at, h)
+    return Trajectory(cell, params, w, x, segments, starts, tape, diverged_at, h)
 
 
 def backpropagate(
@@ -142,12 +150,13 @@ def backpropagate(
 
     Args:
         trajectory: the forward pass.
-        ds_T: (R, N, S), the gradient of each sample's own loss at the last state.
+        ds_T: (R, N, S_all), the gradient of each sample's own loss at the last state, and in the
+            rows `cell.outputs` at the last output.
         share: also measure the running sum of the W_s terms at every lag, which costs about as
             much as another recurrent product; without it `share_W_s` is NaN.
         progress: called with the steps done.
     """
-    measure = Measure(trajectory.cell, ds_T, share)
+    measure = Measure(trajectory.cell, trajectory.params, ds_T, share)
     for block in blocks_backward(trajectory, ds_T, progress=progress):
         measure.add(block)
     return measure.flows()
@@ -164,19 +173,20 @@ def blocks_backward(
 
     Args:
         trajectory: the forward pass.
-        ds_T: (R, N, S), the cotangent of the last state.
-        injected: (T, R, N, P), what a layer above adds to the cotangent of h_1..h_T.
+        ds_T: (R, N, S_all), the cotangent of the last state, and of the last output.
+        injected: (T, R, N, P), what a layer above adds to the cotangents of the outputs.
         progress: called with the steps done.
     """
-    cell, p = trajectory.cell, trajectory.params
-    p = p._replace(W_s=laid(p.W_s))  # as W_s^T dz reads it fastest
+    cell, w = trajectory.cell, trajectory.w
     length = _block_length(cell, ds_T)
-    sweep = Sweep(cell, p, ds_T, length)
+    sweep = Sweep(cell, w, ds_T, length)
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
+    if cell.settles:
+        ds = sweep.settled(trajectory.last_tape.local[-1], ds)
     for start, tape in trajectory.tapes(progress):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
-            local = tuple(a[steps][::-1] for a in tape.local)
+            local = tape.local[steps][::-1]
             from_above = injected[start:][steps][::-1] if injected is not None else None
             states, dz = sweep.through(local, ds, from_above)
             yield Block(
@@ -184,43 +194,51 @@ def blocks_backward(
                 ds=states,
                 dz=dz,
                 local=local,
-                s=tape.states[:-1][steps][::-1],
+                states=tape.states[steps.start : steps.stop + 1][::-1],
                 x=trajectory.x[start:][steps][::-1],
             )
             ds = normalise(states[-1])
             progress(len(dz.value))
 
 
-def tape_bytes_per_step(cell: Cell, batch: int, hidden_size: int, itemsize: int) -> int:
+def tape_bytes_per_step(cell: SizedCell, batch: int, itemsize: int) -> int:
     """Bytes that one step of one run leaves on the tape."""
-    width = cell.state_size(hidden_size) + hidden_size * sum(cell.local)
-    return batch * itemsize * width
+    return batch * itemsize * (cell.S_all + cell.local)
 
 
-def _block_length(cell: Cell, s: Array) -> int:
+def _block_length(cell: SizedCell, s: Array) -> int:
     """Steps in a block of the backward pass."""
-    _, N, S = s.shape
-    width = N * cell.hidden_size(S) * len(cell.gates)
+    N = s.shape[1]
+    width = max(1, N * cell.G)
     return int(max(4, _LEAST_ROWS // N, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
 
 
-def _forward_length(cell: Cell, s: Array) -> int:
+def _forward_length(cell: SizedCell, s: Array) -> int:
     """Steps in a block of the forward pass."""
-    R, N, S = s.shape
+    R, N, _ = s.shape
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
-    width = R * N * cell.hidden_size(S) * len(cell.gates)
+    width = max(1, R * N * cell.G_x)
     return int(max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
+
+
+def _handed(cell: SizedCell, s: Array) -> Array:
+    """A state (R, N, S) with room for what the cell gives out beside it."""
+    if s.shape[-1] == cell.S_all:
+        return s
+    handed = columns.empty((*s.shape[:-1], cell.S_all), s.dtype)
+    handed[..., : cell.S], handed[..., cell.S :] = s, 0
+    return handed
 
 
 def _blocks(steps: int, length: int) -> list[slice]:
     return [slice(at, min(at + length, steps)) for at in range(0, steps, length)]
 
 
-def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
+def _segments(cell: SizedCell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
     """(start, stop) of each segment: one if its tape fits the budget, else about sqrt(T)."""
-    T, (R, N, S) = len(x), s0.shape
-    step_bytes = R * tape_bytes_per_step(cell, N, cell.hidden_size(S), s0.itemsize)
+    T, (R, N, _) = len(x), s0.shape
+    step_bytes = R * tape_bytes_per_step(cell, N, s0.itemsize)
     length = T
     if T * step_bytes > budget:
         block = _block_length(cell, s0)
@@ -229,29 +247,24 @@ def _segments(cell: Cell, x: Array, s0: Array, budget: int) -> list[tuple[int, i
     return [(start, min(start + length, T)) for start in range(0, T, length)]
 
 
-def _run(cell: Cell, p: Params, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
+def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
-    R, N, S = s.shape
-    H, K = cell.hidden_size(s.shape[-1]), len(x)
+    (R, N, _), K = s.shape, len(x)
     length = min(K, _forward_length(cell, s))
-    states = columns.empty((K + 1, R, N, S), s.dtype)
-    z = columns.empty((length, R, N, H * len(cell.gates)), s.dtype)
-    saved = columns.empty((length, R, N, H * cell.saved), s.dtype)
-    kept = K if keep else 0
-    local = tuple(columns.empty((kept, R, N, H * width), s.dtype) for width in cell.local)
-    p = p._replace(W_s=np.ascontiguousarray(p.W_s))  # as W_s h reads it fastest
-    W_x_and_bias = np.concatenate([p.W_x, cell.input_bias(p)[..., None]], axis=-1)
+    states = columns.empty((K + 1, R, N, cell.S_all), s.dtype)
+    z = columns.empty((length, R, N, cell.G), s.dtype)
+    saved = columns.empty((length, R, N, cell.saved), s.dtype)
+    local = columns.empty((K if keep else 0, R, N, cell.local), s.dtype)
     states[0] = s
     with unwatched():
         for steps in _blocks(K, length):
             count = steps.stop - steps.start
-            before, after = states[:-1][steps], states[1:][steps]
-            _input_product(W_x_and_bias, x[steps], out=z[:count])
-            views = cell.forward_views(z[:count], saved[:count], before, after)
-            for step in zip(*views, strict=True):
-                cell.step(step, p)
+            rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
+            _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
+            for step in zip(*cell.forward_views(*rows), strict=True):
+                cell.step(step, w)
             if keep:
-                cell.linearize(views, tuple(a[steps] for a in local))
+                cell.linearize(*rows, local[steps], w)
             progress(count)
     return Tape(states, local)
 

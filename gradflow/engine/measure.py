@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.base import Cell, Local
+from gradflow.cells.contract import CURVES, Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.engine.outer import Outer
 from gradflow.engine.terms import Terms
+from gradflow.engine.uses import Group, Rights, groups
 from gradflow.logspace import (
     Magnitudes,
     Scaled,
@@ -29,48 +30,65 @@ class Block:
 
     Attributes:
         last_step: the step t whose cotangent is ds[0].
-        ds: (K+1, R, N, S), dL_n/ds_{t-k}, as it arrives through time.
-        dz: (K, R, N, G), dL_n/dz_{t-k}.
-        local: the local derivatives of each step.
-        s: (K, R, N, S), the state s_{t-k-1} that each step started from.
+        ds: (K+1, R, N, S_all), dL_n/ds_{t-k}, as it arrives through time.
+        dz: (K, R, N, G_all), dL_n/dz_{t-k}.
+        local: (K, R, N, local), the local derivatives of each step.
+        states: (K+1, R, N, S_all), the states s_{t-k} that `ds` are the cotangents of.
         x: (K, R or 1, N, I), the input of each step.
     """
 
     last_step: int
     ds: Scaled
     dz: Scaled
-    local: Local
-    s: Array
+    local: Array
+    states: Array
     x: Array
+
+    @property
+    def s(self) -> Array:
+        """(K, R, N, S_all), the state s_{t-k-1} that each step started from."""
+        return self.states[1:]
 
 
 class Measure:
     """Collects the curves of R runs while the backward pass goes through the blocks."""
 
-    def __init__(self, cell: Cell, ds_T: Array, share: bool) -> None:
+    def __init__(self, cell: SizedCell, params: Params, ds_T: Array, share: bool) -> None:
         self.cell, self.share = cell, share
         self.R, self.N, _ = ds_T.shape
         # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
         self.state: list[tuple[Array, Array]] = []
-        self.parts: dict[str, list[tuple[Array, Array]]] = {part: [] for part in cell.state_parts}
+        self.parts: dict[str, list[tuple[Array, Array]]] = {
+            part: [] for part in cell.parts if part not in cell.gauge
+        }
         self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
-        self.terms: dict[tuple[str, ...], Terms] = {}  # by the names of the parameters
+        self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell, params)]
+
+    def _terms(self, group: Group, ds_T: Array) -> Terms:
+        share = "W_s" if self.share else None
+        return Terms(group.widths, self.R, group.height, ds_T.dtype, share)
 
     def add(self, block: Block) -> None:
         """Measure one block; the first one must be the last in time."""
         new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
         # A state may be too large to be squared, which is found then, or that of a diverged run.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            self._add_states(block.ds[new])
+            self._add_states(block.ds[new], block.states[new])
             self._add_terms(block)
 
-    def _add_states(self, ds: Scaled) -> None:
-        """Record the norms of K cotangents (K, R, N, S)."""
+    def _add_states(self, ds: Scaled, states: Array) -> None:
+        """Record the norms of K cotangents (K, R, N, S_all) of these states."""
+        scales = {part: scale for scale, own in self.cell.gauge.items() for part in own}
         squares, units = [], []
-        for name, part in self.cell.parts(ds.value).items():
+        for name in self.parts:
+            part, own = ds.value[..., self.cell.parts[name].rows], ds.exponent
+            if name in scales:
+                m = states[..., self.cell.parts[scales[name]].rows]
+                part, shift = _without_scale(part, m)
+                own = own + shift
             square, unit = squares_of(part)
             squares.append(square)
-            units.append(ds.exponent + unit)
+            units.append(own + unit)
             self.parts[name].append(self._batch_mean(square, units[-1]))
         whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
         self.state.append(self._batch_mean(*whole))
@@ -84,37 +102,24 @@ class Measure:
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
         dz, exponent = block.dz.value, block.dz.exponent
-        left, factors = self.cell.recurrent_factors(block.local, dz, block.s)
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
-        one = np.ones((*left.shape[:-1], 1), left.dtype)  # the input of a bias
-        recurrent = [(rows, {"W_s": right, "b_s": one}) for rows, right in factors]
-        if left is dz:
-            self._add(dz, [(rows, {"W_x": x, **own}) for rows, own in recurrent], exponent)
-        else:
-            self._add(dz, [(slice(None), {"W_x": x})], exponent)
-            self._add(left, recurrent, exponent)
-
-    def _add(self, left: Array, outer: Outer, exponent: Array) -> None:
-        """Add terms of the parameters that share this left factor."""
-        names = tuple(outer[0][1])
-        if names not in self.terms:
-            widths = {name: right.shape[-1] for name, right in outer[0][1].items()}
-            share = "W_s" if self.share else None
-            self.terms[names] = Terms(widths, self.R, left.shape[-1], left.dtype, share)
-        self.terms[names].add(left, outer, exponent)
+        one = np.ones((*dz.shape[:-1], 1), dz.dtype)  # the input of a bias
+        rights = Rights(x, block.s, block.local, one)
+        for group, terms in self.terms:
+            for left, outer, its in group.factors(dz, exponent, rights):
+                terms.add(left, outer, its)
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
         state = Magnitudes.roots(self.state)
         parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
         squares, exponents = (np.concatenate(column) for column in zip(*self.samples, strict=True))
-        terms, totals, share = {}, {}, np.full((len(state) - 1, self.R), np.nan)
-        for group in self.terms.values():
-            norms = Magnitudes.roots(group.norms)
-            for which, name in enumerate(group.names):
-                terms[name], totals[name] = norms[..., which].over(self.N), group.total(name)
-            if group.share:
-                share = (Magnitudes.roots(group.cumulative) / totals[group.share]).floats()
+        norms, sums, running = self._by_curve()
+        terms = {name: _together(curves).over(self.N) for name, curves in norms.items()}
+        totals = {name: _together(found) for name, found in sums.items()}
+        share = np.full((len(state) - 1, self.R), np.nan)
+        if running:
+            share = (_together(running) / totals["W_s"]).floats()
         return [
             GradientFlow(
                 state=state[:, r],
@@ -126,6 +131,38 @@ class Measure:
             )
             for r in range(self.R)
         ]
+
+    def _by_curve(
+        self,
+    ) -> tuple[dict[str, list[Magnitudes]], dict[str, list[Magnitudes]], list[Magnitudes]]:
+        """The norms of each lag's terms (T, R), those of their sums (R,), by curve, and those of
+        the running sums of W_s; of every group that has some."""
+        norms: dict[str, list[Magnitudes]] = {name: [] for name in CURVES.values()}
+        sums: dict[str, list[Magnitudes]] = {name: [] for name in CURVES.values()}
+        running = []
+        for _, terms in self.terms:
+            found = Magnitudes.roots(terms.norms)
+            for which, name in enumerate(terms.names):
+                norms[name].append(found[..., which])
+                sums[name].append(terms.total(name))
+            if terms.share:
+                running.append(Magnitudes.roots(terms.cumulative))
+        there = [name for name, curves in norms.items() if curves]
+        return {n: norms[n] for n in there}, {n: sums[n] for n in there}, running
+
+
+def _without_scale(ds: Array, m: Array) -> tuple[Array, Array]:
+    """The cotangents (..., N, width) of what is kept as e^-m times its value, e^-m ds, and the
+    exponents (..., N) that they are in units of; m is (..., N, width) or (..., N, 1)."""
+    power = -m.astype(np.float64) / np.log(2)
+    top = np.floor(power.max(axis=-1))
+    scaled: Array = ds * np.exp2(power - top[..., None]).astype(ds.dtype)
+    return scaled, top.astype(np.int64)
+
+
+def _together(found: Sequence[Magnitudes]) -> Magnitudes:
+    """The norm of several matrices as one."""
+    return found[0] if len(found) == 1 else root_sum_of_squares(found)
 
 
 def log_norms(squares: Array, exponent: Array) -> Array:
@@ -154,12 +191,15 @@ def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
         return {name: root_sum_of_squares([c[name] for c in curves]) for name in curves[0]}
 
     totals = together([flow.totals for flow in flows])
-    running = [Magnitudes.of(np.nan_to_num(f.share_W_s)) * f.totals["W_s"] for f in flows]
+    share = np.full(flows[0].share_W_s.shape, np.nan)
+    if "W_s" in totals:
+        running = [Magnitudes.of(np.nan_to_num(f.share_W_s)) * f.totals["W_s"] for f in flows]
+        share = (root_sum_of_squares(running) / totals["W_s"]).floats()
     return GradientFlow(
         state=root_sum_of_squares([flow.state for flow in flows]),
         parts=together([flow.parts for flow in flows]),
         terms=together([flow.terms for flow in flows]),
-        share_W_s=(root_sum_of_squares(running) / totals["W_s"]).floats(),
+        share_W_s=share,
         totals=totals,
         log_samples=log_norms_joined([flow.log_samples for flow in flows]),
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.cells.base import Cell, Params
+from gradflow.cells.contract import Params
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
 from gradflow.engine.measure import Block, Measure
@@ -38,7 +39,7 @@ class NetTrajectory:
 
     @property
     def last(self) -> dict[Place, Array]:
-        """(R, N, S): each place's state at its own last step."""
+        """(R, N, S_all): each place's state at its own last step."""
         return {place: trajectory.last for place, trajectory in self.places.items()}
 
     @property
@@ -55,7 +56,7 @@ class NetTrajectory:
 
 
 def unroll_net(
-    cell: Cell,
+    cells: Mapping[Place, SizedCell],
     params: Mapping[Place, Params],
     x: Array,
     s0: Mapping[Place, Array],
@@ -76,7 +77,7 @@ def unroll_net(
             at = layer, direction
             ahead = x[::-1] if direction else x
             places[at] = unroll(
-                cell,
+                cells[at],
                 params[at],
                 ahead,
                 s0[at],
@@ -113,7 +114,7 @@ def backpropagate_net(
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, ds_T[at], share) for at, t in net.places.items()}
+    measures = {at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()}
     for at, block in net_blocks_backward(net, ds_T, progress):
         measures[at].add(block)
     return {at: measure.flows() for at, measure in measures.items()}
@@ -149,7 +150,7 @@ def _by_direction(dy: Scaled, net: NetTrajectory, layer: int) -> dict[int, Scale
     for direction in range(net.directions):
         value = dy.value
         if net.merge == "concat":
-            width = net.places[layer, direction].params.W_s.shape[-1]
+            width = net.places[layer, direction].cell.P
             value, start = value[..., start : start + width], start + width
         elif net.merge == "ave":
             value = 0.5 * value
@@ -168,19 +169,23 @@ def _output(net: NetTrajectory, at: Place) -> Array:
 
 
 class _Received:
-    """Collects what the inputs of a layer receive: dL/dx_t = W_x^T dL/dz_t, (T, R, N, I)."""
+    """Collects what the inputs of a layer receive, dL/dx_t (T, R, N, I): W_x^T dL/dz_t, and what
+    comes from where x_t is used otherwise."""
 
     def __init__(self, trajectory: Trajectory) -> None:
-        self.W_x = trajectory.params.W_x
+        self.cell, self.W_x = trajectory.cell, trajectory.w.hoisted[..., :-1]
         shape = (*trajectory.x.shape[:1], *trajectory.last.shape[:2], trajectory.x.shape[-1])
         self.value = Scaled.empty(shape, trajectory.x.dtype)
 
     def add(self, block: Block) -> None:
         """The inputs of one block's steps."""
         dz = block.dz
-        K, R, N, G = dz.value.shape
+        K, R, N, _ = dz.value.shape
+        G_x = self.cell.G_x
         steps = slice(block.last_step - K, block.last_step)
         for r in range(R):
-            rows = dz.value[::-1, r].reshape(K * N, G)
+            rows = dz.value[::-1, r, :, :G_x].reshape(K * N, G_x)
             self.value.value[steps, r] = (rows @ self.W_x[r]).reshape(K, N, -1)
+        if self.cell.dx is not None:
+            self.value.value[steps] += dz.value[::-1, ..., self.cell.dx]
         self.value.exponent[steps] = dz.exponent[::-1]

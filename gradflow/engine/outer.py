@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.cells.base import Factor
 from gradflow.columns import Array
 from gradflow.logspace import ZERO_EXPONENT, exponent_of, safe_bits, scale
+
+Factor = tuple[slice, Array]
+"""Rows of a weight and the right factor (..., N, width) of their outer product."""
 
 Outer = Sequence[tuple[slice, Mapping[str, Array]]]
 """For each block of rows of W, that is of components of the left factor: the right factor

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from gradflow import columns
-from gradflow.cells.base import Cell, Local, Params
+from gradflow.cells.contract import Bound
+from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, safe_bits, scale
 
@@ -21,31 +22,31 @@ class Sweep:
     """Goes back through blocks of up to K steps, one after the other, in the room it keeps: each
     block's result is overwritten by that of the next."""
 
-    def __init__(self, cell: Cell, p: Params, ds: Array, K: int) -> None:
-        """For cotangents like `ds` (R, N, S)."""
-        self.cell, self.p = cell, p
-        R, N, S = ds.shape
-        G = cell.hidden_size(S) * len(cell.gates)
-        self._states = Scaled.empty((K + 1, R, N, S), ds.dtype)
-        self._dz = Scaled.empty((K, R, N, G), ds.dtype)
-        self._arriving = columns.empty((K, R, N, S), ds.dtype)
+    def __init__(self, cell: SizedCell, w: Bound, ds: Array, K: int) -> None:
+        """For cotangents like `ds` (R, N, S_all)."""
+        self.cell, self.w = cell, w
+        R, N, S_all = ds.shape
+        self._states = Scaled.empty((K + 1, R, N, S_all), ds.dtype)
+        self._states.value[..., cell.S :] = 0  # no step hands a cotangent to an earlier output
+        self._dz = Scaled.empty((K, R, N, cell.G_all), ds.dtype)
+        self._arriving = columns.empty((K, R, N, S_all), ds.dtype)
         self._span = K  # the steps that are expected to stay in the safe range
 
     def through(
-        self, local: Local, ds: Scaled, injected: Scaled | None = None
+        self, local: Array, ds: Scaled, injected: Scaled | None = None
     ) -> tuple[Scaled, Scaled]:
-        """Pull `ds` (R, N, S) back through the steps of a block, in the order of lags.
+        """Pull `ds` (R, N, S_all) back through the steps of a block, in the order of lags.
 
         Args:
-            local: the local derivatives of K steps, (K, R, N, .) each.
+            local: the local derivatives of K steps, (K, R, N, local).
             ds: the cotangent of the state after the first of these steps.
-            injected: (K, R, N, P), added to the cotangent of h after each step.
+            injected: (K, R, N, P), added to the cotangent of the output of each step.
 
         Returns:
-            (K+1, R, N, S), the cotangents of the states before any injection, `ds` first;
-            (K, R, N, G), the cotangents of the pre-activations.
+            (K+1, R, N, S_all), the cotangents of the states before any injection, `ds` first;
+            (K, R, N, G_all), the cotangents of the pre-activations.
         """
-        K = len(local[0])
+        K = len(local)
         states, dz = self._states[: K + 1], self._dz[:K]
         states[0] = ds
         done = 0
@@ -62,7 +63,15 @@ class Sweep:
                 states[done] = normalise(states[done])
         return states, dz
 
-    def _pull(self, local: Local, injected: Scaled | None, start: int, stop: int) -> int:
+    def settled(self, local: Array, ds: Scaled) -> Scaled:
+        """`ds` (R, N, S_all) of a state with what arrives at the output of the same step brought to
+        it; `local` (R, N, local) is that step's."""
+        value = columns.laid(ds.value.copy())
+        with unwatched():
+            self.cell.settle(local, value, self._dz.value[0], self.w)
+        return Scaled(value, ds.exponent)
+
+    def _pull(self, local: Array, injected: Scaled | None, start: int, stop: int) -> int:
         """The steps from `start` to `stop`, or as many as can be carried in one unit; returns
         where it came to."""
         states, dz = self._states, self._dz
@@ -71,15 +80,16 @@ class Sweep:
         steps = slice(start, stop)
         after = states.value[:-1] if added is None else self._arriving
         views = self.cell.backward_views(
-            tuple(a[steps] for a in local), after[steps], dz.value[steps], states.value[1:][steps]
+            local[steps], after[steps], dz.value[steps], states.value[1:][steps]
         )
         first = scale(states.value[start], (states.exponent[start] - unit)[..., None])
         with unwatched():
             for k, step in enumerate(zip(*views, strict=True), start):
                 if added is not None:
                     after[k] = states.value[k] if k > start else first
-                    after[k, ..., : added.shape[-1]] += added[k - start]  # to h, the first part
-                self.cell.pullback(step, self.p)
+                    after[k, ..., self.cell.outputs] += added[k - start]
+                    self.cell.settle(local[k], after[k], dz.value[k], self.w)
+                self.cell.pullback(step, self.w)
         states.exponent[start + 1 : stop + 1] = unit
         dz.exponent[steps] = unit
         return stop

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.cells.base import Factor
 from gradflow.columns import Array
 from gradflow.engine import outer as products
-from gradflow.engine.outer import Outer
+from gradflow.engine.outer import Factor, Outer
 from gradflow.logspace import (
     ZERO_EXPONENT,
     Magnitudes,

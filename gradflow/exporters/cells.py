@@ -1,39 +1,41 @@
-"""The cells: equations, options, citation, from the cells themselves; for people, in Markdown,
-and as JSON."""
+"""The cells: equations, options, citation, from their declarations; for people, in Markdown, and as
+JSON."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gradflow import __version__
-from gradflow.cells import CELLS, Cell
+from gradflow.equations.declaration import Equations
 from gradflow.exporters import markdown
 
+_HINT = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
 
-def text() -> Iterator[str]:
-    """Every cell of CELLS."""
-    for name, cls in CELLS.items():
-        yield f"{name}\n"
-        for line in (inspect.getdoc(cls) or "").splitlines():
-            yield f"  {line}".rstrip() + "\n"
-        yield "\n  state: " + ", ".join(cls.state_parts)
-        yield "    gates, in the order of the rows of W_x and W_s: " + " ".join(cls.gates) + "\n"
-        yield from _options(cls)
+
+def text(cells: Sequence[Equations]) -> Iterator[str]:
+    """A paragraph a cell."""
+    for equations in cells:
+        yield from _paragraph(_described(equations))
         yield "\n"
-    yield "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+    yield _HINT
 
 
-def to_markdown() -> Iterator[str]:
+def to_markdown(cells: Sequence[Equations]) -> Iterator[str]:
     """A section a cell, its options as a table."""
-    for cell in _described():
-        yield f"### {markdown.escaped(cell['name'])}\n\n"
-        yield from markdown.fenced(cell["description"], "text")
-        yield f"\nState: {', '.join(cell['state'])}. Gates, in the order of the rows of W_x and "
-        yield f"W_s: {' '.join(cell['gates'])}.\n\n"
+    for equations in cells:
+        cell = _described(equations)
+        yield f"### {markdown.escaped(cell['name'])}\n\n{markdown.prose(cell['about'])}\n\n"
+        yield from markdown.fenced(cell["step"], "text")
+        for what in (
+            cell["cite"],
+            f"State: {cell['state']}.",
+            f"Parameters: {cell['parameters']}.",
+        ):
+            yield f"\n{markdown.prose(what)}\n" if what else ""
+        yield "\n"
         options = cell["options"]
         if options:
             heads = ("option", "values", "default", "meaning")
@@ -41,44 +43,58 @@ def to_markdown() -> Iterator[str]:
             columns = [[str(option[key]) for option in options] for key in keys]
             yield from markdown.table(list(zip(heads, columns, strict=True)), left=len(heads))
             yield "\n"
-    yield "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+    yield _HINT
 
 
-def to_json() -> Iterator[str]:
+def to_json(cells: Sequence[Equations]) -> Iterator[str]:
     """The same as one JSON object."""
-    facts = {"gradflow": __version__, "format": 1, "cells": list(_described())}
+    facts = {"gradflow": __version__, "format": 1, "cells": list(map(_described, cells))}
     yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
 
 
-def _described() -> Iterator[dict[str, Any]]:
-    for name, cls in CELLS.items():
-        yield {
-            "name": name,
-            "description": inspect.getdoc(cls) or "",
-            "state": list(cls.state_parts),
-            "gates": list(cls.gates),
-            "options": [
-                {
-                    "name": option,
-                    "values": values,
-                    "default": default,
-                    "meaning": cls.option_help[option],
-                }
-                for option, values, default in _choices(cls)
-            ],
-        }
+def _paragraph(cell: dict[str, Any]) -> Iterator[str]:
+    yield f"{cell['name']}\n  {cell['about']}\n\n"
+    yield textwrap.indent(cell["step"], "  ")
+    yield "\n"
+    yield from (f"  {line}\n" for line in textwrap.wrap(cell["cite"], 78))
+    yield f"\n  state: {cell['state']}\n"
+    declared = f"parameters: {cell['parameters']}"
+    yield from (f"  {line}\n" for line in textwrap.wrap(declared, 78))
+    for option in cell["options"]:
+        yield f"  option {option['name']}: {option['values']} (default {option['default']})\n"
+        yield f"    {option['meaning']}\n"
 
 
-def _choices(cls: type[Cell]) -> Iterator[tuple[str, str, Any]]:
-    """Name, possible values in words, and default of each option."""
-    hints = get_type_hints(cls)
-    for field in fields(cls):
-        kind = hints[field.name]
-        number = "a whole number" if kind is int else "a number"
-        yield field.name, " | ".join(map(str, get_args(kind))) or number, field.default
+def _described(equations: Equations) -> dict[str, Any]:
+    about = dict(equations.help)
+    return {
+        "name": equations.name,
+        "about": equations.about,
+        "step": "\n".join(map(str.rstrip, equations.step.strip().splitlines())) + "\n",
+        "cite": equations.cite,
+        "state": _shapes(equations.state),
+        "parameters": _shapes([(p.name, p.shape) for p in equations.parameters]),
+        "options": [
+            {
+                "name": name,
+                "values": _values(given),
+                "default": equations.defaults[name],
+                "meaning": about.get(name, ""),
+            }
+            for name, given in equations.options
+        ],
+    }
 
 
-def _options(cls: type[Cell]) -> Iterator[str]:
-    for name, values, default in _choices(cls):
-        yield f"  option {name}: {values} (default {default})\n"
-        yield f"    {cls.option_help[name]}\n"
+def _values(given: object) -> str:
+    if isinstance(given, tuple):
+        return " | ".join(given)
+    return "a whole number" if isinstance(given, int) else "a number"
+
+
+def _shapes(named: Sequence[tuple[str, tuple[str, ...]]]) -> str:
+    """Names with their sizes: `h H, U [H, H]`."""
+    return ", ".join(
+        f"{name} {sizes[0] if len(sizes) == 1 else '[' + ', '.join(sizes) + ']'}"
+        for name, sizes in named
+    )

@@ -6,7 +6,7 @@ these lists. What is to be shown in addition gets a line here and nothing anywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -131,8 +131,31 @@ MORE_CURVES: tuple[Curve, ...] = tuple(
         any_size=False,
     )
     for which, order in enumerate(_PERCENTILES)
+) + (
+    Curve(
+        "grad_other",
+        "likewise of the parameters that are neither input nor recurrent weights nor biases; empty "
+        "where there are none",
+        lambda flow: flow.terms.get("other"),
+    ),
 )
 """More of what is measured at each lag, right of the place: columns are only ever added."""
+
+PARTS_MEANING = "one column, `grad_` and its name, for each part of a state that is neither h nor c"
+
+
+def part_curves(parts: Iterable[str]) -> tuple[Curve, ...]:
+    """The curves of the parts of a state that have no column of their own."""
+    return tuple(
+        Curve(f"grad_{part}", f"the part of grad_norm that is ∂L/∂{part}", _part(part))
+        for part in dict.fromkeys(parts)
+        if part not in ("h", "c")
+    )
+
+
+def _part(name: str) -> Callable[[GradientFlow], Magnitudes | None]:
+    return lambda flow: flow.parts.get(name)
+
 
 OPTIONS_MEANING = "one column for each option of the cells: `forget_bias`, `reset`, …"
 
@@ -191,7 +214,7 @@ FIGURES: tuple[Figure[Diagnosis], ...] = (
 )
 """What a curve means."""
 
-TOTALS = ("W_x", "W_s", "b_s", "W_o")
+TOTALS = ("W_x", "W_s", "b_s", "other", "W_o")
 """The parameters whose whole gradient is reported."""
 
 
@@ -211,5 +234,5 @@ def reference() -> str:
             rows.append(([], meaning))
         rows[-1][0].append(f"`{name}`")
     lines = [f"| {', '.join(names)} | {meaning} |" for names, meaning in rows]
-    lines.append(f"| … | {OPTIONS_MEANING} |")
+    lines += [f"| … | {PARTS_MEANING} |", f"| … | {OPTIONS_MEANING} |"]
     return "\n".join(["| column | meaning |", "|---|---|", *lines]) + "\n"

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import CURVES, LAG, MORE_CURVES, NET, PLACE, RUN, Curve, Field
+from gradflow.exporters.columns import (
+    CURVES,
+    LAG,
+    MORE_CURVES,
+    NET,
+    PLACE,
+    RUN,
+    Curve,
+    Field,
+    part_curves,
+)
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
@@ -23,15 +33,17 @@ Values = Magnitudes | Array | None
 """A column; None: empty throughout."""
 
 
-def header(options: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names of the columns, the last ones of these options of cells."""
+def header(options: Sequence[str] = (), parts: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of the columns, the last ones of these parts of states and options of cells."""
     shown: list[Curve | Field] = [*RUN, LAG, *CURVES, *NET, *PLACE, *MORE_CURVES]
+    shown += part_curves(parts)
     return (*(column.name for column in shown), *options)
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The header, then the rows of each run in blocks of some thousand."""
-    yield ",".join(header(view.options)) + "\n"
+    yield ",".join(header(view.options, view.parts)) + "\n"
+    more = (*MORE_CURVES, *part_curves(view.parts))
     for result in results:
         facts = {"run": result.run, **result.axes}
         start = _fields([facts[field.name] for field in RUN])
@@ -40,7 +52,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         lags = all_lags(result.sequence_length, view.lags)
         for flow, *place in _curves(result):
             middle = _fields([*net, *place])
-            left, right = (_columns(curves, flow) for curves in (CURVES, MORE_CURVES))
+            left, right = (_columns(curves, flow) for curves in (CURVES, more))
             ends = [middle, *right, *(options if view.options else [])]
             for at in range(0, len(lags), _BLOCK):
                 yield _block(start, lags[at : at + _BLOCK], [*left, *ends])

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradflow import __version__
 from gradflow.columns import Array
-from gradflow.exporters.columns import CURVES, FIGURES, MORE_CURVES, TOTALS, Curve
+from gradflow.exporters.columns import CURVES, FIGURES, MORE_CURVES, TOTALS, Curve, part_curves
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.provenance import provenance
@@ -59,10 +59,11 @@ def plain(value: object) -> object:
     return str(value)
 
 
-def curve_names() -> dict[str, Curve]:
-    """The arrays against lag: the columns of the CSV, and the logarithm of every magnitude."""
+def curve_names(parts: Iterable[str] = ()) -> dict[str, Curve]:
+    """The arrays against lag: the columns of the CSV, with those of these parts of a state, and the
+    logarithm of every magnitude."""
     named = {}
-    for curve in (*CURVES, *MORE_CURVES):
+    for curve in (*CURVES, *MORE_CURVES, *part_curves(parts)):
         named[curve.name] = curve
         if curve.any_size:
             named[f"log10_{curve.name}"] = curve
@@ -118,7 +119,7 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
 def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
     """Every array against lag, null past its end."""
     arrays: dict[str, object] = {}
-    for name, curve in curve_names().items():
+    for name, curve in curve_names(flow.parts if flow else ()).items():
         values = None if flow is None else curve.of(flow)
         if isinstance(values, Magnitudes) and name != curve.name:
             values = values.log10()

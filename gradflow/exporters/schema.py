@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from gradflow.cells import CELLS
 from gradflow.exporters.columns import FIGURES, NET, PLACE, RUN, TOTALS, Field, Figure, Kind
@@ -61,7 +60,7 @@ def results_schema() -> Schema:
             "magnitude": _MAGNITUDE,
             "diagnosis": _object({figure.name: _described(figure) for figure in FIGURES}),
             "run": _run(),
-            "place": _object({**_facts(PLACE), **_measured()}),
+            "place": _object({**_facts(PLACE), **_measured()}, more={"type": "array"}),
         },
     }
 
@@ -115,25 +114,25 @@ def _run() -> Schema:
             "description": "each layer and direction of a net that has more than one",
         },
     }
-    run = _object(facts)
+    # A cell of the user's own has options and parts of a state of its own.
+    run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
     return run
 
 
 def _options() -> Schema:
-    """The options of every cell."""
+    """The options of every cell of gradflow's own."""
     found: dict[str, list[Schema]] = {}
-    for cls in CELLS.values():
-        hints = get_type_hints(cls)
-        for option in fields(cls):
-            kind = hints[option.name]
-            choices = {"enum": list(get_args(kind))}
-            schema: Schema = {float: _NUMBER, int: _WHOLE}.get(kind, choices)
-            schemas = found.setdefault(option.name, [])
+    for name in CELLS:
+        for option, given in CELLS[name].equations.options:
+            schema = {"enum": list(given)} if isinstance(given, tuple) else _NUMBER
+            schemas = found.setdefault(option, [])
             if schema not in schemas:
                 schemas.append(schema)
-    return {name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-            for name, schemas in found.items()}  # fmt: skip
+    return {
+        name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+        for name, schemas in found.items()
+    }
 
 
 def _measured() -> Schema:

@@ -20,6 +20,8 @@ class View:
         config: the experiment as plain data (for the JSON).
         lags: which lags tables show: about 20, all, or these. CSV holds all lags unless this is a
             tuple, JSON always.
+        parts: the parts of the states of the experiment's cells; one that is neither h nor c has a
+            column of the CSV.
         options: the options of the experiment's cells, a column of the CSV each.
         thresholds: the relative gradient below which it vanishes and above which it explodes,
             0 < vanishing < 1 < exploding.
@@ -31,6 +33,7 @@ class View:
     title: str | None = None
     config: Mapping[str, object] = field(default_factory=dict)
     lags: Lags = "auto"
+    parts: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     thresholds: tuple[float, float] = (1e-3, 1e3)
     width: int = 80

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from gradflow.cells import Cell, Params
+from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
@@ -38,6 +39,7 @@ class Trained:
 
     Attributes:
         params: by place, float64.
+        hidden: H by place.
         output_layer: W_o (O, D·P) and b_o (O,), or None: drawn at random.
         backward: whether its one layer runs backward in time.
         merge: what the directions of a layer hand to the next (`engine.network.MERGES`).
@@ -45,6 +47,7 @@ class Trained:
     """
 
     params: Mapping[Place, Params]
+    hidden: Mapping[Place, int]
     output_layer: tuple[Array, Array] | None = None
     backward: bool = False
     merge: str = "concat"
@@ -53,7 +56,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One point of a sweep: a net, its input, its loss. Letters as in cells/base.py."""
+    """One point of a sweep: a net, its input, its loss. Letters as in cells/contract.py."""
 
     cell: Cell
     sequence_length: int
@@ -94,17 +97,38 @@ class Run:
 
     def hidden_width(self, at: Place) -> int:
         """H at a place: layers of a file may differ."""
-        if self.trained is not None:
-            return len(self.trained.params[at].W_s) // len(self.cell.gates)
-        return self.hidden_size
+        return self.hidden_size if self.trained is None else self.trained.hidden[at]
+
+    @cached_property
+    def cells(self) -> dict[Place, SizedCell]:
+        """The cell of every place, for its sizes."""
+        if self.trained is None:
+            return {at: self.cell_of_layer(at[0]) for at in self.places}
+        found: dict[Place, SizedCell] = {}
+        below = self.input_size
+        for layer in range(self.layers):
+            here = [at for at in self.places if at[0] == layer]
+            found |= {at: self.cell.sized(self.hidden_width(at), below) for at in here}
+            below = sum(found[at].P for at in here)
+        return found
+
+    def cell_of_layer(self, layer: int) -> SizedCell:
+        """The cell of a layer whose parameters are drawn."""
+        cell = self.cell.sized(self.hidden_size, self.input_size)
+        for _ in range(layer):
+            above = self.cell.sized(self.hidden_size, cell.P * (2 if self.bidirectional else 1))
+            if above is cell:
+                break
+            cell = above
+        return cell
 
     def output_width(self, at: Place) -> int:
-        """P, the size of h at a place."""
-        return self.cell.output_size(self.hidden_width(at))
+        """P, the size of the output at a place."""
+        return self.cells[at].P
 
     def state_width(self, at: Place) -> int:
         """S, the size of the state at a place."""
-        return self.cell.state_size(self.hidden_width(at))
+        return self.cells[at].S
 
     @property
     def objective(self) -> str:
@@ -158,6 +182,13 @@ class Experiment:
         return tuple(
             name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
         )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts of its cells' states, in the order in which they first come."""
+        gauges = {scale for run in self.runs for scale, _ in run.cell.equations.gauge}
+        found = dict.fromkeys(part for run in self.runs for part in run.cell.state_parts)
+        return tuple(part for part in found if part not in gauges)
 
     @property
     def options(self) -> tuple[str, ...]:

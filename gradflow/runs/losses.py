@@ -121,8 +121,8 @@ def _probe(run: Run) -> Objective:
     cuts = np.cumsum(list(widths.values()))[:-1]
     by_place = dict(zip(widths, np.split(v, cuts), strict=True))
     return Objective(
-        lambda s: np.sum([s[at] @ part for at, part in by_place.items()], axis=0),
-        lambda s: {at: np.broadcast_to(v, s[at].shape).copy() for at, v in by_place.items()},
+        lambda s: np.sum([s[at][..., : len(v)] @ v for at, v in by_place.items()], axis=0),
+        lambda s: {at: _over_the_state(v, s[at]) for at, v in by_place.items()},
     )
 
 
@@ -134,15 +134,22 @@ def _sum(run: Run) -> Objective:
 
 
 def _top(run: Run, s: States) -> Array:
-    """h_T of the top layer, (N, D·H)."""
-    return np.concatenate([run.cell.parts(s[at])["h"] for at in run.top_places], axis=-1)
+    """The output of the top layer at T, (N, D·P)."""
+    return np.concatenate([s[at][..., run.cells[at].outputs] for at in run.top_places], axis=-1)
+
+
+def _over_the_state(v: Array, s: Array) -> Array:
+    """`v` (S,) for every sample, zero in the rows of `s` (N, S_all) that are no state."""
+    ds = np.zeros_like(s)
+    ds[..., : len(v)] = v
+    return ds
 
 
 def _gradient_of_top(run: Run, s: States, dh: Array) -> dict[Place, Array]:
     """The gradient by place where the loss reads h_T of the top layer alone."""
     ds = {at: np.zeros_like(state) for at, state in s.items()}
     for at, part in zip(run.top_places, np.split(dh, len(run.top_places), axis=-1), strict=True):
-        run.cell.parts(ds[at])["h"][...] = part
+        ds[at][..., run.cells[at].outputs] = part
     return ds
 
 

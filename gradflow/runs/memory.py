@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
 from gradflow.system import bytes_available
@@ -18,18 +19,20 @@ _SAMPLE_BYTES_PER_LAG = 24  # the log of each sample's norm, twice while it is r
 def bytes_needed(run: Run) -> dict[str, int]:
     """Bytes that one run takes at its peak, by the config key that governs them most."""
     item = 4 if run.dtype == "float32" else 8
-    gates, N = len(run.cell.gates), run.batch_size
-    T, H, I = run.sequence_length, run.hidden_size, run.input_size  # noqa: E741
-    P = run.cell.output_size(H)
-    tape = tape_bytes_per_step(run.cell, N, H, item)
-    checkpoints = 2 * tape * math.isqrt(T)  # at most, where the tape would be too long
+    T, N, I = run.sequence_length, run.batch_size, run.input_size  # noqa: E741
     directions = 2 if run.bidirectional else 1
+    lowest, upper = (run.cell_of_layer(min(layer, run.layers - 1)) for layer in (0, 1))
+    largest, P = max(lowest, upper, key=lambda cell: cell.G), max(lowest.P, upper.P)
+    tape = max(tape_bytes_per_step(cell, N, item) for cell in (lowest, upper))
+    checkpoints = 2 * tape * math.isqrt(T)  # at most, where the tape would be too long
     places = run.layers * directions
-    below = max(I, directions * P) if run.layers > 1 else I
-    weights = places * (gates * H * (P + below) + (P * H if run.cell.projects else 0))
+    of_lowest, of_upper = (
+        sum(math.prod(p.shape) for p in cell.parameters.values()) for cell in (lowest, upper)
+    )
+    weights = directions * (of_lowest + (run.layers - 1) * of_upper)
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
-    step = N * H * gates * item * 8  # a block's pre-activations and cotangents, and copies
+    step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
@@ -50,7 +53,7 @@ _WORTH_SAYING = 2**30  # bytes
 def stack_size(run: Run, workers: int = 1) -> int:
     """How many runs of this shape are advanced together: what stays in cache, and what memory has
     room for beside the stacks of the other `workers`."""
-    width = run.batch_size * run.hidden_size * len(run.cell.gates)
+    width = max(1, run.batch_size * run.cell_of_layer(0).G)
     input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
     most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
     if most < 2:
@@ -106,10 +109,11 @@ def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
         (key,): replace(run, **{key: min(getattr(run, key), modest)})
         for key, modest in _MODEST.items()
     }
-    for option, modest in type(run.cell)().options.items():
+    options = run.cell.options
+    for option, modest in run.cell.equations.defaults.items():
         if isinstance(modest, int):
-            size = min(run.cell.options[option], modest)
-            lowered["cell", option] = replace(run, cell=replace(run.cell, **{option: size}))
+            smaller = {**options, option: min(int(options[option]), modest)}
+            lowered["cell", option] = replace(run, cell=Cell.of(run.cell.equations, **smaller))
     return lowered
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from gradflow.cells import Params
+from gradflow.cells.contract import Parameter, Role
 from gradflow.columns import Array
 from gradflow.engine.network import Place
+from gradflow.equations.initial import NAMES, Initial, uses_drawn
 from gradflow.initializers import INITIALIZERS
 from gradflow.runs.experiment import Run, Signal
 
 # The place of a name here is its stream's key: a new one goes to the end.
 _STREAMS = (
     "W_x", "W_s", "b_x", "b_s", "W_o", "b_o", "input", "initial_state", "target", "probe", "W_p",
+    "init",
 )  # fmt: skip
 
 
@@ -28,10 +31,8 @@ def stream(run: Run, name: str, at: Place = (0, 0)) -> np.random.Generator:
 
 
 def parameters(run: Run) -> dict[Place, Params]:
-    """The parameters of every layer and direction, in the run's dtype."""
-    if run.trained is not None:
-        return {at: _scaled(run, p) for at, p in run.trained.params.items()}
-    return {at: _drawn(run, at) for at in run.places}
+    """The parameters and constants of every layer and direction by name, in the run's dtype."""
+    return {at: _Draws(run, at).all() for at in run.places}
 
 
 def inputs(run: Run) -> Array:
@@ -63,45 +64,76 @@ def output_layer(run: Run) -> tuple[Array, Array]:
     return W_o.astype(run.dtype, copy=False), b_o.astype(run.dtype, copy=False)
 
 
-def _drawn(run: Run, at: Place) -> Params:
-    """W_x (G, I), W_s (G, P), b_x and b_s (G,): the initializer's base times the scale, gate by
-    gate, and the biases that the cell's options name; W_p (P, H), N(0, 1/H)."""
-    cell, H, P = run.cell, run.hidden_size, run.output_width(at)
-
-    def blocks(name: str, init: str, scale: float, cols: int) -> Array:
-        rng = stream(run, name, at)
-        base = [INITIALIZERS[init](rng, H, cols) for _ in cell.gates]
-        return (scale * np.concatenate(base)).astype(run.dtype, copy=False)
-
-    def bias(name: str) -> Array:
-        return run.bias_scale * stream(run, name, at).standard_normal(H * len(cell.gates))
-
-    b_x, b_s = _with_named_biases(run, bias("b_x")), bias("b_s")
-    W_p = INITIALIZERS["gaussian"](stream(run, "W_p", at), P, H) if cell.projects else None
-    below = run.input_size if at[0] == 0 else P * (2 if run.bidirectional else 1)
-    return Params(
-        W_x=blocks("W_x", run.wx_init, run.wx_scale, below),
-        W_s=blocks("W_s", run.ws_init, run.ws_scale, P),
-        b_x=b_x.astype(run.dtype, copy=False),
-        b_s=b_s.astype(run.dtype, copy=False),
-        W_p=None if W_p is None else W_p.astype(run.dtype, copy=False),
-    )
+_STREAM_OF: dict[Role, str] = {
+    "input": "W_x", "recurrent": "W_s", "bias": "b_x", "input_bias": "b_x", "other": "W_p",
+}  # fmt: skip
+"""Which stream the parameters of a role draw from, one after the other."""
 
 
-def _with_named_biases(run: Run, b_x: Array) -> Array:
-    """b_x (G,) with the biases that the cell's options name added in place."""
-    gates = run.cell.gates
-    by_gate = b_x.reshape(len(gates), -1)
-    for gate, value in run.cell.named_biases().items():
-        by_gate[gates.index(gate)] += value
-    return b_x
+class _Draws:
+    """The values of one place's parameters, in the order of their declaration."""
+
+    def __init__(self, run: Run, at: Place) -> None:
+        self.run, self.at, self.cell = run, at, run.cells[at]
+        self.trained = run.trained.params[at] if run.trained is not None else {}
+        self._streams: dict[str, np.random.Generator] = {}
+
+    def _stream(self, name: str) -> np.random.Generator:
+        """A stream of this place, which goes on where it was left."""
+        if name not in self._streams:
+            self._streams[name] = stream(self.run, name, self.at)
+        return self._streams[name]
+
+    def all(self) -> dict[str, Array]:
+        """By name, in the run's dtype."""
+        options = self.cell.cell.options
+        choices = {name: value for name, value in options.items() if isinstance(value, str)}
+        known = {**options, "H": self.cell.H, "I": self.cell.I, "bias_scale": self.run.bias_scale}
+        values: dict[str, Array] = {}
+        for parameter in self.cell.parameters.values():
+            drawn, init = self._drawn(parameter), parameter.init
+            if parameter.name in self.trained and not uses_drawn(init):
+                values[parameter.name] = drawn
+                continue
+            if init is not None:
+                is_bias = parameter.role in ("bias", "input_bias")
+                rng = self._stream("b_s" if is_bias else "init")
+                if init in NAMES:
+                    drawn = _named(init, rng, parameter.shape)
+                else:
+                    drawn = Initial(parameter.shape, rng, {**known, **values}, choices, drawn).of(
+                        init
+                    )
+            values[parameter.name] = drawn
+        return {name: a.astype(self.run.dtype, copy=False) for name, a in values.items()}
+
+    def _drawn(self, parameter: Parameter) -> Array:
+        """What the config gives a parameter, or a file."""
+        run, role = self.run, parameter.role
+        scale = {"input": run.wx_scale, "recurrent": run.ws_scale}.get(role, 1.0)
+        if parameter.name in self.trained:
+            return (
+                scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
+            )
+        rng = self._stream(_STREAM_OF[role])
+        if not parameter.trained or not uses_drawn(parameter.init):
+            return np.zeros(parameter.shape)
+        if role in ("bias", "input_bias"):
+            return run.bias_scale * rng.standard_normal(parameter.shape)
+        if parameter.name in self.cell.gains:
+            return np.ones(parameter.shape)
+        init = {"input": run.wx_init, "recurrent": run.ws_init}.get(role, "gaussian")
+        base: Array = scale * _named(init, rng, parameter.shape)
+        return base
 
 
-def _scaled(run: Run, p: Params) -> Params:
-    """Trained parameters; scales and named biases as the user asks what they would change."""
-    b_x = _with_named_biases(run, p.b_x.copy())
-    scaled = p._replace(W_x=run.wx_scale * p.W_x, W_s=run.ws_scale * p.W_s, b_x=b_x)
-    return scaled.map(lambda a: a.astype(run.dtype, copy=False))
+def _named(init: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """What an initializer gives; a vector is drawn entry by entry, as blocks of 1 x 1."""
+    if init in ("ones", "zeros"):
+        return np.full(shape, float(init == "ones"))
+    if len(shape) == 2:
+        return INITIALIZERS[init](rng, *shape)
+    return np.concatenate([INITIALIZERS[init](rng, 1, 1)[0] for _ in range(shape[0])])
 
 
 def _signal(run: Run, signal: Signal, name: str, at: Place, shape: tuple[int, ...]) -> Array:

@@ -36,7 +36,7 @@ def run_stack(
     runs = [run for _, run in numbered]
     objectives = [objective(run) for run in runs]
     net = unroll_net(
-        runs[0].cell,
+        runs[0].cells,
         _stacked_params([sampling.parameters(run) for run in runs]),
         np.stack(_inputs(runs), axis=1),
         _stacked([sampling.initial_state(run) for run in runs]),
@@ -134,10 +134,9 @@ def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
 
 def _stacked_params(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
     """One set of parameters by place, the runs on the first axis."""
-    first, *others = params
     return {
-        at: p.map(lambda *own: np.stack(own), *(run[at] for run in others))
-        for at, p in first.items()
+        at: {name: np.stack([run[at][name] for run in params]) for name in own}
+        for at, own in params[0].items()
     }
 
 

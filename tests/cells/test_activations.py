@@ -5,7 +5,6 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-
 from gradflow.cells.activations import (
     ACTIVATIONS,
     one_by_rest,

@@ -19,11 +19,17 @@ def run_of(**config):
 
 def drawn(run):
     """Everything random in a run, by name."""
-    s_T = {at: np.ones((run.batch_size, run.state_width(at))) for at in run.places}
+    s_T = {at: np.ones((run.batch_size, run.cells[at].S_all)) for at in run.places}
     W_o, b_o = sampling.output_layer(run)
-    params = sampling.parameters(run)[FIRST]._asdict()
+    params = sampling.parameters(run)[FIRST]
+    by_role = {}
+    for parameter in run.cells[FIRST].parameters.values():
+        by_role.setdefault(parameter.role, []).append(params[parameter.name])
     return {
-        **{name: array for name, array in params.items() if array is not None},
+        **{
+            "input_weights" if role == "input" else role: np.concatenate(arrays)
+            for role, arrays in by_role.items()
+        },
         "input": sampling.inputs(run),
         "initial_state": sampling.initial_state(run)[FIRST],
         "W_o": W_o,
@@ -38,14 +44,14 @@ def differing(one, other):
 
 def test_another_scale_is_the_same_base_times_another_number():
     base, other = (drawn(run_of(ws_scale=g)) for g in (1.0, 3.0))
-    assert differing(base, other) == {"W_s"}
-    assert_array_equal(other["W_s"], 3.0 * base["W_s"])
+    assert differing(base, other) == {"recurrent"}
+    assert_array_equal(other["recurrent"], 3.0 * base["recurrent"])
     other = drawn(run_of(wx_scale=0.25))
-    assert differing(base, other) == {"W_x"}
-    assert_array_equal(other["W_x"], 0.25 * base["W_x"])
+    assert differing(base, other) == {"input_weights"}
+    assert_array_equal(other["input_weights"], 0.25 * base["input_weights"])
     other = drawn(run_of(bias_scale=1.0))
-    assert differing(base, other) == {"b_x", "b_s", "b_o", "loss"}
-    assert_array_equal(other["b_s"], 2 * base["b_s"])
+    assert differing(base, other) == {"bias", "b_o", "loss"}
+    assert_array_equal(other["bias"], 2 * base["bias"])
 
 
 @pytest.mark.parametrize(
@@ -56,10 +62,10 @@ def test_another_scale_is_the_same_base_times_another_number():
         ({"initial_state": {"kind": "gaussian", "scale": 1.0}}, {"initial_state"}),
         ({"loss": {"kind": "mse", "target": 0.0}}, {"loss"}),
         ({"loss": "sum"}, {"loss"}),
-        ({"ws_init": "orthogonal"}, {"W_s"}),
-        ({"wx_init": "uniform"}, {"W_x"}),
-        ({"cell": {"type": "lstm", "forget_bias": 1.0}}, {"b_x"}),
-        ({"seed": 1}, {"W_x", "W_s", "b_x", "b_s", "input", "W_o", "b_o", "loss"}),
+        ({"ws_init": "orthogonal"}, {"recurrent"}),
+        ({"wx_init": "uniform"}, {"input_weights"}),
+        ({"cell": {"type": "lstm", "forget_bias": 1.0}}, {"bias"}),
+        ({"seed": 1}, {"input_weights", "recurrent", "bias", "input", "W_o", "b_o", "loss"}),
     ],
     ids=lambda value: " ".join(map(str, sorted(value))) if isinstance(value, set) else str(value),
 )
@@ -78,18 +84,23 @@ def test_same_seed_same_numbers():
 
 def test_a_named_bias_option_is_added_in_total():
     plain, biased = (drawn(run_of(cell={"type": "lstm", "forget_bias": b})) for b in (0.0, 2.5))
-    added = (biased["b_x"] + biased["b_s"] - plain["b_x"] - plain["b_s"]).reshape(4, -1)
+    added = (biased["bias"] - plain["bias"]).reshape(4, -1)
     assert_allclose(added, np.array([[0], [2.5], [0], [0]]) * np.ones(6), atol=1e-14)
 
 
 def test_sizes_and_spread_of_the_draws():
     run = run_of(hidden_size=200, input_size=50, batch_size=100, sequence_length=20, output_size=3)
     found = drawn(run)
-    assert found["W_x"].shape == (800, 50)
-    assert found["W_s"].shape == (800, 200)
+    assert found["input_weights"].shape == (800, 50)
+    assert found["recurrent"].shape == (800, 200)
     assert found["W_o"].shape == (3, 200)
     assert found["input"].shape == (20, 100, 50)
-    for name, spread in (("W_x", 50**-0.5), ("W_s", 200**-0.5), ("input", 1.0), ("b_x", 0.5)):
+    for name, spread in (
+        ("input_weights", 50**-0.5),
+        ("recurrent", 200**-0.5),
+        ("input", 1.0),
+        ("bias", 0.5**0.5),
+    ):
         assert_allclose(found[name].std(), spread, rtol=0.1)
 
 
@@ -99,12 +110,12 @@ def test_a_projection_is_drawn_from_a_stream_of_its_own():
         drawn(run_of(cell=cell, **sizes))
         for cell in ("lstm", *({"type": "lstmp", "proj_size": P} for P in (90, 60)))
     )
-    assert set(wide) - set(plain) == {"W_p"}
+    assert set(wide) - set(plain) == {"other"}
     assert differing(plain, wide) == set()
-    assert narrow["W_p"].shape == (60, 90)
-    assert narrow["W_s"].shape == (360, 60)
+    assert narrow["other"].shape == (60, 90)
+    assert narrow["recurrent"].shape == (360, 60)
     assert narrow["W_o"].shape == (2, 60)
-    for name, spread in (("W_p", 90**-0.5), ("W_s", 60**-0.5)):
+    for name, spread in (("other", 90**-0.5), ("recurrent", 60**-0.5)):
         assert_allclose(narrow[name].std(), spread, rtol=0.05)
 
 

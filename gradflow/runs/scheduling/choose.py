@@ -63,7 +63,7 @@ def seconds(runs: Sequence[Run]) -> float:
     """About how long the runs take in one process."""
     total = 0.0
     for run in runs:
-        elements = run.batch_size * run.hidden_size * len(run.cell.gates)
+        elements = run.batch_size * run.cells[0, 0].G
         step = _PER_STEP + elements * (_PER_ELEMENT + run.hidden_size * _PER_ELEMENT_AND_H)
         total += run.sequence_length * len(run.places) * step
     return total

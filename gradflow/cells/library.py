@@ -1,0 +1,74 @@
+"""The cells that come with gradflow: a folder of equations, each read when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from gradflow.cells.cell import Cell
+from gradflow.equations.declaration import Equations, declared
+
+_FOLDER = Path(__file__).parent
+_FIRST = ("rnn", "lstm", "lstmp", "gru")  # as they are shown
+
+
+class CellType:
+    """A cell whose options are still to be chosen: `LSTM(forget_bias=1.0)`."""
+
+    def __init__(self, name: str, equations: Equations | None = None) -> None:
+        self.name = name
+        self._given = equations
+
+    def __call__(self, **options: float | int | str) -> Cell:
+        """The cell with these options, the others at their defaults."""
+        return Cell.of(self.equations, **options)
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name}>"
+
+    @property
+    def source(self) -> str:
+        """The text of its file."""
+        return (_FOLDER / f"{self.name}.yaml").read_text(encoding="utf-8")
+
+    @cached_property
+    def equations(self) -> Equations:
+        """Its declaration."""
+        if self._given is not None:
+            return self._given
+        import yaml  # where a cell of the folder is used
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return declared(yaml.load(self.source, loader))
+
+    @property
+    def state_parts(self) -> tuple[str, ...]:
+        """The names of the parts of the state."""
+        return tuple(part for part, _ in self.equations.state)
+
+
+class Library(Mapping[str, CellType]):
+    """Cells by name: those of the folder, and what is registered."""
+
+    def __init__(self) -> None:
+        there = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+        names = [*_FIRST, *(name for name in there if name not in _FIRST)]
+        self._types = {name: CellType(name) for name in names}
+
+    def __getitem__(self, name: str) -> CellType:
+        return self._types[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def register(self, equations: Equations) -> CellType:
+        """Add a cell under its name."""
+        self._types[equations.name] = CellType(equations.name, equations)
+        return self._types[equations.name]
+
+
+CELLS = Library()

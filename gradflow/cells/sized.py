@@ -1,0 +1,338 @@
+"""A cell for an H and an I: what the engine is handed. See `contract`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, cast
+
+import numpy as np
+
+from gradflow.cells.contract import (
+    Bound,
+    Kind,
+    Operand,
+    Parameter,
+    Params,
+    Part,
+    Role,
+    Use,
+    Views,
+    Weight,
+)
+from gradflow.columns import Array
+from gradflow.equations import weights
+from gradflow.equations.compile import Compiled
+from gradflow.equations.declaration import Equations
+from gradflow.equations.emit import Operand as SymbolicOperand
+from gradflow.equations.emit import Standing
+from gradflow.equations.graph import Node, in_order
+from gradflow.equations.layout import Entry, View
+from gradflow.equations.reduce import Use as SymbolicUse
+from gradflow.equations.reduce import is_plain
+from gradflow.equations.sizes import Shape
+
+
+class Chosen(Protocol):
+    """A `Cell`: equations with their options chosen."""
+
+    @property
+    def equations(self) -> Equations:
+        """Its declaration."""
+
+    @property
+    def options(self) -> dict[str, float | int | str]:
+        """The options by name."""
+
+    @property
+    def label(self) -> str:
+        """The short label."""
+
+    def sized(self, H: int, I: int) -> SizedCell:  # noqa: E741
+        """The cell for these sizes."""
+
+
+class _Cut(NamedTuple):
+    """A view: which array, its rows, and the shape that they are cut to, if any."""
+
+    array: int
+    index: tuple[Any, ...]
+    shape: tuple[int, ...] | None
+    merged: bool
+
+
+class SizedCell:
+    """A cell for an H and an I: what the engine is handed. See the module's docstring.
+
+    Attributes:
+        cell, H, I: what it was made of.
+        parts: the parts of the state by name.
+        S, S_all, G, G_x, G_all, P, saved, local: widths.
+        outputs: the rows of s that are the output.
+        dx: the rows of dz that x_t receives beside W_x^T dz; None where that is all.
+        parameters: by name, those that are used, in the order of their declaration.
+        gains: the names of those that do nothing but scale what layernorm gives.
+        weights: by name.
+        uses: every use of a trained weight.
+        settles: whether `settle` has anything to do.
+        gauge: a part that carries scale to the parts it is the scale of.
+    """
+
+    def __init__(self, cell: Chosen, made: Compiled, H: int, I: int) -> None:  # noqa: E741
+        code, step = made.code, made.step
+        self.cell, self.H, self.I, self._code = cell, H, I, code
+        self._rows = {
+            "z": self._stacked_rows(code.z), "saved": self._stacked_rows(code.saved),
+            "local": self._stacked_rows(code.local), "s": self._stacked_rows(code.handed),
+            "x": [slice(0, I)],
+        }  # fmt: skip
+        self.G, self.saved, self.local, self.S_all = (
+            _end(self._rows[array]) for array in ("z", "saved", "local", "s")
+        )
+        self.G_x = _end(self._rows["z"][: code.hoisted])
+        self.dx = slice(self.G, self.G + I) if code.takes_x else None
+        self.G_all = self.G + (I if code.takes_x else 0)
+        self._rows["dz"] = [*self._rows["z"], *([self.dx] if self.dx else [])]
+        for name in ("s_next", "ds", "ds_prev"):
+            self._rows[name] = self._rows["s"]
+        self.parts = {
+            part: Part(part, self.sizes(shape), rows)
+            for (part, shape), rows in zip(step.state.items(), self._rows["s"], strict=False)
+        }
+        self.S = _end([part.rows for part in self.parts.values()])
+        self.outputs = self._output_rows(step.output)
+        self.P = self.outputs.stop - self.outputs.start
+        self.settles = code.settle is not None
+        self.gauge = dict(cell.equations.gauge)
+        roles = cast("dict[str, Role]", step.roles)
+        self.parameters = {
+            p.name: Parameter(
+                p.name, self.sizes(step.shapes[p.name]), roles.get(p.name, "other"), p.init,
+                p.trained,
+            )
+            for p in cell.equations.parameters
+            if p.name in step.shapes
+        }  # fmt: skip
+        self.gains = frozenset(step.gains)
+        self._nodes: dict[str, Node] = {}
+        self.weights: dict[str, Weight] = {}
+        self.uses = tuple(use for s in code.standings for use in self._use(s))
+        self._cuts = {
+            name: [self._cut(view, _GIVEN[name]) for view in views]
+            for name, views in code.views.items()
+        }
+
+    @property
+    def label(self) -> str:
+        """The short label of the cell."""
+        return self.cell.label
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it was made of."""
+        return _again, (self.cell, self.H, self.I)
+
+    def sizes(self, shape: Shape) -> tuple[int, ...]:
+        """A shape as numbers."""
+        return tuple(size.at(self.H, self.I) for size in shape)
+
+    # Parameters
+
+    def bind(self, params: Params) -> Bound:
+        """The parameters, stacked and laid as the code reads them."""
+        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params))
+        for stacked in self._code.stacked:
+            blocks = [self._summed(uses, params) for uses in stacked.blocks]
+            matrix = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
+            setattr(bound, stacked.name, np.ascontiguousarray(matrix))
+            setattr(bound, f"{stacked.name}_T", np.ascontiguousarray(matrix.mT))
+        for name, node, _ in self._code.fixed:
+            setattr(bound, name, self._value(node, params)[..., None])
+        return bound
+
+    def _hoisted(self, params: Params) -> Array:
+        """[W_x, bias] of the slots that the input product fills."""
+        lead, dtype = _lead_and_type(params, self.parameters)
+        hoisted = np.zeros((*lead, self.G_x, self.I + 1), dtype)
+        rows = self._rows["z"]
+        for number, (inputs, biases, constant) in enumerate(
+            zip(self._code.inputs, self._code.biases, self._code.constants, strict=True)
+        ):
+            block = hoisted[..., rows[number], :]
+            if inputs:
+                block[..., :-1] = self._summed(inputs, params)
+            if biases:
+                bias = self._summed(biases, params)
+                block[..., -1] = bias.reshape(*bias.shape[: len(lead)], -1)
+            if constant:
+                block[..., -1] += constant
+        return hoisted
+
+    def _summed(self, uses: Sequence[SymbolicUse], params: Params) -> Array:
+        """The sum of weights, each times its factor."""
+        total: Array | None = None
+        for use in uses:
+            value = self._value(use.weight.node, params)
+            value = value.mT if use.weight.turned else value
+            value = value if use.factor == 1 else use.factor * value
+            total = value if total is None else total + value
+        assert total is not None
+        return total
+
+    def _value(self, node: Node, params: Params) -> Array:
+        return weights.evaluate(node, params, self.H, self.I)
+
+    def value_of_weight(self, weight: str, params: Params) -> Array:
+        """The value (..., *shape) of a weight."""
+        return self._value(self._nodes[weight], params)
+
+    def pull_weight(self, weight: str, term: Array, params: Params) -> dict[str, Array]:
+        """From a term (..., *shape) of the gradient by a weight, those by its parameters."""
+        found = weights.pull_back(self._nodes[weight], term, params, self.H, self.I)
+        return {name: a for name, a in found.items() if self.parameters[name].trained}
+
+    # The step and its derivatives
+
+    def forward_views(self, z: Array, saved: Array, s: Array, s_next: Array, x: Array) -> Views:
+        """The views that `step` works on.
+
+        Args:
+            z: (..., N, G), its first G_x rows the input product.
+            saved: (..., N, saved), filled with what `linearize` needs.
+            s: (..., N, S_all), the state s_{t-1}.
+            s_next: (..., N, S_all), filled with s_t.
+            x: (..., N, I).
+        """
+        return self._views("step", z, saved, s, s_next, x)
+
+    def step(self, views: Views, w: Bound) -> None:
+        """One step: s_{t-1} to s_t."""
+        self._code.step(views, w)
+
+    def linearize(
+        self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound
+    ) -> None:
+        """Fill `local` (..., N, local) with the local partials of any number of steps, from what
+        `step` left in the other arrays."""
+        self._code.linearize(self._views("linearize", z, saved, s, s_next, x, local), w)
+
+    def backward_views(self, local: Array, ds: Array, dz: Array, ds_prev: Array) -> Views:
+        """The views that `pullback` works on.
+
+        Args:
+            local: what `linearize` filled.
+            ds: (..., N, S_all), dL/ds_t.
+            dz: (..., N, G_all), filled with the cotangents of the slots, and of x_t.
+            ds_prev: (..., N, S_all), filled with dL/ds_{t-1}.
+        """
+        return self._views("pullback", local, ds, dz, ds_prev)
+
+    def pullback(self, views: Views, w: Bound) -> None:
+        """One step of the chain rule: dL/ds_t to dL/dz_t and dL/ds_{t-1}."""
+        self._code.pullback(views, w)
+
+    def settle(self, local: Array, ds: Array, dz: Array, w: Bound) -> None:
+        """Add to dL/ds_t, in place, what comes through the output of the same step; `dz` is room
+        that is used on the way."""
+        if self._code.settle is not None:
+            self._code.settle(self._views("settle", local, ds, dz), w)
+
+    # Rows
+
+    def _stacked_rows(self, entries: Sequence[Entry]) -> list[slice]:
+        rows, start = [], 0
+        for entry in entries:
+            rows.append(slice(start, start := start + math.prod(self.sizes(entry.shape))))
+        return rows
+
+    def _output_rows(self, output: Node | None) -> slice:
+        """The rows that are the output: of a part, or behind the state."""
+        cuts, node = [], output
+        while node is not None and node.kind == "slice":
+            cuts.append(node.payload)
+            (node,) = node.args
+        if node is None or node.kind != "after":
+            return slice(self.S, self.S_all)
+        start, stop = self.parts[node.payload].rows.start, self.parts[node.payload].rows.stop
+        for first, last in reversed(cuts):
+            start, stop = (start + size.at(self.H, self.I) for size in (first, last))
+        return slice(start, stop)
+
+    def _use(self, standing: Standing) -> Sequence[Use]:
+        use, node = standing.use, standing.use.weight.node
+        names = list(dict.fromkeys(n.payload for n in in_order([node]) if n.kind == "parameter"))
+        if not names:
+            return []
+        plain = is_plain(use.weight)
+        name = names[0] if plain else f"{'·'.join(names)} {len(self._nodes)}"
+        known = next((key for key, other in self._nodes.items() if other is node), None)
+        name = known or name
+        self._nodes[name] = node
+        self.weights[name] = Weight(name, self.sizes(node.shape), tuple(names), plain)
+        columns = math.prod(self.sizes(standing.operand.shape)[1:]) if use.kind == "matrix" else 1
+        rows = self._rows["z"][standing.slot]
+        operand = self._operand(standing.operand)
+        kind = cast(Kind, use.kind)
+        return [Use(name, kind, rows, operand, use.factor, use.weight.turned, columns)]
+
+    def _operand(self, operand: SymbolicOperand) -> Operand:
+        if operand.of in ("one", "fixed"):
+            return Operand("one", slice(0, 1))
+        of = cast(Literal["x", "s", "local"], operand.of)
+        return Operand(of, self._rows[of][operand.entry])
+
+    def _cut(self, view: View, given: tuple[str, ...]) -> _Cut:
+        rows = self._rows[view.array]
+        start, stop = rows[view.first].start, rows[view.last].stop
+        shape: tuple[int, ...] | None = None
+        if view.form == "stack":
+            count = view.last - view.first + 1
+            shape = (count, (stop - start) // count)
+        elif view.form in ("matrix", "merged"):
+            shape = self.sizes(self._entry(view).shape)
+        index = (..., slice(start, stop), slice(None))
+        return _Cut(given.index(view.array), index, shape, view.form == "merged")
+
+    def _entry(self, view: View) -> Entry:
+        entries = {
+            "z": self._code.z, "dz": self._code.z, "saved": self._code.saved,
+            "local": self._code.local,
+        }  # fmt: skip
+        return entries.get(view.array, self._code.handed)[view.first]
+
+    def _views(self, name: str, *arrays: Array) -> Views:
+        columns, found = [a.mT for a in arrays], []
+        for array, index, shape, merged in self._cuts[name]:
+            rows = columns[array][index]
+            if shape is not None:
+                *lead, _, N = rows.shape
+                own = (shape[0], shape[1] * N) if merged else (*shape, N)
+                rows = rows.reshape(*lead, *own)
+            found.append(rows)
+        return tuple(found)
+
+
+def _again(cell: Chosen, H: int, I: int) -> SizedCell:  # noqa: E741
+    return cell.sized(H, I)
+
+
+_GIVEN = {
+    "step": ("z", "saved", "s", "s_next", "x"),
+    "linearize": ("z", "saved", "s", "s_next", "x", "local"),
+    "pullback": ("local", "ds", "dz", "ds_prev"),
+    "settle": ("local", "ds", "dz"),
+}
+"""The arrays that each function's views are cut from."""
+
+
+def _end(rows: Sequence[slice]) -> int:
+    return int(rows[-1].stop) if rows else 0
+
+
+def _lead_and_type(
+    params: Params, declared: Mapping[str, Parameter]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The leading axes of parameters, and the type that all of them fit in."""
+    for name, parameter in declared.items():
+        array = params[name]
+        return array.shape[: array.ndim - len(parameter.shape)], np.result_type(*params.values())
+    return (), np.dtype(np.float64)

@@ -1,0 +1,41 @@
+"""All passes, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gradflow.equations.arrange import arrange
+from gradflow.equations.declaration import Equations
+from gradflow.equations.differentiate import differentiate
+from gradflow.equations.emit import Code, emit
+from gradflow.equations.infer import infer
+from gradflow.equations.mistakes import EquationsError, Mistakes
+from gradflow.equations.reduce import reduce
+from gradflow.equations.step import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A cell's code, and what was found about its parameters."""
+
+    step: Step
+    code: Code
+
+
+def compiled(equations: Equations, options: Mapping[str, float | int | str]) -> Compiled:
+    """The code of a cell with its options chosen; EquationsError with every mistake."""
+    return _compiled(equations, tuple(options.items()))
+
+
+@lru_cache(maxsize=256)
+def _compiled(equations: Equations, options: tuple[tuple[str, float | int | str], ...]) -> Compiled:
+    mistakes = Mistakes()
+    step = infer(equations, dict(options), mistakes)
+    if step is None:
+        raise EquationsError(mistakes.found)
+    reduced = reduce(step)
+    derivatives = differentiate(reduced, [scale for scale, _ in equations.gauge])
+    arranged = arrange(reduced, derivatives)
+    return Compiled(step, emit(equations.name, step.state, reduced, derivatives, arranged))

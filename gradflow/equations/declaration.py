@@ -1,0 +1,127 @@
+"""A cell as it is declared: plain data, before anything is read into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Option = float | int | tuple[str, ...]
+"""The default of an option: a number, a whole number (a size), or names, the default first."""
+
+Plain = Mapping[str, Any]
+"""A declaration as YAML gives it."""
+
+ROLES = ("input", "recurrent", "bias", "input_bias", "other")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A parameter or a constant.
+
+    Attributes:
+        name: as the equations use it.
+        shape: its sizes as text (`H`, `I`, `8`, the name of a whole-number option).
+        init: an initializer's name or an expression; None: what the config draws.
+        role: one of ROLES where it is not to be inferred.
+        trained: False of a constant.
+    """
+
+    name: str
+    shape: tuple[str, ...]
+    init: str | None = None
+    role: str | None = None
+    trained: bool = True
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A cell's equations and all that is declared beside them.
+
+    Attributes:
+        name: of the cell.
+        state: (part, sizes as text), in the order in which they lie.
+        parameters: parameters and constants, in the order in which they are drawn.
+        step: the equations of one step, a line each.
+        options: name to default.
+        output: the expression that the loss and the layer above see; None: `h`, else the first
+            part.
+        gauge: a part that carries scale and no memory, to the parts that are kept as e^-part times
+            the true ones.
+        cite: where the cell was published.
+        about: what it is, in a line.
+        help: option to what it does.
+    """
+
+    name: str
+    state: tuple[tuple[str, tuple[str, ...]], ...]
+    parameters: tuple[Declared, ...]
+    step: str
+    options: tuple[tuple[str, Option], ...] = ()
+    output: str | None = None
+    gauge: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    cite: str = ""
+    about: str = ""
+    help: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def defaults(self) -> dict[str, float | int | str]:
+        """The value of every option that is not chosen."""
+        return {
+            name: value[0] if isinstance(value, tuple) else value for name, value in self.options
+        }
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The options that are a choice of names."""
+        return {name: value for name, value in self.options if isinstance(value, tuple)}
+
+
+Chosen = Mapping[str, float | int | str]
+"""The value of every option."""
+
+
+def declared(plain: Plain) -> Equations:
+    """The declaration that a mapping of the right form gives; what is in it is looked at later."""
+    parameters = [
+        _parameter(name, given, trained)
+        for key, trained in (("parameters", True), ("constants", False))
+        for name, given in (plain.get(key) or {}).items()
+    ]
+    options = {
+        name: tuple(map(str, given)) if isinstance(given, list) else given
+        for name, given in (plain.get("options") or {}).items()
+    }
+    gauge = {
+        scale: tuple(scaled) if isinstance(scaled, list) else (scaled,)
+        for scale, scaled in (plain.get("gauge") or {}).items()
+    }
+    return Equations(
+        name=str(plain.get("name", "equations")),
+        state=tuple((part, _sizes(given)) for part, given in (plain.get("state") or {}).items()),
+        parameters=tuple(parameters),
+        step=str(plain.get("step", "")),
+        options=tuple(options.items()),
+        output=plain.get("output"),
+        gauge=tuple(gauge.items()),
+        cite=" ".join(str(plain.get("cite", "")).split()),
+        about=str(plain.get("about", "")),
+        help=tuple((plain.get("help") or {}).items()),
+    )
+
+
+def _parameter(name: str, given: Any, trained: bool) -> Declared:
+    if not isinstance(given, Mapping):
+        return Declared(name, _sizes(given), trained=trained)
+    init = given.get("init")
+    return Declared(
+        name,
+        _sizes(given["shape"]),
+        None if init is None else str(init),
+        given.get("role"),
+        trained,
+    )
+
+
+def _sizes(given: Any) -> tuple[str, ...]:
+    return tuple(str(size) for size in (given if isinstance(given, list) else [given]))

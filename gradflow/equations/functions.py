@@ -1,0 +1,193 @@
+"""The functions of equations: their values and slopes, exact in relative terms also where they
+saturate, and with complex arguments (a complex step: the real part decides).
+
+Computed as 1 - h^2 or a(1 - a), a slope loses all its digits once h or a rounds to 1; a saturated
+net is just where a vanishing gradient is measured. So the logistic function hands on the
+exponential e = e^-z that it took, in which nothing cancels:
+
+    1 - σ(z) = 1 / (1 + 1/e)        σ'(z) = 1 / (2 + e + 1/e)
+
+and tanh' is taken from z where tanh is close to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradflow.columns import Array
+
+_NEAR = 2.0**-7  # below this, the subtraction from 1 has cost 7 of the 53 bits
+
+
+def sigmoid(z: Array, e: Array, out: Array) -> None:
+    """a = 1 / (1 + e^-z) into `out`, and e^-z into `e`, which may be z itself; relative precision
+    also where a is tiny."""
+    np.negative(z, out=e)
+    np.exp(e, out=e)
+    np.add(e, 1, out=out)
+    np.divide(1, out, out=out)  # np.reciprocal is not vectorised
+
+
+def rest_from(e: Array, out: Array) -> None:
+    """1 - sigmoid(z) into `out`, from e = e^-z; this and the next need no warning of 1/0."""
+    np.divide(1, e, out=out)
+    out += 1
+    np.divide(1, out, out=out)
+
+
+def sigmoid_slope_from(e: Array, out: Array) -> None:
+    """d sigmoid / dz into `out`, from e = e^-z."""
+    np.divide(1, e, out=out)
+    out += e
+    out += 2
+    np.divide(1, out, out=out)
+
+
+def tanh_slope(z: Array, h: Array, out: Array) -> None:
+    """d tanh / dz into `out`, given h = tanh(z)."""
+    np.multiply(h, h, out=out)
+    np.subtract(1, out, out=out)
+    near = out < _NEAR
+    if near.any():
+        e = np.exp(-2 * np.abs(z[near]))
+        out[near] = 4 * e / (1 + e) ** 2
+
+
+def softplus(z: Array, out: Array) -> None:
+    """log(1 + e^z) into `out`, without overflow, and exact where it is tiny."""
+    positive = z.real > 0
+    rest = np.exp(np.where(positive, -z, z))
+    np.add(np.log1p(rest), np.where(positive, z, 0), out=out)
+
+
+def larger(a: Array, b: Array | float, out: Array) -> None:
+    """max(a, b) into `out`; of complex numbers that with the larger real part, the first where
+    they are equal."""
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        out[...] = np.where(np.real(a) >= np.real(b), a, b)
+    else:
+        np.maximum(a, b, out=out)
+
+
+def smaller(a: Array, b: Array | float, out: Array) -> None:
+    """min(a, b) into `out`, likewise."""
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        out[...] = np.where(np.real(a) <= np.real(b), a, b)
+    else:
+        np.minimum(a, b, out=out)
+
+
+def absolute(z: Array, out: Array) -> None:
+    """|z| into `out`; of complex numbers z or -z, whichever has a real part above 0."""
+    if np.iscomplexobj(z):
+        np.multiply(z, np.sign(z.real), out=out)
+    else:
+        np.abs(z, out=out)
+
+
+def relu(z: Array, out: Array) -> None:
+    """max(z, 0) into `out`."""
+    if np.iscomplexobj(z):
+        np.multiply(z, z.real > 0, out=out)
+    else:
+        np.maximum(z, 0, out=out)
+
+
+def _hard(slope: float) -> tuple[Callable[[Array, Array], None], Callable[..., None]]:
+    """max(0, min(1, slope z + 1/2)) and its slope."""
+
+    def value(z: Array, out: Array) -> None:
+        np.multiply(z, slope, out=out)
+        out += 0.5
+        smaller(out, 1, out)
+        larger(out, 0, out)
+
+    def its_slope(z: Array, h: Array, out: Array) -> None:
+        np.multiply(np.abs(slope * z) < 0.5, slope, out=out)
+
+    return value, its_slope
+
+
+def _sigmoid_slope(z: Array, h: Array, out: Array) -> None:
+    sigmoid_slope_from(np.exp(-z), out)
+
+
+def _sigmoid(z: Array, out: Array) -> None:
+    sigmoid(z, out, out)
+
+
+class Function(NamedTuple):
+    """h = f(z), entry by entry: `value(z, out)` and `slope(z, h, out)`, which reads `needs` alone
+    of the two. `ufunc` is its name in NumPy, where it is one; `cheap` says that it is rather
+    computed again than saved."""
+
+    value: Callable[[Array, Array], Any]
+    slope: Callable[[Array, Array, Array], Any]
+    ufunc: str | None = None
+    cheap: bool = False
+    needs: str = "z"
+
+
+def _of(ufunc: np.ufunc) -> Callable[[Array, Array], Any]:
+    return lambda z, out: ufunc(z, out=out)
+
+
+def _ones(z: Array, h: Array, out: Array) -> None:
+    out[...] = 1
+
+
+def _relu_slope(z: Array, h: Array, out: Array) -> None:
+    np.greater(z, 0, out=out, casting="unsafe")  # 0 at z = 0, as PyTorch has it
+
+
+def _softplus_slope(z: Array, h: Array, out: Array) -> None:
+    sigmoid(z, out, out)
+
+
+_HARD, _KERAS2_HARD = _hard(1 / 6), _hard(0.2)
+
+FUNCTIONS: Mapping[str, Function] = {
+    "sigmoid": Function(_sigmoid, _sigmoid_slope),
+    "tanh": Function(_of(np.tanh), tanh_slope, "tanh", needs="zh"),
+    "relu": Function(relu, _relu_slope, cheap=True),
+    "linear": Function(lambda z, out: np.copyto(out, z), _ones, cheap=True),
+    "hard_sigmoid": Function(*_HARD, cheap=True),
+    "keras2_hard_sigmoid": Function(*_KERAS2_HARD, cheap=True),
+    "softplus": Function(softplus, _softplus_slope),
+    "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
+    "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
+    "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"),
+    "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),
+    "sin": Function(_of(np.sin), lambda z, h, out: np.cos(z, out=out), "sin"),
+    "cos": Function(_of(np.cos), lambda z, h, out: np.negative(np.sin(z, out=out), out=out), "cos"),
+}
+"""Every function of one argument, by its name in the equations."""
+
+
+def fresh(name: str, z: Array) -> Array:
+    """f(z), in an array of its own."""
+    out = np.empty_like(z)
+    FUNCTIONS[name].value(z, out)
+    return out
+
+
+def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
+    """(v - mean) / √(variance + ε) over the entries of columns (..., n, N) into `out`, and what
+    it was multiplied with into `inverse` (..., 1, N)."""
+    np.subtract(v, v.mean(axis=-2, keepdims=True), out=out)
+    np.mean(out * out, axis=-2, keepdims=True, out=inverse)
+    inverse += epsilon
+    np.sqrt(inverse, out=inverse)
+    np.divide(1, inverse, out=inverse)
+    out *= inverse
+
+
+def normalise_back(dy: Array, y: Array, inverse: Array) -> Array:
+    """The cotangent of v from that of y, both of `normalise`."""
+    left = dy - dy.mean(axis=-2, keepdims=True)
+    left -= y * (dy * y).mean(axis=-2, keepdims=True)
+    left *= inverse
+    return left

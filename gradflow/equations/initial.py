@@ -1,0 +1,175 @@
+"""Initial values: `init` expressions over draws, sizes, options and parameters above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.equations.declaration import Equations
+from gradflow.equations.functions import FUNCTIONS
+from gradflow.equations.mistakes import At, Mistakes, nearest
+from gradflow.equations.parse import Tree, expression
+
+NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform")
+"""What an `init` may be beside an expression: an initializer."""
+
+_FUNCTIONS = {name: function for name, function in FUNCTIONS.items() if name != "linear"}
+
+
+@dataclass
+class Initial:
+    """What one `init` expression knows.
+
+    Attributes:
+        shape: of the parameter.
+        rng: what `uniform(a, b)` and `normal(mean, sd)` draw from.
+        names: sizes, options, `bias_scale` and the parameters above.
+        choices: options that are a choice.
+        drawn: what the config would have drawn.
+    """
+
+    shape: tuple[int, ...]
+    rng: np.random.Generator
+    names: Mapping[str, Any]
+    choices: Mapping[str, str]
+    drawn: Array
+
+    def of(self, text: str) -> Array:
+        """The values that an expression gives."""
+        tree = _tree(text)
+        assert tree is not None, text
+        with np.errstate(all="ignore"):
+            value = np.asarray(self._value(tree), dtype=np.float64)
+        return np.array(np.broadcast_to(value, self.shape))
+
+    def _value(self, tree: Tree) -> Any:
+        kind, args = tree.kind, tree.args
+        if kind == "number":
+            return cast(float, tree.value)
+        if kind == "name":
+            return self._named(str(tree.value))
+        if kind == "call":
+            return self._called(str(tree.value), args)
+        if kind == "sum":
+            signs = cast("tuple[float, ...]", tree.value)
+            values = [sign * self._value(arg) for sign, arg in zip(signs, args, strict=True)]
+            return sum(values[1:], start=values[0])
+        if kind == "choose":
+            option, value, then, other = args
+            known: Any = {**self.names, **self.choices}[str(option.value)]
+            same = known == value.value or str(known) == value.value or _same(known, value.value)
+            return self._value(then if same == (tree.value == "==") else other)
+        if kind == "turn":
+            return self._value(args[0]).T
+        if kind == "slice":
+            bounds = (None if b.kind == "nothing" else int(self._value(b)) for b in args[1:])
+            return self._value(args[0])[slice(*bounds)]
+        a, b = map(self._value, args)
+        return _ARITHMETIC[kind](a, b)
+
+    def _named(self, name: str) -> Any:
+        if name == "drawn":
+            return self.drawn
+        if name == "index":
+            return np.arange(self.shape[-1], dtype=np.float64)
+        return self.names[name]
+
+    def _called(self, name: str, args: tuple[Tree, ...]) -> Any:
+        values = [self._value(arg) for arg in args]
+        if name == "normal":
+            mean, deviation = values
+            return mean + deviation * self.rng.standard_normal(self.shape)
+        if name == "uniform":
+            low, high = values
+            return low + (high - low) * self.rng.random(self.shape)
+        if name in ("max", "min"):
+            return np.maximum(*values) if name == "max" else np.minimum(*values)
+        if name == "sum":
+            return np.sum(values[0])
+        z = np.asarray(values[0], dtype=np.float64)
+        if name == "linear":
+            return z
+        out = np.empty_like(z)
+        FUNCTIONS[name].value(z, out)
+        return out
+
+
+_ARITHMETIC = {
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+    "@": lambda a, b: a @ b,
+}
+_CALLS = {"normal": 2, "uniform": 2, "max": 2, "min": 2, "sum": 1}
+
+
+def uses_drawn(text: str | None) -> bool:
+    """Whether an init builds on what the config draws; where there is none, it is that."""
+    if text is None:
+        return True
+    if text in NAMES:
+        return False
+    tree = _tree(text)
+    return tree is not None and any(
+        node.kind == "name" and node.value == "drawn" for node in _all(tree)
+    )
+
+
+def check_initial(equations: Equations, mistakes: Mistakes) -> None:
+    """Tell of what is wrong in the `init` of parameters and constants."""
+    known = {"H", "I", "drawn", "index", "bias_scale", *equations.defaults}
+    for declared in equations.parameters:
+        group = "parameters" if declared.trained else "constants"
+        where = f"{group}.{declared.name}.init"
+        if declared.init is None:
+            if not declared.trained:
+                message = "a constant needs an init: {shape: H, init: ones}"
+                mistakes.add(f"{group}.{declared.name}", At(1, 1), message)
+        elif declared.init not in NAMES:
+            tree = expression(declared.init, mistakes, where)
+            for node in _all(tree) if tree is not None else ():
+                _check(node, known, where, mistakes)
+        known.add(declared.name)
+
+
+def _check(node: Tree, known: set[str], where: str, mistakes: Mistakes) -> None:
+    if node.kind == "name" and node.value not in known:
+        message = f"unknown name '{node.value}'{nearest(str(node.value), [*known, *NAMES])}"
+        mistakes.add(where, node.at, message)
+    elif node.kind == "call":
+        count = _CALLS.get(str(node.value), 1)
+        if node.value not in _CALLS and node.value not in _FUNCTIONS and node.value != "linear":
+            near = nearest(str(node.value), [*_CALLS, *_FUNCTIONS])
+            mistakes.add(where, node.at, f"unknown function '{node.value}'{near}")
+        elif len(node.args) != count or any(arg.kind == "keyword" for arg in node.args):
+            message = f"{node.value} takes {count} argument{'s' * (count > 1)}"
+            mistakes.add(where, node.at, message)
+    elif node.kind == "time":
+        mistakes.add(where, node.at, "initial values know no time")
+
+
+def _all(tree: Tree) -> list[Tree]:
+    """The nodes that are expressions: not what a condition compares with."""
+    found, waiting = [], [tree]
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        waiting.extend(node.args)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _tree(text: str) -> Tree | None:
+    return expression(text, Mistakes(), "init")
+
+
+def _same(known: object, text: object) -> bool:
+    try:
+        return float(known) == float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

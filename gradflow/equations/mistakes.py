@@ -1,0 +1,75 @@
+"""What is wrong with a text of equations, and where."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_MOST = 50  # mistakes that are told of one text
+
+
+class At(NamedTuple):
+    """A place in a text: line and column from 1, and how many characters are meant."""
+
+    line: int
+    column: int
+    length: int = 1
+
+
+class Mistake(NamedTuple):
+    """One mistake: what it is in, where, and what was expected.
+
+    `where` is `step`, `output`, or the key of a declaration, such as `parameters.W.init`.
+    """
+
+    where: str
+    at: At
+    message: str
+
+
+class EquationsError(Exception):
+    """Equations that cannot be compiled, with every mistake that was found."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        told = (f"{m.where}:{m.at.line}:{m.at.column}: {m.message}" for m in self.mistakes)
+        super().__init__("\n".join(told))
+
+
+@dataclass
+class Mistakes:
+    """Collects the mistakes of one declaration; a place is told of once."""
+
+    found: list[Mistake] = field(default_factory=list)
+    _places: set[tuple[str, int, int]] = field(default_factory=set)
+
+    def add(self, where: str, at: At, message: str) -> None:
+        """Something is wrong at `at`."""
+        place = (where, at.line, at.column)
+        if place not in self._places and len(self.found) < _MOST:
+            self._places.add(place)
+            self.found.append(Mistake(where, at, message))
+
+    def stop_if_any(self) -> None:
+        """Raise what was found."""
+        if self.found:
+            raise EquationsError(self.found)
+
+
+def marked(text: str, at: At) -> str:
+    """The line of `text` that is meant, and below it the place, marked."""
+    lines = text.split("\n")
+    line = lines[at.line - 1] if at.line <= len(lines) else ""
+    start, shown = at.column - 1, 100
+    first = max(0, start - shown // 2)
+    seen = line[first : first + shown].replace("\t", " ")
+    length = max(1, min(at.length, len(seen) - (start - first)))
+    return f"{seen}\n{' ' * (start - first)}{'^' * length}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean 'W_f'?`, or nothing where no known name is near."""
+    found = difflib.get_close_matches(name[:80], list(known), n=1)
+    return f": did you mean '{found[0]}'?" if found else ""

@@ -1,0 +1,62 @@
+"""The roles of parameters, from where they stand.
+
+What multiplies something made of the state is recurrent, what multiplies something made of x_t alone
+is an input weight, what is only added a bias; gains of layernorm, and all else, are other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradflow.equations.declaration import Equations
+from gradflow.equations.graph import Node, in_order
+from gradflow.equations.sizes import Shape
+from gradflow.equations.step import Step
+
+
+def find_roles(equations: Equations, step: Step, shapes: Mapping[str, Shape | None]) -> None:
+    """Fill `shapes`, `roles` and `gains` of a step."""
+    roots = [*step.new.values()]
+    roots += [step.output] if step.output is not None else []
+    order = in_order(roots)
+    used = {node.payload for node in order if node.kind in ("parameter", "constant")}
+    step.shapes = {
+        name: shape for name, shape in shapes.items() if name in used and shape is not None
+    }
+    stands: dict[str, set[str]] = {name: set() for name in used}
+    for node in order:
+        if not node.static:
+            for number, arg in enumerate(node.args):
+                if arg.static and not arg.is_number:
+                    for name in _parameters(arg):
+                        stands[name].add(_stands(node, number))
+    for declared in equations.parameters:
+        if declared.trained and declared.name in used:
+            inferred = _role(stands[declared.name])
+            step.roles[declared.name] = declared.role or inferred
+            if stands[declared.name] == {"gain"}:
+                step.gains.add(declared.name)
+
+
+def _parameters(node: Node) -> list[str]:
+    return [n.payload for n in in_order([node]) if n.kind in ("parameter", "constant")]
+
+
+def _stands(node: Node, number: int) -> str:
+    """The role of what is argument `number` of a node that is not static."""
+    if node.kind == "sum":
+        return "bias"
+    if node.kind in ("mul", "matmul", "div"):
+        beside = [arg for k, arg in enumerate(node.args) if k != number]
+        if any(arg.kind == "norm" for arg in beside):
+            return "gain"
+        return "recurrent" if any(arg.past for arg in beside) else "input"
+    return "other"
+
+
+def _role(stands: set[str]) -> str:
+    """The role of a parameter from all the places where it stands."""
+    for role in ("recurrent", "input"):
+        if role in stands:
+            return role
+    return "bias" if stands == {"bias"} else "other"

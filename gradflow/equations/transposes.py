@@ -1,0 +1,124 @@
+"""The transposes of operations that are not entry by entry: from dy, the cotangent of a node, to a
+piece of that of its argument `number`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from gradflow.equations.graph import Node
+
+
+class Values(Protocol):
+    """What knows the names of the values that a transpose needs."""
+
+    def local(self, node: Node) -> str:
+        """The value of an argument, kept beside the partials."""
+
+    def inverse(self, node: Node) -> str:
+        """What `normalise` multiplied with."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a cotangent: an expression, or a call that puts it into a place; the rows it is
+    for, if not all; its sign."""
+
+    text: str
+    call: str | None = None
+    rows: str = ""
+    sign: str = "+"
+    is_name: bool = False
+
+    @property
+    def signed(self) -> str:
+        return self.text if self.sign == "+" else f"-({self.text})"
+
+    def into(self, place: str) -> str:
+        if self.rows:
+            return f"{place}[...] = 0\n{place}{self.rows} {self.sign}= {self.text}"
+        if self.call is not None:
+            return self.call.format(place)
+        return f"{place}[...] = {self.signed}"
+
+
+def whole(of: str, node: Node, axes: int) -> str:
+    """The shape of a node's columns, from an array `of` columns whose last `axes` are its own."""
+    sizes = ", ".join(code(size) for size in node.shape)
+    return f"(*{of}.shape[:-{axes}], {sizes}, {of}.shape[-1])"
+
+
+def code(size: object) -> str:
+    return str(size).replace(" ", "")
+
+
+def _spread_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    if len(node.shape) == 2:
+        yield Piece(f"{dy}.sum(axis=(-3, -2))[..., None, :]")
+    else:
+        yield Piece(f"{dy}.sum(axis=-2, keepdims=True)")
+
+
+def _slice_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    start, stop = (code(size) for size in node.payload)
+    yield Piece(dy, rows=f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]")
+
+
+def _turn_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    yield Piece(f"{dy}.swapaxes(-3, -2)", is_name=True)
+
+
+def _total_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    (of,) = node.args
+    broad = f"{dy}[..., None, :]" if len(of.shape) == 2 else dy
+    yield Piece(f"np.broadcast_to({broad}, {whole(dy, of, 2)})", is_name=True)
+
+
+def _norm_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    inverse = writer.inverse(node)
+    yield Piece(f"normalise_back({dy}, {writer.local(node)}, {inverse})")
+
+
+def _outer_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    other = writer.local(node.args[1 - number])
+    if number == 0:
+        yield Piece(f"({dy} * {other}[..., None, :, :]).sum(axis=-2)")
+    else:
+        yield Piece(f"({dy} * {other}[..., :, None, :]).sum(axis=-3)")
+
+
+def _matmul_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
+    a, b = node.args
+    other = writer.local(node.args[1 - number])
+    if len(b.shape) == 1:
+        if number == 0:
+            yield Piece(f"{dy}[..., :, None, :] * {other}[..., None, :, :]")
+        else:
+            yield Piece(f"({other} * {dy}[..., :, None, :]).sum(axis=-3)")
+    elif number == 0:
+        yield Piece(f"({dy}[..., :, None, :, :] * {other}[..., None, :, :, :]).sum(axis=-2)")
+    else:
+        yield Piece(f"({other}[..., :, :, None, :] * {dy}[..., :, None, :, :]).sum(axis=-4)")
+
+
+Back = Callable[[Values, Node, int, str], Iterator[Piece]]
+
+SHAPED: dict[str, Back] = {
+    "spread": _spread_back,
+    "slice": _slice_back,
+    "turn": _turn_back,
+    "total": _total_back,
+    "norm": _norm_back,
+    "outer": _outer_back,
+    "matmul": _matmul_back,
+}
+
+
+def values_needed(node: Node) -> list[Node]:
+    """The values that the transpose of an operation needs."""
+    if node.kind in ("outer", "matmul"):
+        return [arg for arg in node.args if arg.kind != "fixed"]
+    if node.kind == "norm":
+        return [node]
+    return []

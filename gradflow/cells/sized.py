@@ -56,7 +56,7 @@ class _Cut(NamedTuple):
     """A view: which array, its rows, and the shape that they are cut to, if any."""
 
     array: int
-    index: tuple[Any, ...]
+    at: tuple[Any, ...]
     shape: tuple[int, ...] | None
     merged: bool
 

@@ -1,7 +1,7 @@
 """Parameters as files have them, gates stacked on each other, and as a cell declares them.
 
-The k-th block of W_x is the k-th input matrix of the declaration, the k-th of W_s the k-th recurrent
-one; b_x and b_s go to the biases of the sums that these stand in, added where that is one bias.
+The k-th block of W_x is the k-th input matrix of the declaration, the k-th of W_s the k-th
+recurrent one; b_x and b_s go to the biases of the sums that these stand in, added where that is one bias.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def unstacked(cell: SizedCell, stacked: Stacked) -> dict[str, Array]:
     """The parameters by the names that the cell declares."""
     found: dict[str, Array] = {}
     biases = [use for use in cell.uses if use.kind == "bias"]
-    for role, matrix, bias, which in (
+    sides: tuple[tuple[Role, Array, Array, int], ...] = (
         ("input", stacked.W_x, stacked.b_x, 0),
         ("recurrent", stacked.W_s, stacked.b_s, -1),
-    ):
+    )
+    for role, matrix, bias, which in sides:
         start = 0
         for use in _matrices(cell, role, "matrix"):
             stop = start + cell.weights[use.weight].shape[0]

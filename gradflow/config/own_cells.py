@@ -141,9 +141,12 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
 
     def tell(keys: Path, message: str, key: bool = False) -> None:
         at = (*source.path, *keys)
-        mark = source.document.mark(at, key=key) if source.document.marks else None
-        place = (mark.line, mark.column) if mark else (None, None)
-        faults.found.append(Fault(message, source.document.source, *place, key_path(at) or None))
+        name, path = source.document.source, key_path(at) or None
+        if not source.document.marks:
+            faults.found.append(Fault(message, name, key=path))
+            return
+        mark = source.document.mark(at, key=key)
+        faults.found.append(Fault(message, name, mark.line, mark.column, path))
 
     for key in plain:
         if key not in _KEYS:
@@ -174,7 +177,7 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
     for name, value in group.items() if isinstance(group, dict) else ():
         names = isinstance(value, list) and value and all(isinstance(v, str) for v in value)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not names and not (number and abs(value) <= _LARGEST):  # type: ignore[arg-type, operator]
+        if not names and not (number and abs(value) <= _LARGEST):  # type: ignore[arg-type]
             tell(("options", name), "expected a number, or a list of names, the default first")
 
 
@@ -212,9 +215,9 @@ def _combinations(
         if not values[name]:
             faults.add((*path, name), "expected at least one value, found []")
         for one in values[name]:
-            message = _misfit(one, defaults[name], choices.get(name))
-            if message:
-                faults.add((*path, name), message)
+            misfit = _misfit(one, defaults[name], choices.get(name))
+            if misfit:
+                faults.add((*path, name), misfit)
     if len(faults.found) > told:
         return
     for point in itertools.product(*values.values()):

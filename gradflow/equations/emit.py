@@ -183,7 +183,8 @@ def _local_entries(
 ) -> list[tuple[object, Node]]:
     """What `linearize` fills, partials of neighbouring slots beside each other; factors become
     part of a partial that is kept."""
-    graph, found = derivatives.graph, []
+    graph = derivatives.graph
+    found: list[tuple[object, Node]] = []
     vertices = {id(node): node for node in derivatives.order}
 
     def keep(node: Node, name: str) -> None:
@@ -207,7 +208,7 @@ def _local_entries(
         for node in values_needed(vertex):
             keep(node, arrays.labels.get(id(node), "v"))
         if vertex.kind == "norm":
-            key = (id(vertex), "inverse")
+            key: object = (id(vertex), "inverse")
             arrays.local.add(key, "inverse", (arrays.saved.entries[arrays.saved.at[key]].shape))
             found.append((key, vertex))
     for slot in arranged.slots:

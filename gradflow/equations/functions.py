@@ -60,7 +60,11 @@ def softplus(z: Array, out: Array) -> None:
     """log(1 + e^z) into `out`, without overflow, and exact where it is tiny."""
     positive = z.real > 0
     rest = np.exp(np.where(positive, -z, z))
-    np.add(np.log1p(rest), np.where(positive, z, 0), out=out)
+    if np.iscomplexobj(rest):  # NumPy's own loses the digits of a small real part
+        rest = np.log1p(rest.real) + 1j * np.arctan2(rest.imag, 1 + rest.real)
+    else:
+        rest = np.log1p(rest)
+    np.add(rest, np.where(positive, z, 0), out=out)
 
 
 def larger(a: Array, b: Array | float, out: Array) -> None:
@@ -187,7 +191,7 @@ def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
 
 def normalise_back(dy: Array, y: Array, inverse: Array) -> Array:
     """The cotangent of v from that of y, both of `normalise`."""
-    left = dy - dy.mean(axis=-2, keepdims=True)
+    left: Array = dy - dy.mean(axis=-2, keepdims=True)
     left -= y * (dy * y).mean(axis=-2, keepdims=True)
     left *= inverse
     return left

@@ -47,13 +47,14 @@ class Node:
 
     def __init__(self, kind: str, args: tuple[Node, ...], payload: Any, shape: Shape) -> None:
         self.kind, self.args, self.payload, self.shape = kind, args, payload, shape
-        self.past = kind in ("previous", "after") or any(arg.past for arg in args)
-        self.now = kind == "x" or any(arg.now for arg in args)
+        self.past: bool = kind in ("previous", "after") or any(arg.past for arg in args)
+        self.now: bool = kind == "x" or any(arg.now for arg in args)
         varies = kind in ("previous", "after", "x", "slot")
-        self.static = not varies and all(arg.static for arg in args)
+        self.static: bool = not varies and all(arg.static for arg in args)
 
     @property
     def is_number(self) -> bool:
+        """Whether it is a number of the text."""
         return self.kind == "number"
 
     def __repr__(self) -> str:

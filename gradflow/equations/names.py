@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from gradflow.equations.declaration import ROLES, Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
@@ -205,7 +207,7 @@ def size_of_tree(tree: Tree, options: Chosen, mistakes: Mistakes, where: str) ->
                 return product
         else:
             total = Size()
-            for sign, size in zip(tree.value, sizes, strict=True):  # type: ignore[arg-type]
+            for sign, size in zip(cast("tuple[float, ...]", tree.value), sizes, strict=True):
                 total = total.plus(size) if sign > 0 else total.minus(size)
             return total
     names = ["H", "I", *(name for name, value in options.items() if isinstance(value, int))]

@@ -90,7 +90,7 @@ class _WrongError(Exception):
 
 def statements(text: str, mistakes: Mistakes, where: str = "step") -> list[Statement]:
     """The statements of a text, in order; what cannot be read is told and left out."""
-    found = []
+    found: list[Statement] = []
     for tokens in _by_statement(text, mistakes, where):
         if len(found) == MOST_STATEMENTS:
             message = f"there are more than {MOST_STATEMENTS} equations"

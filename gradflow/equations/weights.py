@@ -83,19 +83,20 @@ class _Values:
         axes = tuple(range(-len(node.args[0].shape), 0))
         if kind == "slice":
             start, stop = (size.at(self.H, self.I) for size in node.payload)
-            return a[(..., slice(start, stop), *(slice(None) for _ in axes[1:]))]
+            cut: Array = a[..., start:stop, :] if axes[1:] else a[..., start:stop]
+            return cut
         if kind == "total":
-            return a.sum(axis=axes)[..., None]
+            return np.asarray(a.sum(axis=axes))[..., None]
         if kind == "norm":
             centred = a - a.mean(axis=-1, keepdims=True)
             variance = (centred * centred).mean(axis=-1, keepdims=True)
-            return centred / np.sqrt(variance + node.payload)
+            return np.asarray(centred / np.sqrt(variance + node.payload))
         if kind == "outer":
-            return a[..., :, None] * others[0][..., None, :]
+            return np.asarray(a[..., :, None] * others[0][..., None, :])
         assert kind == "matmul", kind
         if len(node.args[1].shape) == 1:
-            return (a @ others[0][..., None])[..., 0]
-        return a @ others[0]
+            return np.asarray(a @ others[0][..., None])[..., 0]
+        return np.asarray(a @ others[0])
 
 
 def _function(args: list[Array], node: Node) -> Array:
@@ -174,11 +175,13 @@ def _transposed(node: Node, dy: Array, values: _Values) -> list[tuple[Node, Arra
 def _slice_back(
     node: Node, dy: Array, args: list[Array], values: _Values
 ) -> list[tuple[Node, Array]]:
-    whole = np.zeros(
-        (*dy.shape[: dy.ndim - len(node.shape)], *values.sizes(node.args[0])), dy.dtype
-    )
+    lead = dy.shape[: dy.ndim - len(node.shape)]
+    whole = np.zeros((*lead, *values.sizes(node.args[0])), dy.dtype)
     start, stop = (size.at(values.H, values.I) for size in node.payload)
-    whole[(..., slice(start, stop), *(slice(None) for _ in node.shape[1:]))] = dy
+    if len(node.shape) == 2:
+        whole[..., start:stop, :] = dy
+    else:
+        whole[..., start:stop] = dy
     return [(node.args[0], whole)]
 
 

@@ -97,7 +97,7 @@ class Run:
 
     def hidden_width(self, at: Place) -> int:
         """H at a place: layers of a file may differ."""
-        return self.hidden_size if self.trained is None else self.trained.hidden[at]
+        return self.hidden_size if self.trained is None else int(self.trained.hidden[at])
 
     @cached_property
     def cells(self) -> dict[Place, SizedCell]:
@@ -124,11 +124,11 @@ class Run:
 
     def output_width(self, at: Place) -> int:
         """P, the size of the output at a place."""
-        return self.cells[at].P
+        return int(self.cells[at].P)
 
     def state_width(self, at: Place) -> int:
         """S, the size of the state at a place."""
-        return self.cells[at].S
+        return int(self.cells[at].S)
 
     @property
     def objective(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -35,43 +36,42 @@ def test_labels_tell_every_variant_apart():
 
 
 @every_variant
-def test_a_state_falls_into_its_parts_as_views(cell):
-    H, P, S = 4, cell.output_size(4), cell.state_size(4)
-    assert cell.hidden_size(S) == H
-    s = np.arange(2.0 * 3 * S).reshape(2, 3, S)
-    parts = cell.parts(s)
-    assert tuple(parts) == cell.state_parts
-    np.testing.assert_array_equal(np.concatenate([*parts.values()], axis=-1), s)
-    for name, part in parts.items():
-        assert part.shape == (2, 3, P if name == "h" else H)
-        assert part.base is not None
+def test_a_state_falls_into_its_parts(cell):
+    sized = cell.sized(4, 3)
+    rows = [part.rows for part in sized.parts.values()]
+    assert tuple(sized.parts) == cell.state_parts
+    assert [r.start for r in rows] == [0, *(r.stop for r in rows[:-1])]
+    assert rows[-1].stop == sized.S <= sized.S_all
+    for part in sized.parts.values():
+        assert part.rows.stop - part.rows.start == np.prod(part.shape)
 
 
 @every_variant
 def test_every_option_is_explained_and_no_cell_can_be_changed(cell):
-    names = [f.name for f in fields(cell)]
-    assert [*cell.options] == [*cell.option_help] == names
+    equations = cell.equations
+    assert [*cell.options] == [*dict(equations.help)] == [*equations.defaults]
+    assert equations.about
+    assert "(19" in equations.cite or "(20" in equations.cite or "arXiv" in equations.cite
     with pytest.raises(FrozenInstanceError):
-        setattr(cell, names[0], None)
+        cell.chosen = ()
 
 
 @every_variant
-def test_the_docstring_gives_equations_and_their_source(cell):
-    assert "_t" in cell.__doc__
-    assert "(19" in cell.__doc__ or "arXiv" in cell.__doc__
-
-
-@pytest.mark.parametrize("value", [0.0, 1.5])
-def test_named_biases_reach_a_gate_that_exists(value):
-    assert LSTM(forget_bias=value).named_biases() == {"f": value}
-    assert GRU(update_bias=value).named_biases() == {"z": value}
-    for cell in VARIANTS:
-        assert set(cell.named_biases()) <= set(cell.gates)
+def test_binding_leaves_the_parameters_as_they_are(cell):
+    net = random_net(cell)
+    before = {name: a.copy() for name, a in net.params.items()}
+    net.cell.bind(net.params)
+    for name, a in net.params.items():
+        np.testing.assert_array_equal(a, before[name])
 
 
 @every_variant
-def test_input_bias_leaves_the_parameters_as_they_are(cell):
-    params = random_net(cell).params
-    before = params.map(np.copy)
-    cell.input_bias(params)
-    params.map(np.testing.assert_array_equal, before)
+def test_a_cell_comes_back_from_a_pickle_as_it_was(cell):
+    assert pickle.loads(pickle.dumps(cell)) == cell
+    sized = cell.sized(3, 2)
+    assert pickle.loads(pickle.dumps(sized)) is sized
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(TypeError, match="lstm has no option 'forgetbias'"):
+        LSTM(forgetbias=1)

@@ -7,15 +7,15 @@ import pytest
 
 from gradflow.engine.flow import backpropagate, unroll
 from gradflow.engine.network import MERGES, backpropagate_net, unroll_net
-from nets import LABELS, VARIANTS, random_net, random_stack
+from nets import FORM_LABELS, FORMS, VARIANTS, mapped, random_net, random_stack
 
 
-@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+@pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
 def test_a_net_of_one_layer_is_that_layer(cell):
     net = random_net(cell, T=6, R=2)
-    alone = backpropagate(unroll(cell, net.params, net.x, net.s0), net.ds_T)
+    alone = backpropagate(unroll(net.cell, net.params, net.x, net.s0), net.ds_T)
     place = (0, 0)
-    trajectory = unroll_net(cell, {place: net.params}, net.x, {place: net.s0})
+    trajectory = unroll_net({place: net.cell}, {place: net.params}, net.x, {place: net.s0})
     stacked = backpropagate_net(trajectory, {place: net.ds_T})[place]
     for a, b in zip(alone, stacked, strict=True):
         np.testing.assert_array_equal(a.state.mantissa, b.state.mantissa)
@@ -23,19 +23,19 @@ def test_a_net_of_one_layer_is_that_layer(cell):
 
 
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+@pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
 def test_recomputation_and_stacking_change_no_byte(cell, directions):
     stack = random_stack(cell, layers=3, directions=directions, T=23, R=2)
 
     def curves(params, x, s0, ds, budget=2**30):
-        found = backpropagate_net(unroll_net(cell, params, x, s0, budget=budget), ds)
+        found = backpropagate_net(unroll_net(stack.cells, params, x, s0, budget=budget), ds)
         return {at: [f.state for f in flows] for at, flows in found.items()}
 
     whole = curves(stack.params, stack.x, stack.s0, stack.ds_T)
     again = curves(stack.params, stack.x, stack.s0, stack.ds_T, budget=1)
     second = slice(1, 2)
     alone = curves(
-        {at: p.map(lambda a: a[second]) for at, p in stack.params.items()},
+        {at: mapped(p, lambda a: a[second]) for at, p in stack.params.items()},
         stack.x[:, second],
         {at: s[second] for at, s in stack.s0.items()},
         {at: d[second] for at, d in stack.ds_T.items()},
@@ -55,10 +55,10 @@ def test_a_stack_far_outside_float_range_matches_its_closed_form(g):
     T, R, N = 60, 1, 2
     one, zero = np.ones((R, 1, 1)), np.zeros((R, 1))
     stack = random_stack(cell, layers=2, directions=1, T=T, R=R, N=N, H=1, I=1)
-    params = {at: type(p)(one, g * one, zero, zero) for at, p in stack.params.items()}
+    params = {at: {"W": one, "U": g * one, "b": zero} for at in stack.params}
     s0 = {at: np.zeros((R, N, 1)) for at in params}
     ds = {(0, 0): np.zeros((R, N, 1)), (1, 0): np.ones((R, N, 1))}
-    found = backpropagate_net(unroll_net(cell, params, np.zeros((T, R, N, 1)), s0), ds)
+    found = backpropagate_net(unroll_net(stack.cells, params, np.zeros((T, R, N, 1)), s0), ds)
     k = np.arange(T + 1)
     upper, lower = (found[at][0].state.log10() for at in ((1, 0), (0, 0)))
     np.testing.assert_allclose(upper, k * np.log10(g), rtol=1e-12)

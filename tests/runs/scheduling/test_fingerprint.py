@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from gradflow.cells import LSTM, Params
+from gradflow.cells import LSTM
 from gradflow.runs.experiment import Loss, Run, Signal, Trained
 from gradflow.runs.scheduling import fingerprint
 from gradflow.runs.scheduling.fingerprint import Fingerprints
@@ -42,8 +42,8 @@ def test_every_field_of_a_run_counts(name):
 
 def test_a_parameter_that_a_cell_may_lack_counts_where_it_has_one():
     def trained(W_p):
-        params = Params(*np.zeros((2, 1, 1)), *np.zeros((2, 1)), W_p)
-        return replace(RUN, trained=Trained({(0, 0): params}))
+        params = {"W": np.zeros((1, 1))} | ({} if W_p is None else {"W_p": W_p})
+        return replace(RUN, trained=Trained({(0, 0): params}, {(0, 0): 1}))
 
     texts = [of(trained(W_p)) for W_p in (None, np.zeros((1, 1)), np.ones((1, 1)))]
     assert len(set(texts)) == 3

@@ -1,0 +1,93 @@
+"""Values and slopes keep their relative precision where they saturate."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from gradflow.equations.functions import FUNCTIONS, rest_from, sigmoid, sigmoid_slope_from
+
+POINTS = np.array([1e-8, 0.3, 1.0, 2.0, 2.77, 3.5, 5.0, 12.0, 19.0, 40.0, 150.0, 350.0])
+POINTS = np.concatenate([-POINTS[::-1], POINTS])
+
+mp = mpmath
+EXACT = {
+    "tanh": (mp.tanh, lambda z: 1 / mp.cosh(z) ** 2),
+    "sigmoid": (lambda z: 1 / (1 + mp.exp(-z)), lambda z: 1 / (2 + mp.exp(z) + mp.exp(-z))),
+    "linear": (lambda z: z, lambda z: mp.mpf(1)),
+    "relu": (lambda z: max(z, mp.mpf(0)), lambda z: mp.mpf(z > 0)),
+    "hard_sigmoid": (lambda z: min(max(z / 6 + 0.5, 0), 1), lambda z: mp.mpf(abs(z) < 3) / 6),
+    "keras2_hard_sigmoid": (
+        lambda z: min(max(z / 5 + 0.5, 0), 1),
+        lambda z: mp.mpf(abs(z) < 2.5) / 5,
+    ),
+    "softplus": (lambda z: mp.log1p(mp.exp(z)), lambda z: 1 / (1 + mp.exp(-z))),
+    "exp": (mp.exp, mp.exp),
+    "log": (mp.log, lambda z: 1 / z),
+    "sqrt": (mp.sqrt, lambda z: 1 / (2 * mp.sqrt(z))),
+    "abs": (abs, lambda z: mp.sign(z)),
+    "sin": (mp.sin, mp.cos),
+    "cos": (mp.cos, lambda z: -mp.sin(z)),
+}
+POSITIVE = ("log", "sqrt")
+
+
+def worst(values, exact):
+    errors = [abs(v - e) / abs(e) if e else abs(mp.mpf(v)) for v, e in zip(values, exact, strict=True)]
+    return float(max(errors))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_and_slopes_hold_from_rest_to_deep_saturation(name):
+    z = POINTS[POINTS > 0] if name in POSITIVE else POINTS
+    function, (value, slope_of) = FUNCTIONS[name], EXACT[name]
+    h, slope = np.empty_like(z), np.empty_like(z)
+    with np.errstate(all="ignore"):
+        function.value(z, h)
+        function.slope(z, h, slope)
+    with mp.workdps(400):
+        exact = [mp.mpf(float(point)) for point in z]
+        assert worst(h, [value(e) for e in exact]) < 2e-15
+        assert worst(slope, [slope_of(e) for e in exact]) < 2e-14
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_complex_step_gives_the_slope(name):
+    z = POINTS[(POINTS > 0) & (POINTS < 30)] if name in POSITIVE else POINTS[abs(POINTS) < 30]
+    function, step = FUNCTIONS[name], 1e-100
+    h, slope, moved = np.empty_like(z), np.empty_like(z), np.empty_like(z + 0j)
+    function.value(z, h)
+    function.slope(z, h, slope)
+    function.value(z + 1j * step, moved)
+    np.testing.assert_allclose(moved.real, h, rtol=1e-14, atol=1e-16)
+    np.testing.assert_allclose(moved.imag / step, slope, rtol=1e-9, atol=1e-300)
+
+
+def test_the_rest_of_a_sigmoid_is_exact_where_it_rounds_to_one():
+    e, a, rest = (np.empty_like(POINTS) for _ in range(3))
+    sigmoid(POINTS, e, a)
+    rest_from(e, rest)
+    with mp.workdps(400):
+        assert worst(rest, [1 / (1 + mp.exp(mp.mpf(float(z)))) for z in POINTS]) < 1e-14
+
+
+def test_relu_has_slope_zero_at_zero():
+    z, slope = np.array([-1.0, -0.0, 0.0, 1e-300]), np.empty(4)
+    FUNCTIONS["relu"].slope(z, z, slope)
+    np.testing.assert_array_equal(slope, [0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_sigmoid_beyond_float_range_is_shut_and_has_no_slope(dtype):
+    z = np.array([-1e4, -800.0, 800.0, 1e4], dtype)
+    e, a, rest, slope = (np.empty_like(z) for _ in range(4))
+    with np.errstate(over="ignore", divide="ignore"):
+        sigmoid(z, e, a)
+        rest_from(e, rest)
+        sigmoid_slope_from(e, slope)
+    np.testing.assert_array_equal(a, [0, 0, 1, 1])
+    np.testing.assert_array_equal(rest[:2], 1)
+    assert (rest[2:].astype(float) < 1e-300).all()
+    np.testing.assert_array_equal(slope[:2], 0)
+    assert (slope[2:].astype(float) < 1e-300).all()

@@ -25,9 +25,9 @@ def watch(monkeypatch):
     """From now on each config that is loaded is held against the schema too."""
     really = load.experiment_of
 
-    def held_against_the_schema(document, folder, overrides=(), tensors=None):
+    def held_against_the_schema(document, folder, overrides=(), **read):
         try:
-            experiment = really(document, folder, overrides, tensors)
+            experiment = really(document, folder, overrides, **read)
         except InputError:
             data = override(document.data, overrides, Faults(document))
             if in_json(data) and "weights" not in data and not model_accepts(data):

@@ -45,7 +45,8 @@ def read_net(path, dtype="float64", cell=None):
     beside = path.parent / f"{path.name}.yaml"
     beside.write_text(config, encoding="utf-8")
     (result,) = gradflow.analyze(str(beside))
-    assert result.diagnosis.rate is not None
+    assert result.diverged_at is None
+    assert result.diagnosis.verdict in ("vanishing", "stable", "exploding")
     config = config.replace("input: gaussian", "input: {file: x.npy}")
     config = config.replace("sequence_length: 100\n", "")
     beside.write_text(f"{config}dtype: {dtype}\n", encoding="utf-8")

@@ -94,7 +94,7 @@ def drawn_options(equations, rng):
 def allowed(cell, option, value):
     """Whether the config takes this value, and initial values made of it are numbers."""
     try:
-        (run,) = gradflow.load({"cell": {"type": cell, option: value}, "hidden_size": 4}).runs
+        (run,) = gradflow.load({"cell": {"type": cell, option: value}, "hidden_size": 64}).runs
     except gradflow.InputError:
         return False
     return all(np.isfinite(a).all() for own in parameters(run).values() for a in own.values())

@@ -1,5 +1,6 @@
 """Writes models, as each of Keras's formats has them, and their outputs: `FOLDER`."""
 
+import os
 import sys
 
 import keras
@@ -70,6 +71,12 @@ for name, model in models.items():
     model.save(f"{folder}/{name}.keras")
     model.save(f"{folder}/{name}.h5")
     model.save_weights(f"{folder}/{name}.weights.h5")
+
+# Gates as they were before Keras 3, in a file that does not tell them.
+old = build(layers.LSTM(4, recurrent_activation=lambda z: keras.ops.clip(0.2 * z + 0.5, 0, 1), **S))
+os.mkdir(f"{folder}/old")
+np.save(f"{folder}/old/gates.npy", keras.ops.convert_to_numpy(old(3 * x, training=False)))
+old.save_weights(f"{folder}/old/gates.weights.h5")
 
 # A sequence of sequences: the layers that a TimeDistributed wraps see the inner ones.
 outer = layers.Input((3, *x.shape[1:]))

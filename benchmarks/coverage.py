@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.problems import Array
 from gradflow.blas import use_one_thread
-from gradflow.cells import GRU, LSTM, RNN, Cell, Params
+from gradflow.cells import GRU, LSTM, RNN, Cell, Params, SizedCell, Stacked, unstacked
 from gradflow.diagnosis import rate_of
 from gradflow.engine.flow import blocks_backward, unroll
 from gradflow.engine.measure import log_norms
@@ -58,7 +58,17 @@ class Kind:
     @property
     def linear(self) -> bool:
         """Whether its Jacobian is one matrix."""
-        return isinstance(self.cell, RNN) and self.cell.activation == "linear"
+        return self.cell.options.get("activation") == "linear"
+
+    @property
+    def label(self) -> str:
+        """All that tells it from other kinds."""
+        return f"{self.cell.label} {self.H} {self.scale} {self.eigenvalues}"
+
+    @property
+    def sized(self) -> SizedCell:
+        """The cell for its sizes."""
+        return self.cell.sized(self.H, _INPUTS)
 
 
 _LINEAR = RNN(activation="linear")
@@ -139,7 +149,7 @@ def lines(kind: Kind, nets: int, seeds: int, base: tuple[int, ...] = (2026,)) ->
     """The runs of one kind, `seeds` in all over so many nets."""
     found = {(T, N): Line() for T in LENGTHS for N in BATCHES}
     for net in range(nets):
-        rng = np.random.default_rng([*base, *map(ord, repr(kind)), net])
+        rng = np.random.default_rng([*base, *map(ord, kind.label), net])
         p = draw(kind, rng)
         slope = true_slope(kind, p, rng)
         for (T, N), line in found.items():
@@ -148,17 +158,19 @@ def lines(kind: Kind, nets: int, seeds: int, base: tuple[int, ...] = (2026,)) ->
     return found
 
 
-def draw(kind: Kind, rng: np.random.Generator) -> Params:
+def draw(kind: Kind, rng: np.random.Generator) -> dict[str, Array]:
     """The parameters of one net."""
-    H, gates = kind.H, kind.cell.gates
-    W_s = rng.standard_normal((len(gates) * H, H)) / math.sqrt(H)
+    cell, H = kind.sized, kind.H
+    rows = sum(p.shape[0] for p in cell.parameters.values() if p.role == "recurrent")
+    W_s = rng.standard_normal((rows, H)) / math.sqrt(H)
     if kind.eigenvalues:
         W_s = _with_eigenvalues(kind.eigenvalues, W_s, rng)
-    b_x = np.zeros((len(gates), H))
-    for gate, value in kind.cell.named_biases().items():
-        b_x[gates.index(gate)] = value
-    W_x = rng.standard_normal((len(gates) * H, _INPUTS)) / math.sqrt(_INPUTS)
-    return Params(W_x, kind.scale * W_s, b_x.ravel(), np.zeros(len(gates) * H))
+    W_x = rng.standard_normal((rows, _INPUTS)) / math.sqrt(_INPUTS)
+    zeros = np.zeros(rows)
+    params = unstacked(cell, Stacked(W_x, kind.scale * W_s, zeros, zeros))
+    if "forget_bias" in kind.cell.options:
+        params["b_f"] = params["b_f"] + kind.cell.options["forget_bias"]
+    return params
 
 
 def _with_eigenvalues(chosen: tuple[complex, ...], base: Array, rng: np.random.Generator) -> Array:
@@ -185,13 +197,14 @@ def true_slope(
     long: tuple[int, ...] = _LONG,
 ) -> float:
     """The natural logarithm of a net's rate."""
-    if kind.linear and isinstance(kind.cell, RNN):
-        J = (1 - kind.cell.leak) * np.eye(kind.H) + kind.cell.leak * p.W_s
+    if kind.linear:
+        leak = float(kind.cell.options["leak"])
+        J = (1 - leak) * np.eye(kind.H) + leak * p["U"]
         return math.log(np.abs(np.linalg.eigvals(J)).max())
     first, last, T = long
-    S = kind.cell.state_size(kind.H)
+    S = kind.sized.S
     v, s_0 = rng.standard_normal((N, S)), 0.3 * rng.standard_normal((N, S))
-    y = _logs(kind.cell, p, rng.standard_normal((T, N, _INPUTS)), s_0, v)
+    y = _logs(kind.sized, p, rng.standard_normal((T, N, _INPUTS)), s_0, v)
     return float((y[last] - y[first]).mean()) / (last - first)
 
 
@@ -199,20 +212,21 @@ def runs_of(
     kind: Kind, p: Params, rng: np.random.Generator, T: int, N: int, count: int
 ) -> Iterator[Array]:
     """The logs (T+1, N) of so many runs of one net, some samples at a time."""
-    S = kind.cell.state_size(kind.H)
+    S = kind.sized.S
     at_a_time = _SAMPLES // N
     for start in range(0, count, at_a_time):
         runs = min(at_a_time, count - start)
         v = rng.standard_normal((runs, S))
         v = np.repeat(v / np.linalg.norm(v, axis=1, keepdims=True), N, axis=0)
         x = rng.standard_normal((T, runs * N, _INPUTS))
-        y = _logs(kind.cell, p, x, np.zeros_like(v), v)
+        y = _logs(kind.sized, p, x, np.zeros_like(v), v)
         yield from np.moveaxis(y.reshape(T + 1, runs, N), 1, 0)
 
 
-def _logs(cell: Cell, p: Params, x: Array, s_0: Array, v: Array) -> Array:
+def _logs(cell: SizedCell, p: Params, x: Array, s_0: Array, v: Array) -> Array:
     """ln ‖∂(v·s_T)/∂s_{T-k}‖, (T+1, N), for inputs x (T, N, I)."""
-    trajectory = unroll(cell, p.map(lambda a: a[None]), x[:, None], s_0[None])
+    params = {name: a[None] for name, a in p.items()}
+    trajectory = unroll(cell, params, x[:, None], s_0[None])
     found: list[Array] = []
     for block in blocks_backward(trajectory, v[None]):
         ds = block.ds[1 if found else 0 :]

@@ -56,7 +56,7 @@ def fused(net: Net) -> Task:
 
 
 def _parts(net: Net) -> list[torch.Tensor]:
-    return [torch.from_numpy(part.copy()) for part in net.cell.parts(net.s0).values()]
+    return [torch.from_numpy(net.s0[:, part.rows].copy()) for part in net.cell.parts.values()]
 
 
 def _filled(make: Any, net: Net, suffix: str) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import get_args, get_type_hints
+import math
 
 import numpy as np
+from pydantic import ValidationError
 
 import gradflow
 from gradflow.cells import CELLS
+from gradflow.config.model import CELL_MODELS
 
-WORK = 600  # about how many multiplications of the recurrent matrices
+WORK = 1200  # about how many products with parameters
 
 
 def drawn_run(seed):
@@ -37,9 +38,12 @@ def drawn_config(rng):
         "bidirectional": bool(rng.random() < 0.3),
     }
     places = sizes["layers"] * (1 + sizes["bidirectional"])
-    step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].gates)
+    options = drawn_options(CELLS[name].equations, rng)
+    cell = CELLS[name](**options).sized(sizes["hidden_size"], sizes["input_size"])
+    entries = sum(math.prod(p.shape) for p in cell.parameters.values())
+    step = places * sizes["batch_size"] * entries
     config = {
-        "cell": {"type": name, **drawn_options(CELLS[name], rng)},
+        "cell": {"type": name, **options},
         "sequence_length": int(rng.integers(1, 3 + min(60, WORK // step))),
         **sizes,
         "ws_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
@@ -71,18 +75,27 @@ def drawn_config(rng):
     return config
 
 
-def drawn_options(cell, rng):
-    """A value for each option, from what its declaration allows."""
-    hints = get_type_hints(cell)
+def drawn_options(equations, rng):
+    """A value for each option, from what its declaration and the config allow."""
     values = {}
-    for f in fields(cell):
-        if choices := get_args(hints[f.name]):
-            values[f.name] = choices[rng.integers(len(choices))]
-        elif hints[f.name] is int:
-            values[f.name] = int(rng.integers(1, 4))
+    for name, given in equations.options:
+        if isinstance(given, tuple):
+            values[name] = given[rng.integers(len(given))]
+        elif isinstance(given, int):
+            values[name] = int(rng.integers(1, 4))
         else:
-            above, most = f.metadata.get("gt", -np.inf), f.metadata.get("le", np.inf)
-            values[f.name] = float(rng.choice([f.default, f.default, 0.5, -2, 8, 20, 40, -30]))
-            if not above < values[f.name] <= most:
-                values[f.name] = float(rng.choice([0.9, 0.3, 0.01]))
+            values[name] = float(rng.choice([given, given, 0.5, -2, 8, 20, 40, -30]))
+            if not allowed(equations.name, name, values[name]):
+                values[name] = float(rng.choice([0.9, 0.3, 0.01]))
+            if not allowed(equations.name, name, values[name]):
+                values[name] = given
     return values
+
+
+def allowed(cell, option, value):
+    """Whether the config takes this value."""
+    try:
+        CELL_MODELS[cell].model_validate({"type": cell, option: value})
+    except ValidationError:
+        return False
+    return True

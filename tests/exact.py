@@ -1,9 +1,9 @@
 """Whole runs once more in decimal arithmetic of sixty digits and more, at any magnitude.
 
-Forward the equations of `reference`, on numbers that remember what they were made of; backward one
-sweep over all of them. Nothing of it is shared with gradflow but what a run draws. Every step has
-its own copy of the parameters, whose gradient is the term of that step, and hands on a copy of its
-state, whose gradient is the one that arrives through time.
+Forward the equations of a cell, by an interpreter of their text, on numbers that remember what they
+were made of; backward one sweep over all of them. Nothing of it is shared with gradflow but that
+text and what a run draws. Every step has its own copy of the parameters, whose gradient is the term
+of that step, and hands on a copy of its state, whose gradient is the one that arrives through time.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.cells import Params
+from decimal_numbers import Extent, Number, OfNumbers, backward, copies, gradient, numbers
+from equations.interpreter import Interpreter
 from gradflow.logspace import Magnitudes
 from gradflow.runs import sampling
-from reference import EQUATIONS, Functions
+from reference import by_curve
 
 DIGITS = 60
 LEAST_SHARE = Decimal("1e-300")
@@ -26,88 +27,6 @@ LEAST_SHARE = Decimal("1e-300")
 
 def context(digits=DIGITS):
     return Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[DivisionByZero, Invalid])
-
-
-class Number:
-    """A value, and by which slopes it was made of which others."""
-
-    __slots__ = ("gradient", "inputs", "value")
-    made: list[Number]
-
-    def __init__(self, value, *inputs):
-        self.value, self.inputs, self.gradient = value, inputs, Decimal(0)
-        Number.made.append(self)
-
-    def __add__(self, other):
-        if isinstance(other, Number):
-            return Number(self.value + other.value, (self, 1), (other, 1))
-        return Number(self.value + Decimal(other), (self, 1))
-
-    def __mul__(self, other):
-        if isinstance(other, Number):
-            a, b = self.value, other.value
-            return Number(a * b, (self, b), (other, a))
-        return Number(self.value * Decimal(other), (self, Decimal(other)))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __neg__(self):
-        return Number(-self.value, (self, -1))
-
-    def __sub__(self, other):
-        return self + (-other)
-
-    def __rsub__(self, other):
-        return -self + other
-
-
-class Extent:
-    """How far the numbers of a run reach: where floats end, gradflow does not follow."""
-
-    def __init__(self):
-        self.slope = Decimal(1)  # the least of a function that saturates
-        self.least, self.most = Decimal("Infinity"), Decimal(0)  # of |s|, but for zero
-
-    def add_states(self, s):
-        sizes = [abs(a.value) for a in s.flat if a.value]
-        self.least, self.most = min([self.least, *sizes]), max([self.most, *sizes])
-
-    def functions(self):
-        """tanh, sigmoid, relu, linear of arrays of numbers."""
-        return Functions(
-            np.frompyfunc(self._of(tanh), 1, 1),
-            np.frompyfunc(self._of(sigmoid), 1, 1),
-            np.frompyfunc(lambda a: Number(max(a.value, Decimal(0)), (a, int(a.value > 0))), 1, 1),
-        )
-
-    def _of(self, function):
-        def applied(a):
-            value, slope = function(max(min(a.value, Decimal(10**6)), Decimal(-(10**6))))
-            self.slope = min(self.slope, slope)
-            return Number(value, (a, slope))
-
-        return applied
-
-
-def tanh(z):
-    square = z * z
-    if square < Decimal("1e-16"):  # where the other way would cancel
-        value = z * (1 - square * (Decimal(1) / 3 - square * (Decimal(2) / 15 - square * 17 / 315)))
-    else:
-        e = (-2 * abs(z)).exp()
-        value = ((1 - e) / (1 + e)).copy_sign(z)
-    e = abs(z).exp()
-    return value, (2 / (e + 1 / e)) ** 2
-
-
-def sigmoid(z):
-    e = abs(z).exp()
-    return (1 / (1 + 1 / e) if z > 0 else 1 / (1 + e)), 1 / (2 + e + 1 / e)
-
-
-numbers = np.frompyfunc(lambda value: Number(Decimal(float(value))), 1, 1)
-copies = np.frompyfunc(lambda a: Number(a.value, (a, 1)), 1, 1)
-gradient = np.frompyfunc(lambda a: a.gradient, 1, 1)
 
 
 class Drawn(NamedTuple):
@@ -150,7 +69,7 @@ def moved_by_an_ulp(given: Drawn, seed: int) -> Drawn:
         ends = np.where(rng.random(a.shape) < 0.5, -np.inf, np.inf).astype(a.dtype)
         return np.where(a == 0, a, np.nextafter(a, ends))
 
-    params = {at: p.map(moved) for at, p in given.params.items()}
+    params = {at: {name: moved(a) for name, a in own.items()} for at, own in given.params.items()}
     output = tuple(map(moved, given.output)) if given.output else None
     return given._replace(params=params, output=output)
 
@@ -172,49 +91,76 @@ def figures(run, given: Drawn, rounding=None):
 
 def _figures(run, given, extent, rounding):
     Number.made = []
-    params, states = _forward(run, given, extent, rounding)
-    losses = _losses(run, given, states, extent)
-    _backward(losses)
+    places = {}
+    x = list(numbers(given.x))
+    for layer in range(run.layers):
+        here = [at for at in run.places if at[0] == layer]
+        for at in here:
+            places[at] = Path.of(run, at, given, x[::-1] if at[1] else x, extent, rounding)
+        outputs = [places[at].outputs[:: -1 if at[1] else 1] for at in here]
+        x = [np.concatenate(both, axis=1) for both in zip(*outputs, strict=True)]
+    losses = _losses(run, given, places, extent)
+    backward(losses)
     N = run.batch_size
-    places = {at: _place(run.cell, params[at], states[at], N) for at in run.places}
+    found_at = {at: _place(run.cells[at], path, N) for at, path in places.items()}
     for direction in {d for _, d in run.places}:
-        own = [found for at, found in places.items() if at[1] == direction]
+        own = [found for at, found in found_at.items() if at[1] == direction]
         start = together([found["state"][:1] for found in own])[0]
         for found in own:
             found["relative"] = over(found["state"], start)
-    result = {(at, name): curve for at, found in places.items() for name, curve in found.items()}
+    result = {(at, name): curve for at, found in found_at.items() for name, curve in found.items()}
     if not run.bidirectional:
-        result |= {("net", name): curve for name, curve in _whole(list(places.values())).items()}
+        result |= {("net", name): curve for name, curve in _whole(list(found_at.values())).items()}
     result["net", "loss"] = np.array([sum(loss.value for loss in losses) / N])
     if given.output:
         result["net", "total W_o"] = np.array([norm(gradient(losses.W_o) / N)])
     return result
 
 
-def _forward(run, given, extent, rounding):
-    """Copies of the parameters of each step, and the states as handed on, by place."""
-    ulp = Decimal(float(np.finfo(run.dtype).eps))
-    f, equation = extent.functions(), EQUATIONS[run.cell.name]
-    all_params, all_states = {}, {}
-    x = list(numbers(given.x))
-    for layer in range(run.layers):
-        outputs = []
-        for at in (place for place in run.places if place[0] == layer):
-            exact = [numbers(p) for p in given.params[at] if p is not None]
-            all_params[at], states, above = [], [copies(numbers(given.s0[at]))], []
-            for x_t in x[::-1] if at[1] else x:
-                own = [copies(p) for p in exact]
-                s = equation(run.cell, x_t, states[-1], *own, f)
+class Path(NamedTuple):
+    """The forward pass of one place: the parameters of each step, the states as handed on (N, S),
+    what each step gives to the layer above, and what the last gives to the loss."""
+
+    params: list
+    states: list
+    outputs: list
+    last: np.ndarray
+
+    @staticmethod
+    def of(run, at, given, x, extent, rounding):
+        cell, ulp = run.cells[at], Decimal(float(np.finfo(run.dtype).eps))
+        step = Interpreter(cell.cell.equations, cell.cell.options, OfNumbers(extent))
+        step.sizes = {"H": cell.H, "I": cell.I}
+        exact = {name: numbers(a) for name, a in given.params[at].items()}
+        path = Path([], [copies(numbers(given.s0[at]))], [], [])
+        for x_t in x:
+            own = {name: copies(a) for name, a in exact.items()}
+            samples = []
+            for x_n, s_n in zip(x_t, path.states[-1], strict=True):
+                new, _ = step(own, _apart(cell, s_n), x_n)
+                s = _flat(cell, new)
                 extent.add_states(s)
                 if rounding is not None:
                     s = s * (1 + ulp * rounding.choice([-1, 1], s.shape))
-                all_params[at].append(own)
-                states.append(copies(s))
-                above.append(run.cell.parts(s)["h"])
-            all_states[at] = states
-            outputs.append(above[::-1] if at[1] else above)
-        x = [np.concatenate(both, axis=1) for both in zip(*outputs, strict=True)]
-    return all_params, all_states
+                handed = copies(s)
+                step.new = _apart(cell, handed)
+                last = np.reshape(step.evaluate(step.output), -1)
+                step.new = _apart(cell, s)
+                samples.append((handed, np.reshape(step.evaluate(step.output), -1), last))
+            handed, above, last = map(np.array, zip(*samples, strict=True))
+            path.params.append(own)
+            path.states.append(handed)
+            path.outputs.append(above)
+        return path._replace(last=last)
+
+
+def _apart(cell, s):
+    """The parts of a state (S,) by name."""
+    return {part.name: s[part.rows].reshape(part.shape) for part in cell.parts.values()}
+
+
+def _flat(cell, parts):
+    return np.concatenate([np.reshape(parts[name], -1) for name in cell.parts])
 
 
 class Losses(list):
@@ -223,9 +169,9 @@ class Losses(list):
     W_o = None
 
 
-def _losses(run, given, states, extent):
-    last = {at: path[-1] for at, path in states.items()}
-    h = np.concatenate([run.cell.parts(last[at])["h"] for at in run.top_places], axis=1)
+def _losses(run, given, places, extent):
+    last = {at: path.states[-1] for at, path in places.items()}
+    h = np.concatenate([places[at].last for at in run.top_places], axis=1)
     if run.loss.kind == "sum":
         return Losses(h.sum(axis=1))
     if run.loss.kind == "probe":
@@ -252,15 +198,6 @@ def _cross_entropy(a, y, extent):
     return Number(largest - a[y].value + total.ln(), *zip(a, slopes, strict=True))
 
 
-def _backward(losses):
-    for loss in losses:
-        loss.gradient = Decimal(1)
-    for number in reversed(Number.made):
-        if number.gradient:
-            for source, slope in number.inputs:
-                source.gradient += number.gradient * slope
-
-
 def norm(a):
     return (np.asarray(a) ** 2).sum().sqrt() if np.size(a) else Decimal(0)
 
@@ -274,17 +211,19 @@ def over(curve, divisor):
     return np.array([value / divisor if divisor else None for value in curve], dtype=object)
 
 
-def _place(cell, params, states, N):
-    """The figures of one place, in the order of lags; parameters come in the order of `Params`."""
-    ds = [gradient(s) for s in states][::-1]
+def _place(cell, path, N):
+    """The figures of one place, in the order of lags."""
+    ds = [gradient(s) for s in path.states][::-1]
     root_N = Decimal(N).sqrt()
     found = {"state": np.array([norm(a) / root_N for a in ds], dtype=object)}
-    for part in cell.state_parts:
-        of_part = [norm(cell.parts(a)[part]) / root_N for a in ds]
-        found[f"part {part}"] = np.array(of_part, dtype=object)
-    for name in ("W_x", "W_s", "b_s"):
-        which = Params._fields.index(name)
-        terms = [gradient(own[which]) / N for own in params][::-1]
+    for part in cell.parts.values():
+        of_part = [norm(a[:, part.rows]) / root_N for a in ds]
+        found[f"part {part.name}"] = np.array(of_part, dtype=object)
+    gradients = {
+        name: [gradient(own[name]) / N for own in path.params][::-1] for name in path.params[0]
+    }
+    found["share"] = np.array([None] * len(path.params))
+    for name, terms in by_curve(cell, gradients).items():
         found[f"term {name}"] = np.array([norm(a) for a in terms], dtype=object)
         running = [norm(a) for a in np.cumsum(terms, axis=0)]
         found[f"total {name}"] = np.array(running[-1:], dtype=object)
@@ -298,10 +237,12 @@ def _whole(places):
     names = [name for name in places[0] if name not in ("share", "relative")]
     whole = {name: together([found[name] for found in places]) for name in names}
     whole["relative"] = over(whole["state"], whole["state"][0])
-    running = [
-        [(share or 0) * found["total W_s"][0] for share in found["share"]] for found in places
-    ]
-    whole["share"] = over(together(running), whole["total W_s"][0])
+    whole["share"] = places[0]["share"]
+    if "total W_s" in whole:
+        running = [
+            [(share or 0) * found["total W_s"][0] for share in found["share"]] for found in places
+        ]
+        whole["share"] = over(together(running), whole["total W_s"][0])
     return whole
 
 

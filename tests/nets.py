@@ -119,6 +119,31 @@ def assert_same_bytes(one, other):
         np.testing.assert_array_equal(a.exponent[known], b.exponent[known], err_msg=name)
 
 
+_GATES = {
+    "rnn": [""],
+    "lstm": ["_i", "_f", "_g", "_o"],
+    "gru": ["_r", "_z", "_n"],
+}  # PyTorch's order
+_GATES["lstmp"] = _GATES["lstm"]
+
+
+def as_pytorch(cell: Cell, params) -> dict:
+    """The parameters of one layer by PyTorch's names, gates stacked; leading axes stay. Where the
+    cell has one bias and PyTorch two, these add up to it."""
+    gates = _GATES[cell.name]
+    one = {gate: params[f"b{gate}"] for gate in gates}
+    own, other = ({gate: factor * b for gate, b in one.items()} for factor in (2.0, -1.0))
+    if cell.name == "gru":
+        own["_n"], other["_n"] = params["c_n"], params["b_n"]
+    found = {
+        "weight_ih": np.concatenate([params[f"W{gate}"] for gate in gates], axis=-2),
+        "weight_hh": np.concatenate([params[f"U{gate}"] for gate in gates], axis=-2),
+        "bias_ih": np.concatenate([*own.values()], axis=-1),
+        "bias_hh": np.concatenate([*other.values()], axis=-1),
+    }
+    return found | ({"weight_hr": params["W_p"]} if cell.name == "lstmp" else {})
+
+
 class Stack(NamedTuple):
     """The same for a stacked or bidirectional net, by place (layer, direction)."""
 

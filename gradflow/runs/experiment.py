@@ -109,7 +109,8 @@ class Run:
         for layer in range(self.layers):
             here = [at for at in self.places if at[0] == layer]
             found |= {at: self.cell.sized(self.hidden_width(at), below) for at in here}
-            below = sum(found[at].P for at in here)
+            widths = [found[at].P for at in here]
+            below = sum(widths) if self.merge == "concat" else widths[0]
         return found
 
     def cell_of_layer(self, layer: int) -> SizedCell:

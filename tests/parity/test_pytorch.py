@@ -7,7 +7,7 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.engine.flow import backpropagate, unroll
-from nets import random_net
+from nets import as_pytorch, random_net
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -21,10 +21,7 @@ MODULES = {
 }
 
 
-PARAMETERS = {
-    "weight_ih_l0": "W_x", "weight_hh_l0": "W_s", "bias_ih_l0": "b_x", "bias_hh_l0": "b_s",
-    "weight_hr_l0": "W_p",
-}  # fmt: skip
+CURVES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_hh": "b_s", "weight_hr": "other"}
 
 
 def torch_run(net):
@@ -33,17 +30,17 @@ def torch_run(net):
     Returns the states, and in the order of lags the gradient of each sample's loss at each state
     and the gradient of each copy: the term that its step adds to the gradient of the batch.
     """
-    (T, _, _, I), H = net.x.shape, net.cell.hidden_size(net.s0.shape[-1])  # noqa: E741
-    module = MODULES[net.cell](I, H).double()
+    (T, _, _, I), H = net.x.shape, net.cell.H  # noqa: E741
+    module = MODULES[net.cell.cell](I, H).double()
     x = torch.from_numpy(net.x[:, 0])
-    parts = net.cell.parts(net.s0[0]).values()
+    parts = [net.s0[0][:, part.rows] for part in net.cell.parts.values()]
     states = [[torch.from_numpy(s.copy())[None].requires_grad_() for s in parts]]
+    params = as_pytorch(net.cell.cell, net.params)
     copies = []
     for t in range(T):
         own = {
-            name: torch.from_numpy(value[0].copy()).requires_grad_()
-            for name, value in zip(PARAMETERS, net.params, strict=True)
-            if value is not None
+            f"{name}_l0": torch.from_numpy(value[0].copy()).requires_grad_()
+            for name, value in params.items()
         }
         carried = tuple(states[-1]) if len(states[-1]) > 1 else states[-1][0]
         _, carried = torch.func.functional_call(module, own, (x[t : t + 1], carried))
@@ -57,9 +54,9 @@ def torch_run(net):
     values = [torch.cat([p[0] for p in s], -1).detach().numpy() for s in states]
     grads = [torch.cat([p.grad[0] for p in s], -1).numpy() for s in states[::-1]]
     terms = {
-        ours: np.array([own[theirs].grad.numpy() for own in copies[::-1]])
-        for theirs, ours in PARAMETERS.items()
-        if theirs in copies[0]
+        curve: np.array([own[f"{name}_l0"].grad.numpy() for own in copies[::-1]])
+        for name, curve in CURVES.items()
+        if name in params
     }
     return np.array(values), np.array(grads), terms
 
@@ -77,16 +74,17 @@ def frobenius(terms):
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
 @pytest.mark.parametrize(("T", "N", "H"), [(9, 3, 4), (1, 1, 1), (40, 20, 6), (15, 1, 5)])
 def test_states_gradients_and_per_lag_terms_equal_pytorch(cell, T, N, H):
-    H = max(H, cell.output_size(H) + 1) if cell.projects else H  # as PyTorch demands
+    H = max(H, cell.options.get("proj_size", 0) + 1)  # as PyTorch demands
     net = random_net(cell, T=T, N=N, H=H)
     values, grads, terms = torch_run(net)
     trajectory = unroll(cell, net.params, net.x, net.s0)
     (flow,) = backpropagate(trajectory, net.ds_T)
+    assert set(flow.terms) == set(flow.totals) == set(terms)
 
     np.testing.assert_allclose(trajectory.last_tape.states[:, 0], values, rtol=0, atol=1e-12)
     np.testing.assert_allclose(flow.state.floats(), root_mean_square(grads), rtol=1e-10)
     for part, curve in flow.parts.items():
-        of_part = root_mean_square(cell.parts(grads)[part])
+        of_part = root_mean_square(grads[..., net.cell.parts[part].rows])
         np.testing.assert_allclose(curve.floats(), of_part, rtol=1e-10)
     for name, curve in flow.terms.items():
         np.testing.assert_allclose(curve.floats(), frobenius(terms[name]) / N, rtol=1e-10)

@@ -9,7 +9,7 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.engine.network import backpropagate_net, unroll_net
-from nets import random_stack
+from nets import as_pytorch, random_stack
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -20,22 +20,27 @@ MODULES = {
     ProjectedLSTM(proj_size=2): partial(torch.nn.LSTM, proj_size=2),
     GRU(): torch.nn.GRU,
 }
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+CURVES = {"W_x": "weight_ih", "W_s": "weight_hh", "b_s": "bias_hh", "other": "weight_hr"}
 
 
-def give(module, params, suffix):
+def give(module, cell, params, suffix):
     """Put the parameters of one place into PyTorch's module."""
-    for name, value in zip(NAMES, params, strict=True):
-        if value is not None:
-            getattr(module, name + suffix).data = torch.from_numpy(value[0])
+    for name, value in as_pytorch(cell, params).items():
+        getattr(module, name + suffix).data = torch.from_numpy(value[0])
+
+
+def parts_of(cell, s):
+    """The parts of a state (..., S), in PyTorch's order too."""
+    return [s[..., part.rows] for part in cell.parts.values()]
 
 
 def own_module(stack, layers, directions):
     """PyTorch's module of the whole net, with the stack's parameters."""
-    I, H = stack.x.shape[-1], stack.cell.hidden_size(stack.s0[0, 0].shape[-1])  # noqa: E741
-    module = MODULES[stack.cell](I, H, num_layers=layers, bidirectional=directions == 2).double()
+    lowest = stack.cells[0, 0]
+    make = partial(MODULES[lowest.cell], num_layers=layers, bidirectional=directions == 2)
+    module = make(lowest.I, lowest.H).double()
     for (layer, direction), p in stack.params.items():
-        give(module, p, f"_l{layer}" + ("_reverse" if direction else ""))
+        give(module, lowest.cell, p, f"_l{layer}" + ("_reverse" if direction else ""))
     return module
 
 
@@ -47,12 +52,12 @@ def stepped(stack, layers, directions):
         outputs = []
         for direction in range(directions):
             at = layer, direction
-            H = stack.cell.hidden_size(stack.s0[at].shape[-1])
-            step = MODULES[stack.cell](y.shape[-1], H).double()
-            give(step, stack.params[at], "_l0")
+            cell = stack.cells[at]
+            step = MODULES[cell.cell](y.shape[-1], cell.H).double()
+            give(step, cell.cell, stack.params[at], "_l0")
             state = [
                 torch.from_numpy(part)[None].clone().requires_grad_()
-                for part in stack.cell.parts(stack.s0[at][0]).values()
+                for part in parts_of(cell, stack.s0[at][0])
             ]
             handed[at], h_of = [state], []
             for x in reversed(y) if direction else y:
@@ -73,7 +78,7 @@ def stepped(stack, layers, directions):
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
 def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
     stack = random_stack(cell, layers=layers, directions=directions, T=11, N=4, H=5, I=3)
-    net = unroll_net(cell, stack.params, stack.x, stack.s0)
+    net = unroll_net(stack.cells, stack.params, stack.x, stack.s0)
     found = backpropagate_net(net, stack.ds_T)
 
     y, handed, last = stepped(stack, layers, directions)
@@ -93,8 +98,8 @@ def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
 
     # PyTorch's own module: the same output, and the same gradient of every parameter.
     module = own_module(stack, layers, directions)
-    parts = [cell.parts(stack.s0[at][0]) for at in sorted(stack.s0)]
-    s0 = [torch.from_numpy(np.stack([p[name] for p in parts])) for name in cell.state_parts]
+    parts = [parts_of(stack.cells[at], stack.s0[at][0]) for at in sorted(stack.s0)]
+    s0 = [torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True)]
     out, s_T = module(torch.from_numpy(stack.x[:, 0]), tuple(s0) if len(s0) > 1 else s0[0])
     torch.testing.assert_close(out, y, rtol=0, atol=1e-12)
     ends = s_T if isinstance(s_T, tuple) else (s_T,)
@@ -110,6 +115,9 @@ def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
     N = stack.x.shape[2]
     for (layer, direction), (flow,) in found.items():
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
-        for ours, theirs in (("W_x", "weight_ih"), ("W_s", "weight_hh"), ("b_s", "bias_hh")):
-            grad = getattr(module, theirs + suffix).grad.norm().item() / N
+        assert set(flow.totals) == {
+            c for c, name in CURVES.items() if hasattr(module, name + suffix)
+        }
+        for ours in flow.totals:
+            grad = getattr(module, CURVES[ours] + suffix).grad.norm().item() / N
             np.testing.assert_allclose(flow.totals[ours].floats(), grad, rtol=1e-9)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.coverage import section
 from benchmarks.problems import Problem
 from benchmarks.processes import ROOT, whole_processes
 from benchmarks.report import Setting, markdown
@@ -49,6 +50,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     options = parser.parse_args()
 
+    old = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    coverage = section(old)  # that another command has written
     arguments = [f"--seconds={options.seconds}", *(f"--only={word}" for word in options.only)]
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "jax"))
     cores = os.cpu_count() or 1
@@ -59,7 +62,8 @@ def main() -> None:
             setting.found[problem] = times
             busy.append(os.getloadavg()[0])
             # What an interrupted run leaves.
-            options.output.write_text(markdown(settings, {}, busy, versions), encoding="utf-8")
+            text = markdown(settings, {}, busy, versions)
+            options.output.write_text("\n".join([text, coverage]), encoding="utf-8")
     profile = subprocess.run(
         [sys.executable, "-m", "benchmarks.profile", *arguments[1:]],
         cwd=ROOT,
@@ -68,6 +72,7 @@ def main() -> None:
     )
     processes, sweeps = whole_processes(rounds=5), sweep()
     text = markdown(settings, processes, busy, versions, sweeps, profile.stdout.decode())
+    text = "\n".join([text, coverage]) if coverage else text
     options.output.write_text(text, encoding="utf-8")
     print(text)
 

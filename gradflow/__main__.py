@@ -5,42 +5,51 @@ from __future__ import annotations
 import os
 import sys
 
-from gradflow.blas import use_one_thread
-
 
 def main() -> None:
-    """Run the command line. From the first moment on an interrupt ends with 130; the help, which
-    typer prints by itself, meets a closed pipe or a full disk as the commands do."""
+    """Run the command line, and end with the documented exit code whatever comes."""
     try:
-        _open_closed_streams()
-        use_one_thread()
-        # pydantic, which typer loads, would search every installed package for plugins: 16 ms.
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-        from gradflow.cli import app
-        from gradflow.terminal import forget_stdout
+        from gradflow import interrupts
 
-        try:
-            app(prog_name="gradflow")
-        except SystemExit as end:
-            if not isinstance(end.__context__, BrokenPipeError):
-                raise
-            forget_stdout()
-            sys.exit(0)
-        except OSError as error:
-            forget_stdout()
-            print(f"error: standard output: {error.strerror}", file=sys.stderr)
-            sys.exit(3)
+        interrupts.end_on_signals()
+        code = _run()
+        interrupts.heed_no_more()
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    if interrupts.came():
+        # Not by way of the interpreter's own end: it waits for threads, and hears signals again.
+        interrupts.remove_temporary_files()
+        os._exit(interrupts.INTERRUPTED)
+    sys.exit(code)
 
 
-def _open_closed_streams() -> None:
-    """What is printed to a stream that the caller has closed (`>&-`) goes nowhere."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open to the end
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - open to the end
+def _run() -> str | int | None:
+    """What the command exits with. The help, which typer prints by itself, meets a closed pipe or
+    a full disk as the commands do."""
+    from gradflow.blas import use_one_thread
+    from gradflow.terminal import forget_stdout, open_streams
+
+    open_streams()
+    use_one_thread()
+    # pydantic, which typer loads, would search every installed package for plugins: 16 ms.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from gradflow.cli import app
+
+    try:
+        app(prog_name="gradflow")
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            return end.code
+        forget_stdout()
+    except OSError as error:
+        forget_stdout()
+        print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        return 3
+    return 0
 
 
 if __name__ == "__main__":
+    # `python -m` looks for modules in the current directory first: a `numpy.py` there is no NumPy.
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        del sys.path[0]
     main()

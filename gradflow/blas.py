@@ -16,6 +16,8 @@ A user who has set one of the variables keeps that setting. The library sets not
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import cast
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -33,3 +35,21 @@ def threads(otherwise: int = 1) -> int:
         if value.isdigit() and int(value) > 0:
             return int(value)
     return otherwise
+
+
+def library() -> dict[str, str | None]:
+    """The BLAS that NumPy computes with: its `name`, `version` and `kernel`, the code path that it
+    has chosen for this processor. None: not known."""
+    import numpy as np
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+    built = cast("dict[str, str]", np.show_config(mode="dicts")["Build Dependencies"]["blas"])
+    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    folder = str(Path(np.__file__).parent)  # a wheel has its own copy there or in numpy.libs
+    loaded.sort(key=lambda one: (not one["filepath"].startswith(folder), one["filepath"]))
+    found = loaded[0] if loaded else {}
+    return {
+        "name": found.get("internal_api") or built.get("name"),
+        "version": found.get("version") or built.get("version"),
+        "kernel": found.get("architecture"),
+    }

@@ -29,14 +29,18 @@ class Fault:
         parts.append("error")
         if self.key:
             parts.append(self.key)
-        told = "".join(map(_visible, ": ".join([*parts, self.message])))
+        told = visible(": ".join([*parts, self.message]))
         lines = self.shown.split("\n") if self.shown else []
-        return "\n".join([told, *("    " + "".join(map(_visible, line)) for line in lines)])
+        return "\n".join([told, *("    " + visible(line) for line in lines)])
 
 
-def _visible(character: str) -> str:
-    """What a terminal would act on, and what is no text at all, as an escape: `\\x1b`."""
-    return character if character.isprintable() else repr(character)[1:-1]
+def visible(text: str, line_ends: bool = False) -> str:
+    """`text` with what a terminal would act on, and what is no text at all, as an escape:
+    `\\x1b`. `line_ends` stay as they are where the text has lines of its own."""
+    if text.isprintable():
+        return text
+    kept = "\n" if line_ends else ""
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 class GradflowError(Exception):

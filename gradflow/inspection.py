@@ -1,31 +1,24 @@
-"""What is in a file of trained weights: tensors, recurrent layers, a config that analyses it."""
+"""What is in a file of trained weights: tensors, recurrent layers, configs that analyse them."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
+from gradflow.config.trained import told_by
 from gradflow.errors import InputError
-from gradflow.weights import RecurrentLayer, Stored, Tensors, read
+from gradflow.offers import Offer, Writer
+from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
+from gradflow.weights.choose import check, one_direction, one_layer
 from gradflow.weights.conventions import find_nets
-from gradflow.weights.files import reader_of
+from gradflow.weights.conventions.activations import CHOICES
+from gradflow.weights.guess import guess
 from gradflow.weights.layers import Net
-
-_FORMATS = {
-    "npz": "NumPy .npz",
-    "safetensors": "safetensors",
-    "torch_pickle": "PyTorch",
-    "keras_h5": "Keras HDF5",
-    "onnx": "ONNX",
-}
-
-_MOST_CHOICES = 6  # commented lines of one kind in a config
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +28,20 @@ class FoundNet:
     Attributes:
         prefix: what the config calls it.
         layers: the lowest first; none where its tensors are missing or contradict each other.
-        faults: why it cannot be analysed; none where it can.
+        faults: why it cannot be analysed as a whole; none where it can.
         cell: what a config calls its cell; empty where there are faults.
+        names: the tensors that make it by parameter, where they follow no convention and were
+            guessed.
+        configs: the text of a config for the whole, or for each part that can be analysed, by what
+            it is of: "" for the whole, else `layer 1` or `direction reverse`.
     """
 
     prefix: str
     layers: Sequence[RecurrentLayer]
     faults: tuple[str, ...] = ()
     cell: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    configs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ class Inspection:
         source: the file, as the user named it.
         format: what kind of file it is, in words.
         stored: shape and dtype of each tensor by name.
-        nets: the recurrent nets that its names (or its graph) tell of.
+        nets: the recurrent nets that its names (or its graph) tell of; without these, guesses.
         config: the text of a config for the first net that can be analysed, which runs when saved
             beside the file; None where there is no such net.
     """
@@ -64,7 +63,7 @@ class Inspection:
     nets: tuple[FoundNet, ...]
     config: str | None
 
-    @property
+    @cached_property
     def uses(self) -> dict[str, list[tuple[str, RecurrentLayer]]]:
         """By tensor: each (parameter, layer) that is read from it."""
         found: dict[str, list[tuple[str, RecurrentLayer]]] = {}
@@ -81,91 +80,90 @@ def inspect(path: Path) -> Inspection:
     Raises InputError: no such file, no known format, damaged, or its reader not installed.
     """
     tensors = read(path)
-    nets = tuple(_found(path, net) for net in find_nets(tensors))
-    able = next((net for net in nets if not net.faults), None)
-    config = _config(path.name, tensors, nets, able) if able else None
-    return Inspection(tensors.source, _FORMATS[reader_of(path)], tensors.stored, nets, config)
+    looked = [_whole(path, tensors, net) for net in find_nets(tensors)] or list(
+        _guessed(path, tensors)
+    )
+    offers = [offer for _, offers in looked for offer in offers]
+    writer = Writer(path.name, tensors, [net.layers for net, _ in looked], offers)
+    nets = tuple(_with_configs(net, offers, writer) for net, offers in looked)
+    config = next((text for net in nets for text in net.configs.values()), None)
+    return Inspection(tensors.source, tensors.format, tensors.stored, nets, config)
 
 
-def option_choices(cell: str, option: str) -> list[str]:
-    """What an option of a cell may be, its default first."""
-    return list(CELLS[cell].equations.choices[option])
+def option_choices(layer: RecurrentLayer, option: str) -> list[str]:
+    """What an option that a file does not tell may be, the likeliest first."""
+    equations = CELLS[layer.cell].equations
+    choices = list(equations.choices.get(option, CHOICES.get(option, ())))
+    usual = equations.defaults.get(option, choices[0])
+    likely = layer.likely.get(option, usual)
+    return sorted(choices, key=lambda value: value != likely)
 
 
-def yaml_text(text: str) -> str:
-    """`text` as a YAML scalar that reads back as it is, in quotes only where it has to be."""
-    words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", text) and text.lower() not in words:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
-
-
-def _found(path: Path, net: Net) -> FoundNet:
-    """The net, and what analysing it would refuse."""
-    layers: list[RecurrentLayer] = []
+def _whole(path: Path, tensors: Tensors, net: Net) -> tuple[FoundNet, list[Offer]]:
+    """The net, with what can be analysed of it: itself, or else its layers or directions."""
     try:
         layers = net.layers()
-        cell = {"type": layers[0].cell, **_defaults(layers[0])}
-        weights = {"file": str(path), "prefix": net.prefix}
-        only_where_open = {"cell": cell} if layers[0].undetermined else {}
-        experiment = from_mapping({"weights": weights, **only_where_open})
     except InputError as error:
-        faults = (fault.message.removeprefix(f"{path}: ") for fault in error.faults)
-        return FoundNet(net.prefix, layers, tuple(faults))
-    chosen = cast("dict[str, str]", experiment.config["cell"])
-    return FoundNet(net.prefix, layers, cell=chosen["type"])
+        return FoundNet(net.prefix, [], _texts(path, error)), []
+    try:
+        offer = _offer(path, tensors, net.prefix, layers)
+    except InputError as error:
+        found = FoundNet(net.prefix, layers, _texts(path, error))
+        return found, list(_parts(path, tensors, net.prefix, layers))
+    return FoundNet(net.prefix, layers, cell=offer.cell), [offer]
 
 
-def _defaults(layer: RecurrentLayer) -> dict[str, str]:
-    """Values for the options that the file does not tell."""
-    return {option: option_choices(layer.cell, option)[0] for option in layer.undetermined}
+def _parts(
+    path: Path, tensors: Tensors, prefix: str, layers: Sequence[RecurrentLayer]
+) -> Iterator[Offer]:
+    """The layers, or the directions of the only one, that can be analysed by themselves."""
+    height = 1 + layers[-1].layer
+    picks: list[dict[str, str | int]] = [{"layer": k} for k in range(height)]
+    if height == 1:
+        picks = [{"direction": way} for way in ("forward", "reverse")] if len(layers) > 1 else []
+    for pick in picks:
+        with suppress(InputError):
+            yield _offer(path, tensors, prefix, _picked(tensors, layers, pick), pick)
 
 
-def _config(file: str, tensors: Tensors, nets: Sequence[FoundNet], net: FoundNet) -> str:
-    """The config of one net, with its choices as comments."""
-    lines = ["weights:", f"  file: {yaml_text(file)}"]
-    if len(nets) > 1:
-        lines.append(f"  prefix: {yaml_text(net.prefix)}")
-        able = [one for one in nets if one is not net and not one.faults]
-        lines += _commented("prefix", {one.prefix: f"another net: {one.cell}" for one in able})
-    taken = {n for net in nets for one in net.layers for names in one.names.values() for n in names}
-    others = {name: stored for name, stored in tensors.stored.items() if name not in taken}
-    outer = dict.fromkeys(_output_layers(others, net), "if it is the output layer")
-    lines += _commented("W_o", outer)
-    lines.append(_cell_line(net.cell, net.layers[0]))
-    lines.append("sequence_length: 100")
-    columns = net.layers[0].input_size
-    lines.append(f"input: gaussian  # or {{file: series.csv}}, one step a row, {columns} columns")
-    return "\n".join(lines) + "\n"
+def _picked(
+    tensors: Tensors, layers: Sequence[RecurrentLayer], pick: Mapping[str, str | int]
+) -> Sequence[RecurrentLayer]:
+    if "layer" in pick:
+        return one_layer(tensors, layers, int(pick["layer"]))
+    return one_direction(tensors, layers, str(pick["direction"]))
 
 
-def _commented(key: str, remarks: Mapping[str, str]) -> list[str]:
-    """Values that the key may have, each with a remark, as comments."""
-    lines = [f"  # {key}: {yaml_text(value)}  # {text}" for value, text in remarks.items()]
-    more = len(lines) - _MOST_CHOICES
-    return lines[:_MOST_CHOICES] + ([f"  # (or one of {more} more)"] if more > 0 else [])
+def _guessed(path: Path, tensors: Tensors) -> Iterator[tuple[FoundNet, list[Offer]]]:
+    """The layers that shapes and endings of names may well make."""
+    for names in guess(tensors):
+        with suppress(InputError):
+            layers = choose_net(tensors, names=names)
+            offer = _offer(path, tensors, "", layers, names)
+            yield FoundNet("", layers, cell=offer.cell, names=names), [offer]
 
 
-def _cell_line(cell: str, layer: RecurrentLayer) -> str:
-    """The cell; options that the file does not tell stand at their defaults."""
-    options = {**layer.options, **_defaults(layer)}
-    if not options:
-        return f"cell: {cell}"
-    listed = ", ".join(f"{option}: {value}" for option, value in options.items())
-    remarks = (
-        f"  # the file does not tell the {option}: {' or '.join(option_choices(cell, option))}?"
-        for option in layer.undetermined
-    )
-    return f"cell: {{type: {cell}, {listed}}}" + "".join(remarks)
+def _offer(
+    path: Path,
+    tensors: Tensors,
+    prefix: str,
+    layers: Sequence[RecurrentLayer],
+    chosen: Mapping[str, str | int] | None = None,
+) -> Offer:
+    """What a config says for these layers. Raises InputError where it would not run."""
+    check(tensors, layers)
+    told = told_by(path.name, tensors, layers)
+    open_ = {o: option_choices(layers[0], o) for o in told.undetermined}
+    options = {**told.options, **{option: choices[0] for option, choices in open_.items()}}
+    from_mapping({"cell": {"type": told.cell, **options}, **told.sizes})
+    notable = {k: v for k, v in options.items() if k in open_ or layers[0].telling(k, v)}
+    return Offer(prefix, told.cell, layers, notable, open_, dict(chosen or {}))
 
 
-def _output_layers(tensors: Mapping[str, Stored], net: FoundNet) -> Iterator[str]:
-    """Names of tensors that could be the output layer of a net, by their shape."""
-    last = net.layers[-1]
-    width = sum(one.output_size for one in net.layers if one.layer == last.layer)
-    axis = 0 if last.convention in ("Keras", "Flax") else 1
-    for name, stored in tensors.items():
-        floats = stored.dtype.removeprefix("b").startswith("float")
-        if floats and len(stored.shape) == 2 and stored.shape[axis] == width:
-            yield name
+def _with_configs(net: FoundNet, offers: Sequence[Offer], writer: Writer) -> FoundNet:
+    texts = {offer.part: writer.text(offer) for offer in offers}
+    return FoundNet(net.prefix, net.layers, net.faults, net.cell, net.names, texts)
+
+
+def _texts(path: Path, error: InputError) -> tuple[str, ...]:
+    return tuple(fault.message.removeprefix(f"{path}: ") for fault in error.faults)

@@ -50,7 +50,8 @@ class Magnitudes:
         return len(self.mantissa)
 
     def __getitem__(self, index: Any) -> Magnitudes:
-        return Magnitudes(np.asarray(self.mantissa[index]), np.asarray(self.exponent[index]))
+        of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
+        return Magnitudes(*of)
 
     def __truediv__(self, other: Magnitudes) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
@@ -85,6 +86,13 @@ class Magnitudes:
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(self.mantissa, np.clip(self.exponent, -4000, 4000).astype(np.int32))
 
+    @property
+    def fits_floats(self) -> Array:
+        """Where float64 holds the numbers with all their digits, zero and NaN too."""
+        normal = (self.exponent >= -1021) & (self.exponent <= 1024)
+        fits: Array = normal | (self.mantissa == 0) | ~np.isfinite(self.mantissa)
+        return fits
+
     def log10(self) -> Array:
         """Base-10 logarithms; -inf at an exact zero."""
         with np.errstate(divide="ignore"):
@@ -96,8 +104,7 @@ class Magnitudes:
         allows, 17 digits with the true exponent beyond it (which read back exactly too), empty
         for NaN. One-dimensional only.
         """
-        normal = (self.exponent >= -1021) & (self.exponent <= 1024)
-        inside = normal | (self.mantissa == 0) | ~np.isfinite(self.mantissa)
+        inside = self.fits_floats
         if inside.all():
             return _shortest(self.floats())
         texts = np.empty(len(self), dtype=object)

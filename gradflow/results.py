@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
@@ -27,6 +31,10 @@ NET_AXES = ("layers", "bidirectional")
 """More of that: how many layers, and whether each runs in both directions."""
 
 
+NO_SAMPLES: Array = np.zeros((0, 0))
+NO_LAGS: Array = np.zeros(0)
+
+
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
     """The gradient of the loss against time lag k = 0..T (lag 0: the last state).
@@ -43,6 +51,12 @@ class GradientFlow:
         start: scalar: what the curve is compared with: the gradient of the whole net at lag 0,
             which for a lower layer is that of the layers above; None: `state[0]`.
         totals: scalars: norms of dL/dW_x, dL/dW_s, dL/db_s and, with an output layer, dL/dW_o.
+        log_samples: (T+1, N) natural logarithm of each sample's own norm, -inf at an exact zero.
+            A Result has them no more, since they may be as large as its input.
+        log10_percentiles: (T+1, 3) the 10th, 50th and 90th percentile of the samples, as log10.
+        log10_typical: (T+1,) log10 of their geometric mean, the typical curve; samples that are
+            exactly zero are left out, -inf where they are more than half.
+        log10_typical_start: what that is compared with: the same of the whole net at lag 0.
     """
 
     state: Magnitudes
@@ -51,11 +65,20 @@ class GradientFlow:
     share_W_s: Array
     totals: Mapping[str, Magnitudes]
     start: Magnitudes | None = None
+    log_samples: Array = field(default_factory=lambda: NO_SAMPLES)
+    log10_percentiles: Array = field(default_factory=lambda: NO_SAMPLES)
+    log10_typical: Array = field(default_factory=lambda: NO_LAGS)
+    log10_typical_start: float = math.nan
 
     @property
     def relative(self) -> Magnitudes:
         """(T+1,) `state` over `start`."""
         return self.state / (self.state[0] if self.start is None else self.start)
+
+
+NoRate = Literal["u-shaped", "bent", "zero", "short"]
+"""Why a curve has no rate: it falls and rises again, or bends throughout; most samples have a
+gradient that is exactly zero somewhere; fewer than two lags have one."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +87,17 @@ class Diagnosis:
 
     Attributes:
         verdict: `vanishing`, `exploding`, `stable` or `diverged`.
-        rate: factor per step of the log-linear fit of the gradient norm against lag; None where
-            fewer than two lags have a gradient.
-        rate_ci: its 95 % confidence interval; None where there are too few lags for one.
-        half_life: ln 1/2 / ln rate in steps; None where rate >= 1 or unknown.
+        rate: the typical factor per step: e to the mean over samples of the slope of ln||dL_n/ds||
+            against lag, where that is straight; None where it is nowhere.
+        rate_ci: 95 % interval of this net's rate over inputs (another draw of inputs, the same
+            weights); None without a rate and where there are too few lags for one.
+        half_life: ln 1/2 / ln rate in steps; None unless the whole interval lies below 1.
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
+        horizon_typical: the same of the typical curve.
+        projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
+            None without a rate, where the interval holds 1 or is missing (but for T < 15), and
+            where that is within T.
+        no_rate: why there is no rate; None where there is one, and where the run diverged.
     """
 
     verdict: str
@@ -76,6 +105,9 @@ class Diagnosis:
     rate_ci: tuple[float, float] | None = None
     half_life: float | None = None
     horizon: int | None = None
+    horizon_typical: int | None = None
+    projected_horizon: int | None = None
+    no_rate: NoRate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +141,8 @@ class Result:
         layers: each layer and direction of a net that has more than one. The diagnosis of a
             bidirectional net is that of its part whose gradient first leaves the thresholds.
         diverged_at: the step (1..T) whose state first left float range, else None.
+        options: every option of its cell, by name.
+        objective: the loss and where it is read, as people say it: `mse at the last step`.
     """
 
     run: int
@@ -120,6 +154,8 @@ class Result:
     diverged_at: int | None = None
     layers: tuple[LayerResult, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    options: Mapping[str, str | int | float] = field(default_factory=dict)
+    objective: str = ""
 
     @property
     def sequence_length(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from gradflow import columns
 from gradflow.cells import Params, SizedCell
 from gradflow.columns import Array
-from gradflow.engine.network import NetTrajectory, Place
+from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
 from gradflow.runs.losses import Objective
 
@@ -36,6 +36,7 @@ class Tangents:
         cells, params, goal: the net, by place, and its loss.
         inputs: (T, N, I) by place, along its own time.
         states: (T+1, N, S_all), likewise, as the net went through them.
+        merge: what the directions of a layer make of their outputs.
     """
 
     cells: Mapping[Place, SizedCell]
@@ -43,6 +44,7 @@ class Tangents:
     goal: Objective
     inputs: Mapping[Place, Array]
     states: Mapping[Place, Array]
+    merge: str = "concat"
 
     @staticmethod
     def of(net: NetTrajectory, goal: Objective) -> Tangents:
@@ -56,7 +58,7 @@ class Tangents:
             path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
             states[at] = path[:, 0].astype(np.float64)
         cells = {at: trajectory.cell for at, trajectory in net.places.items()}
-        return Tangents(cells, params, goal, inputs, states)
+        return Tangents(cells, params, goal, inputs, states, net.merge)
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
@@ -133,16 +135,20 @@ class Tangents:
         return near_one(Scaled(_derivative(imaginary), unit))
 
     def _joint(self, layer: int, moved: Mapping[Place, Scaled]) -> Scaled:
-        """What a layer hands upward, (T, N, D·P), along the states of those of its places that
-        are `moved`."""
-        parts = []
+        """What a layer hands upward, (T, N, D·P), or (T, N, P) where its directions are merged,
+        along the states of those of its places that are `moved`."""
+        parts, outputs = [], []
         for at in (place for place in self.params if place[0] == layer):
             path = moved[at] if at in moved else _nothing(self.states[at])
             own = Scaled(path.value[1:][..., self.cells[at].outputs], path.exponent[1:])
             parts.append(near_one(own[::-1] if at[1] else own))
+            h = self.states[at][1:][..., self.cells[at].outputs]
+            outputs.append(h[::-1] if at[1] else h)
         unit = np.maximum.reduce([part.exponent for part in parts])
         values = [scale(part.value, (part.exponent - unit)[..., None]) for part in parts]
-        return Scaled(np.concatenate(values, axis=-1), unit)
+        if self.merge == "mul" and len(values) > 1:
+            return near_one(Scaled(values[0] * outputs[1] + values[1] * outputs[0], unit))
+        return Scaled(merged(values, self.merge), unit)
 
     def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""

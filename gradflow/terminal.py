@@ -3,19 +3,73 @@ end where nothing more can be written."""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from gradflow.errors import Fault, GradflowError
+from gradflow.errors import Fault, GradflowError, visible
 
 if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
+
+
+def open_streams() -> None:
+    """Make standard output and error safe to print to. What is printed to a stream that the caller
+    has closed (`>&-`) goes nowhere; no file that is opened later takes its number. Standard error
+    never fails, and shows what a terminal would act on as an escape."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # takes the lowest that is free
+        os.set_inheritable(number, True)  # for workers too
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
+    if sys.stderr is None:
+        sys.stderr = _Messages(io.FileIO(2, "w", closefd=False), "utf-8")
+    else:
+        buffer: Any = sys.stderr.buffer  # is the raw file itself where Python is not to buffer
+        sys.stderr = _Messages(getattr(buffer, "raw", buffer), sys.stderr.encoding)
+
+
+class _Messages(io.TextIOWrapper):
+    """Standard error: whatever becomes of it, the command does its work and ends as it would."""
+
+    def __init__(self, raw: io.RawIOBase, encoding: str) -> None:
+        buffer = cast(Any, io.BufferedWriter(_Unfailing(raw)))
+        how: Any = {"encoding": encoding, "errors": "backslashreplace", "line_buffering": True}
+        super().__init__(buffer, **how)
+        self.screen = io.TextIOWrapper(buffer, **how)
+        """The same for a progress bar, which moves the cursor."""
+
+    def write(self, text: str) -> int:
+        return super().write(visible(text, line_ends=True))
+
+
+class _Unfailing(io.RawIOBase):
+    """What cannot be written, the reader being gone or the disk full, is dropped."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def write(self, data: Any) -> int:
+        try:
+            written = self._raw.write(data)
+        except OSError:
+            written = None
+        return len(data) if written is None else written
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
 
 
 def width_and_colour(screen: bool) -> tuple[int, bool]:
@@ -78,7 +132,7 @@ def progress_bar(total: int) -> Iterator[Progress]:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=getattr(sys.stderr, "screen", sys.stderr)),
         transient=True,
     )
     task = bar.add_task("", total=total)

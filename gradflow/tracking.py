@@ -14,7 +14,7 @@ from gradflow.config import tree
 from gradflow.config.load import experiment_of, read_config
 from gradflow.config.tree import Document
 from gradflow.engine.flow import Progress
-from gradflow.errors import Fault, InputError, first_faults
+from gradflow.errors import Fault, InputError, first_faults, visible
 from gradflow.results import AXES, NET_AXES, Result
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, time_steps
@@ -50,7 +50,7 @@ class Track:
         for name in self.checkpoints:
             for result in execute(self._load(name), progress):
                 shown = _one_curve(result)
-                axes = {CHECKPOINT: name, **shown.axes}
+                axes = {CHECKPOINT: visible(name), **shown.axes}
                 yield replace(shown, axes=axes, varied=self.varied)
 
 

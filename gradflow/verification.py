@@ -76,7 +76,8 @@ def verify(run: Run) -> Verification:
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     goal = objective(run)
     one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
-    net = unroll_net(run.cells, one_run, x[:, None], {at: s[None] for at, s in s0.items()})
+    start = {at: s[None] for at, s in s0.items()}
+    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge)
     if net.diverged_at[0]:
         at_step = int(net.diverged_at[0])
         return Verification(run, (), f"the forward state left float range at step {at_step}")

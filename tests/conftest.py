@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from gradflow.blas import use_one_thread
@@ -15,3 +16,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 # A deadline measures the machine's other work; drawing the same examples keeps a pass a pass.
 settings.register_profile("gradflow", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("gradflow")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write what is printed now into tests/golden, to be looked at before it is committed",
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_schema_says_what_the_loader_says():
+    """Every config that any test loads in this process is held against the JSON Schema too."""
+    from schema_agreement import watch
+
+    with pytest.MonkeyPatch.context() as patch:
+        watch(patch)
+        yield

@@ -10,7 +10,7 @@ import numpy as np
 import gradflow
 from gradflow.cells import CELLS
 
-WORK = 900  # about how many multiplications of the recurrent matrices
+WORK = 600  # about how many multiplications of the recurrent matrices
 
 
 def drawn_run(seed):
@@ -40,7 +40,7 @@ def drawn_config(rng):
     step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].gates)
     config = {
         "cell": {"type": name, **drawn_options(CELLS[name], rng)},
-        "sequence_length": int(rng.integers(1, 3 + min(80, WORK // step))),
+        "sequence_length": int(rng.integers(1, 3 + min(60, WORK // step))),
         **sizes,
         "ws_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
         "wx_init": one_of("gaussian", "orthogonal", "identity", "uniform"),
@@ -81,5 +81,8 @@ def drawn_options(cell, rng):
         elif hints[f.name] is int:
             values[f.name] = int(rng.integers(1, 4))
         else:
+            above, most = f.metadata.get("gt", -np.inf), f.metadata.get("le", np.inf)
             values[f.name] = float(rng.choice([f.default, f.default, 0.5, -2, 8, 20, 40, -30]))
+            if not above < values[f.name] <= most:
+                values[f.name] = float(rng.choice([0.9, 0.3, 0.01]))
     return values

@@ -24,6 +24,7 @@ def variants() -> list[Cell]:
         others = [(name, value) for name, values in choices.items() for value in values[1:]]
         cells.append(make(**sizes))
         cells += [make(**sizes, **{name: value}) for name, value in others]
+        cells += [make(**sizes, **{name: 0.3}) for name, _ in make.equations.bounds]
     return cells
 
 

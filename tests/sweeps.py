@@ -36,6 +36,7 @@ def text(experiment, results):
         title=experiment.title,
         config=experiment.config,
         lags="all",
+        options=experiment.options,
         thresholds=experiment.thresholds,
     )
     results = list(results)

@@ -22,16 +22,16 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "interrupts", "blas", "columns", "products", "logspace", "initializers", "equations",
-    "cells",
-    "results",
+    "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
+    "equations", "cells", "results",
     "engine.outer", "engine.terms", "engine.uses", "engine.measure", "engine.sweep", "engine.flow",
-    "engine.network", "diagnose",
+    "engine.network", "diagnosis", "provenance",
 ]
 ROOMS = [
-    *CORE, "files.npfiles", "files.csvfiles", "files.series", "weights",
+    *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
+    "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "inspection",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
     "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from command import GRADFLOW, LOUD, main, run
@@ -74,6 +75,20 @@ def test_a_diverged_run_is_told_on_stderr_where_the_format_has_no_words(config, 
     assert "diverged" in out
 
 
+def test_what_was_taken_for_granted_is_told_on_stderr_where_the_format_has_no_words(config, capsys):
+    """Weights under weight drop: each note once, though there are three runs."""
+    names = {"weight_ih_l0": (8, 2), "weight_hh_l0_raw": (8, 2)}
+    np.savez("dropped.npz", **{name: np.ones(shape) for name, shape in names.items()})
+    config.write_text("weights: dropped.npz\nsequence_length: 4\nws_scale: [0, 1, 2]\n")
+    note = "note: weights under weight drop: the raw ones are taken, as in evaluation\n"
+    for options in (["--format", "csv"], ["--format", "json"], ["--quiet"]):
+        code, _, err = main(capsys, "analyze", config, *options)
+        assert (code, err) == (0, note)
+    code, out, err = main(capsys, "analyze", config)
+    assert (code, err) == (0, "")
+    assert note[6:-1] in " ".join(out.split())
+
+
 def test_cells_tells_equations_options_and_citation_of_every_cell(capsys):
     code, out, _ = main(capsys, "cells")
     assert code == 0
@@ -87,7 +102,7 @@ def test_cells_tells_equations_options_and_citation_of_every_cell(capsys):
 def test_schema_is_json(capsys):
     code, out, _ = main(capsys, "schema")
     assert code == 0
-    assert json.loads(out)["required"] == ["cell"]
+    assert json.loads(out)["title"] == "Config"
 
 
 def test_init_writes_a_config_that_runs_and_never_overwrites(config, capsys):
@@ -221,7 +236,7 @@ def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monk
     assert err.splitlines() == [
         f"a.xls: error: --output: expected a name that ends in one of {suffixes}",
         f"b: error: --output: expected a name that ends in one of {suffixes}",
-        "c.csv: error: --output: the same file is named twice",
+        "c.csv: error: --output: is c.csv, another output: give another name",
     ]
     for name, reason in (
         ("folder.csv", "expected a file to write to, found a folder"),

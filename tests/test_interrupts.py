@@ -1,15 +1,68 @@
-"""Ctrl-C waits until what it must not split has passed."""
+"""Ctrl-C, SIGTERM and SIGHUP end the command alike, once, and in time."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-# In a process of its own: where others run too, any thread may be handed the signal.
-WORK = """
+from command import GRADFLOW
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"]
+
+
+def ran(code):
+    """In a process of its own: where others run too, any thread may be handed the signal."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+HELD = """
+import os, signal
+from gradflow.interrupts import end_on_signals, held
+end_on_signals()
+try:
+    with held():
+        with held():
+            os.kill(os.getpid(), signal.{})
+        print("whole")
+except KeyboardInterrupt:
+    print("then interrupted", signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+"""
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_comes_after_what_is_held(name):
+    done = ran(HELD.format(name))
+    assert (done.stdout, done.stderr) == ("whole\nthen interrupted set()\n", "")
+
+
+BY_A_THREAD = """
+import os, signal, threading
+from gradflow.interrupts import end_on_signals, held
+end_on_signals()
+try:
+    with held():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as if a thread had taken it
+        os.kill(os.getpid(), signal.SIGINT)
+        print("whole")
+except KeyboardInterrupt:
+    print("then interrupted")
+"""
+
+
+def test_a_signal_that_another_thread_takes_waits_too():
+    assert ran(BY_A_THREAD).stdout == "whole\nthen interrupted\n"
+
+
+LIBRARY = """
 import os, signal
 from gradflow.interrupts import held
 try:
@@ -17,11 +70,94 @@ try:
         os.kill(os.getpid(), signal.SIGINT)
         print("whole")
 except KeyboardInterrupt:
-    print("then interrupted", signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+    print("then interrupted", signal.pthread_sigmask(signal.SIG_BLOCK, set()))
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="POSIX")
-def test_an_interrupt_comes_after_what_is_held():
-    done = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True)
-    assert done.stdout == "whole\nthen interrupted False\n"
+def test_a_host_process_keeps_its_own_handlers():
+    assert ran(LIBRARY).stdout == "whole\nthen interrupted set()\n"
+
+
+ONCE = """
+import os, signal
+from gradflow import interrupts
+interrupts.end_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except KeyboardInterrupt:
+    for number in interrupts.SIGNALS:
+        os.kill(os.getpid(), number)
+    print("cleaned up", interrupts.came())
+"""
+
+
+def test_further_signals_do_not_cut_the_cleaning_up_short():
+    done = ran(ONCE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cleaned up True\n", "")
+
+
+LOST = """
+import os, signal, sys, threading
+from gradflow import interrupts
+open("half", "w").close()
+interrupts.temporary_files.add("half")
+interrupts.SECONDS = 0.2
+interrupts.end_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    pass  # as a callback of a library may lose it
+lock = threading.Lock()
+lock.acquire()
+lock.acquire()
+"""
+
+
+def test_an_end_that_does_not_come_is_forced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = ran(LOST)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_what_the_caller_ignores_stays_ignored(tmp_path, name):
+    """As under nohup."""
+    (tmp_path / "c.yaml").write_text("cell: rnn\nsequence_length: 3000\n")
+    number = getattr(signal, name)
+    process = subprocess.Popen(
+        [*GRADFLOW, "analyze", "c.yaml", "--quiet", "--output", "o.csv", "--resume", "kept"],
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    )
+    while process.poll() is None:
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    assert process.returncode == 0
+    assert (tmp_path / "o.csv").exists()
+
+
+WRAPPED = """
+import os, signal, sys
+from gradflow import interrupts
+from gradflow.cli.base import reporting
+interrupts.end_on_signals()
+
+@reporting
+def command():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise ValueError("a model could not be built") from error  # as pydantic does
+
+try:
+    command()
+except BaseException as end:
+    print(end.exit_code)
+"""
+
+
+def test_an_interrupt_that_comes_back_as_another_error_is_one():
+    done = ran(WRAPPED)
+    assert (done.stdout, done.stderr) == ("130\n", "interrupted\n")

@@ -21,7 +21,8 @@ from nets import random_stack
 
 NAMES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_ih": "b_x", "bias_hh": "b_s"}
 SMALL = "sequence_length: 20\nbatch_size: 3\n"
-FACTS = ["verdict", "rate", "rate_lo", "rate_hi", "half_life", "horizon"]
+HORIZONS = ["horizon", "horizon_typical", "projected_horizon"]
+FACTS = ["verdict", "rate", "rate_low", "rate_high", "half_life", *HORIZONS]
 
 
 def save(path, cell, seed=0, *, layers=1, directions=1, prefix="", scale=1.0, H=4):
@@ -164,7 +165,8 @@ def test_csv_has_the_documented_columns_and_exact_numbers(training, capsys):
         found = result.diagnosis
         assert row["verdict"] == found.verdict
         low, high = found.rate_ci
-        numbers = [found.rate, low, high, found.half_life, found.horizon]
+        horizons = [getattr(found, name) for name in HORIZONS]
+        numbers = [found.rate, low, high, found.half_life, *horizons]
         told = [float(row[name]) if row[name] else None for name in FACTS[1:]]
         assert told == numbers
         logs = result.flow.state.log10()
@@ -290,7 +292,8 @@ def test_odd_names_are_read_or_refused_by_name(training, capsys):
         save(training / name, LSTM())
     code, out, err = main(capsys, "track", config(SMALL), *odd, "--format", "csv")
     assert (code, err) == (0, "")
-    assert sorted(row["checkpoint"] for row in rows(out)) == sorted(odd)
+    shown = [name.replace("\n", "\\n") for name in odd]  # nothing that a terminal would act on
+    assert sorted(row["checkpoint"] for row in rows(out)) == sorted(shown)
     (training / "loop.npz").symlink_to("loop.npz")
     missing = ["loop.npz", "9" * 5000, "gone\x1b[31m.npz"]
     code, out, err = main(capsys, "track", config(SMALL), *missing)
@@ -331,3 +334,13 @@ def test_importing_it_needs_no_framework():
     text = "import sys, gradflow.tracking, gradflow.inspection; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
+
+
+def test_no_format_holds_what_a_terminal_would_act_on(training, capsys):
+    name = "\x1b[31m\x9b\u202e.npz"
+    save(training / name, LSTM())
+    for form in ("table", "csv", "json", "markdown"):
+        code, out, err = main(capsys, "track", config(SMALL), name, "--format", form)
+        assert (code, err) == (0, "")
+        assert all(c.isprintable() or c == "\n" for c in out)
+        assert "[31m" in out

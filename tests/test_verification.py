@@ -55,10 +55,43 @@ def test_a_wrong_pullback_is_found(monkeypatch, name, output):
     assert not all(c.holds for c in found.comparisons)
 
 
-def test_what_a_complex_step_cannot_reach_is_said():
-    found = verify(run_of({"type": "rnn", "activation": "linear"}, ws_scale=1e-20))
-    assert "lags lie beyond 1e±150" in found.skipped
-    assert found.comparisons
+@pytest.mark.parametrize(("dtype", "g"), [("float64", 1e-90), ("float64", 1e90), ("float32", 1e13)])
+@pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.label)
+def test_gradients_hold_at_every_magnitude(cell, dtype, g):
+    """At rest, where every step multiplies the gradient by about g."""
+    still = {"input": "zeros", "loss": "probe", "bias_scale": 0.0, "layers": 2}
+    found = verify(run_of(as_config(cell), ws_scale=g, wx_scale=1 / g, dtype=dtype, **still))
+    assert {c.lag for c in found.comparisons} >= {0, 1, 20} or "kink" in found.skipped
+    assert all(c.holds for c in found.comparisons)
+    if cell.label == "rnn[activation=linear]":
+        sizes = [c.complex_step.log10() for c in found.comparisons if c.quantity == "s"]
+        assert max(map(abs, sizes)) > 15 * abs(np.log10(g))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_kink_is_set_aside_and_not_called_wrong(activation):
+    found = verify(run_of({"type": "rnn", "activation": activation}, input="zeros", bias_scale=0.0))
+    assert all(c.holds for c in found.comparisons)
+    assert (found.skipped is not None) == (activation == "relu")
+    if activation == "relu":
+        assert "at a kink" in found.skipped
+
+
+def test_a_wrong_slope_is_found_far_outside_float_range(monkeypatch):
+    right = CELLS["rnn"].pullback
+
+    def wrong(self, views, p):
+        right(self, views, p)
+        views[-1][...] *= 1 + 1e-6
+
+    monkeypatch.setattr(CELLS["rnn"], "pullback", wrong)
+    linear = {"type": "rnn", "activation": "linear"}
+    found = verify(run_of(linear, ws_scale=1e-60, loss="sum", hidden_size=1))
+    assert not all(c.holds for c in found.comparisons if c.quantity == "s")
+    assert min(c.backpropagated.log10() for c in found.comparisons) < -1000
+
+
+def test_a_run_that_diverges_is_not_compared():
     found = verify(run_of({"type": "rnn", "activation": "linear"}, ws_scale=1e80))
     assert found.comparisons == ()
     assert "left float range at step" in found.skipped

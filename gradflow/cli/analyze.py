@@ -17,6 +17,7 @@ from gradflow.cli.base import (
     Set,
     app,
     formats_of,
+    open_outputs,
     reporting,
     view,
     warned,
@@ -85,14 +86,11 @@ def analyze(
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
     from gradflow.exporters import EXPORTERS
-    from gradflow.interrupts import held
-    from gradflow.output import WholeFile
 
     formats = formats_of(output or [])
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
-        with held():  # no file may be made that nobody is there to take away
-            files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        files = open_outputs(open_files, formats, config, experiment, journal=resume)
         computed = _computed(experiment, open_files, jobs, scheduler, resume)
         results = warned(computed, on=format not in ("table", "markdown") or quiet)
         if files and not (len(files) == 1 and quiet):
@@ -124,7 +122,7 @@ def _computed(
     keep_freed_memory()
     journal = None
     if resume is not None:
-        journal = contexts.enter_context(Journal(resume, experiment.thresholds))
+        journal = contexts.enter_context(Journal(resume, experiment.runs, experiment.thresholds))
         for damage in journal.damage:
             print(damage, file=sys.stderr)
     executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))

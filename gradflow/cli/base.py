@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from enum import Enum
 from functools import wraps
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from gradflow import interrupts
 from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
     from gradflow.exporters import View
+    from gradflow.output import WholeFile
     from gradflow.results import Result
     from gradflow.runs.experiment import Experiment
 
@@ -68,6 +71,10 @@ class Report(str, Enum):
 
     table = "table"
     json = "json"
+    markdown = "markdown"
+
+
+ReportFormat = Annotated[Report, typer.Option("--format", help="How it is shown.")]
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,12 +89,15 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
         except GradflowError as error:
             fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            fail("interrupted", 130)
+            fail("interrupted", interrupts.INTERRUPTED)
+        except FileNotFoundError as error:
+            if error.filename is None:  # of what a command does, only getcwd names no file
+                fail("error: the current directory is gone: change to another", 2)
+            fail(str(Fault(str(error.strerror), _place(error))), 3)
         except MemoryError:
             fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            fail(f"{place}error: {error.strerror or error}", 3)
+            fail(str(Fault(error.strerror or str(error), _place(error))), 3)
         except Exception as error:
             if os.environ.get("GRADFLOW_DEBUG"):
                 raise
@@ -101,8 +111,15 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _place(error: OSError) -> str | None:
+    return None if error.filename is None else os.fsdecode(error.filename)
+
+
 def fail(message: str, code: int) -> NoReturn:
-    """Say what went wrong and end the command."""
+    """Say what went wrong and end the command. After a signal that is all there is to say: the
+    interrupt can come back from a library as another error."""
+    if interrupts.came():
+        message, code = "interrupted", interrupts.INTERRUPTED
     print(message, file=sys.stderr)
     raise typer.Exit(code)
 
@@ -128,26 +145,59 @@ def _root(
 def formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     """Each output file with its format."""
     from gradflow.exporters import SUFFIXES
+    from gradflow.output import refuse_overwriting
 
-    found: list[tuple[Path, str]] = []
-    faults = []
-    for path in paths:
-        name = SUFFIXES.get(path.suffix.lower())
-        if name is None:
-            message = f"expected a name that ends in one of {', '.join(SUFFIXES)}"
-            faults.append(Fault(message, str(path), key="--output"))
-        elif any(path.resolve() == other.resolve() for other, _ in found):
-            faults.append(Fault("the same file is named twice", str(path), key="--output"))
-        else:
-            found.append((path, name))
+    paths = list(paths)
+    names = [SUFFIXES.get(path.suffix.lower()) for path in paths]
+    message = f"expected a name that ends in one of {', '.join(SUFFIXES)}"
+    faults = [
+        Fault(message, str(path), key="--output")
+        for path, name in zip(paths, names, strict=True)
+        if name is None
+    ]
+    try:
+        refuse_overwriting(paths, [])
+    except InputError as error:
+        faults += error.faults
     if faults:
         raise InputError(*faults)
-    return found
+    return [(path, name) for path, name in zip(paths, names, strict=True) if name]
+
+
+def open_outputs(
+    contexts: ExitStack,
+    formats: Sequence[tuple[Path, str]],
+    config: str,
+    experiment: Experiment,
+    others: Iterable[Path] = (),
+    journal: Path | None = None,
+) -> list[tuple[WholeFile, str]]:
+    """The output files, each with its format, once it is known that none of them is what the run
+    reads: the config and the files it names, `others`, those of the journal. They stay with us as
+    long as `contexts`."""
+    from gradflow.config.files import named_files
+    from gradflow.output import WholeFile, refuse_overwriting
+
+    read = [*others, *([] if config == "-" else [Path(config)])]
+    read += named_files(experiment.config, Path(config).parent)
+    if journal is not None:
+        read += [journal / "journal.jsonl", journal / "lock"]
+    paths = [path for path, _ in formats]
+    refuse_overwriting(paths, read, [] if journal is None else [journal])
+    return [(contexts.enter_context(WholeFile(path)), name) for path, name in formats]
 
 
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
-    """Says on stderr which runs diverged, where the format of the results has no words."""
+    """Says on stderr which runs diverged and what was taken for granted of weights, each once,
+    where the format of the results has no words."""
+    from gradflow.exporters.words import clean
+
+    said: set[str] = set()
     for result in results:
+        for note in result.notes if on else ():
+            if note not in said:
+                said.add(note)
+                print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
             varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
             print(
@@ -167,6 +217,7 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         title=experiment.title,
         config=experiment.config,
         lags=experiment.lags,
+        options=experiment.options,
         thresholds=experiment.thresholds,
         width=width,
         colour=colour,

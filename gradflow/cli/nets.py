@@ -12,9 +12,11 @@ from gradflow.cli.base import (
     Config,
     Format,
     Report,
+    ReportFormat,
     Set,
     app,
     formats_of,
+    open_outputs,
     reporting,
     view,
     warned,
@@ -25,19 +27,20 @@ from gradflow.terminal import progress_bar, width_and_colour, write
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
 @reporting
-def verify(config: Config, set_: Set = None) -> None:
+def verify(config: Config, set_: Set = None, format: ReportFormat = Report.table) -> None:
     """Check the gradients of a config against complex-step derivatives; exit 1 where they differ.
 
     Each run of the sweep is checked at about a dozen lags, along random directions: the state
     gradient of every sample, and the terms of W_x, W_s and the biases at that step alone.
     """
     from gradflow.config.load import load
-    from gradflow.exporters.verification import table
+    from gradflow.exporters.verification import table, to_json, to_markdown
     from gradflow.verification import verify as check
 
     experiment = load(config, set_ or [])
     verifications = [check(run) for run in experiment.runs]
-    write(table(verifications, experiment.varied))
+    shown = {Report.table: table, Report.json: to_json, Report.markdown: to_markdown}[format]
+    write(shown(verifications, experiment.varied))
     comparisons = [c for v in verifications for c in v.comparisons]
     if not comparisons:
         raise InputError("nothing could be compared, for the reasons above")
@@ -49,19 +52,23 @@ def verify(config: Config, set_: Set = None) -> None:
 @reporting
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of trained weights.")],
-    format: Annotated[Report, typer.Option("--format", help="How it is shown.")] = Report.table,
+    format: ReportFormat = Report.table,
     tensors: Annotated[
         bool, typer.Option("--tensors", help="Show each of many tensors on a line of its own.")
     ] = False,
 ) -> None:
     """Show the tensors in a file of trained weights, the recurrent layers recognised among them,
     and a config that analyses them."""
-    from gradflow.exporters.inspection import table, to_json
+    from gradflow.exporters.inspection import table, to_json, to_markdown
     from gradflow.inspection import inspect as look_into
 
     found = look_into(file)
+    if format is Report.json:
+        return write(to_json(found))
+    if format is Report.markdown:
+        return write(to_markdown(found, tensors))
     width, colour = width_and_colour(screen=True)
-    write(to_json(found) if format == "json" else table(found, width, colour, tensors))
+    return write(table(found, width, colour, tensors))
 
 
 @app.command(short_help="Follow the gradient's reach over the checkpoints of a training.")
@@ -86,15 +93,13 @@ def track(
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.exporters.tracking import EXPORTERS
-    from gradflow.interrupts import held
-    from gradflow.output import WholeFile
     from gradflow.tracking import plan
 
     formats = formats_of(output or [])
     tracked = plan(config, checkpoints, set_ or [])
     with ExitStack() as open_files:
-        with held():  # no file may be made that nobody is there to take away
-            files = [(open_files.enter_context(WholeFile(path)), name) for path, name in formats]
+        read = map(Path, checkpoints)
+        files = open_outputs(open_files, formats, config, tracked.example, read)
         with progress_bar(tracked.time_steps) as progress:
             silent = format not in ("table", "markdown")
             results = list(warned(tracked.results(progress), on=silent))

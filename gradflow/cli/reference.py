@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting
+from gradflow.cli.base import Report, ReportFormat, app, reporting
 from gradflow.errors import Fault, InputError
 from gradflow.terminal import write
 
 
 @app.command()
 @reporting
-def cells() -> None:
+def cells(format: ReportFormat = Report.table) -> None:
     """Show every cell: its equations, options and citation."""
-    from gradflow.exporters.cells import text
+    from gradflow.exporters.cells import text, to_json, to_markdown
 
-    write(text())
+    write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
+
+
+class Described(str, Enum):
+    """What a schema is of."""
+
+    config = "config"
+    results = "results"
 
 
 @app.command()
 @reporting
-def schema() -> None:
-    """Print the JSON Schema of the config, for editors."""
-    from gradflow.config.starter import schema_text
+def schema(
+    of: Annotated[
+        Described, typer.Option("--of", help="Of the config or of `--format json`.")
+    ] = Described.config,
+) -> None:
+    """Print the JSON Schema of the config, for editors, or of the results, for scripts."""
+    if of is Described.config:
+        from gradflow.config.starter import schema_text
 
-    write([schema_text()])
+        write([schema_text()])
+    else:
+        from gradflow.exporters.schema import results_text
+
+        write([results_text()])
 
 
 @app.command(short_help="Write a commented config to start from.")
@@ -40,13 +57,17 @@ def init(
 ) -> None:
     """Write a commented config to start from, and beside it the schema for editors."""
     from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
-    from gradflow.output import WholeFile
+    from gradflow.output import WholeFile, refuse_overwriting
 
     if str(file) == "-":
         return write([starter_text()])
+    schema_file = file.with_name(SCHEMA_NAME)
+    refuse_overwriting([file, schema_file], [], key=None)
     if file.exists():
         raise InputError(Fault("there is a file of this name: give another", str(file)))
-    schema_file = file.with_name(SCHEMA_NAME)
+    if schema_file.is_file() and schema_file.read_bytes() != schema_text().encode():
+        message = "there is another file of this name, and the schema would be written over it"
+        raise InputError(Fault(f"{message}: move it away", str(schema_file)))
     with WholeFile(file) as config, WholeFile(schema_file) as editors:
         editors.write([schema_text()])
         config.write([starter_text()])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradflow.config.tree import Document, Path, key_path
 from gradflow.errors import Fault, InputError
+
+MOST = 100
+"""The most faults that are shown; of the others the number is."""
 
 
 @dataclass
@@ -16,13 +19,17 @@ class Faults:
     document: Document
     overridden: dict[Path, str] = field(default_factory=dict)
     found: list[Fault] = field(default_factory=list)
+    more: int = 0  # beside those found, only counted
+    _told: set[object] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._told.update(map(_place, self.found))
 
     def add(self, path: Path, message: str, key: bool = False) -> None:
         """Something is wrong with the value (or the key) at `path`."""
         fault = self._placed(path, message, key)
-        place = (fault.source, fault.line, fault.column)
-        told = fault.line and any((f.source, f.line, f.column) == place for f in self.found)
-        if not told:  # else the YAML itself is wrong there
+        if not fault.line or _place(fault) not in self._told:  # else the YAML is wrong there
+            self._told.add(_place(fault))
             self.found.append(fault)
 
     def adopt(self, faults: Iterable[Fault], path: Path) -> None:
@@ -34,6 +41,18 @@ class Faults:
                 self.found.append(self._placed(path, of + fault.message))
             else:
                 self.found.append(replace(fault, key=key_path(path)))
+
+    def first(self, paths: Sequence[tuple[Path, bool]], most: int) -> list[int]:
+        """Which of many faults at these paths (and whether at the key) to tell, in the order in
+        which they stand; then how many are left is told."""
+        order = sorted(range(len(paths)), key=lambda i: self._order(*paths[i]))
+        if len(paths) > most:
+            self.more += len(paths) - most
+        return order[:most]
+
+    def _order(self, path: Path, key: bool) -> tuple[int, int]:
+        fault = self._placed(path, "", key)
+        return fault.line or 0, fault.column or 0
 
     def _placed(self, path: Path, message: str, key: bool = False) -> Fault:
         name = key_path(path)
@@ -59,4 +78,12 @@ class Faults:
         """Raise what was found."""
         if self.found:
             place = sorted(self.found, key=lambda f: (f.line or 0, f.column or 0))
-            raise InputError(*place)
+            shown = place[:MOST]
+            more = len(place) - len(shown) + self.more
+            if more:
+                shown.append(Fault(f"… and {more:,} more", self.document.source))
+            raise InputError(*shown)
+
+
+def _place(fault: Fault) -> tuple[str | None, int | None, int | None]:
+    return fault.source, fault.line, fault.column

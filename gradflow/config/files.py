@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,18 +14,23 @@ from gradflow.config.model import Config, FileInput
 from gradflow.errors import Fault, InputError
 from gradflow.files import series
 from gradflow.runs.experiment import Signal
+from gradflow.system import bytes_available
+
+if TYPE_CHECKING:
+    from gradflow.weights import Tensors
 
 
 def read_files(
-    config: Config, folder: Path, faults: Faults
+    config: Config, folder: Path, faults: Faults, tensors: Tensors | None = None
 ) -> tuple[Config, Signal, float | Array | None]:
-    """The input and the target, with the sizes that the file of the input gives."""
+    """The input and the target, with the sizes that the file of the input gives; `tensors` are
+    those of the file of weights, if there is one."""
     given = config.model_fields_set
     chosen = config.input
     if not isinstance(chosen, FileInput):
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
         return config, signal, _target(config, folder, faults)
-    values = _series(chosen, folder, faults)
+    values = _series(chosen, folder, faults, tensors)
     if values is None:
         return config, Signal("zeros"), None
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
@@ -31,7 +38,8 @@ def read_files(
         wanted = getattr(config, key)
         if key in given and wanted != size and key == "input_size" and config.weights:
             message = f"expected {wanted} columns, which {config.weights.file} takes"
-            faults.add(("input",), f"{message}; {chosen.file} has {size}")
+            there = f"the embedding {chosen.embedding}" if chosen.embedding else chosen.file
+            faults.add(("input",), f"{message}; {there} has {size}")
         elif key in given and wanted != size:
             message = f"expected {size}, which {chosen.file} has, found {wanted}"
             faults.add((key,), f"{message}: leave the key out")
@@ -45,24 +53,80 @@ def read_files(
     return config, Signal("file", values=values), _target(config, folder, faults)
 
 
-def _series(chosen: FileInput, folder: Path, faults: Faults) -> Array | None:
+def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
+    """The files that a config, as an Experiment has it, makes a run read."""
+    named = [(config.get(key), part) for key, part in (("input", "file"), ("weights", "file"))]
+    named.append((config.get("loss"), "target"))
+    found = [value.get(part) for value, part in named if isinstance(value, Mapping)]
+    return [folder / name for name in found if isinstance(name, str)]
+
+
+def _series(
+    chosen: FileInput, folder: Path, faults: Faults, tensors: Tensors | None
+) -> Array | None:
     """The input file as (T, N, I)."""
     path = folder / chosen.file
     try:
         values: Array = series.read_array(path, columns=chosen.columns, key=chosen.key)
+        if chosen.embedding is not None:
+            values = _embedded(chosen, values, path, tensors)
         if values.ndim not in (2, 3):
             message = f"expected a shape of (T, I) or (T, N, I), found {values.shape}"
             raise InputError(Fault(message, str(path)))
         if chosen.standardize:
             values = series.standardize(values)
-        if chosen.window is not None:
-            if values.ndim == 3:
-                raise InputError(Fault("window needs a (T, I) file, found (T, N, I)", str(path)))
-            values = series.windows(values, chosen.window, chosen.stride)
+        if chosen.window is not None and chosen.embedding is None:
+            values = _windows(chosen, values, path)
     except InputError as error:
         faults.adopt(error.faults, ("input", "file"))
         return None
     return values[:, None] if values.ndim == 2 else values
+
+
+def _windows(chosen: FileInput, values: Array, path: Path) -> Array:
+    """A (T, I) series cut into windows: (window, N, I)."""
+    assert chosen.window is not None
+    if values.ndim == 3:
+        raise InputError(Fault("window needs a (T, I) file, found (T, N, I)", str(path)))
+    return series.windows(values, chosen.window, chosen.stride)
+
+
+def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | None) -> Array:
+    """The rows (T, N, I) of a tensor that whole numbers (T) or (T, N) stand for.
+
+    Raises InputError: no such tensor, or numbers that are not whole or have no row.
+    """
+    if tensors is None:
+        raise InputError(Fault("an embedding is a tensor of the `weights` file: name one", ""))
+    if chosen.standardize:
+        raise InputError("standardize has no meaning beside embedding")
+    from gradflow.weights import embedding  # where there is a file
+
+    if tokens.ndim not in (1, 2):
+        message = f"expected whole numbers of shape (T) or (T, N), found {tokens.shape}"
+        raise InputError(Fault(message, str(path)))
+    table = embedding(tensors, str(chosen.embedding))
+    bad = (tokens != np.floor(tokens)) | (tokens < 0) | (tokens >= len(table))
+    if bad.any():
+        row, column = divmod(int(bad.argmax()), tokens.shape[1] if tokens.ndim == 2 else 1)
+        more = f", and {int(bad.sum()) - 1:,} more" if bad.sum() > 1 else ""
+        raise InputError(
+            Fault(
+                f"expected whole numbers from 0 to {len(table) - 1}, the rows of "
+                f"{chosen.embedding}, found {tokens.flat[int(bad.argmax())]:g} in row {row}, "
+                f"column {column}, both counted from 0{more}",
+                str(path),
+            )
+        )
+    if chosen.window is not None:
+        if tokens.size > len(tokens):
+            raise InputError(Fault("window needs (T) whole numbers, found (T, N)", str(path)))
+        tokens = _windows(chosen, tokens.reshape(-1, 1), path)[..., 0]
+    needed = tokens.size * table.shape[1] * 2 * table.itemsize
+    if needed > bytes_available():
+        message = f"looked up, it would take {needed:,} bytes of memory"
+        raise InputError(Fault(f"{message}, more than there are: give fewer tokens", str(path)))
+    return table[tokens.astype(np.intp)].reshape(len(tokens), -1, table.shape[1])
 
 
 def _target(config: Config, folder: Path, faults: Faults) -> float | Array | None:

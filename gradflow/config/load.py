@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gradflow.cells import CELLS, Cell
 from gradflow.columns import Array
 from gradflow.config import tree
-from gradflow.config.faults import Faults
+from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
@@ -24,9 +24,12 @@ from gradflow.config.trained import beside, read_weights
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import open_regular
 from gradflow.runs.experiment import Experiment, Loss, Run, Signal
 from gradflow.runs.memory import too_large
+
+if TYPE_CHECKING:
+    from gradflow.weights import Tensors
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
@@ -63,23 +66,22 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     return experiment_of(document, folder, overrides, raw.decode("utf-8", "replace"))
 
 
-def from_mapping(data: Mapping[str, Any]) -> Experiment:
+def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
-    directory. Raises InputError."""
+    directory; `tensors` are those of its `weights`, where they are open. Raises InputError."""
     plain = cast(Tree, _plain(data))
-    return experiment_of(Document("config", plain, {}, {}), Path())
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a config."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    return experiment_of(Document("config", plain, {}, {}), Path(), tensors=tensors)
 
 
 def experiment_of(
-    document: Document, folder: Path, overrides: Sequence[str] = (), text: str = ""
+    document: Document,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    text: str = "",
+    tensors: Tensors | None = None,
 ) -> Experiment:
     """The experiment of a parsed config; `folder` is where the files that it names are, `text` what
-    was parsed."""
+    was parsed, `tensors` what the file of its `weights` holds, where that is open already."""
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
@@ -89,10 +91,11 @@ def experiment_of(
     data, own = own_cells(data, document, folder, text, faults)
     told = None
     if data.get("weights") is not None:
-        told = read_weights(data, folder, faults)
+        told = read_weights(data, folder, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     config = _validate(data, faults)
-    config, signal, target = read_files(config, folder, faults)
+    tensors = told.tensors if told else None
+    config, signal, target = read_files(config, folder, faults, tensors)
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
     faults.stop_if_any()
@@ -112,18 +115,22 @@ def read_config(source: str) -> bytes:
     """The config's bytes; raises InputError where there is no such file, and names the nearest."""
     try:
         if source == "-":
+            if sys.stdin is None:
+                raise InputError(Fault("cannot be read: standard input is closed", source))
             return sys.stdin.buffer.read(tree.MAX_BYTES + 1)
         with open_regular(Path(source), source) as file:
             return file.read(tree.MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(Fault(f"cannot be read: {error.strerror}", source)) from None
+        raise InputError(Fault(f"cannot be read: {error.strerror or error}", source)) from None
 
 
 def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        for path, is_key, message in faults_in(error, cast(Tree, data)):
+        places, tell = faults_in(error, cast(Tree, data))
+        for index in faults.first(places, MOST):
+            path, is_key, message = tell(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
         raise AssertionError("pydantic found a fault and named none") from error

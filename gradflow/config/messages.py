@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import PurePath
 
 from pydantic import ValidationError
@@ -50,31 +51,43 @@ _FORMS = {
 }
 """What the keys whose value is a mapping take."""
 
+_MOST_KEYS = 100  # of a mapping that are looked at for a typo
 _NO_MAPPING = {"union_tag_not_found", "model_type", "model_attributes_type", "dict_type"}
 _NAMING = {"cell": "type", "input": "kind", "initial_state": "kind"}
 """The key that says which of several mappings is meant."""
 
 
-def faults_in(error: ValidationError, data: Tree) -> Iterable[tuple[Path, bool, str]]:
-    """(key path, whether the key itself is at fault, message) of each error."""
-    for details in error.errors():
-        loc = details["loc"]
-        path, found = _place(data, loc)
-        kind = details["type"]
-        if kind == "extra_forbidden":
-            name = str(loc[-1])
-            path = path if path[-1:] == (name,) else (*path, name)
-            yield path, True, f"unknown key{_did_you_mean(name, _known_keys(loc[:-1]))}"
-        elif kind == "missing":
-            yield (*path, str(loc[-1])), False, _required(str(loc[-1]))
-        elif kind in _NO_MAPPING and (typo := _naming_typo(path, found)):
-            near, right = typo
-            yield (*path, near), True, f"unknown key; did you mean {right}?"
-        elif kind == "union_tag_invalid" and isinstance(found, dict):
-            name = _NAMING[str(path[0])]
-            yield (*path, name), False, _misfit(details, path, found[name])
-        else:
-            yield path, False, _misfit(details, path, found)
+Told = tuple[Path, bool, str]
+"""Key path, whether the key itself is at fault, message."""
+
+
+def faults_in(
+    error: ValidationError, data: Tree
+) -> tuple[list[tuple[Path, bool]], Callable[[int], Told]]:
+    """About where each error stands (a key path, whether it is the key), and what gives the whole
+    of one by its index: messages take time, and of many thousands only some are shown."""
+    errors = error.errors(include_url=False, include_input=False)
+    places = [(_place(data, one["loc"])[0], one["type"] == "extra_forbidden") for one in errors]
+    return places, lambda index: _told(errors[index], data)
+
+
+def _told(details: ErrorDetails, data: Tree) -> Told:
+    loc = details["loc"]
+    path, found = _place(data, loc)
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        name = str(loc[-1])
+        path = path if path[-1:] == (name,) else (*path, name)
+        return path, True, f"unknown key{_did_you_mean(name, _known_keys(loc[:-1]))}"
+    if kind == "missing":
+        return (*path, str(loc[-1])), False, _required(str(loc[-1]))
+    if kind in _NO_MAPPING and (typo := _naming_typo(path, found)):
+        near, right = typo
+        return (*path, near), True, f"unknown key; did you mean {right}?"
+    if kind == "union_tag_invalid" and isinstance(found, dict):
+        name = _NAMING[str(path[0])]
+        return (*path, name), False, _misfit(details, path, found[name])
+    return path, False, _misfit(details, path, found)
 
 
 def _place(data: Tree, loc: Iterable[str | int]) -> tuple[Path, Tree]:
@@ -130,7 +143,7 @@ def _did_you_mean(name: str, known: list[str]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
     return near[0] if near else None
 
 
@@ -140,7 +153,7 @@ def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
     if name is None or not isinstance(found, dict):
         return None
     names = [name, "file"] if path[0] == "input" else [name]
-    pairs = ((key, _nearest(key, names)) for key in found)
+    pairs = ((key, _nearest(key, names)) for key in islice(found, _MOST_KEYS))
     return next(((key, near) for key, near in pairs if near and near != key), None)
 
 
@@ -158,5 +171,11 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        pieces.append(piece)
+        length += len(piece)
+        if length > 60:
+            break
+    text = "".join(pieces)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -53,6 +53,15 @@ class _NameOr:
         return {"anyOf": [{"enum": list(self.names)}, handler(core)]}
 
 
+class _TextOr:
+    """In the schema of a mapping: any text may stand for it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -79,17 +88,18 @@ def _bytes(value: object) -> object:
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-Size = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-Index = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
+Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
+Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
 Bytes = Annotated[
     int,
-    Field(ge=1),
+    Field(ge=1, le=2**60),
     BeforeValidator(lambda value: _bytes(_whole(value))),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1, "maximum": 2**60},
                 {"type": "string", "pattern": _BYTES.pattern},
             ]
         }
@@ -105,30 +115,37 @@ _WHOLE = Annotated[Size, Field(le=10**9)]
 def _cell_model(name: str) -> Any:
     """The mapping `{type: name, options}` of one cell, from its declaration."""
     equations = CELLS[name].equations
-    about = dict(equations.help)
+    about, bounds = dict(equations.help), dict(equations.bounds)
     options: dict[str, Any] = {
-        option: (_option_type(given), Field(equations.defaults[option], description=about[option]))
+        option: (
+            _option_type(given, dict(bounds.get(option, ()))),
+            Field(equations.defaults[option], description=about[option]),
+        )
         for option, given in equations.options
     }
     tag: Any = (Literal[name], ...)
     return create_model(name, __base__=_Strict, type=tag, **options)
 
 
-def _option_type(given: Option) -> Any:
-    """What an option may be, from its default."""
+def _option_type(given: Option, bounds: dict[str, float]) -> Any:
+    """What an option may be, from its default; a number within `bounds` if it has some."""
     if isinstance(given, tuple):
         return Literal[given]
+    if bounds:
+        limits: dict[str, Any] = bounds
+        return Annotated[float, Field(allow_inf_nan=False, **limits)]
     return _WHOLE if isinstance(given, int) else Real
 
 
-_CELL_MODELS = {name: _cell_model(name) for name in CELLS}
+CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}
+"""The mapping of each cell, by its name."""
 
 if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
     CellChoice: TypeAlias = BaseModel
     Base: TypeAlias = str
 else:
     CellChoice = Annotated[
-        Union[tuple(_CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
+        Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
         Field(discriminator="type"),
         _named("type"),
         _NameOr(*CELLS),
@@ -168,7 +185,8 @@ class Zeros(_Strict):
 
 
 class FileInput(_Strict):
-    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I)."""
+    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I), with an embedding whole
+    numbers (T) or (T, N)."""
 
     file: Annotated[str, Field(min_length=1)]
     columns: list[Column] | None = Field(
@@ -176,6 +194,11 @@ class FileInput(_Strict):
     )
     key: str | None = Field(None, description="the array of a .npz that holds several")
     standardize: bool = Field(False, description="to zero mean and unit variance, per column")
+    embedding: str | None = Field(
+        None,
+        description="the tensor of the weights' file in which the series' whole numbers are looked "
+        "up, one a row",
+    )
     window: Size | None = Field(None, description="cut the series into windows of this many steps")
     stride: Size = Field(1, description="steps from the start of one window to that of the next")
 
@@ -232,6 +255,12 @@ class WeightsModel(_Strict):
         None, description="the net in a file of several; a list stacks them"
     )
     layer: Index | None = Field(None, description="one layer of the net")
+    direction: Literal["forward", "reverse"] | None = Field(
+        None, description="one direction of a bidirectional layer"
+    )
+    merge: Literal["concat", "sum", "ave", "mul"] | None = Field(
+        None, description="what both directions of a layer hand to the next: side by side, or one"
+    )
     W_x: str | None = Field(None, description="the tensor's name, in a file of no known scheme")
     W_s: str | None = Field(None, description="likewise")
     b_x: str | None = Field(None, description="likewise")
@@ -241,7 +270,7 @@ class WeightsModel(_Strict):
     b_o: str | None = Field(None, description="likewise, its bias")
 
 
-WeightsChoice = Annotated[WeightsModel, _named("file")]
+WeightsChoice = Annotated[WeightsModel, _named("file"), _TextOr()]
 
 
 class Thresholds(_Strict):
@@ -252,8 +281,8 @@ class Thresholds(_Strict):
 
 
 class Config(_Strict):
-    """How gradflow is told what to run. Only `cell` has no default. A key that takes a list runs
-    every combination, in the order in which the keys stand here."""
+    """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
+    key that takes a list runs every combination, in the order in which the keys stand here."""
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(
@@ -311,8 +340,8 @@ class Config(_Strict):
     )
     lags: Lags = Field(
         "auto",
-        description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV and "
-        "JSON hold all lags unless this is a list",
+        description="which lags tables show: auto (about 20, log-spaced), all or a list; CSV holds "
+        "all lags unless this is a list, JSON always",
     )
     thresholds: Thresholds = Field(
         Thresholds(), description="on the gradient relative to lag 0, for horizon and verdict"
@@ -320,7 +349,7 @@ class Config(_Strict):
 
 
 MODELS: dict[str, type[BaseModel]] = {
-    **_CELL_MODELS,
+    **CELL_MODELS,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,

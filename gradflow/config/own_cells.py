@@ -16,7 +16,7 @@ from gradflow.config.tree import Document, Path, Tree, key_path
 from gradflow.equations.declaration import Equations, declared
 from gradflow.equations.mistakes import At, EquationsError, Mistake, marked, nearest
 from gradflow.errors import Fault, InputError
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import open_regular
 
 _KEYS = (
     "type", "name", "state", "parameters", "constants", "options", "step", "output", "gauge",

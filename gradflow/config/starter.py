@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import textwrap
 
-from gradflow.config.load import schema
 from gradflow.config.model import Config
+from gradflow.config.schema import schema
 
 SCHEMA_NAME = "gradflow.schema.json"
 

@@ -18,12 +18,12 @@ from gradflow.errors import InputError
 from gradflow.runs.experiment import Run, Trained
 
 if TYPE_CHECKING:
-    from gradflow.weights import RecurrentLayer
+    from gradflow.weights import RecurrentLayer, Tensors
 
-_NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
+NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
 
-_PROJECTING = {"lstm": "lstmp"}
+PROJECTING = {"lstm": "lstmp"}
 """The cell that is another one with its output projected; files call both by the same name."""
 
 
@@ -36,25 +36,30 @@ class Told:
         sizes: config key to the value that the file gives.
         cell: the type of its cells.
         options: those options of the cells that it tells.
-        undetermined: those that it does not.
+        undetermined: those that it does not, with a value that each may well have.
         trained: the parameters.
+        tensors: all that the file holds.
     """
 
     file: str
     sizes: Mapping[str, int | bool]
     cell: str
     options: Mapping[str, str | int]
-    undetermined: tuple[str, ...]
+    undetermined: Mapping[str, str]
     trained: Trained
+    tensors: Tensors
 
     def trained_run(self, run: Run) -> Run:
         """The run with the file's parameters in place of random ones."""
         return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
 
 
-def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told | None:
-    """What the file of the key `weights` tells; None where there is no such key, or where what
-    stands there is wrong (which the validation of the whole config says)."""
+def read_weights(
+    data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
+) -> Told | None:
+    """What the file of the key `weights` tells, which is read unless its `tensors` are given; None
+    where there is no such key, or where what stands there is wrong (which the validation of the
+    whole config says)."""
     try:
         chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
     except ValidationError:
@@ -62,14 +67,26 @@ def read_weights(data: Mapping[str, Tree], folder: Path, faults: Faults) -> Told
     from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
 
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
+    opened = None
     try:
-        tensors = read(folder / chosen.file)
-        layers = choose_net(tensors, chosen.prefix, chosen.layer, names)
+        if tensors is None:
+            tensors = opened = read(folder / chosen.file)
+        layers = choose_net(
+            tensors,
+            chosen.prefix,
+            chosen.layer,
+            names,
+            direction=chosen.direction,
+            merge=chosen.merge,
+        )
         outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
-        return _told(chosen.file, layers, outer)
+        return told_by(chosen.file, tensors, layers, outer)
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
+    finally:
+        if opened is not None:
+            opened.forget()
 
 
 def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tree]:
@@ -80,7 +97,7 @@ def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tr
         if given not in (value, [value]):
             faults.add((key,), f"expected {value}, which {told.file} has, found {given}")
         filled[key] = value
-    for key in _NOT_BESIDE:
+    for key in NOT_BESIDE:
         if key in data:
             message = f"has no meaning beside weights: they come from {told.file}"
             faults.add((key,), message, key=True)
@@ -88,9 +105,16 @@ def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tr
     return filled
 
 
-def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | None) -> Told:
-    """Raises InputError where the layers are not of one kind."""
+def told_by(
+    file: str,
+    tensors: Tensors,
+    layers: Sequence[RecurrentLayer],
+    outer: tuple[Any, Any] | None = None,
+) -> Told:
+    """What the layers of a net, and its output layer, tell a config. Raises InputError where the
+    layers are not of one kind."""
     first = layers[0]
+    cell, options = _one_kind(layers)
     by_place = {(one.layer, int(one.direction == "reverse")): one for one in layers}
     both = any(direction for _, direction in by_place)
     backward = both and len(layers) == 1
@@ -99,11 +123,6 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     height = 1 + max(layer for layer, _ in by_place)
     if len(by_place) != height * (2 if both else 1):
         raise InputError("some layers run in one direction and some in two, or backward only")
-    cell, options = _kind(first)
-    for one in layers:
-        if _kind(one) != (cell, options):
-            message = f"layer {one.layer} has {_kind(one)[1]}, layer 0 {options}"
-            raise InputError(f"expected the same options of every layer: {message}")
     params = {
         at: unstacked(
             CELLS[cell](**options).sized(one.hidden_size, one.input_size),
@@ -121,15 +140,39 @@ def _told(file: str, layers: Sequence[RecurrentLayer], outer: tuple[Any, Any] | 
     if outer is not None:
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
-    trained = Trained(params, hidden, outer, backward, notes)
-    return Told(file, sizes, cell, options, first.undetermined, trained)
+    trained = Trained(params, hidden, outer, backward, first.merge if both else "concat", notes)
+    open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
+    return Told(file, sizes, cell, options, open_, trained, tensors)
+
+
+def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:
+    """The cell and options that all layers have; InputError where they differ."""
+    cell, options = _kind(layers[0])
+    for one in layers:
+        if _kind(one) == (cell, options) and one.undetermined == layers[0].undetermined:
+            continue
+        if one.layer == layers[0].layer:
+            what = "give `direction: forward` or `direction: reverse`"
+            message = f"{one.direction} has {_options(one)}, forward {_options(layers[0])}"
+            raise InputError(f"its directions are not of one kind ({message}): {what}")
+        message = f"layer {one.layer} has {_options(one)}, layer 0 {_options(layers[0])}"
+        raise InputError(f"expected the same options of every layer: {message}")
+    if len({one.merge for one in layers if one.layer < layers[-1].layer}) > 1:
+        raise InputError("its layers merge their directions in different ways")
+    return cell, options
+
+
+def _options(layer: RecurrentLayer) -> str:
+    """The options of a layer for a message: `{'reset': 'after', 'activation': '?'}`."""
+    return str({**_kind(layer)[1], **dict.fromkeys(layer.undetermined, "?")})
 
 
 def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
     """The cell that computes a layer, and those of its options that the file tells."""
-    if layer.W_p is None:
-        return layer.cell, dict(layer.options)
-    return _PROJECTING[layer.cell], {**layer.options, "proj_size": layer.output_size}
+    cell = layer.cell if layer.W_p is None else PROJECTING[layer.cell]
+    known = {o: v for o, v in layer.options.items() if o in CELLS[cell]().options}
+    projected = {} if layer.W_p is None else {"proj_size": layer.output_size}
+    return cell, {**known, **layer.notable, **projected}
 
 
 def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
@@ -143,23 +186,26 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
     named = choice.get("type", told.cell)
     if not isinstance(named, str) or named not in CELLS:
         return given  # which the validation of the whole config refuses
-    if told.cell not in (named, _PROJECTING.get(named)):
+    if told.cell not in (named, PROJECTING.get(named)):
         faults.add(("cell",), f"expected {told.cell}, which {told.file} has, found {named}")
         return filled
     for option, value in told.options.items():
         if choice.get(option, value) != value:
             message = f"expected {value}, which {told.file} has, found {choice[option]}"
             faults.add(("cell", option), message)
-    for option in told.undetermined:
-        if option not in choice:
-            example = f"cell: {{type: {told.cell}, {option}: {_default(told.cell, option)}}}"
-            message = f"{told.file} does not tell the {option}: say it, for example `{example}`"
-            faults.add(("cell",), message)
+    if missing := [option for option in told.undetermined if option not in choice]:
+        given = "".join(f", {option}: {told.undetermined[option]}" for option in missing)
+        it = "it" if len(missing) == 1 else "them"
+        message = (
+            f"{told.file} does not tell the {' and the '.join(missing)}: say {it}, for example "
+            f"`cell: {{type: {told.cell}{given}}}`"
+        )
+        faults.add(("cell",), message)
     return {**filled, **choice, "type": told.cell}
 
 
-def _default(cell: str, option: str) -> object:
-    return CELLS[cell]().options[option]
+def _default(cell: str, option: str) -> str:
+    return str(CELLS[cell]().options[option])
 
 
 def _as_mapping(value: Any, key: str = "file") -> Any:

@@ -95,6 +95,7 @@ class Trajectory:
             [s[runs] for s in self.starts],
             self.last_tape.select(runs),
             self.diverged_at[runs],
+            None if self.outputs is None else self.outputs[:, runs],
         )
 
     def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:

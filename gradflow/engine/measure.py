@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,7 @@ class Measure:
         self.parts: dict[str, list[tuple[Array, Array]]] = {
             part: [] for part in cell.parts if part not in cell.gauge
         }
+        self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
         self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell, params)]
 
     def _terms(self, group: Group, ds_T: Array) -> Terms:
@@ -90,6 +92,7 @@ class Measure:
             self.parts[name].append(self._batch_mean(square, units[-1]))
         whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
         self.state.append(self._batch_mean(*whole))
+        self.samples.append(whole)
 
     def _batch_mean(self, squares: Array, exponent: Array) -> tuple[Array, Array]:
         """The mean over the batch of `squares * 4**exponent` (K, R, N), and its own exponent."""
@@ -110,6 +113,7 @@ class Measure:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
         state = Magnitudes.roots(self.state)
         parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
+        squares, exponents = (np.concatenate(column) for column in zip(*self.samples, strict=True))
         norms, sums, running = self._by_curve()
         terms = {name: _together(curves).over(self.N) for name, curves in norms.items()}
         totals = {name: _together(found) for name, found in sums.items()}
@@ -123,6 +127,7 @@ class Measure:
                 terms={name: term[:, r] for name, term in terms.items()},
                 share_W_s=share[:, r],
                 totals={name: total[r].over(self.N) for name, total in totals.items()},
+                log_samples=log_norms(squares[:, r], exponents[:, r]),
             )
             for r in range(self.R)
         ]
@@ -160,6 +165,23 @@ def _together(found: Sequence[Magnitudes]) -> Magnitudes:
     return found[0] if len(found) == 1 else root_sum_of_squares(found)
 
 
+def log_norms(squares: Array, exponent: Array) -> Array:
+    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
+
+    No digit depends on how a square is split between the number and its exponent, nor on what lies
+    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    """
+    mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
+    with np.errstate(divide="ignore"):
+        logs = np.log(mantissa)
+    return np.where(mantissa == 0, -np.inf, (logs + (2 * exponent + shift) * math.log(2.0)) / 2)
+
+
+def log_norms_joined(parts: Sequence[Array]) -> Array:
+    """The logs of each sample's norm over several parts of a state, from those of the parts."""
+    return np.asarray(np.logaddexp.reduce([2 * part for part in parts]) / 2)
+
+
 def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
     """The curves of all layers as those of one state and one set of parameters."""
     if len(flows) == 1:
@@ -179,4 +201,5 @@ def whole_net(flows: Sequence[GradientFlow]) -> GradientFlow:
         terms=together([flow.terms for flow in flows]),
         share_W_s=share,
         totals=totals,
+        log_samples=log_norms_joined([flow.log_samples for flow in flows]),
     )

@@ -2,12 +2,13 @@
 
 So each layer keeps its single input product. Backward, what the upper layer's inputs receive is
 injected into the sweep of the lower one. A `Place` (layer, direction) counts from 0; direction 1
-runs backward in time, and its steps and lags are counted along its own time.
+runs backward in time, and its steps and lags are counted along its own time. What both directions
+of a layer hand to the next one is side by side, or their sum, average or product (`merge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ class NetTrajectory:
     """A forward pass through every layer and direction, in order."""
 
     places: Mapping[Place, Trajectory]
+    merge: str = "concat"
 
     @property
     def directions(self) -> int:
@@ -50,7 +52,7 @@ class NetTrajectory:
 
     def select(self, runs: Array) -> NetTrajectory:
         """The same forward pass with only these runs (indices)."""
-        return NetTrajectory({at: t.select(runs) for at, t in self.places.items()})
+        return NetTrajectory({at: t.select(runs) for at, t in self.places.items()}, self.merge)
 
 
 def unroll_net(
@@ -59,10 +61,14 @@ def unroll_net(
     x: Array,
     s0: Mapping[Place, Array],
     *,
+    merge: str = "concat",
     budget: int = BUDGET,
     progress: Progress = lambda steps: None,
 ) -> NetTrajectory:
-    """Run R nets forward over `x` (T, R or 1, N, I); arguments as for `flow.unroll`, by place."""
+    """Run R nets forward over `x` (T, R or 1, N, I); arguments as for `flow.unroll`, by place.
+
+    `merge`, one of `MERGES`, says what the directions of a layer make of their outputs.
+    """
     layers, directions = (1 + max(place[axis] for place in params) for axis in (0, 1))
     places: dict[Place, Trajectory] = {}
     for layer in range(layers):
@@ -82,8 +88,22 @@ def unroll_net(
             if (h := places[at].outputs) is not None:
                 outputs.append(h[::-1] if direction else h)
         if outputs:
-            x = np.concatenate(outputs, axis=-1)
-    return NetTrajectory(places)
+            x = merged(outputs, merge)
+    return NetTrajectory(places, merge)
+
+
+MERGES = ("concat", "sum", "ave", "mul")
+"""What the outputs of two directions may become: Keras's names for it."""
+
+
+def merged(outputs: Sequence[Array], merge: str) -> Array:
+    """What the directions of a layer hand to the next: (..., D·P), or (..., P) of two merged."""
+    if merge == "concat" or len(outputs) == 1:
+        return np.concatenate(outputs, axis=-1)
+    forward, reverse = outputs
+    if merge == "mul":
+        return forward * reverse
+    return forward + reverse if merge == "sum" else 0.5 * (forward + reverse)
 
 
 def backpropagate_net(
@@ -119,19 +139,33 @@ def net_blocks_backward(
                 received.append(dx.value[::-1] if direction else dx.value)
         if received:
             total = received[0] if len(received) == 1 else sum_of_scaled(*received)
-            injected = _by_direction(total, net.directions)
+            injected = _by_direction(total, net, layer - 1)
 
 
-def _by_direction(dy: Scaled, directions: int) -> dict[int, Scaled | None]:
-    """Cut the cotangent of a layer's joint output (T, R, N, D·P) into those of its directions,
-    each along its own time."""
-    width = dy.value.shape[-1] // directions
+def _by_direction(dy: Scaled, net: NetTrajectory, layer: int) -> dict[int, Scaled | None]:
+    """The cotangents of the outputs of a layer's directions, each along its own time, from that of
+    what they hand on (T, R, N, D·P), or (T, R, N, P) where they are merged."""
     cut: dict[int, Scaled | None] = {}
-    for direction in range(directions):
-        part = dy.value[..., direction * width : (direction + 1) * width]
-        own = near_one(Scaled(part, dy.exponent))
+    start = 0
+    for direction in range(net.directions):
+        value = dy.value
+        if net.merge == "concat":
+            width = net.places[layer, direction].cell.P
+            value, start = value[..., start : start + width], start + width
+        elif net.merge == "ave":
+            value = 0.5 * value
+        elif net.merge == "mul":
+            value = value * _output(net, (layer, 1 - direction))
+        own = near_one(Scaled(value, dy.exponent))
         cut[direction] = own[::-1] if direction else own
     return cut
+
+
+def _output(net: NetTrajectory, at: Place) -> Array:
+    """What a place below others hands to its layer's output (T, R, N, P), forward in time."""
+    outputs = net.places[at].outputs
+    assert outputs is not None
+    return outputs[::-1] if at[1] else outputs
 
 
 class _Received:

@@ -1,4 +1,8 @@
-"""CSV (RFC 4180, LF): one header, one row per run and lag, written as the runs arrive."""
+"""CSV (RFC 4180, LF): one header, one row per run and lag, written as the runs arrive.
+
+A float always has a point and an unknown number is empty, so that every reader takes a column for
+what it is, whichever rows it looks at.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +11,72 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import MAGNITUDES
+from gradflow.exporters.columns import CURVES, LAG, MORE_CURVES, NET, PLACE, RUN, Curve, Field
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
-from gradflow.results import AXES, NET_AXES, GradientFlow, Result
-
-_NORM, *_OTHERS = MAGNITUDES
-_PART = (*NET_AXES, "layer", "direction")
-HEADER = ("run", *AXES, "lag", _NORM, f"log10_{_NORM}", *_OTHERS, "share_W_s", *_PART)
+from gradflow.results import GradientFlow, Result
 
 _BLOCK = 4096  # rows held as text at a time
+
+Values = Magnitudes | Array | None
+"""A column; None: empty throughout."""
+
+
+def header(options: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of the columns, the last ones of these options of cells."""
+    shown: list[Curve | Field] = [*RUN, LAG, *CURVES, *NET, *PLACE, *MORE_CURVES]
+    return (*(column.name for column in shown), *options)
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The header, then the rows of each run in blocks of some thousand."""
-    yield ",".join(HEADER) + "\n"
+    yield ",".join(header(view.options)) + "\n"
     for result in results:
-        start = _fields(result.run, *(result.axes[axis] for axis in AXES)) + ","
+        facts = {"run": result.run, **result.axes}
+        start = _fields([facts[field.name] for field in RUN])
+        net = [facts[field.name] for field in NET]
+        options = [_fields([result.options.get(name) for name in view.options])]
         lags = all_lags(result.sequence_length, view.lags)
-        for flow, layer, direction in _curves(result):
-            end = "," + _fields(*(result.axes[axis] for axis in NET_AXES), layer, direction)
-            columns = _columns(flow)
+        for flow, *place in _curves(result):
+            middle = _fields([*net, *place])
+            left, right = (_columns(curves, flow) for curves in (CURVES, MORE_CURVES))
+            ends = [middle, *right, *(options if view.options else [])]
             for at in range(0, len(lags), _BLOCK):
-                yield _block(start, lags[at : at + _BLOCK], columns, end)
+                yield _block(start, lags[at : at + _BLOCK], [*left, *ends])
 
 
-def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, str, str]]:
-    """(curve, layer, direction): the whole net, where it has one state, then each of its parts."""
-    if result.flow is not None or not result.layers:
-        yield result.flow, "", ""
-    for part in result.layers:
-        yield part.flow, str(part.layer), part.direction
+def pointed(text: str) -> str:
+    """A float's text with a point: `1.0e-05`, which no reader takes for a whole number."""
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text
 
 
-def _fields(*values: object) -> str:
-    texts = (str(v).lower() if isinstance(v, bool) else str(v) for v in values)
-    return ",".join(map(_quoted, texts))
+def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, int | None, str | None]]:
+    """(curve, layer, direction): the whole net, where it has one state, then each of its parts.
+
+    Where there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
+    DuckDB takes a column whose first value is -inf for dates or text.
+    """
+    parts = result.layers
+    if result.flow is not None or not parts:
+        yield result.flow, None, None
+    else:
+        parts = tuple(sorted(parts, key=lambda part: -part.layer))
+    for part in parts:
+        yield part.flow, part.layer, part.direction
+
+
+def _fields(values: Sequence[object]) -> str:
+    """Neighbouring fields."""
+    return ",".join(_quoted(_text(value)) for value in values)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return pointed(repr(value)) if isinstance(value, float) else str(value)
 
 
 def _quoted(text: str) -> str:
@@ -53,28 +86,24 @@ def _quoted(text: str) -> str:
     return text
 
 
-def _columns(flow: GradientFlow | None) -> list[Magnitudes | Array | None]:
-    """What stands right of the lag, in order; None: empty throughout."""
-    if flow is None:
-        return [None] * (len(MAGNITUDES) + 2)
-    norm, *others = (magnitudes(flow) for magnitudes in MAGNITUDES.values())
-    return [norm, flow.state.log10(), *others, flow.share_W_s]
+def _columns(curves: Iterable[Curve], flow: GradientFlow | None) -> list[Values]:
+    return [None if flow is None else curve.of(flow) for curve in curves]
 
 
-def _block(start: str, lags: Array, columns: Iterable[Magnitudes | Array | None], end: str) -> str:
-    """The rows of some lags; `start` holds the run and its axes, `end` the part of its net."""
-    texts = [list(map(str, lags.tolist())), *(_texts(column, lags) for column in columns)]
-    rows = map(",".join, zip(*texts, strict=True))
-    return start + f"{end}\n{start}".join(rows) + f"{end}\n"
+def _block(start: str, lags: Array, columns: Iterable[Values | str]) -> str:
+    """The rows of some lags; a text at the start or among the columns is the same in every row."""
+    texts = [[start] * len(lags), list(map(str, lags.tolist()))]
+    texts += [_texts(column, lags) for column in columns]
+    return "\n".join(map(",".join, zip(*texts, strict=True))) + "\n"
 
 
-def _texts(column: Magnitudes | Array | None, lags: Array) -> Sequence[str]:
+def _texts(column: Values | str, lags: Array) -> list[str]:
     """The column's fields at `lags`, empty past its end and where it is NaN."""
-    if column is None:
-        return [""] * len(lags)
+    if column is None or isinstance(column, str):
+        return [column or ""] * len(lags)
     there = lags[: np.searchsorted(lags, len(column))]
     if isinstance(column, Magnitudes):
         texts = column[there].texts()
     else:
         texts = ["" if value != value else repr(value) for value in column[there].tolist()]
-    return texts + [""] * (len(lags) - len(there))
+    return [*map(pointed, texts), *[""] * (len(lags) - len(there))]

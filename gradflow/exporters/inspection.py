@@ -1,4 +1,4 @@
-"""What `gradflow inspect` found in a file of weights: for people, and as JSON."""
+"""What `gradflow inspect` found in a file of weights: for people, in Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
-from gradflow.exporters import words
+from gradflow import __version__
+from gradflow.exporters import markdown, words
 from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
-from gradflow.inspection import FoundNet, Inspection, option_choices, yaml_text
+from gradflow.inspection import FoundNet, Inspection, option_choices
+from gradflow.offers import yaml_text
 from gradflow.weights import RecurrentLayer
 
 _MANY = 40
 """From more tensors on, those that differ only in numbers in their names share a line."""
+
+_MOST_CONFIGS = 6
+"""So many configs are printed after the first."""
 
 _NAMING = """\
 weights:
@@ -37,6 +41,7 @@ def table(found: Inspection, width: int, colour: bool, every: bool = False) -> I
             "Config, to save beside the file and run with gradflow analyze:", colour
         )
         yield found.config
+        yield from _other_configs(found, colour)
     elif not found.nets:
         for line in _prose(
             "No recurrent layer is recognised here. Say in the config which tensors make one, gates"
@@ -45,6 +50,26 @@ def table(found: Inspection, width: int, colour: bool, every: bool = False) -> I
         ):
             yield render(line, colour)
         yield "\n" + _NAMING.format(file=yaml_text(Path(found.source).name))
+
+
+def _other_configs(found: Inspection, colour: bool) -> Iterator[str]:
+    """The configs of further nets, and of parts of nets, each under a heading."""
+    titles = [
+        (_title(net, part), text) for net in found.nets for part, text in net.configs.items()
+    ][1:]
+    for title, text in titles[:_MOST_CONFIGS]:
+        yield "\n"
+        yield from _heading(f"Config for {title}:", colour)
+        yield text
+    if (more := len(titles) - _MOST_CONFIGS) > 0:
+        yield f"\n{more} more configs are shown with --format json.\n"
+
+
+def _title(net: FoundNet, part: str) -> str:
+    whole = f"the net {words.clean(net.prefix)}" if net.prefix else "the net"
+    if net.names:
+        whole = f"the layer of {words.clean(net.names['W_s'])}"
+    return f"{part} of {whole}" if part else whole
 
 
 def to_json(found: Inspection) -> Iterator[str]:
@@ -72,11 +97,12 @@ def to_json(found: Inspection) -> Iterator[str]:
             "cell": net.cell or None,
             "layers": [_layer(layer) for layer in net.layers],
             "faults": list(net.faults),
+            "configs": [{"of": part, "config": text} for part, text in net.configs.items()],
         }
         for net in found.nets
     ]
     facts = {
-        "gradflow": version("gradflow"),
+        "gradflow": __version__,
         "file": found.source,
         "format": found.format,
         "tensors": tensors,
@@ -86,6 +112,21 @@ def to_json(found: Inspection) -> Iterator[str]:
     yield json.dumps(facts, allow_nan=False) + "\n"
 
 
+def to_markdown(found: Inspection, every: bool = False) -> Iterator[str]:
+    """What `table` shows, in Markdown."""
+    yield f"### {markdown.escaped(words.clean(found.source))}\n\n"
+    yield f"{markdown.prose(' · '.join(_counts(found)))}\n\n"
+    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not every))
+    if any(net.layers for net in found.nets):
+        yield "\n"
+        yield from markdown.grid(_layer_columns(found))
+    remarks = list(dict.fromkeys(text for _, text in _remarks(found)))
+    yield from ("\n", *(f"- {markdown.prose(text)}\n" for text in remarks)) if remarks else ()
+    if found.config is not None:
+        yield "\nConfig, to save beside the file and run with `gradflow analyze`:\n\n"
+        yield from markdown.fenced(found.config, "yaml")
+
+
 def _layer(layer: RecurrentLayer) -> dict[str, object]:
     return {
         "layer": layer.layer,
@@ -93,6 +134,8 @@ def _layer(layer: RecurrentLayer) -> dict[str, object]:
         "cell": layer.cell,
         "options": dict(layer.options),
         "undetermined": list(layer.undetermined),
+        "likely": dict(layer.likely),
+        "merge": layer.merge,
         "input_size": layer.input_size,
         "hidden_size": layer.hidden_size,
         "output_size": layer.output_size,
@@ -104,14 +147,7 @@ def _layer(layer: RecurrentLayer) -> dict[str, object]:
 
 
 def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
-    count = sum(math.prod(stored.shape) for stored in found.stored.values())
-    facts = [
-        words.clean(found.source),
-        found.format,
-        f"{len(found.stored):,} tensors",
-        f"{count:,} numbers",
-    ]
-    yield from fold(facts, " · ", width, "bold")
+    yield from fold([words.clean(found.source), *_counts(found)], " · ", width, "bold")
     yield []
     grouped = len(found.stored) > _MANY and not every
     yield from grid(_tensor_columns(found, grouped))
@@ -131,6 +167,11 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
         yield from _prose(text, width, style)
     if remarks:
         yield []
+
+
+def _counts(found: Inspection) -> list[str]:
+    count = sum(math.prod(stored.shape) for stored in found.stored.values())
+    return [found.format, f"{len(found.stored):,} tensors", f"{count:,} numbers"]
 
 
 def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:
@@ -178,8 +219,11 @@ def _layer_columns(found: Inspection) -> list[Column]:
         "I": [str(layer.input_size) for layer in layers],
         "H": [str(layer.hidden_size) for layer in layers],
         "P": [str(layer.output_size) for layer in layers],
+        "merge": [layer.merge for layer in layers],
         "convention": [layer.convention for layer in layers],
     }
+    if all(layer.merge == "concat" for layer in layers):
+        del shown["merge"]
     if not any(shown["net"]):
         del shown["net"]
     if all(layer.output_size == layer.hidden_size for layer in layers):
@@ -193,7 +237,7 @@ def _layer_columns(found: Inspection) -> list[Column]:
 
 def _label(net: FoundNet, layer: RecurrentLayer) -> str:
     """The cell with what the file tells of it, and a question mark for what it does not."""
-    told = [f"{option}={value}" for option, value in layer.options.items()]
+    told = [f"{option}={value}" for option, value in layer.notable.items()]
     told += [f"{option}=?" for option in layer.undetermined]
     return (net.cell or layer.cell) + (f"[{' '.join(told)}]" if told else "")
 
@@ -207,15 +251,21 @@ def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:
     for net in found.nets:
         for layer in net.layers:
             for option in layer.undetermined:
-                choices = " or ".join(option_choices(layer.cell, option))
+                choices = " or ".join(option_choices(layer, option))
                 yield (
                     "yellow",
                     f"The file does not tell the {option} of the {layer.cell}: {choices}?",
                 )
             yield from (("dim", f"Note: {words.clean(note)}") for note in layer.notes)
     able = [net for net in found.nets if not net.faults]
-    if len(able) > 1:
-        yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks several."
+    if able and able[0].names:
+        yield (
+            "yellow",
+            "No recurrent layer is recognised here by a convention. By shapes and endings of names"
+            " these may be one: whether they are, and how their gates stand, is for you to say.",
+        )
+    elif len(able) > 1:
+        yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks those that fit."
 
 
 def _prose(text: str, width: int, style: str = "") -> Iterable[Line]:

@@ -5,134 +5,134 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
+from gradflow import __version__
 from gradflow.columns import Array
-from gradflow.exporters.columns import MAGNITUDES
-from gradflow.exporters.lags import all_lags
+from gradflow.exporters.columns import CURVES, FIGURES, MORE_CURVES, TOTALS, Curve
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
+from gradflow.provenance import provenance
 from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 
-_TOTALS = ("W_x", "W_s", "b_s", "W_o")
+FORMAT = 1
+"""What `format` says; another number where a key changes its meaning or goes away."""
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
-    """`{"gradflow": version, "config": {...}, "runs": [...]}`, with one run a line."""
-    head = {"gradflow": version("gradflow"), "config": view.config}
-    yield _text(head)[:-1] + ', "runs": ['
+    """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
+    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
-        lags = all_lags(result.sequence_length, view.lags)
-        yield before + _with_curves(_run(result), result.flow, lags, closed=not result.layers)
+        yield before + json.dumps(_run(result), allow_nan=False)[:-1] + ', "places": ['
         for part in result.layers:
-            yield ', "layers": [\n' if part is result.layers[0] else ",\n"
-            yield _with_curves(_part(part), part.flow, lags)
-        yield "\n]}" if result.layers else ""
+            yield ("\n" if part is result.layers[0] else ",\n") + json.dumps(_place(part))
+        yield "]}"
         before = ",\n"
     yield "\n]}\n"
 
 
-def _with_curves(
-    facts: dict[str, object], flow: GradientFlow | None, lags: Array, closed: bool = True
-) -> str:
-    """An object of the facts and the arrays against lag; not `closed`: without the last brace."""
-    arrays = json.dumps(_arrays(flow, lags), allow_nan=False)
-    text = f"{_text(facts)[:-1]}, {arrays[1:]}"
-    return text if closed else text[:-1]
+def head(config: Mapping[str, object]) -> dict[str, object]:
+    """What stands before the results: with what they were made."""
+    content = plain(config)
+    return {
+        "gradflow": __version__,
+        "format": FORMAT,
+        "provenance": provenance(content),
+        "config": content,
+    }
 
 
-def _text(value: object) -> str:
-    return json.dumps(_plain(value), allow_nan=False)
-
-
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """`value` as JSON can hold it: numbers that are not finite become null."""
     if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | str):
         return value
     return str(value)
 
 
+def curve_names() -> dict[str, Curve]:
+    """The arrays against lag: the columns of the CSV, and the logarithm of every magnitude."""
+    named = {}
+    for curve in (*CURVES, *MORE_CURVES):
+        named[curve.name] = curve
+        if curve.any_size:
+            named[f"log10_{curve.name}"] = curve
+    return named
+
+
 def _run(result: Result) -> dict[str, object]:
-    """One run without its arrays: what it is and what it means."""
+    """One run but for its places."""
     return {
         "run": result.run,
-        **result.axes,
+        **_plain_mapping(result.axes),
+        **_plain_mapping(result.options),
         **_totals(result.flow),
-        "loss": result.loss,
-        "diagnosis": _diagnosis(result.diagnosis),
+        "loss": plain(result.loss),
+        "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
-        "notes": result.notes,
+        "notes": list(result.notes),
+        "lags": list(range(result.sequence_length + 1)),
+        **_curves(result.flow, result.sequence_length + 1),
     }
 
 
-def _part(part: LayerResult) -> dict[str, object]:
-    """One layer and direction without its arrays."""
+def _place(part: LayerResult) -> dict[str, object]:
+    """One layer and direction."""
     return {
         "layer": part.layer,
         "direction": part.direction,
         **_totals(part.flow),
-        "diagnosis": _diagnosis(part.diagnosis),
+        "diagnosis": diagnosis(part.diagnosis),
+        **_curves(part.flow, len(part.flow.state)),
     }
+
+
+def _plain_mapping(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: plain(value) for name, value in values.items()}
+
+
+def diagnosis(found: Diagnosis) -> dict[str, object]:
+    """Every figure of a curve by its name."""
+    return {figure.name: plain(figure.of(found)) for figure in FIGURES}
 
 
 def _totals(flow: GradientFlow | None) -> dict[str, object]:
     totals = flow.totals if flow else {}
+    numbers = {name: _listed(totals[name][np.newaxis]) for name in TOTALS if name in totals}
+    logs = {name: _listed(totals[name].log10()[np.newaxis]) for name in numbers}
     return {
-        "totals": {name: _numbers(totals.get(name)) for name in _TOTALS},
-        "log10_totals": {name: _log10(totals.get(name)) for name in _TOTALS},
+        "totals": {name: numbers.get(name, [None])[0] for name in TOTALS},
+        "log10_totals": {name: logs.get(name, [None])[0] for name in TOTALS},
     }
 
 
-def _diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
-    return {
-        "rate": diagnosis.rate,
-        "rate_ci": diagnosis.rate_ci,
-        "half_life": diagnosis.half_life,
-        "horizon": diagnosis.horizon,
-        "verdict": diagnosis.verdict,
-    }
-
-
-def _numbers(magnitudes: Magnitudes | None) -> Array | None:
-    """The numbers as floats, NaN where they lie outside float range (a zero is exactly zero)."""
-    if magnitudes is None:
-        return None
-    floats = magnitudes.floats()
-    return np.where((floats == 0) & (magnitudes.mantissa != 0), np.nan, floats)
-
-
-def _log10(magnitudes: Magnitudes | None) -> Array | None:
-    return None if magnitudes is None else magnitudes.log10()
-
-
-def _arrays(flow: GradientFlow | None, lags: Array) -> dict[str, list[Any]]:
-    """Every column of the CSV right of `lag`, and the logarithms of the magnitudes among them."""
-    arrays = {"lags": lags.tolist()}
-    for name, magnitudes in MAGNITUDES.items():
-        column = magnitudes(flow) if flow else None
-        arrays[name] = _listed(_numbers(column), lags)
-        arrays[f"log10_{name}"] = _listed(_log10(column), lags)
-    arrays["share_W_s"] = _listed(flow.share_W_s if flow else None, lags)
+def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
+    """Every array against lag, null past its end."""
+    arrays: dict[str, object] = {}
+    for name, curve in curve_names().items():
+        values = None if flow is None else curve.of(flow)
+        if isinstance(values, Magnitudes) and name != curve.name:
+            values = values.log10()
+        listed = [] if values is None else _listed(values)
+        arrays[name] = listed + [None] * (length - len(listed))
     return arrays
 
 
-def _listed(column: Array | None, lags: Array) -> list[Any]:
-    """The column at `lags`; null past its end and where it is not finite."""
-    if column is None:
-        return [None] * len(lags)
-    there = column[lags[: np.searchsorted(lags, len(column))]].astype(object)
-    there[~np.isfinite(there.astype(np.float64))] = None
-    listed: list[Any] = there.tolist()
-    return listed + [None] * (len(lags) - len(there))
+def _listed(values: Magnitudes | Array) -> list[object]:
+    """Numbers; as decimal text where they lie outside float range, null where not finite."""
+    floats = values.floats() if isinstance(values, Magnitudes) else values
+    listed = floats.astype(object)
+    listed[~np.isfinite(floats)] = None
+    if isinstance(values, Magnitudes) and not (fits := values.fits_floats).all():
+        listed[~fits] = values[~fits].texts()
+    as_list: list[object] = listed.tolist()
+    return as_list

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,12 @@ from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 
+if TYPE_CHECKING:
+    from gradflow.exporters import layout
+
+Column = tuple[str, Sequence[str]]
+"""The head of a column and its texts, as they are to be read; two heads may be the same."""
+
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The title, what the runs have in common, a row per run, a row per lag."""
@@ -23,10 +30,10 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     if not shown:
         yield "No runs.\n"
         return
-    yield f"{escaped(' · '.join(words.settings(shown)))}\n\n"
+    yield f"{prose(' · '.join(words.settings(shown)))}\n\n"
     yield from _summary(shown)
     yield "\n"
-    yield from (f"- {escaped(line)}\n" for line in _lines(shown, view))
+    yield from (f"- {prose(line)}\n" for line in _lines(shown, view))
     if not words.shows_lags(shown, view):
         yield "\nFor the gradient lag by lag, add `--tables`.\n"
     elif len(shown) == 1 and shown[0].flow is not None:
@@ -36,16 +43,39 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """`text` as Markdown that reads as it stands, in a table too."""
-    text = re.sub(r"[\\`*<|~]", r"\\\g<0>", text)
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+    """`text` as Markdown that reads as it stands, in a heading or in a cell of a table."""
+    text = re.sub(r"[\\`*<|~&#]|\](?=[(:])", r"\\\g<0>", text)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # but W_s
 
 
-def table(columns: dict[str, Sequence[str]], left: int = 0) -> Iterator[str]:
-    """A table of columns by their heads, numbers at the right but for the first `left`."""
-    yield _row(columns)
-    yield _row([":--"] * left + ["--:"] * (len(columns) - left))
-    yield from map(_row, zip(*columns.values(), strict=True))
+def prose(text: str) -> str:
+    """The same at the start of a paragraph or of a list's item."""
+    text = re.sub(r"^(\d+)(?=[.)](\s|$))", r"\1\\", escaped(text))
+    return re.sub(r"^([-+](?=\s|$)|[>\[=])", r"\\\1", text)
+
+
+def table(columns: Sequence[Column], left: int = 0) -> Iterator[str]:
+    """A table of columns, numbers at the right but for the first `left`."""
+    return _aligned(columns, [at < left for at in range(len(columns))])
+
+
+def grid(columns: Sequence[layout.Column]) -> Iterator[str]:
+    """A terminal's table as one of Markdown."""
+    shown = [(" ".join(c.heads), [cell.text + cell.mark for cell in c.cells]) for c in columns]
+    return _aligned(shown, [column.align == "left" for column in columns])
+
+
+def _aligned(columns: Sequence[Column], at_left: Sequence[bool]) -> Iterator[str]:
+    yield _row([escaped(head) for head, _ in columns])
+    yield _row([":--" if left else "--:" for left in at_left])
+    yield from map(_row, zip(*(map(escaped, texts) for _, texts in columns), strict=True))
+
+
+def fenced(text: str, language: str) -> Iterator[str]:
+    """A block of code, whatever stands in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -55,14 +85,14 @@ def _row(cells: Iterable[str]) -> str:
 def _summary(results: Sequence[Result]) -> Iterator[str]:
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
-    columns: dict[str, Sequence[str]] = {
-        **{escaped(head): [*map(escaped, texts)] for head, texts in names.items()},
-        "verdict": [diagnosis.verdict for diagnosis in diagnoses],
-        "rate per step": [words.rate(diagnosis) for diagnosis in diagnoses],
-        "95 % interval": [words.interval(diagnosis) for diagnosis in diagnoses],
-        "half-life in steps": [words.half_life(diagnosis) for diagnosis in diagnoses],
-        "horizon (lag)": [words.horizon(result) for result in results],
-    }
+    columns: list[Column] = [
+        *names.items(),
+        ("verdict", [diagnosis.verdict for diagnosis in diagnoses]),
+        ("rate per step", [words.rate(diagnosis) for diagnosis in diagnoses]),
+        ("95 % interval", [words.interval(diagnosis) for diagnosis in diagnoses]),
+        ("half-life in steps", [words.half_life(diagnosis) for diagnosis in diagnoses]),
+        ("horizon (lag)", [words.horizon(result) for result in results]),
+    ]
     return table(columns, left=len(names) + 1)
 
 
@@ -75,6 +105,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
         yield from (name + words.clean(note) for note in result.notes)
     if len(results) > 1:
         yield words.verdicts(results)
+    yield from words.explanations(results, interval="95 % interval")
 
 
 def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
@@ -86,22 +117,18 @@ def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
         "∂L/∂W_x term": flow.terms["W_x"],
         "W_s share": Magnitudes.of(flow.share_W_s),
     }
-    columns: dict[str, Sequence[str]] = {
-        head: _texts(values, lags) for head, values in shown.items()
-    }
+    columns = [(head, _texts(values, lags)) for head, values in shown.items()]
     yield "\n"
-    yield from table({"lag": [*map(str, lags)], **columns})
+    yield from table([("lag", [*map(str, lags)]), *columns])
 
 
 def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
-    columns = {f"{result.run}": _texts(relative, lags) for result, relative in flows}
-    heads = ["lag", *(escaped(words.name(result)) for result, _ in flows)]
-    _, *rows = table({"lag": [*map(str, lags)], **columns})
-    yield "\nThe gradient ‖∂L/∂s‖ at each lag over its value at lag 0:\n\n"
-    yield _row(heads)
-    yield from rows
+    columns = [(words.name(result), _texts(relative, lags)) for result, relative in flows]
+    start = words.relative_to(results)
+    yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
+    yield from table([("lag", [*map(str, lags)]), *columns])
 
 
 def _texts(values: Magnitudes, lags: Sequence[int]) -> list[str]:

@@ -58,7 +58,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     shows_lags = words.shows_lags(results, view)
     if len(results) == 1:
         if shows_lags and results[0].flow is not None:
-            yield from _one_run(results[0].sequence_length, results[0].flow, view)
+            yield from _one_run(results[0], results[0].flow, view)
         yield from _facts(results[0], view)
     elif shows_lags and len(results) <= words.FEW_RUNS:
         yield from _run_beside_run(results, view)
@@ -80,8 +80,8 @@ def _prose(text: str, view: View, style: str = _DIM) -> Iterable[Line]:
 # One run
 
 
-def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[Line]:
-    lags = choose_lags(T, view.lags)
+def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
+    lags = choose_lags(result.sequence_length, view.lags)
     relative = flow.relative[np.array(lags, dtype=np.int64)]
     shown = {("", "‖∂L/∂s‖"): flow.state}
     if view.width >= _WIDE and len(flow.parts) > 1:
@@ -99,7 +99,8 @@ def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[Line]:
     yield from grid(columns)
     yield []
     yield from _prose(
-        "relative: ‖∂L/∂s‖ over its value at lag 0, drawn at the right on a log scale.", view
+        f"relative: ‖∂L/∂s‖ over {words.relative_to([result])}, drawn at the right on a log scale.",
+        view,
     )
     yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
     yield from _marks(relative.log10(), view)
@@ -166,9 +167,14 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
     if diagnosis.rate is not None:
         facts["rate"] = [f"{words.rate(diagnosis)} per step"]
         if diagnosis.rate_ci is not None:
-            facts["rate"].append(f"(95 % confidence interval {words.interval(diagnosis)})")
+            facts["rate"].append(f"(95 % interval {words.interval(diagnosis)},")
+            facts["rate"].append("of this net over inputs)")
+    elif (why := words.without_rate(diagnosis)) is not None:
+        facts["rate"] = why.split(" ")
     if diagnosis.half_life is not None:
         facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
+    if "(" in (horizon := words.horizon(result)):
+        facts["horizon"] = [horizon]
     if result.flow is not None:
         totals = result.flow.totals.items()
         facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}" for name, norm in totals]
@@ -206,7 +212,8 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
     for block in blocks(columns, _lag_column(lags), view.width):
         yield from grid(block)
         yield []
-    yield from _prose("The relative gradient: ‖∂L/∂s‖ at each lag over its value at lag 0.", view)
+    start = words.relative_to(results)
+    yield from _prose(f"The relative gradient: ‖∂L/∂s‖ at each lag over {start}.", view)
     yield from _marks(np.concatenate(logs), view)
     yield []
 
@@ -245,6 +252,8 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
         if result.flow is None:
             yield from _prose(f"{words.name(result)}: {words.reach(result, view)}", view, "")
     yield from _prose(words.verdicts(results) + ".", view, "")
+    for text in words.explanations(results, interval="± 95 %"):
+        yield from _prose(text, view)
     yield from _scale(view)
 
 

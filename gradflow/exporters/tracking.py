@@ -8,9 +8,9 @@ import json
 import math
 import os.path
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 
 from gradflow.exporters import charts, words
+from gradflow.exporters.json import diagnosis, head, plain
 from gradflow.exporters.lags import choose_lags
 from gradflow.exporters.layout import (
     Cell,
@@ -23,7 +23,7 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.markdown import escaped
+from gradflow.exporters.markdown import escaped, prose
 from gradflow.exporters.markdown import table as markdown_table
 from gradflow.exporters.view import Lags, View
 from gradflow.results import Result
@@ -35,6 +35,7 @@ _STYLES = {
     "stable": "green",
     "diverged": "bold red",
 }
+_HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
 _BAR = (8, 40)  # the fewest and most characters of a bar
 
 Exporter = Callable[[Sequence[Result], View], Iterator[str]]
@@ -61,7 +62,7 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 
 def _csv(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
-    facts = ("verdict", "rate", "rate_lo", "rate_hi", "half_life", "horizon")
+    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
     for row in [header, *(_csv_row(result, lags) for result in results)]:
         line = io.StringIO()
@@ -74,7 +75,8 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     found = result.diagnosis
     low, high = found.rate_ci or (None, None)
     axes = [result.axes.get(axis, "") for axis in result.varied]
-    facts = [found.verdict, found.rate, low, high, found.half_life, found.horizon]
+    horizons = [getattr(found, name) for name in _HORIZONS]
+    facts = [found.verdict, found.rate, low, high, found.half_life, *horizons]
     logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
     return [*axes, *facts, *logs]
 
@@ -86,33 +88,23 @@ def _json(results: Sequence[Result], view: View) -> Iterator[str]:
     config = dict(view.config)
     if isinstance(weights, Mapping):  # the file is another one in each row
         config["weights"] = {key: value for key, value in weights.items() if key != "file"}
-    head = {"gradflow": version("gradflow"), "config": config, "lags": lags}
-    yield json.dumps(head, allow_nan=False)[:-1] + ', "rows": [\n'
+    facts = {**head(config), "lags": lags}
+    yield json.dumps(facts, allow_nan=False)[:-1] + ', "rows": [\n'
     rows = (json.dumps(_json_row(result, lags), allow_nan=False) for result in results)
     yield ",\n".join(rows) + "\n]}\n"
 
 
 def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
-    found = result.diagnosis
     return {
         "run": result.run,
         **result.axes,
-        "loss": _number(result.loss),
-        "diagnosis": {
-            "rate": found.rate,
-            "rate_ci": found.rate_ci,
-            "half_life": found.half_life,
-            "horizon": found.horizon,
-            "verdict": found.verdict,
-        },
+        **result.options,
+        "loss": plain(result.loss),
+        "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
-        "log10_grad_norm": [_number(log) for log in log10_gradient(result, lags)],
+        "log10_grad_norm": plain(log10_gradient(result, lags)),
         "notes": result.notes,
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 # Tables
@@ -145,6 +137,8 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         " lag 0, drawn at the right. Under the lags: log10 ‖∂L/∂s‖.",
         view.width,
     )
+    for text in words.explanations(results, interval="±"):
+        yield from _prose(text, view.width)
     notes = dict.fromkeys(words.clean(note) for result in results for note in result.notes)
     for note in notes:
         yield from _prose(f"Note: {note}", view.width, "")
@@ -259,25 +253,24 @@ def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     lags = shown_lags(results, view.lags)
     if view.title and (title := words.clean(view.title)):
         yield f"### {escaped(title)}\n\n"
-    yield f"{escaped(' · '.join(words.settings(results)))}\n\n"
+    yield f"{prose(' · '.join(words.settings(results)))}\n\n"
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]
     axes = results[0].varied
-    columns: dict[str, Sequence[str]] = {
-        **{
-            escaped(words.symbol(axis)): [
-                escaped(words.clean(str(result.axes.get(axis, "")))) for result in results
-            ]
+    columns: list[tuple[str, Sequence[str]]] = [
+        *(
+            (words.symbol(axis), [words.clean(str(one.axes.get(axis, ""))) for one in results])
             for axis in axes
-        },
-        "verdict": [one.verdict for one in found],
-        "rate per step": [words.rate_with_error(one) for one in found],
-        "half-life": [words.half_life(one) for one in found],
-        "horizon": [words.horizon(result) for result in results],
-        **{f"lag {lag}": [_log(row[i]) for row in logs] for i, lag in enumerate(lags)},
-    }
+        ),
+        ("verdict", [one.verdict for one in found]),
+        ("rate per step", [words.rate_with_error(one) for one in found]),
+        ("half-life", [words.half_life(one) for one in found]),
+        ("horizon", [words.horizon(result) for result in results]),
+        *((f"lag {lag}", [_log(row[i]) for row in logs]) for i, lag in enumerate(lags)),
+    ]
     yield from markdown_table(columns, left=len(axes) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
+    yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))
 
 
 EXPORTERS: Mapping[str, Exporter] = {

@@ -18,8 +18,9 @@ class View:
     Attributes:
         title: the user's own title, plain text.
         config: the experiment as plain data (for the JSON).
-        lags: which lags tables show: about 20, all, or these. CSV and JSON hold all lags
-            unless this is a tuple.
+        lags: which lags tables show: about 20, all, or these. CSV holds all lags unless this is a
+            tuple, JSON always.
+        options: the options of the experiment's cells, a column of the CSV each.
         thresholds: the relative gradient below which it vanishes and above which it explodes,
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
@@ -30,6 +31,7 @@ class View:
     title: str | None = None
     config: Mapping[str, object] = field(default_factory=dict)
     lags: Lags = "auto"
+    options: tuple[str, ...] = ()
     thresholds: tuple[float, float] = (1e-3, 1e3)
     width: int = 80
     colour: bool = False

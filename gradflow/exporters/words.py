@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import numpy as np
 
 from gradflow.exporters.view import View
-from gradflow.results import Diagnosis, GradientFlow, Result
+from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 
 UNKNOWN = "–"
 FEW_RUNS = 9
@@ -90,11 +90,11 @@ def name(result: Result) -> str:
 
 
 def settings(results: Sequence[Result]) -> list[str]:
-    """What all runs have in common, one phrase per setting."""
+    """What all runs have in common, one phrase per setting; last, what the gradient is of."""
     first = results[0]
     same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
-    said = (phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value)
-    return [text for text in said if text]
+    said = [phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value]
+    return [text for text in (*said, first.objective) if text]
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -105,13 +105,24 @@ def identity(results: Sequence[Result]) -> dict[str, list[str]]:
     return {symbol(axis): [clean(str(result.axes[axis])) for result in results] for axis in varied}
 
 
+_WHY: dict[NoRate, tuple[str, str]] = {
+    "u-shaped": ("U-shaped", "the gradient falls and rises again, so that it has no one rate"),
+    "bent": ("bent", "the curve is nowhere straight, so that it has no one rate"),
+    "zero": ("zero", "the gradient of most samples becomes exactly zero"),
+    "short": ("short", "fewer than two lags have a gradient"),
+}
+"""Why there is no rate: in a word, and what that means."""
+
+
 def rate(diagnosis: Diagnosis) -> str:
-    """The factor per step."""
-    return UNKNOWN if diagnosis.rate is None else _factor(diagnosis.rate)
+    """The factor per step, or in a word why there is none."""
+    if diagnosis.rate is None:
+        return UNKNOWN if diagnosis.no_rate is None else f"{UNKNOWN} ({_WHY[diagnosis.no_rate][0]})"
+    return _factor(diagnosis.rate)
 
 
 def rate_with_error(diagnosis: Diagnosis) -> str:
-    """The rate and how far its 95 % confidence interval reaches to the wider side."""
+    """The rate and how far its 95 % interval reaches to the wider side."""
     if diagnosis.rate is None or diagnosis.rate_ci is None:
         return rate(diagnosis)
     error = max(abs(end - diagnosis.rate) for end in diagnosis.rate_ci)
@@ -121,7 +132,7 @@ def rate_with_error(diagnosis: Diagnosis) -> str:
 
 
 def interval(diagnosis: Diagnosis) -> str:
-    """The 95 % confidence interval of the rate."""
+    """The 95 % interval of the rate."""
     if diagnosis.rate_ci is None:
         return UNKNOWN
     return " to ".join(map(_factor, diagnosis.rate_ci))
@@ -143,11 +154,66 @@ def half_life(diagnosis: Diagnosis) -> str:
 
 
 def horizon(result: Result) -> str:
-    """The lag at which the gradient leaves the thresholds, `> T` where it stays within them."""
+    """The lag at which the gradient leaves the thresholds, `> T` where it stays within them; in
+    brackets that of the typical sample, where it is another, and that of the fitted line beyond T:
+    `> 100 (typical 60)`, `> 5 (≈ 13)`."""
     if result.flow is None:
         return UNKNOWN
-    lag = result.diagnosis.horizon
-    return f"> {result.sequence_length}" if lag is None else str(lag)
+    found, T = result.diagnosis, result.sequence_length
+    more = []
+    if shows_typical(result):
+        more.append(f"typical {_lag(found.horizon_typical, T)}")
+    if found.projected_horizon is not None:
+        more.append(f"≈ {found.projected_horizon}")
+    return _lag(found.horizon, T) + (f" ({', '.join(more)})" if more else "")
+
+
+def _lag(horizon: int | None, T: int) -> str:
+    return f"> {T}" if horizon is None else str(horizon)
+
+
+def shows_typical(result: Result) -> bool:
+    """Whether the horizon of the typical sample differs by more than a fifth."""
+    found, T = result.diagnosis, result.sequence_length
+    lag, typical = (T if h is None else h for h in (found.horizon, found.horizon_typical))
+    return abs(typical - lag) > lag / 5
+
+
+def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
+    """Sentences on what stands among rates and horizons, as far as it does. `interval` is how the
+    interval is headed."""
+    there = [result for result in results if result.flow is not None]
+    found = [result.diagnosis for result in there]
+    if any(d.rate_ci is not None for d in found):
+        yield f"{interval}: interval of this net's rate over inputs, not over other weights."
+    if any(d.rate is not None and d.rate_ci is None for d in found):
+        yield "A rate without an interval: too few lags for one."
+    for why in dict.fromkeys(d.no_rate for d in found if d.no_rate is not None):
+        yield f"{_WHY[why][0]}: {_WHY[why][1]}."
+    if any(shows_typical(result) for result in there):
+        yield "typical: the horizon of the geometric mean over the batch."
+    if any(d.projected_horizon is not None for d in found):
+        yield "≈: where the fitted line leaves the thresholds."
+
+
+def without_rate(diagnosis: Diagnosis) -> str | None:
+    """Why there is no rate, or None."""
+    why = diagnosis.no_rate
+    return None if why is None else f"none, {_WHY[why][0]}: {_WHY[why][1]}"
+
+
+def relative_to(results: Sequence[Result]) -> str:
+    """What the relative gradient is relative to; of a stack also why a lower layer starts at 0."""
+    if not any("layer" in result.axes for result in results):
+        return "its value at lag 0"
+    text = "that of the whole net at lag 0"
+    lower = [r.flow for r in results if r.flow is not None and str(r.axes["layer"]).isdigit()]
+    if any(flow.relative.mantissa[0] == 0 for flow in lower):
+        text += (
+            ". A lower layer has 0 there: within the last step its way to the loss leads through"
+            " the layer above and is counted there; lag 1 is the first that reaches it"
+        )
+    return text
 
 
 def reach(result: Result, view: View) -> str:

@@ -12,6 +12,7 @@ import io
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import open_regular
 
 Floats = NDArray[np.float64]
 
@@ -183,18 +184,24 @@ def _pick(columns: Sequence[str | int], layout: _Layout, source: str) -> list[in
     """The numbers of the columns asked for."""
     if not columns:
         raise InputError(Fault("expected at least one column to read, found none", source))
-    picked, faults = [], []
     names = layout.header or []
+    count = Counter(names)
+    places = {name: place for place, name in enumerate(names)}
+    picked: list[int] = []
+    wrong: list[str | int] = []
     for column in columns:
         if isinstance(column, int) and 0 <= column < layout.width:
             picked.append(column)
-        elif isinstance(column, str) and names.count(column) == 1:
-            picked.append(names.index(column))
+        elif isinstance(column, str) and count[column] == 1:
+            picked.append(places[column])
         else:
-            message = _why_not(column, names, layout.width)
-            faults.append(Fault(message, source, layout.line, 1))
-    if faults:
-        raise InputError(*first_faults(faults))
+            wrong.append(column)
+    if wrong:
+        messages = (_why_not(one, names, layout.width) for one in wrong[:_ENOUGH_FAULTS])
+        faults = [Fault(message, source, layout.line, 1) for message in messages]
+        if len(wrong) > len(faults):
+            faults.append(Fault(f"… and {len(wrong) - len(faults)} more", source))
+        raise InputError(*faults)
     return picked
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.files.csvfiles import read_csv
-from gradflow.files.npfiles import npz_names, open_regular, read_npy, read_npz
+from gradflow.files.npfiles import npz_names, read_npy, read_npz
+from gradflow.files.opening import open_regular
 
 Floats = NDArray[np.float64]
 

@@ -42,6 +42,7 @@ class Trained:
         hidden: H by place.
         output_layer: W_o (O, D·P) and b_o (O,), or None: drawn at random.
         backward: whether its one layer runs backward in time.
+        merge: what the directions of a layer hand to the next (`engine.network.MERGES`).
         notes: what was taken for granted in reading them.
     """
 
@@ -49,6 +50,7 @@ class Trained:
     hidden: Mapping[Place, int]
     output_layer: tuple[Array, Array] | None = None
     backward: bool = False
+    merge: str = "concat"
     notes: tuple[str, ...] = ()
 
 
@@ -88,6 +90,11 @@ class Run:
         """The places whose last h the loss reads."""
         return [at for at in self.places if at[0] == self.layers - 1]
 
+    @property
+    def merge(self) -> str:
+        """What the directions of a layer hand to the next; random nets put them side by side."""
+        return self.trained.merge if self.trained is not None else "concat"
+
     def hidden_width(self, at: Place) -> int:
         """H at a place: layers of a file may differ."""
         return self.hidden_size if self.trained is None else int(self.trained.hidden[at])
@@ -102,7 +109,8 @@ class Run:
         for layer in range(self.layers):
             here = [at for at in self.places if at[0] == layer]
             found |= {at: self.cell.sized(self.hidden_width(at), below) for at in here}
-            below = sum(found[at].P for at in here)
+            merged = here[:1] if self.merge != "concat" else here
+            below = sum(found[at].P for at in merged)
         return found
 
     def cell_of_layer(self, layer: int) -> SizedCell:
@@ -122,6 +130,12 @@ class Run:
     def state_width(self, at: Place) -> int:
         """S, the size of the state at a place."""
         return int(self.cells[at].S)
+
+    @property
+    def objective(self) -> str:
+        """The loss and where it is read, as people say it."""
+        where = "the last step of each direction" if self.bidirectional else "the last step"
+        return f"{self.loss.kind} at {where}"
 
     @property
     def axes(self) -> dict[str, str | int | float]:
@@ -169,3 +183,8 @@ class Experiment:
         return tuple(
             name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
         )
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options of its cells, in the order in which they first come."""
+        return tuple(dict.fromkeys(name for run in self.runs for name in run.cell.options))

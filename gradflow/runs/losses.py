@@ -18,6 +18,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.engine.network import Place
+from gradflow.engine.sweep import unwatched
 from gradflow.engine.terms import Terms
 from gradflow.logspace import Magnitudes, safe_bits
 from gradflow.runs.experiment import Run
@@ -99,16 +100,16 @@ def _through_output_layer(
     """`delta`: last states to dL_n/d(W_o h_T + b_o), (N, O)."""
 
     def output_gradient(s: States) -> Magnitudes:
-        h, left = _top(run, s), delta(s)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with unwatched():
+            h, left = _top(run, s), delta(s)
             square = np.square(left.T @ h, dtype=np.float64).sum()
-        if 4.0 ** -safe_bits(h.dtype) < square < 4.0 ** safe_bits(h.dtype):
-            return Magnitudes.of(np.sqrt(square)).over(len(h))
-        # Near the ends of float range, or exactly zero.
-        terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)
-        zero = np.zeros((1, 1, len(h)), dtype=np.int64)
-        terms.add(left[None, None], [(slice(None), {"W_o": h[None, None]})], zero)
-        return terms.total("W_o")[0].over(len(h))
+            if 4.0 ** -safe_bits(h.dtype) < square < 4.0 ** safe_bits(h.dtype):
+                return Magnitudes.of(np.sqrt(square)).over(len(h))
+            # Near the ends of float range, or exactly zero.
+            terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)
+            zero = np.zeros((1, 1, len(h)), dtype=np.int64)
+            terms.add(left[None, None], [(slice(None), {"W_o": h[None, None]})], zero)
+            return terms.total("W_o")[0].over(len(h))
 
     return Objective(value, lambda s: _gradient_of_top(run, s, delta(s) @ W_o), output_gradient)
 

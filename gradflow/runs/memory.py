@@ -1,18 +1,19 @@
-"""How many bytes a run needs, and how many there are: asked before anything is allocated."""
+"""How many bytes a run needs: asked before anything is allocated."""
 
 from __future__ import annotations
 
 import math
-import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.runs.experiment import Run
+from gradflow.system import bytes_available
 
-_RESULT_BYTES_PER_LAG = 160  # seven curves of mantissa and exponent, and what formats them
+_RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
+_SAMPLE_BYTES_PER_LAG = 24  # the log of each sample's norm, twice while it is read, and increments
 
 
 def bytes_needed(run: Run) -> dict[str, int]:
@@ -23,7 +24,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
     lowest, upper = (run.cell_of_layer(min(layer, run.layers - 1)) for layer in (0, 1))
     largest, P = max(lowest, upper, key=lambda cell: cell.G), max(lowest.P, upper.P)
     tape = max(tape_bytes_per_step(cell, N, item) for cell in (lowest, upper))
-    checkpoints = 2 * int((T * tape * tape) ** 0.5)  # at most, where the tape would be too long
+    checkpoints = 2 * tape * math.isqrt(T)  # at most, where the tape would be too long
     places = run.layers * directions
     of_lowest, of_upper = (
         sum(math.prod(p.shape) for p in cell.parameters.values()) for cell in (lowest, upper)
@@ -38,12 +39,27 @@ def bytes_needed(run: Run) -> dict[str, int]:
         * places
         + between
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
-        "batch_size": T * N * I * (8 + item),
+        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)),
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
     }
 
 
+_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
+_STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
+_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _WORTH_SAYING = 2**30  # bytes
+
+
+def stack_size(run: Run, workers: int = 1) -> int:
+    """How many runs of this shape are advanced together: what stays in cache, and what memory has
+    room for beside the stacks of the other `workers`."""
+    width = max(1, run.batch_size * run.cell_of_layer(0).G)
+    input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
+    most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
+    if most < 2:
+        return 1
+    room = min(_STACK_BYTES, bytes_available() // max(1, workers))
+    return max(1, min(most, room // sum(bytes_needed(run).values())))
 
 
 def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
@@ -53,7 +69,7 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
 
 def statement(runs: Sequence[Run], workers: int) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    total = _largest(runs) * workers
+    total = _largest_stack(runs, workers) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"
@@ -101,37 +117,20 @@ def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
     return lowered
 
 
-def bytes_available() -> int:
-    """Free memory of this machine or container, in bytes."""
-    limits = [_of_machine(), _of_container()]
-    return min(limit for limit in limits if limit is not None)
-
-
-def _of_machine() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 2**62  # a system that does not tell
-
-
-def _of_container() -> int | None:
-    """What the control group still allows, where one sets a limit."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
-    except OSError:
-        return None
-    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
-
-
 def _largest(runs: Sequence[Run]) -> int:
     """Bytes that the run which needs most takes at its peak."""
     return max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
+
+
+def _largest_stack(runs: Sequence[Run], workers: int) -> int:
+    """Bytes that the stack of runs which needs most takes at its peak."""
+    alike = Counter(run.shape for run in runs)
+    share = 2 * workers if workers > 1 else 1  # as the runner cuts them
+    return max(
+        sum(bytes_needed(run).values())
+        * min(-(-alike[run.shape] // share), stack_size(run, workers))
+        for run in _of_each_shape(runs)
+    )
 
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:

@@ -15,6 +15,7 @@ from gradflow.engine.flow import Progress
 from gradflow.errors import GradflowError
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.memory import stack_size
 from gradflow.runs.scheduling.journal import Journal
 from gradflow.runs.stack import run_stack
 
@@ -24,8 +25,6 @@ Stack = list[tuple[int, Run]]
 Keep = Callable[[Stack, list[Result]], None]
 """Called with the results of a stack as soon as it is finished."""
 
-_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
-_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
 _STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 
 
@@ -43,10 +42,10 @@ def execute(
         progress: called with the time steps done: in all, the `time_steps` of each run.
         executor: who runs it; None is this process.
         workers: how many stacks of runs the executor works on at a time.
-        journal: what it holds is not run again; all else is added to it.
+        journal: that of these runs: what it holds is not run again; all else is added to it.
     """
     varied, thresholds = experiment.varied, experiment.thresholds
-    finished = journal.find(experiment.runs) if journal else {}
+    finished = journal.finished() if journal else set()
     keep: Keep = journal.add if journal else lambda stack, results: None
     missing = [item for item in enumerate(experiment.runs) if item[0] not in finished]
     if executor is None:
@@ -56,7 +55,7 @@ def execute(
         computed = _run_by(executor, workers, work, thresholds, progress, keep)
     for number, run in enumerate(experiment.runs):
         if journal and number in finished:
-            result = journal.read(finished[number])
+            result = journal.read(number)
             progress(time_steps(run))
         else:
             result = next(computed)
@@ -72,7 +71,7 @@ def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]
     """The runs, cut into stacks that stay in cache, and are enough to keep `workers` busy."""
     for _, group in groupby(runs, key=lambda item: item[1].shape):
         alike = list(group)
-        size = _stack_size(alike[0][1])
+        size = stack_size(alike[0][1], workers)
         if workers > 1:
             size = min(size, math.ceil(len(alike) / (2 * workers)))
         for at in range(0, len(alike), size):
@@ -84,12 +83,6 @@ def run_elsewhere(version: str, stack: Stack, thresholds: tuple[float, float]) -
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
     return list(run_stack(stack, thresholds))
-
-
-def _stack_size(run: Run) -> int:
-    width = max(1, run.batch_size * run.cells[0, 0].G)
-    input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
-    return max(1, min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes))
 
 
 def _run_here(

@@ -11,12 +11,12 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.columns import Array
-from gradflow.diagnose import diagnose
+from gradflow.diagnosis import diagnose, over_batch
 from gradflow.engine.flow import Progress
-from gradflow.engine.measure import whole_net
+from gradflow.engine.measure import log_norms_joined, whole_net
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
 from gradflow.logspace import Magnitudes, root_sum_of_squares
-from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
+from gradflow.results import NO_SAMPLES, Diagnosis, GradientFlow, LayerResult, Result
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import objective
@@ -40,6 +40,7 @@ def run_stack(
         _stacked_params([sampling.parameters(run) for run in runs]),
         np.stack(_inputs(runs), axis=1),
         _stacked([sampling.initial_state(run) for run in runs]),
+        merge=runs[0].merge,
         budget=runs[0].tape_memory * len(runs),
         progress=lambda steps: progress(steps * len(runs)),
     )
@@ -65,6 +66,8 @@ def run_stack(
             flow=None,
             diverged_at=int(diverged_at[r]) or None,
             notes=run.trained.notes if run.trained else (),
+            options=run.cell.options,
+            objective=run.objective,
         )
         if result.diverged_at is not None:
             progress(run.sequence_length * len(run.places))
@@ -84,25 +87,37 @@ def _read(
 ) -> Result:
     """The result with the curves of its places put together and diagnosed."""
     outer = {"W_o": W_o} if W_o is not None else {}
-    starts = {d: _start([f for at, f in flows.items() if at[1] == d]) for _, d in run.top_places}
-    flows = {at: replace(flow, start=starts[at[1]]) for at, flow in flows.items()}
+    for _, direction in run.top_places:
+        own = {at: flow for at, flow in flows.items() if at[1] == direction}
+        flows |= _with_start(own)
+    found = {at: diagnose(flow, thresholds) for at, flow in flows.items()}
     layers = tuple(
-        LayerResult(at[0], DIRECTIONS[at[1]], diagnose(flow, thresholds), flow)
+        LayerResult(at[0], DIRECTIONS[at[1]], found[at], _kept(flow))
         for at, flow in flows.items()
         if len(flows) > 1
     )
     if run.bidirectional:
-        diagnoses = [part.diagnosis for part in layers]
-        first = min(diagnoses, key=lambda d: math.inf if d.horizon is None else d.horizon)
+        first = min(found.values(), key=lambda d: math.inf if d.horizon is None else d.horizon)
         return replace(result, diagnosis=first, layers=layers)
-    whole = whole_net(list(flows.values()))
-    whole = replace(whole, totals={**whole.totals, **outer})
-    return replace(result, diagnosis=diagnose(whole, thresholds), flow=whole, layers=layers)
+    if len(flows) == 1:
+        ((diagnosis, whole),) = zip(found.values(), flows.values(), strict=True)
+    else:
+        whole = over_batch(whole_net(list(flows.values())))
+        diagnosis = diagnose(whole, thresholds)
+    whole = _kept(replace(whole, totals={**whole.totals, **outer}))
+    return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
 
 
-def _start(flows: Sequence[GradientFlow]) -> Magnitudes:
-    """The gradient at lag 0 of all layers together."""
-    return root_sum_of_squares([flow.state[0] for flow in flows])
+def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:
+    """The curves of layers upon each other, beside the gradient of all of them at lag 0."""
+    start = root_sum_of_squares([flow.state[0] for flow in flows.values()])
+    samples = log_norms_joined([flow.log_samples[:1] for flow in flows.values()])[0]
+    return {at: over_batch(replace(flow, start=start), samples) for at, flow in flows.items()}
+
+
+def _kept(flow: GradientFlow) -> GradientFlow:
+    """What a result keeps of the curves: not each sample's own."""
+    return replace(flow, log_samples=NO_SAMPLES)
 
 
 def _diverged_at(net: NetTrajectory, ds_T: Mapping[Place, Array]) -> Array:

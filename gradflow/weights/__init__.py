@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gradflow.weights.choose import PARAMETERS, choose_net, output_layer
+from gradflow.weights.choose import PARAMETERS, choose_net, embedding, output_layer
 from gradflow.weights.conventions import find_layers
 from gradflow.weights.files import READERS, read
 from gradflow.weights.layers import RecurrentLayer
@@ -18,6 +18,7 @@ __all__ = [
     "Stored",
     "Tensors",
     "choose_net",
+    "embedding",
     "find_layers",
     "output_layer",
     "read",

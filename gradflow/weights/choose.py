@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import find_nets, within
+from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
@@ -31,12 +32,17 @@ def choose_net(
     prefix: str | Sequence[str] | None = None,
     layer: int | None = None,
     names: Mapping[str, str] | None = None,
+    *,
+    direction: str | None = None,
+    merge: str | None = None,
 ) -> list[RecurrentLayer]:
     """The layers of one net, the lowest first, the forward direction of each before the reverse.
 
     `prefix` is needed where the file has several nets; several prefixes are stacked in their order.
-    `layer` takes one layer of the net. `names` (parameter to tensor, `W_x` and `W_s` at least)
-    takes the tensors named, in gradflow's layout, where the file follows no known convention.
+    `layer` takes one layer of the net, `direction` one direction of that. `names` (parameter to
+    tensor, `W_x` and `W_s` at least) takes the tensors named, in gradflow's layout or transposed,
+    where the file follows no known convention. `merge` says how both directions of a layer become
+    one, where the file does not.
 
     Raises InputError: no such net, several, tensors missing or contradicting each other, numbers
     that are not finite, or a layer that gradflow's cells do not compute.
@@ -49,11 +55,20 @@ def choose_net(
         nets = [_one_net(tensors, one) for one in prefix]
         layers = _restacked(nets, ", ".join(prefix))
     if layer is not None:
-        layers = _one_layer(tensors, layers, layer)
+        layers = one_layer(tensors, layers, layer)
+    if direction is not None:
+        layers = one_direction(tensors, layers, direction)
+    if merge is not None:
+        layers = _merged(tensors, layers, merge)
+    check(tensors, layers)
+    return layers
+
+
+def check(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> None:
+    """Raises InputError where layers do not make a net that gradflow computes."""
     faults = [*_stack_faults(layers), *_unsupported(layers), *_not_finite(tensors, layers)]
     if faults:
         raise InputError(*first_faults([Fault(text, tensors.source) for text in faults]))
-    return layers
 
 
 def output_layer(
@@ -61,11 +76,16 @@ def output_layer(
 ) -> tuple[Array, Array]:
     """The output layer (O, H) and (O,) (zeros without `b_o`) named by the user for a net's layers.
 
-    H is what the net's last layer gives, both directions together. Keras and Flax keep the
+    H is what the net's last layer gives, both directions together; where their outputs are summed
+    or averaged, each direction is given the weights of its share. Keras and Flax keep the
     transpose. Raises InputError.
     """
-    last = layers[-1].layer
-    width = sum(one.output_size for one in layers if one.layer == last)
+    top = [one for one in layers if one.layer == layers[-1].layer]
+    merge = top[0].merge if len(top) == 2 else "concat"
+    if merge == "mul":
+        message = "an output layer that reads the product of both directions is not computed"
+        raise refuse(tensors.source, f"{message}: leave W_o out")
+    width = _joint_width(top)
     arrays = {}
     for name in filter(None, (W_o, b_o)):
         _check_there(tensors, name)
@@ -83,7 +103,22 @@ def output_layer(
     for name, array in arrays.items():
         if fault := _first_not_finite(name, array):
             raise refuse(tensors.source, fault)
+    if merge != "concat":
+        share = weights if merge == "sum" else 0.5 * weights
+        weights = np.concatenate([share, share], axis=1)
     return weights, bias
+
+
+def embedding(tensors: Tensors, name: str) -> Array:
+    """The tensor (V, I), float64, whose row v stands for the token v. Raises InputError."""
+    _check_there(tensors, name)
+    table = _floats(tensors, name)
+    if table.ndim != 2 or not table.size:
+        message = f"expected an embedding of shape (V, I), found {table.shape}"
+        raise refuse(tensors.source, f"tensor {named(name)}: {message}")
+    if fault := _first_not_finite(name, table):
+        raise refuse(tensors.source, fault)
+    return table
 
 
 def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
@@ -91,9 +126,12 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
     nets = find_nets(tensors)
     exact = [net for net in nets if net.prefix == prefix]
     chosen = exact or [net for net in nets if prefix is None or within(net.prefix, prefix)]
+    if prefix is not None and not chosen:  # a name with the wrappers that nets are called without
+        short = unwrapped(prefix)
+        chosen = [net for net in nets if within(net.prefix, short)] if short != prefix else []
     if len(chosen) == 1:
         return chosen[0].layers()
-    names = sorted(net.prefix for net in chosen or nets)
+    names = [net.prefix for net in chosen or nets]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     listed = ", ".join(map(named, names[:_SHOWN])) + more
     if chosen:
@@ -101,7 +139,7 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
     elif nets:
         message = f"no recurrent net is called {named(prefix)}; there are: {listed}"
     else:
-        where = "RNN, LSTM or GRU node in its graph"
+        where = "RNN, LSTM or GRU node in its graph, nor names of one"
         if "nodes" not in tensors.attributes:
             where = "recurrent layer recognised by the names in it"
         message = f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s)"
@@ -117,7 +155,7 @@ def _restacked(nets: Sequence[Sequence[RecurrentLayer]], prefix: str) -> list[Re
     return stack
 
 
-def _one_layer(
+def one_layer(
     tensors: Tensors, layers: Sequence[RecurrentLayer], index: int
 ) -> list[RecurrentLayer]:
     """One layer of a stack, both its directions."""
@@ -126,6 +164,33 @@ def _one_layer(
         message = f"expected a layer from 0 to {layers[-1].layer}, found {index}"
         raise refuse(tensors.source, message)
     return found
+
+
+def one_direction(
+    tensors: Tensors, layers: Sequence[RecurrentLayer], direction: str
+) -> list[RecurrentLayer]:
+    """One direction of a net of one layer."""
+    if layers[-1].layer:
+        message = f"one direction of {layers[-1].layer + 1} layers is no net: say which layer too"
+        raise refuse(tensors.source, message)
+    found = [one for one in layers if one.direction == direction]
+    if not found:
+        raise refuse(tensors.source, f"no {direction} direction in the net")
+    return found
+
+
+def _merged(tensors: Tensors, layers: Sequence[RecurrentLayer], merge: str) -> list[RecurrentLayer]:
+    """The layers with the user's `merge`, which may not contradict the file's."""
+    for one in layers:
+        if one.merge not in ("concat", merge):
+            raise refuse(tensors.source, f"expected merge {one.merge}, as in the model")
+    return [replace(one, merge=merge) for one in layers]
+
+
+def _joint_width(layers: Sequence[RecurrentLayer]) -> int:
+    """What the directions of one layer hand to the next."""
+    widths = [one.output_size for one in layers]
+    return sum(widths) if layers[0].merge == "concat" else widths[0]
 
 
 def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
@@ -137,8 +202,19 @@ def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
         _check_there(tensors, name)
     names = {parameter: names[parameter] for parameter in PARAMETERS if parameter in names}
     arrays = {parameter: tensors[name] for parameter, name in names.items()}
+    if _transposed(arrays):
+        arrays = {parameter: array.T for parameter, array in arrays.items()}
     origin = {parameter: (name,) for parameter, name in names.items()}
     return make_layer(tensors, "named", Place(""), origin, arrays, _NAMED_TRAITS)
+
+
+def _transposed(arrays: Mapping[str, Array]) -> bool:
+    """Whether W_x is (I, G) and W_s (H, G), which a G of 3 or 4 times H tells."""
+    W_x, W_s = arrays["W_x"], arrays["W_s"]
+    if W_x.ndim != 2 or W_s.ndim != 2 or "W_p" in arrays:
+        return False
+    H, G = W_s.shape
+    return G in (3 * H, 4 * H) and W_x.shape[1] == G
 
 
 def _check_there(tensors: Tensors, name: str) -> None:
@@ -162,7 +238,11 @@ def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:
     below: list[RecurrentLayer] = []
     for _, group in groupby(layers, key=lambda one: one.layer):
         here = list(group)
-        width = sum(one.output_size for one in below)
+        width = _joint_width(below) if below else 0
+        merge = here[0].merge
+        if merge != "concat" and len({one.output_size for one in here}) > 1:
+            sizes = " and ".join(str(one.output_size) for one in here)
+            faults.append(f"merge {merge} needs directions of one size, found {sizes}")
         for one in here:
             what = tensor(one.names["W_x"])
             if below and one.input_size != width:
@@ -197,7 +277,10 @@ def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]
         if not np.isfinite(getattr(one, parameter)).all()
     )
     names = dict.fromkeys(name for group in bad for name in group)
-    return [fault for name in names if (fault := _first_not_finite(name, tensors[name]))]
+    faults = [fault for name in names if (fault := _first_not_finite(name, tensors[name]))]
+    if names and not faults:  # of finite parts
+        faults = [f"{tensor(tuple(names))} make numbers that are not finite"]
+    return faults
 
 
 def _first_not_finite(name: str, array: Array) -> str | None:

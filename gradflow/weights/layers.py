@@ -13,6 +13,9 @@ from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 CELLS = {1: "rnn", 3: "gru", 4: "lstm"}
 """The cell by its number of blocks of H rows."""
 
+USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+"""A cell's activations where nothing else is said: of state and candidate, and of the gates."""
+
 GATES = {cell: gates for gates, cell in CELLS.items()}
 
 Names = tuple[str, ...]
@@ -35,6 +38,8 @@ class RecurrentLayer:
         W_p: (P, H) what projects an LSTM's output; None where there is none, and P = H.
         options: the cell's options that the file tells (`activation`, `reset`).
         undetermined: those of its options that the file does not tell.
+        likely: what these would be by default, where that is known of what wrote the file.
+        merge: how the outputs of both directions become one: `concat`, `sum`, `ave` or `mul`.
         unsupported: what the file says of the layer that gradflow's cells do not compute.
         notes: what was taken for granted.
         names: the tensor, or the tensor of each gate, that a parameter came from.
@@ -52,9 +57,20 @@ class RecurrentLayer:
     W_p: Array | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     undetermined: tuple[str, ...] = ()
+    likely: Mapping[str, str] = field(default_factory=dict)
+    merge: str = "concat"
     unsupported: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     names: Mapping[str, Names] = field(default_factory=dict)
+
+    @property
+    def notable(self) -> dict[str, str]:
+        """The options without the activations that a gated cell usually has."""
+        return {o: value for o, value in self.options.items() if self.telling(o, value)}
+
+    def telling(self, option: str, value: object) -> bool:
+        """Whether an option is worth showing: it is no activation that a gated cell usually has."""
+        return self.cell == "rnn" or USUAL.get(option) != value
 
     @property
     def input_size(self) -> int:
@@ -101,9 +117,16 @@ class Traits:
 
     options: Mapping[str, str] = field(default_factory=dict)
     undetermined: tuple[str, ...] = ()
+    likely: Mapping[str, str] = field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     order: tuple[int, ...] = ()
+
+
+def reads(prefix: str, below: str) -> str:
+    """The note for a net that is cut off from the one below it."""
+    net, lower = named(prefix), named(below)
+    return f"the net {net} reads the outputs of {lower}: its input here stands for them"
 
 
 def tensor(names: Names) -> str:
@@ -145,10 +168,14 @@ def make_layer(
         place.direction,
         convention,
         cell,
-        **parameters,
+        parameters["W_x"],
+        parameters["W_s"],
+        parameters["b_x"],
+        parameters["b_s"],
         W_p=None if W_p is None else float64(W_p),
         options=trait.options,
         undetermined=trait.undetermined,
+        likely=trait.likely,
         unsupported=trait.unsupported,
         notes=trait.notes,
         names=names,

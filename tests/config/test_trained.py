@@ -212,3 +212,85 @@ def test_layers_of_different_sizes_may_share_a_projection(folder):
     found = gradflow.verify(run).comparisons
     assert {c.place for c in found} == set(run.places)
     assert all(c.holds for c in found)
+
+
+@pytest.fixture
+def merging(tmp_path):
+    """Three layers in both directions, each of which takes as many inputs as one direction has."""
+    rng = np.random.default_rng(2)
+    arrays = {"head": np.ones((2, 4))}
+    for layer in range(3):
+        for end in ("", "_reverse"):
+            shapes = {"weight_ih": (12, 3 if layer == 0 else 4), "weight_hh": (12, 4)}
+            shapes |= {"bias_ih": (12,), "bias_hh": (12,)}
+            arrays |= {
+                f"{n}_l{layer}{end}": 0.5 * rng.standard_normal(s) for n, s in shapes.items()
+            }
+    np.savez(tmp_path / "net.npz", **arrays)
+    return tmp_path
+
+
+@pytest.mark.parametrize("merge", ["sum", "ave", "mul"])
+def test_merged_directions_hold_against_complex_steps(merging, merge):
+    text = f"weights: {{file: net.npz, merge: {merge}}}\nsequence_length: 7\nbatch_size: 2"
+    (run,) = load(config(merging, text)).runs
+    found = gradflow.verify(run).comparisons
+    assert {c.place for c in found} == set(run.places)
+    assert len(run.places) == 6
+    assert all(c.holds for c in found)
+
+
+def test_a_merge_that_the_shapes_contradict_is_refused(merging):
+    (fault, *_) = faults(merging, "weights: net.npz")
+    assert "expected 8 columns for the outputs of the layer below" in fault
+    (fault,) = faults(merging, "weights: {file: net.npz, merge: mul, W_o: head}")
+    assert "an output layer that reads the product of both directions is not computed" in fault
+
+
+@pytest.mark.parametrize("merge", ["sum", "ave"])
+def test_an_output_layer_reads_merged_directions(merging, merge):
+    text = f"weights: {{file: net.npz, merge: {merge}, W_o: head}}\nsequence_length: 4"
+    (run,) = load(config(merging, text)).runs
+    W_o, _ = run.trained.output_layer
+    h = np.arange(8.0)  # of both directions, side by side
+    merged = (h[:4] + h[4:]) * (1 if merge == "sum" else 0.5)
+    np.testing.assert_allclose(W_o @ h, np.ones((2, 4)) @ merged)
+
+
+def test_one_direction_can_be_taken(folder):
+    path, stacks = folder
+    (run,) = load(config(path, "weights: {file: gru.npz, direction: reverse}")).runs
+    assert (run.places, run.trained.backward) == ([(0, 0)], True)
+    np.testing.assert_array_equal(parameters(run)[0, 0].W_s, stacks["gru.npz"].params[0, 1].W_s[0])
+    (fault,) = faults(path, "weights: {file: lstm.npz, direction: reverse}")
+    assert "one direction of 2 layers is no net: say which layer too" in fault
+    (fault,) = faults(path, "weights: {file: lstm.npz, layer: 1, direction: reverse}")
+    assert "no reverse direction in the net" in fault
+
+
+def keras(folder, gates=4):
+    """A file that tells neither activations nor, of a GRU without bias, the reset."""
+    np.savez(
+        folder / "keras.npz",
+        **{"a/kernel": np.ones((3, gates * 4)), "a/recurrent_kernel": np.ones((4, gates * 4))},
+    )
+    return "weights: keras.npz"
+
+
+def test_all_that_a_file_does_not_tell_is_asked_for_at_once(tmp_path):
+    (fault,) = faults(tmp_path, keras(tmp_path, 3))
+    assert fault.endswith(
+        "keras.npz does not tell the activation and the recurrent_activation and the reset: say "
+        "them, for example `cell: {type: gru, activation: tanh, recurrent_activation: sigmoid, "
+        "reset: after}`"
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="the cell has no such option yet")
+@pytest.mark.parametrize("gates", ["hard_sigmoid", "keras2_hard_sigmoid", "relu", "linear", "tanh"])
+def test_activations_that_the_user_tells_are_computed(tmp_path, gates):
+    cell = f"cell: {{type: lstm, activation: relu, recurrent_activation: {gates}}}"
+    text = f"{keras(tmp_path)}\n{cell}\nsequence_length: 6\nbatch_size: 2"
+    (run,) = load(config(tmp_path, text)).runs
+    assert run.cell.options["recurrent_activation"] == gates
+    assert all(c.holds for c in gradflow.verify(run).comparisons)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradflow.engine.flow import backpropagate, unroll
-from gradflow.engine.network import backpropagate_net, unroll_net
+from gradflow.engine.network import MERGES, backpropagate_net, unroll_net
 from nets import FORM_LABELS, FORMS, VARIANTS, mapped, random_net, random_stack
 
 
@@ -64,3 +64,21 @@ def test_a_stack_far_outside_float_range_matches_its_closed_form(g):
     np.testing.assert_allclose(upper, k * np.log10(g), rtol=1e-12)
     assert lower[0] == -np.inf
     np.testing.assert_allclose(lower[1:], np.log10(k[1:]) + k[1:] * np.log10(g), rtol=1e-12)
+
+
+@pytest.mark.parametrize("merge", MERGES)
+def test_runs_that_are_left_out_change_no_byte_of_merged_directions(merge):
+    cell = VARIANTS[0]
+    stack = random_stack(cell, layers=2, directions=2, T=9, R=3)
+    params = dict(stack.params)
+    for at in ((1, 0), (1, 1)):
+        if merge != "concat":
+            params[at] = params[at]._replace(W_x=params[at].W_x[..., :4])
+    net = unroll_net(cell, params, stack.x, stack.s0, merge=merge)
+    kept = np.array([0, 2])
+    whole = backpropagate_net(net, stack.ds_T)
+    part = backpropagate_net(net.select(kept), {at: ds[kept] for at, ds in stack.ds_T.items()})
+    for at, flows in part.items():
+        for found, run in zip(flows, kept, strict=True):
+            np.testing.assert_array_equal(found.state.mantissa, whole[at][run].state.mantissa)
+            assert (at[0] == 0) == (found.state.mantissa[0] == 0)

@@ -49,7 +49,8 @@ def made(run=0, cell="rnn", T=100, rate=0.9, start=0.02, zero_from=None, **more)
     terms = {name: curve(log2[:T] + 2, zero_from) for name in ("W_x", "W_s", "b_s")}
     share = np.minimum(1.0, (np.arange(T) + 1) / T)
     totals = {name: curve(np.array(2.5)) for name in ("W_x", "W_s", "b_s", "W_o")}
-    flow = GradientFlow(state, parts, terms, share, totals)
+    spread = state.log10()[:, None] + np.array([-0.25, 0.0, 0.5])
+    flow = GradientFlow(state, parts, terms, share, totals, log10_percentiles=spread)
     return Result(run, axes, flow=flow, **others)
 
 
@@ -61,7 +62,7 @@ def diagnosed(rate, T):
     horizon = math.floor(reach) + 1 if reach < T else None
     verdict = "stable" if horizon is None else "vanishing" if rate < 1 else "exploding"
     half_life = math.log(0.5) / math.log(rate) if rate < 1 else None
-    return Diagnosis(verdict, rate, (rate * 0.995, rate * 1.005), half_life, horizon)
+    return Diagnosis(verdict, rate, (rate * 0.995, rate * 1.005), half_life, horizon, horizon)
 
 
 def sweep():

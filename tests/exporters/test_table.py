@@ -7,6 +7,7 @@ import pytest
 from made_results import SAMPLES, lengths, made, sweep, wide
 from rich.cells import cell_len
 
+import gradflow
 from gradflow.exporters import EXPORTERS, View
 from gradflow.results import Diagnosis
 
@@ -186,3 +187,41 @@ def test_a_loss_out_of_float_range_is_left_out():
 
 def test_every_sample_prints_something():
     assert all(lines(sample()) for sample in SAMPLES.values())
+
+
+def test_what_the_gradient_is_of_stands_in_the_head():
+    (alone, *_) = lines([made(objective="mse at the last step")], width=200)
+    assert alone.endswith(" · mse at the last step")
+
+
+def test_what_the_interval_is_of_is_said_beside_it():
+    page = lines([made()], width=120)
+    assert (
+        "rate       0.9000 per step (95 % interval 0.8955 to 0.9045, of this net over inputs)"
+        in page
+    )
+    text = "± 95 %: interval of this net's rate over inputs, not over other weights."
+    assert text in lines(sweep(), width=120)
+
+
+def test_a_horizon_that_says_more_than_the_verdict_has_a_line():
+    found = Diagnosis("stable", 0.6, (0.5, 0.7), 1.4, None, None, 13)
+    assert "horizon    > 5 (≈ 13)" in lines([made(T=5, diagnosis=found)])
+    assert not [line for line in lines([made()]) if line.startswith("horizon")]
+
+
+def test_no_rate_says_why():
+    page = lines([made(diagnosis=Diagnosis("stable", no_rate="u-shaped"))], width=120)
+    (line,) = [line for line in page if line.startswith("rate")]
+    assert "U-shaped: the gradient falls and rises again" in line
+
+
+def test_a_stack_says_what_its_curves_are_relative_to():
+    layered = gradflow.analyze({"cell": "rnn", "layers": 2, "sequence_length": 8, "hidden_size": 4})
+    page = " ".join(lines(layered, width=100))
+    assert "at each lag over that of the whole net at lag 0. A lower layer has 0 there" in page
+    probed = gradflow.analyze({"cell": "rnn", "layers": 2, "sequence_length": 8, "loss": "probe"})
+    page = " ".join(lines(probed, width=100))
+    assert "over that of the whole net at lag 0. " in page
+    assert "A lower layer has 0" not in page
+    assert "probe at the last step" in page

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from made_results import made
 
 from gradflow.exporters import words
 from gradflow.results import Diagnosis
@@ -53,3 +54,41 @@ def test_rates_keep_the_digits_that_tell_them_from_one(rate, interval, shown):
 )
 def test_half_lives(half_life, shown):
     assert words.half_life(Diagnosis("stable", half_life=half_life)) == shown
+
+
+@pytest.mark.parametrize(
+    ("horizons", "shown"),
+    [
+        ((40, 40, None), "40"),
+        ((40, 47, None), "40"),
+        ((40, 50, None), "40 (typical 50)"),
+        ((40, None, None), "40 (typical > 100)"),
+        ((None, 60, None), "> 100 (typical 60)"),
+        ((None, 90, None), "> 100"),
+        ((None, None, 130), "> 100 (≈ 130)"),
+        ((None, 60, 130), "> 100 (typical 60, ≈ 130)"),
+        ((None, None, None), "> 100"),
+    ],
+)
+def test_horizons(horizons, shown):
+    horizon, typical, projected = horizons
+    found = Diagnosis("stable", 0.99, None, None, horizon, typical, projected)
+    assert words.horizon(made(T=100, diagnosis=found)) == shown
+
+
+@pytest.mark.parametrize(
+    ("why", "shown"),
+    [
+        ("u-shaped", "– (U-shaped)"),
+        ("bent", "– (bent)"),
+        ("zero", "– (zero)"),
+        ("short", "– (short)"),
+    ],
+)
+def test_a_rate_that_is_missing_says_why_and_what_that_means(why, shown):
+    found = Diagnosis("stable", no_rate=why)
+    assert words.rate_with_error(found) == shown
+    name = shown.removeprefix("– (").removesuffix(")")
+    assert words.without_rate(found).startswith(f"none, {name}: ")
+    (text,) = words.explanations([made(diagnosis=found)], interval="±")
+    assert text.startswith(f"{name}: ")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effort import processor_seconds
 from gradflow.errors import InputError
 from gradflow.files.npfiles import npz_names, read_npy, read_npz
 
@@ -171,7 +171,7 @@ GOOD = npy(np.ones(9))
         (flipped_bit(), "damaged one (Bad CRC-32"),
         (lying_directory(), "claims to unpack to 1,073,741,824"),
         (bomb(), "claims to unpack to 500,0"),
-        (zipped(*((f"{i}{'y' * 999}.npy", b"") for i in range(5000))), "directory is too long"),
+        (zipped(*((f"{i}{'y' * 999}.npy", b"") for i in range(9000))), "directory is too long"),
         (zipped(*((f"{i}.npy", b"") for i in range(500))), "… and 490 more"),
     ],
 )
@@ -179,9 +179,8 @@ def test_a_hostile_npz_is_one_clear_error(tmp_path: Path, data: bytes, message: 
     path = tmp_path / "x.npz"
     path.write_bytes(data)
     tracemalloc.start()
-    start = time.perf_counter()
-    assert message in fault(read_npz, path)
-    assert time.perf_counter() - start < 5
+    with processor_seconds(5):
+        assert message in fault(read_npz, path)
     assert tracemalloc.get_traced_memory()[1] < 100e6
     tracemalloc.stop()
 
@@ -207,7 +206,7 @@ def test_a_file_one_may_not_read_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "x.npy").write_bytes(GOOD)
-    monkeypatch.setattr(io, "FileIO", denied)
+    monkeypatch.setattr(os, "open", denied)
     assert "cannot be opened: Permission denied" in fault(read_npy, tmp_path / "x.npy")
 
 

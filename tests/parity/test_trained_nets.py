@@ -59,7 +59,7 @@ def last_states(run):
         for at, p in parameters(run).items()
     }
     start = {at: s[None] for at, s in initial_state(run).items()}
-    net = unroll_net(run.cell, params, inputs(run)[:, None], start)
+    net = unroll_net(run.cell, params, inputs(run)[:, None], start, merge=run.merge)
     return {at: s[0] for at, s in net.last.items()}
 
 
@@ -162,18 +162,20 @@ def test_keras_ends_in_the_same_outputs(keras_files, suffix):
         if path.stem.startswith("half") or path.name.endswith(".weights.h5"):
             continue
         outputs = np.load(keras_files / f"{path.stem}.npy").swapaxes(0, 1)
-        if path.stem == "stack":  # one direction, then two, then one: no net of gradflow's
-            (net,) = inspect(path).nets
-            assert "some layers run in one direction" in net.faults[0]
+        if path.stem.startswith(("odd", "distributed")):
+            continue  # activations that the cells do not have yet; read in tests/weights
+        if path.stem == "stack":  # one direction, then two, then one: each a net of its own
+            assert [net.cell for net in inspect(path).nets] == ["lstm"] * 3
             continue
         run = read_net(path, "float32")
         width = run.output_width(run.top_places[0])
-        found = last_outputs(run)
-        np.testing.assert_allclose(
-            found, ends(outputs, width), rtol=0, atol=1e-6, err_msg=path.name
-        )
+        found, expected = last_outputs(run), ends(outputs, width)
+        if path.stem.startswith("merge"):  # where the other direction is elsewhere in its time
+            assert all(c.holds for c in gradflow.verify(run).comparisons)
+        else:
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6, err_msg=path.name)
         checked += 1
-    assert checked == 12
+    assert checked == 15
 
 
 @pytest.mark.parametrize("kind", ["SimpleCell", "LSTMCell", "OptimizedLSTMCell", "GRUCell"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from gradflow.errors import GradflowError
-from gradflow.runs import runner
+from gradflow.runs import memory
 from gradflow.runs.runner import execute, run_elsewhere, stacks, time_steps
 from gradflow.runs.scheduling.journal import Journal
 from sweeps import one_by_one, small, text
@@ -43,7 +43,7 @@ def test_every_result_says_what_the_sweep_varies():
 
 
 def test_few_stacks_are_in_hand_however_long_the_sweep(monkeypatch):
-    monkeypatch.setattr(runner, "_STACK_ELEMENTS", 1)
+    monkeypatch.setattr(memory, "_STACK_ELEMENTS", 1)
     executor = Recorder()
     results = execute(small(), executor=executor, workers=2)
     for taken, _ in enumerate(results, 1):
@@ -62,7 +62,7 @@ def test_progress_adds_up_to_the_time_steps_of_all_runs(workers, layers, tmp_pat
         return sum(told)
 
     total = sum(map(time_steps, experiment.runs))
-    with Journal(tmp_path, experiment.thresholds) as journal:
+    with Journal(tmp_path, experiment.runs, experiment.thresholds) as journal:
         assert steps_told(None) == steps_told(journal) == steps_told(journal) == total
 
 
@@ -83,11 +83,13 @@ def test_a_worker_of_another_version_refuses():
 def test_only_what_a_journal_does_not_hold_is_run(tmp_path):
     experiment = small()
     half = replace(experiment, runs=experiment.runs[::2])
-    with Journal(tmp_path, experiment.thresholds) as journal:
+    with Journal(tmp_path, half.runs, half.thresholds) as journal:
         list(execute(half, journal=journal))
+    with Journal(tmp_path, experiment.runs, experiment.thresholds) as journal:
         executor = Recorder()
         results = list(execute(experiment, executor=executor, journal=journal))
         assert text(experiment, results) == one_by_one(experiment)
+    with Journal(tmp_path, experiment.runs, experiment.thresholds) as journal:
         again = Recorder()
         results = list(execute(experiment, executor=again, journal=journal))
         assert text(experiment, results) == one_by_one(experiment)

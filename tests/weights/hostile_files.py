@@ -275,6 +275,12 @@ def write_valid(folder: Path, suffix: str) -> Path:
         return writers.write_safetensors(path, LSTM)
     if suffix == ".pt":
         return writers.write_torch(path, LSTM)
+    if suffix == ".pth":
+        return writers.write_legacy_torch(path, LSTM)
+    if suffix == ".pkl":
+        return writers.write_pickle(path, LSTM)
+    if suffix == ".msgpack":
+        return writers.write_msgpack(path, writers.flax_arrays())
     if suffix == ".onnx":
         return onnx(lambda model, onnx: None)(folder)
     h5_path = h5(keras_layer)(folder)
@@ -298,4 +304,5 @@ def keras_layer(file, folder, h5py):
         file[f"layers/lstm/cell/vars/{name}"] = np.ones(shape, "f4")
 
 
-SUFFIXES = (".npz", ".safetensors", ".pt", ".h5", ".keras", ".onnx")
+SUFFIXES = (*(".npz", ".safetensors", ".pt", ".pth", ".pkl", ".h5", ".keras", ".onnx", ".msgpack"),)
+"""Of files of each kind; `.pth` is PyTorch's format before 1.6."""

@@ -17,7 +17,14 @@ def build(*stack):
     return model
 
 
+@keras.saving.register_keras_serializable("mine")
+class MyLSTM(layers.LSTM):
+    """A class of the user's own."""
+
+
 S = {"return_sequences": True}
+HARD = {"recurrent_activation": "hard_sigmoid"}
+ODD = {"activation": "relu", "recurrent_activation": "hard_sigmoid", **S}
 models = {
     "rnn": build(layers.SimpleRNN(4, **S)),
     "rnn_relu": build(layers.SimpleRNN(4, activation="relu", **S)),
@@ -35,7 +42,26 @@ models = {
     ),
     "cells": build(layers.RNN([layers.LSTMCell(4), layers.LSTMCell(3)], **S)),
     "one_cell": build(layers.RNN(layers.GRUCell(4), **S)),
+    "odd_lstm": build(layers.LSTM(4, **ODD)),
+    "odd_gru": build(layers.GRU(4, **ODD)),
+    "odd_linear_gates": build(layers.LSTM(4, recurrent_activation="linear", **S)),
+    "odd_subclass": build(MyLSTM(4, **ODD)),
+    "odd_backward": build(
+        layers.Bidirectional(
+            layers.LSTM(4, **S), backward_layer=layers.LSTM(4, go_backwards=True, **ODD)
+        )
+    ),
+    "odd_nested": build(
+        keras.Sequential(
+            [layers.Input(x.shape[1:]), layers.Masking(), layers.LSTM(4, **HARD, **S)], name="in"
+        )
+    ),
 }
+for mode in ("sum", "ave", "mul"):
+    models[f"merge_{mode}"] = build(
+        layers.Bidirectional(layers.GRU(4, **S), merge_mode=mode),
+        layers.Bidirectional(layers.GRU(3, **S), merge_mode=mode),
+    )
 inputs = layers.Input(x.shape[1:])
 models["functional"] = keras.Model(inputs, layers.GRU(3, **S)(layers.GRU(4, **S)(inputs)))
 models["nested"] = build(keras.Sequential([layers.Input(x.shape[1:]), layers.LSTM(4, **S)]))
@@ -44,6 +70,22 @@ for name, model in models.items():
     model.save(f"{folder}/{name}.keras")
     model.save(f"{folder}/{name}.h5")
     model.save_weights(f"{folder}/{name}.weights.h5")
+
+# A sequence of sequences: the layers that a TimeDistributed wraps see the inner ones.
+outer = layers.Input((3, *x.shape[1:]))
+sequences = np.stack([x, 2 * x, -x], axis=1)
+for name, inner in {
+    "lstm": layers.LSTM(4, **ODD),
+    "both": layers.Bidirectional(layers.LSTM(4, **HARD, **S)),
+    "model": keras.Sequential([layers.Input(x.shape[1:]), layers.LSTM(4, **ODD)]),
+}.items():
+    model = keras.Model(outer, layers.TimeDistributed(inner)(outer))
+    model.set_weights([0.5 * rng.standard_normal(w.shape) for w in model.get_weights()])
+    outputs = keras.ops.convert_to_numpy(model(sequences, training=False))
+    np.save(f"{folder}/distributed_{name}.npy", outputs[:, 0])
+    model.save(f"{folder}/distributed_{name}.keras")
+    model.save(f"{folder}/distributed_{name}.h5")
+
 keras.config.set_dtype_policy("bfloat16")
 half = keras.Sequential([layers.Input(x.shape[1:]), layers.LSTM(4)])
 half.save(f"{folder}/half.keras")

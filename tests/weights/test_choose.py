@@ -95,10 +95,10 @@ def test_the_missing_tensor_of_a_cell_is_named_as_cells_are():
 
 def test_several_nets_need_a_prefix():
     file = tensors(pytorch("enc.rnn.", "lstm") | pytorch("dec.rnn.", "gru"))
-    with pytest.raises(InputError, match=r"found 2: give one as prefix: 'dec\.rnn', 'enc\.rnn'"):
+    with pytest.raises(InputError, match=r"found 2: give one as prefix: 'enc\.rnn', 'dec\.rnn'"):
         choose_net(file)
     with pytest.raises(
-        InputError, match=r"no recurrent net is called 'mid'; there are: 'dec\.rnn'"
+        InputError, match=r"no recurrent net is called 'mid'; there are: 'enc\.rnn'"
     ):
         choose_net(file, "mid")
     assert choose_net(file, "enc")[0].cell == choose_net(file, "enc.rnn")[0].cell == "lstm"

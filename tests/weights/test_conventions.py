@@ -329,7 +329,8 @@ def test_two_readers_of_one_sequence_are_two_nets_in_onnx():
     ("changes", "message"),
     [
         ({"activations": [b"Relu"]}, None),
-        ({"activations": [b"HardSigmoid"]}, "activations hardsigmoid"),
+        ({"activations": [b"HardSigmoid"]}, "activation keras2_hard_sigmoid"),
+        ({"activations": [b"Elu"]}, "activation elu 1 "),
         ({"clip": 3.0}, "clipping of the pre-activations"),
     ],
 )

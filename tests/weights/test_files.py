@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -117,8 +118,7 @@ def test_a_missing_reader_names_the_command_that_installs_it(tmp_path, monkeypat
         monkeypatch.setitem(sys.modules, module, None)
         path = tmp_path / f"net{suffix}"
         path.write_bytes(start + bytes(100))
-        extra = "keras" if module == "h5py" else "onnx"
-        with pytest.raises(InputError, match=rf"pip install 'gradflow\[{extra}\]'"):
+        with pytest.raises(InputError, match=f"pip install {module}$"):
             read(path)
 
 
@@ -192,12 +192,9 @@ def test_onnx_gives_initializers_and_constants_also_of_branches(tmp_path):
     assert list(tensors) == ["W", "R", "B"]
     assert choose_net(tensors)[0].prefix == "lstm"
     nested = read(onnx_file(tmp_path / "nested.onnx", nested=True))
-    prefixes = ["if.else_branch/lstm", "if.then_branch/lstm"]
-    with pytest.raises(InputError, match=", ".join(map(repr, prefixes))):
-        choose_net(nested)
-    np.testing.assert_array_equal(
-        choose_net(nested, prefixes[0])[0].W_x, choose_net(tensors)[0].W_x
-    )
+    (layer,) = choose_net(nested)  # each branch has a copy of the same weights
+    assert re.fullmatch(r"if\.(then|else)_branch/lstm", layer.prefix)
+    np.testing.assert_array_equal(layer.W_x, choose_net(tensors)[0].W_x)
 
 
 def test_a_whole_file_of_keras_1(tmp_path):
@@ -216,13 +213,11 @@ def test_a_whole_file_of_keras_1(tmp_path):
                     )
             file["optimizer_weights/x"] = np.zeros(3)
         tensors = read(tmp_path / "net.h5")
-        if gate_activation == "sigmoid":
-            (layer,) = choose_net(tensors)
-            assert layer.prefix == "lstm_1"
-            np.testing.assert_array_equal(layer.b_x, np.repeat([ord(g) for g in "ifco"], 3))
-        else:
-            with pytest.raises(InputError, match="recurrent_activation hard_sigmoid"):
-                choose_net(tensors)
+        (layer,) = choose_net(tensors)
+        assert layer.prefix == "lstm_1"
+        np.testing.assert_array_equal(layer.b_x, np.repeat([ord(g) for g in "ifco"], 3))
+        found = layer.options["recurrent_activation"]
+        assert found == gate_activation.replace("hard", "keras2_hard")
 
 
 def test_a_keras_attribute_that_is_no_text_is_passed_over(tmp_path):

@@ -13,8 +13,8 @@ import pytest
 from net_equations import net_outputs
 from weight_writers import write_npz
 
-from gradflow.errors import InputError
 from gradflow.weights import choose_net, find_layers, read
+from gradflow.weights.conventions import find_nets
 
 pytestmark = [
     pytest.mark.parity,
@@ -119,15 +119,14 @@ def test_what_pytorch_saves_besides_state_dicts(tmp_path):
     views = read(path)
     np.testing.assert_array_equal(views["t"], module.weight_ih_l0.detach().numpy().T[1:, ::2])
     np.testing.assert_array_equal(views["e"], np.ones((3, 2)))
-    torch.save(module, path)
-    with pytest.raises(InputError, match=r"calls 'torch\.nn\.modules\.rnn\.LSTM'"):
-        read(path)
-    torch.save(module.state_dict(), path, _use_new_zipfile_serialization=False)
-    with pytest.raises(InputError, match=r"PyTorch's format before 1\.6"):
-        read(path)
-    torch.jit.script(torch.nn.Linear(2, 2)).save(path)
-    with pytest.raises(InputError, match="TorchScript"):
-        read(path)
+    expected = module.weight_hh_l0.detach().numpy()
+    for save in (
+        lambda: torch.save(module, path),
+        lambda: torch.save(module.state_dict(), path, _use_new_zipfile_serialization=False),
+        lambda: torch.jit.script(module).save(path),
+    ):
+        save()
+        np.testing.assert_array_equal(choose_net(read(path))[0].W_s, expected)
 
 
 def test_onnx_gives_the_same_outputs_as_its_runtime(tmp_path):
@@ -202,12 +201,17 @@ def keras_files(tmp_path_factory):
 def test_keras_models_give_the_same_outputs(keras_files):
     folder = keras_files
     names = [path.stem for path in folder.glob("*.keras") if path.stem != "half"]
-    assert len(names) == 13
+    assert len(names) == 25
     for name in names:
         expected = np.load(folder / f"{name}.npy").swapaxes(0, 1)
         for suffix in (".keras", ".h5"):
-            layers = choose_net(read(folder / f"{name}{suffix}"))
-            found = net_outputs(layers, inputs("float32"))
+            nets = find_nets(read(folder / f"{name}{suffix}"))
+            assert len(nets) == (3 if name == "stack" else 1)
+            found = inputs("float32")
+            for net in nets:  # each reads the outputs of the one before
+                layers = net.layers()
+                assert not any(one.undetermined or one.unsupported for one in layers)
+                found = net_outputs(layers, found)
             np.testing.assert_allclose(
                 found, expected, rtol=0, atol=1e-6, err_msg=f"{name}{suffix}"
             )
@@ -227,10 +231,10 @@ def test_weights_of_keras_without_a_config_give_the_same_numbers(keras_files):
         ):
             assert (one.cell, one.direction) == (other.cell, other.direction)
             np.testing.assert_array_equal(one.W_s, other.W_s)
-            if one.cell == "rnn":
-                assert other.undetermined == ("activation",)
-            if name == "gru_after_no_bias":
-                assert (one.options, other.undetermined) == ({"reset": "after"}, ("reset",))
+            asked = ["activation"] if one.cell == "rnn" else ["activation", "recurrent_activation"]
+            asked += ["reset"] if name == "gru_after_no_bias" else []
+            assert other.undetermined == tuple(asked)
+            assert other.options == {o: v for o, v in one.options.items() if o not in asked}
     stack = read(folder / "stack.weights.h5")
     layers = choose_net(stack, ["layers/lstm", "layers/bidirectional", "layers/lstm_1"])
     expected = np.load(folder / "stack.npy").swapaxes(0, 1)
@@ -245,6 +249,66 @@ def test_bfloat16_of_keras_is_read_exactly(keras_files):
         tensors.values(), np.load(folder / "half.npz").values(), strict=True
     ):
         np.testing.assert_array_equal(array, expected)
+
+
+def reparametrized():
+    """An LSTM under each of PyTorch's utilities, by its name."""
+    import torch
+    from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
+
+    weight = "weight_hh_l0"
+    modules = {name: torch.nn.LSTM(I, 4) for name in ("norm", "new norm", "spectral", "pruned")}
+    weight_norm(modules["norm"], weight)
+    weight_norm(modules["norm"], "weight_ih_l0", dim=None)
+    parametrizations.weight_norm(modules["new norm"], weight)
+    spectral_norm(modules["spectral"], weight)
+    prune.random_unstructured(modules["pruned"], weight, 0.5)
+    modules["new spectral"] = parametrizations.spectral_norm(torch.nn.LSTM(I, 4), weight)
+    modules["compiled"] = torch.nn.DataParallel(torch.nn.LSTM(I, 4))
+    return modules
+
+
+def test_reparametrized_modules_give_the_same_outputs(tmp_path):
+    torch = pytest.importorskip("torch")
+    for name, module in reparametrized().items():
+        module.eval()
+        expected = module(torch.from_numpy(inputs("float32")))[0].detach().numpy()
+        layers = choose_net(read(torch_file(tmp_path / "net.pt", module, ".pt")))
+        found = net_outputs(layers, inputs("float32"))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_quantized_onnx_is_close_to_its_runtime(tmp_path, direction):
+    """Which rounds the inputs of each product to eight bits too."""
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(1)
+    D = 2 if direction == "bidirectional" else 1
+    arrays = {
+        "W": rng.integers(-127, 127, (D, I, 16)).astype("i1"),
+        "R": rng.integers(-127, 127, (D, 4, 16)).astype("i1"),
+        "B": 0.5 * rng.standard_normal((D, 32)).astype("f4"),
+        **{f"s{n}": rng.uniform(0.003, 0.006, (D, 16)).astype("f4") for n in "WR"},
+        "z": np.zeros((D, 16), "i1"),
+    }
+    constants = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    names = ["X", "W", "R", "B", "", "", "", "", "sW", "z", "sR", "z"]
+    node = onnx.helper.make_node(
+        *("DynamicQuantizeLSTM", names, ["Y"], "lstm"),
+        domain="com.microsoft", hidden_size=4, direction=direction,
+    )  # fmt: skip
+    X = onnx.helper.make_tensor_value_info("X", 1, [T, N, I])
+    Y = onnx.helper.make_tensor_value_info("Y", 1, [T, D, N, 4])
+    graph = onnx.helper.make_graph([node], "g", [X], [Y], constants)
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "net.onnx"
+    )
+    expected = runtime.InferenceSession(tmp_path / "net.onnx").run(None, {"X": inputs("float32")})
+    found = net_outputs(choose_net(read(tmp_path / "net.onnx")), inputs("float32"))
+    both = np.concatenate(np.moveaxis(expected[0], 1, 0), axis=2)
+    np.testing.assert_allclose(found, both, rtol=0, atol=0.02)
+    assert np.abs(both).max() > 0.3
 
 
 @pytest.mark.parametrize("separator", ["/", "."])

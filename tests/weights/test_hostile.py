@@ -5,24 +5,23 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from hostile_files import HOSTILE, SUFFIXES, write_valid
 
+from effort import processor_seconds
 from gradflow.errors import InputError
 from gradflow.weights import choose_net, read
+from gradflow.weights.files import in_time
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_is_refused_in_one_line(tmp_path, case):
     write, message = HOSTILE[case]
     path = write(tmp_path)
-    start = time.perf_counter()
-    with pytest.raises(InputError, match=message) as error:
+    with processor_seconds(5), pytest.raises(InputError, match=message) as error:
         choose_net(read(path))
-    assert time.perf_counter() - start < 5
     assert str(error.value).startswith(f"{path}: error: ")
     assert "\n" not in str(error.value)
     assert len(str(error.value)) - len(str(path)) < 400
@@ -70,7 +69,8 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(tmp_path, suffix):
+def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(in_time, "SECONDS", 0.1)  # some of them make HDF5 loop for ever
     path = write_valid(tmp_path, suffix)
     data = path.read_bytes()
     positions = range(len(data)) if len(data) < 500 else [*range(250), *range(-250, 0)]

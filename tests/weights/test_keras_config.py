@@ -7,6 +7,7 @@ from test_conventions import H, I, normal, tensors
 
 from gradflow.errors import InputError
 from gradflow.weights import choose_net
+from gradflow.weights.conventions import find_nets
 
 KERAS_STACK = [
     {"class_name": "LSTM", "config": {"name": "first", "return_sequences": True}},
@@ -56,23 +57,42 @@ def inbound(layers):
     ids=["sequential", "sequential of Keras 1", "functional"],
 )
 def test_the_configuration_of_keras_tells_what_is_stacked(config):
+    """And where a net has to end: at another number of directions, at a layer that changes."""
     file = tensors(keras_stack(), config=config, groups={})
-    assert [(one.prefix, one.layer, one.direction) for one in choose_net(file, "first")] == [
-        ("first", 0, "forward"),
-        ("first", 1, "forward"),
-        ("first", 1, "reverse"),
+    nets = [net.layers() for net in find_nets(file)]
+    assert [[(one.prefix, one.layer, one.direction) for one in net] for net in nets] == [
+        [("first", 0, "forward")],
+        [("second", 0, "forward"), ("second", 0, "reverse")],
+        [("third", 0, "forward")],
     ]
-    with pytest.raises(InputError, match="activation relu"):
-        choose_net(file, "third")
+    reads = "the net 'second' reads the outputs of 'first': its input here stands for them"
+    assert [reads in net[0].notes for net in nets] == [False, True, False]
+
+
+@pytest.mark.parametrize("sequences", [True, False])
+def test_layers_of_one_kind_are_one_net(sequences):
+    layers = [
+        {"class_name": "GRU", "config": {"name": name, "return_sequences": sequences}}
+        for name in ("b_low", "a_high")
+    ]
+    config = {"class_name": "Sequential", "config": {"layers": layers}}
+    arrays = {}
+    for name, width in {"a_high": H, "b_low": I}.items():
+        arrays[f"{name}/{name}/kernel:0"] = normal(width, 3 * H)
+        arrays[f"{name}/{name}/recurrent_kernel:0"] = normal(H, 3 * H)
+    nets = [net.layers() for net in find_nets(tensors(arrays, config=config, groups={}))]
+    # in the model's order, not in that of the alphabet
+    assert [len(net) for net in nets] == ([2] if sequences else [1, 1])
+    assert nets[0][0].names["W_x"] == ("b_low/b_low/kernel:0",)
 
 
 @pytest.mark.parametrize(
     ("kind", "config", "found"),
     [
-        ("LSTM", {"inner_activation": "hard_sigmoid"}, "recurrent_activation hard_sigmoid"),
-        ("LSTM", {"recurrent_activation": "hard_sigmoid"}, "recurrent_activation hard_sigmoid"),
-        ("LSTM", {"activation": "relu"}, "activation relu"),
-        ("CuDNNLSTM", {}, "CuDNNLSTM"),
+        ("LSTM", {"inner_activation": "softsign"}, "recurrent_activation softsign"),
+        ("LSTM", {"recurrent_activation": "softsign"}, "recurrent_activation softsign"),
+        ("LSTM", {"activation": "hard_sigmoid"}, "activation hard_sigmoid"),
+        ("LSTM", {"activation": {"class_name": "LeakyReLU", "config": {}}}, "activation LeakyReLU"),
         ("LSTM", {"activation": "tanh", "recurrent_activation": "sigmoid"}, None),
         ("LSTM", {"go_backwards": True}, None),
         ("GRU", {}, "tensor 'a/lstm/recurrent_kernel' of a gru"),

@@ -104,13 +104,84 @@ def test_concatenations_that_double_are_stopped_before_memory_is_taken(tmp_path)
         choose_net(read(saved(tmp_path, nodes, stored)))
 
 
-def test_a_chain_too_long_to_follow_is_not_followed(tmp_path):
+def test_a_chain_of_any_length_is_followed(tmp_path):
     make = onnx.helper.make_node
-    stored = {"w0": np.ones((1, 4 * H, I), np.float32), "R": np.ones((1, 4 * H, H), np.float32)}
+    stored = {
+        "w0": np.ones((1, 4 * H, I), np.float32),
+        "R": np.ones((1, 4 * H, H), np.float32),
+        "B": np.ones((1, 8 * H), np.float32),
+    }
     nodes = [make("Identity", [f"w{k}"], [f"w{k + 1}"]) for k in range(5000)]
     nodes.append(make("Identity", ["w5000"], ["W"]))
-    with pytest.raises(InputError, match="is computed in the graph"):
+    [layer] = choose_net(read(saved(tmp_path, nodes, stored)))
+    assert layer.names["W_x"] == ("w0",)
+
+
+def test_long_chains_of_concatenations_take_little_memory(tmp_path):
+    make = onnx.helper.make_node
+    stored = {
+        "w0": np.ones((1, 4 * H, I), np.float32),
+        "none": np.ones((1, 0, I), np.float32),
+        "R": np.ones((1, 4 * H, H), np.float32),
+    }
+    nodes = [make("Concat", [f"w{k}", "none"], [f"w{k + 1}"], axis=1) for k in range(5000)]
+    nodes.append(make("Identity", ["w5000"], ["W"]))
+    with pytest.raises(InputError, match="gives more than the"):
         choose_net(read(saved(tmp_path, nodes, stored)))
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs"),
+    [
+        ("Slice", ["w", "from", "to"]),
+        ("Slice", ["w", "zero", "computed"]),
+        ("Squeeze", ["w", "computed"]),
+        ("Unsqueeze", ["w", "x"]),
+        ("Unsqueeze", ["w", "nowhere"]),
+        ("Concat", ["w", "computed"]),
+        ("Transpose", ["W"]),
+    ],
+)
+def test_moves_that_depend_on_what_is_computed_are_said_to_be_computed(tmp_path, op, inputs):
+    make = onnx.helper.make_node
+    stored = {
+        "w": np.ones((4 * H, I), np.float32),
+        "R": np.ones((1, 4 * H, H), np.float32),
+        "zero": np.array([0]),
+        "B": np.ones((1, 8 * H), np.float32),
+    }
+    attributes = {"axis": 0} if op == "Concat" else {}
+    nodes = [make("Shape", ["x"], ["computed"]), make(op, inputs, ["W"], **attributes)]
+    with pytest.raises(InputError, match=r"net\.onnx: error: .*'W', is computed in the graph"):
+        choose_net(read(saved(tmp_path, nodes, stored)))
+
+
+def test_constants_that_are_plain_numbers_are_read(tmp_path):
+    make = onnx.helper.make_node
+    stored = {
+        "w": np.arange(8 * H * I, dtype=np.float32).reshape(1, 8 * H, I),
+        "R": np.ones((1, 4 * H, H), np.float32),
+        "B": np.ones((1, 8 * H), np.float32),
+    }
+    nodes = [
+        make("Constant", [], ["from"], value_ints=[0]),
+        make("Constant", [], ["to"], value_ints=[4 * H]),
+        make("Constant", [], ["axis"], value_ints=[1]),
+        make("Slice", ["w", "from", "to", "axis"], ["W"]),
+    ]
+    [layer] = choose_net(read(saved(tmp_path, nodes, stored)))
+    assert layer.W_x.shape == (4 * H, I)
+
+
+def test_names_of_graphs_within_graphs_do_not_grow_without_end(tmp_path):
+    make, graph_of = onnx.helper.make_node, onnx.helper.make_graph
+    inner = graph_of([make("Identity", ["w"], ["y"])], "inner", [], [])
+    for _ in range(20):
+        inner = graph_of([make("If", ["c"], ["y"], "x" * 100, then_branch=inner)], "g", [], [])
+    path = tmp_path / "net.onnx"
+    onnx.save(onnx.helper.make_model(inner), path)
+    with pytest.raises(InputError, match="nested too deeply"):
+        read(path)
 
 
 def test_a_graph_that_feeds_on_itself_ends(tmp_path):

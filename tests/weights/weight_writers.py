@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 SAFE = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int8": "I8"}
 TORCH = {
@@ -117,6 +119,57 @@ def write_torch_parts(
             archive.writestr(f"archive/data/{key}", data)
         archive.writestr("archive/version", b"3\n")
     return path
+
+
+def write_legacy_torch(path: Path, arrays: Arrays) -> Path:
+    """PyTorch's format before 1.6: five pickles, then the storages, each behind its length."""
+    items = {}
+    for key, (name, array) in enumerate(arrays.items()):
+        strides = tuple(s // array.itemsize for s in array.copy("C").strides)
+        view = tensor(str(key), TORCH[str(array.dtype)], array.size, array.shape, strides)
+        items[name] = view.replace(b"tQ", b"NtQ", 1)
+    magic = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+    system = b"}(" + text("little_endian") + b"\x88u"
+    keys = b"](" + b"".join(text(str(key)) for key in range(len(arrays))) + b"e"
+    pickles = (magic, number(1001), system, dictionary(items), keys)
+    data = b"".join(b"\x80\x02" + content + b"." for content in pickles)
+    for array in arrays.values():
+        data += struct.pack("<q", array.size) + array.tobytes()
+    path.write_bytes(data)
+    return path
+
+
+def write_pickle(path: Path, content: Any, protocol: int = 4) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+def write_msgpack(path: Path, content: Any) -> Path:
+    """As `flax.serialization.msgpack_serialize` does."""
+    msgpack = pytest.importorskip("msgpack")
+
+    def packed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: packed(inner) for key, inner in value.items()}
+        if not isinstance(value, np.ndarray):
+            return value
+        parts = (value.shape, value.dtype.name, value.tobytes())
+        return msgpack.ExtType(1, msgpack.packb(parts, use_bin_type=True))
+
+    path.write_bytes(msgpack.packb(packed(content), strict_types=True))
+    return path
+
+
+def flax_arrays(inputs: int = 3, hidden: int = 4) -> dict[str, Any]:
+    """The parameters of a small `flax.linen` LSTM."""
+    rng = np.random.default_rng(6)
+
+    def made(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype("f4")
+
+    below = {f"i{gate}": {"kernel": made(inputs, hidden)} for gate in "ifgo"}
+    own = {f"h{g}": {"kernel": made(hidden, hidden), "bias": made(hidden)} for g in "ifgo"}
+    return {"params": {"lstm": below | own}}
 
 
 def lstm_arrays(dtype: str = "float32", inputs: int = 3, hidden: int = 4) -> dict[str, np.ndarray]:

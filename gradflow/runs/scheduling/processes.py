@@ -1,24 +1,36 @@
-"""Worker processes on this machine: where `--jobs` has runs worked out."""
+"""Worker processes on this machine: where `--jobs` has runs worked out.
+
+A thread of this process stands for each of them: it hands over one call at a time by a pipe, and
+waits for the answer. Nothing is shared between workers, so that one which is ended, in the middle
+of an answer or wherever it is, is the end of its own pipe and of nothing else.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import gradflow
 from gradflow.errors import GradflowError
 from gradflow.interrupts import held
-from gradflow.runs.scheduling.pages import keep_freed_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# The first thing that a worker does: take over where this process looks for modules. Python would
+# have it look in the current directory, where `pickle.py` may be anything.
+_START = (
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from gradflow.runs.scheduling.worker import serve; serve()"
+)
 
 
 def cores() -> int:
@@ -28,52 +40,87 @@ def cores() -> int:
 
 
 @contextmanager
-def worker_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """An executor of `jobs` processes, which are started when the first work is handed in.
+def worker_processes(jobs: int) -> Iterator[Executor]:
+    """An executor of `jobs` processes, which are started as work is handed in.
 
     They inherit the environment, and with it the number of BLAS threads (see blas.py). Leaving
     in the ordinary way waits for them; leaving with an exception, an interrupt above all, ends
     them in the middle of their work. They never outlive this process.
 
     Raises:
-        GradflowError: a worker was killed.
+        GradflowError: from a call whose worker was killed.
     """
-    pool = _Pool(jobs, multiprocessing.get_context("spawn"), _start_worker)
+    pool = _Pool(jobs)
     try:
         yield pool
-    except BrokenProcessPool:
+        pool.shutdown()
+    finally:
         pool.end_now()
-        message = "error: a worker process was killed, maybe for want of memory: try fewer --jobs"
-        raise GradflowError(message) from None
-    except BaseException:
-        pool.end_now()
-        raise
-    pool.shutdown()
 
 
-class _Pool(ProcessPoolExecutor):
+class _Pool(ThreadPoolExecutor):
+    def __init__(self, jobs: int) -> None:
+        super().__init__(jobs)
+        self._mine = threading.local()
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._ended = False
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with held():  # a worker never sees Ctrl-C, not even while it starts; the parent ends it
-            return super().submit(fn, *args, **kwargs)
+        if kwargs:
+            raise TypeError("a call takes arguments by position")
+        with held():  # no signal is heard in the threads and workers that are started in here
+            return super().submit(self._by_worker, fn, args)
 
     def end_now(self) -> None:
-        for process in list((self._processes or {}).values()):
-            process.terminate()
+        """End every worker in the middle of its work; the threads find their pipes closed."""
+        with self._lock:
+            self._ended = True
+        for worker in self._workers:
+            worker.kill()
         self.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(timeout=5)
+            for pipe in (worker.stdin, worker.stdout):
+                with suppress(OSError):
+                    pipe.close()  # type: ignore[union-attr]
+
+    def _by_worker(self, fn: Callable[..., T], args: tuple[Any, ...]) -> T:
+        call = pickle.dumps((fn, args))
+        worker = self._worker()
+        try:
+            worker.stdin.write(call)  # type: ignore[union-attr]
+            worker.stdin.flush()  # type: ignore[union-attr]
+            went_well, answer = pickle.load(worker.stdout)  # type: ignore[arg-type]
+        except (EOFError, OSError, pickle.UnpicklingError):
+            message = "a worker process was killed, maybe for want of memory: try fewer --jobs"
+            raise GradflowError(f"error: {message}") from None
+        if not went_well:
+            raise answer
+        result: T = answer
+        return result
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        """The worker of this thread."""
+        if not hasattr(self._mine, "worker"):
+            with self._lock:
+                if self._ended:
+                    raise EOFError
+                self._mine.worker = _started()
+                self._workers.append(self._mine.worker)
+        worker: subprocess.Popen[bytes] = self._mine.worker
+        return worker
 
 
-def _start_worker() -> None:
-    """Runs first in a worker: leave Ctrl-C to the parent, and go when it is gone."""
-    keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _started() -> subprocess.Popen[bytes]:
+    own = str(Path(gradflow.__file__).parent.parent)
+    places = [place for place in sys.path if place]
+    return subprocess.Popen(
+        [sys.executable, "-c", _START, *places, *([] if own in places else [own])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
 
 
 def _container_cores() -> int | None:

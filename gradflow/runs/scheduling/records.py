@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -50,3 +52,65 @@ def from_json(data: Any) -> Any:
         dtype, shape, text = content
         return np.frombuffer(base64.b64decode(text), np.dtype(dtype)).reshape(shape).copy()
     return _TYPES[name[1:]](**{key: from_json(item) for key, item in content.items()})
+
+
+def result_of(value: object, axes: Mapping[str, object]) -> results.Result:
+    """`value`, once it is known to be a Result, of a run with these axes, and whole: every member
+    of the type and the length that `results` declares.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(value, results.Result) or not _is(value, results.Result):
+        raise ValueError("no result, or a member of another type")
+    if value.axes != axes:
+        raise ValueError("it is of another run")
+    flows = [value.flow, *(part.flow for part in value.layers)]
+    for flow in flows:
+        if flow is not None and not _is_whole(flow, value.sequence_length):
+            raise ValueError("a curve of another length")
+    return value
+
+
+def _is_whole(flow: results.GradientFlow, T: int) -> bool:
+    expected = [
+        (flow.share_W_s, (T,)),
+        *((array, (T + 1,)) for m in (flow.state, *flow.parts.values()) for array in _arrays(m)),
+        *((array, (T,)) for m in flow.terms.values() for array in _arrays(m)),
+        *((array, ()) for m in (*flow.totals.values(), flow.start) for array in _arrays(m)),
+    ]
+    found = ((np.asarray(array), shape) for array, shape in expected)
+    return all(array.shape == shape and array.dtype.kind in "fi" for array, shape in found)
+
+
+def _arrays(magnitudes: Magnitudes | None) -> tuple[Any, ...]:
+    return () if magnitudes is None else (magnitudes.mantissa, magnitudes.exponent)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type that an annotation names."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_is(value, one) for one in inner)
+    if origin is Literal:
+        return value in inner
+    if origin is tuple and isinstance(value, tuple):
+        kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return len(kinds) == len(value) and all(map(_is, value, kinds))
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_is(item, inner[1]) for item in value.values())
+    if origin is np.ndarray:  # of one number too
+        return isinstance(value, np.ndarray | int | float)
+    if isinstance(kind, type) and is_dataclass(kind):
+        members = _members(kind)
+        return type(value) is kind and all(_is(getattr(value, n), m) for n, m in members.items())
+    if kind is float:
+        return isinstance(value, int | float)
+    return isinstance(value, origin or kind)
+
+
+@cache
+def _members(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import flax, keras, onnx, pytorch
 from gradflow.weights.layers import Net, RecurrentLayer
@@ -10,9 +12,13 @@ from gradflow.weights.tensors import Tensors
 
 def find_nets(tensors: Tensors) -> list[Net]:
     """The recurrent nets that a file's names and attributes tell of, none of them read yet."""
-    if "nodes" in tensors.attributes:
-        return list(onnx.find(tensors))
-    return [net for source in (pytorch, keras, flax) for net in source.find(tensors)]
+    return tensors.once("nets", lambda: list(_nets(tensors)))
+
+
+def _nets(tensors: Tensors) -> Iterator[Net]:
+    sources = (onnx,) if "nodes" in tensors.attributes else (pytorch, keras, flax)
+    for source in sources:
+        yield from source.find(tensors)
 
 
 def find_layers(tensors: Tensors, prefix: str | None = None) -> list[RecurrentLayer]:

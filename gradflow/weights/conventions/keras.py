@@ -1,20 +1,32 @@
 """Keras 1, 2 and 3: `kernel` (I,G), `recurrent_kernel` (H,G) and `bias` (G) of each layer.
 
 Keras 3 numbers them `cell/vars/0` to `2`; Keras 1 calls them `W`, `U` and `b`, often one by one for
-each gate. Gates: LSTM `i f c o`, GRU `z r h`; a GRU that resets after has a bias (2,3H).
+each gate. Gates: LSTM `i f c o`, GRU `z r h`; a GRU that resets after has a bias (2,3H). The layers
+for cuDNN have both biases in one, (2G), and each gate's kernel as cuDNN has it, (H,I) and (H,H),
+in the memory of a (I,H) and a (H,H).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
-from gradflow.weights.conventions.keras_config import Described, described
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.conventions.keras_config import Described, Half, described
+from gradflow.weights.conventions.keras_traits import traits
+from gradflow.weights.layers import (
+    Names,
+    Net,
+    Place,
+    RecurrentLayer,
+    make_layer,
+    reads,
+    tensor,
+)
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 _KERAS_3 = re.compile(
@@ -36,47 +48,97 @@ _ROLES = {
     "b": "b",
 }
 _GATES = {1: ("",), 3: tuple("zrh"), 4: tuple("ifco")}
-_GRU_ORDER = (1, 0, 2)
 
-_ASSUMED = "the file does not tell the activations: taken as sigmoid for the gates, tanh elsewhere"
+_MERGES = ("concat", "sum", "ave", "mul")
+_MOST_ALIKE = 20
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """Names of a cell's tensors by role and gate ("" for all gates), and where they were found."""
+    """Names of a cell's tensors by role and gate ("" for all gates), and where they were found.
+
+    `others` are the tensors beside them that no cell of Keras's own has.
+    """
 
     path: str
     layer: str
     numbered: bool
     reverse: bool
     parts: dict[str, dict[str, str]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+
+_Layer = tuple[list[_Cell], Described | None]
+"""The cells of a layer, and what the configuration tells of it."""
 
 
 def find(tensors: Tensors) -> Iterator[Net]:
     """The nets: chains of layers where the file has the model's configuration, else one layer."""
+    layers: dict[str, _Layer] = {}
+    for cell, match in _matched(tensors):
+        key = match.key if match else cell.path if "/cells/" in cell.path else cell.layer
+        layers.setdefault(key, ([], match))[0].append(cell)
+    chains = _chains(layers)
+    names = [_prefix(key, layers[key][1]) for key, *_ in chains]
+    count = Counter(names)
+    for (key, *above), name in zip(chains, names, strict=True):
+        match = layers[key][1]
+        prefix = name if count[name] == 1 or match is None else "/".join(match.trail)
+        stack = [layers[one] for one in (key, *above)]
+        yield Net(prefix, partial(_layers, tensors, prefix, stack, _below(layers, key)))
+
+
+def _prefix(key: str, match: Described | None) -> str:
+    return match.name if match else key
+
+
+def _below(layers: Mapping[str, _Layer], key: str) -> str | None:
+    """The name of the recurrent layer that the lowest of a net reads in its model, if any."""
+    match = layers[key][1]
+    below = layers.get(match.below) if match and match.below else None
+    return below[1].name if below and below[1] else None
+
+
+def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
+    """The cells with what the configuration tells of their layers, in the model's order."""
     model = described(tensors.attributes.get("config"))
-    groups: dict[str, list[_Cell]] = {}
-    matches: dict[str, Described] = {}
-    for cell in _cells(tensors):
-        match = _match(cell, model, tensors.attributes.get("groups", {}))
-        key = _key(match) if match else cell.path if "/cells/" in cell.path else cell.layer
-        groups.setdefault(key, []).append(cell)
-        if match:
-            matches[key] = match
-    for chain in _chains(list(groups), matches):
-        prefix = matches[chain[0]].name if chain[0] in matches else chain[0]
-        stack = [(groups[key], matches.get(key)) for key in chain]
-        yield Net(prefix, partial(_layers, tensors, prefix, stack))
+    by_name: dict[str, list[Described]] = {}
+    for one in model:
+        for name in dict.fromkeys((*one.trail, *(half.name for half in one.halves))):
+            by_name.setdefault(name, []).append(one)
+    by_path = {one.path: one for one in reversed(model)}
+    order = {one.key: place for place, one in enumerate(model)}
+    groups = tensors.attributes.get("groups", {})
+    found = [
+        (cell, _numbered_match(cell, by_name, by_path, groups))
+        if cell.numbered
+        else (cell, _named_match(cell, by_name))
+        for cell in _cells(tensors)
+    ]
+    rank = {name: place for place, name in enumerate(tensors.attributes.get("layers", ()))}
+
+    def place(pair: tuple[_Cell, Described | None]) -> tuple[int, int, list[str]]:
+        cell, match = pair
+        if match is not None:
+            return order[match.key], 0, []
+        if "groups" not in tensors.attributes:  # a file that has an order of its own
+            return len(order), 0, []
+        ranks = [rank[part] for part in re.split(r"[/.]", cell.path) if part in rank]
+        return len(order), min(ranks, default=len(rank)), _natural(cell.path)
+
+    return sorted(found, key=place)
 
 
-def _key(layer: Described) -> str:
-    return layer.cell_path or layer.name
+def _natural(path: str) -> list[str]:
+    """What sorts lstm_2 before lstm_10."""
+    return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", path)]
 
 
 def _cells(tensors: Tensors) -> list[_Cell]:
     """The cells that the names of tensors tell of."""
     patterns = [_KERAS_3, _KERAS_2] + ([_KERAS_1] if "groups" in tensors.attributes else [])
     cells: dict[str, _Cell] = {}
+    beside: dict[str, list[str]] = {}
     for name in tensors:
         match = next((m for p in patterns if (m := p.fullmatch(name))), None)
         if match:
@@ -88,6 +150,11 @@ def _cells(tensors: Tensors) -> list[_Cell]:
             gate = (match["gate"] or "") if match.re is _KERAS_1 else ""
             cell = cells.setdefault(path, _Cell(path, layer or path, numbered, reverse))
             cell.parts.setdefault(_ROLES[match["role"]], {})[gate] = name
+        elif tensors.stored[name].dtype.removeprefix("b").startswith("float"):
+            group = re.split(r"[/.][^/.]*$", name)[0].removesuffix("/vars")
+            beside.setdefault(group, []).append(name)
+    for path, cell in cells.items():
+        cell.others.extend(beside.get(path, []) if path else [])
     return [cell for cell in cells.values() if "W_s" in cell.parts]
 
 
@@ -96,62 +163,118 @@ def _without_direction(path: str) -> str:
     return re.split(r"(?:^|[/.])(?:forward|backward)_", path)[0] or path
 
 
-def _match(cell: _Cell, model: list[Described], groups: Mapping[str, str]) -> Described | None:
-    """The layer of the configuration that a cell belongs to: by its label, its group, its path."""
-    parts = re.split(r"[/.]", cell.path)
-    if cell.numbered:
-        group = cell.layer.replace("_layer_checkpoint_dependencies/", "layers/")
-        label = groups.get(f"{cell.layer}/vars")
-        found = [d for d in model if d.name == label] or [d for d in model if d.path == group]
-        exact = [d for d in found if d.cell_path == cell.path]
-    else:
-        names = {d.name for d in model}
-        name = next((part for part in reversed(parts) if part in names), None)
-        found = [d for d in model if d.name == name]
-        exact = [d for d in found if d.config.get("name") in parts]
-    return next(iter(exact or found), None)
+def _numbered_match(
+    cell: _Cell,
+    by_name: Mapping[str, list[Described]],
+    by_path: Mapping[str, Described],
+    groups: Mapping[str, str],
+) -> Described | None:
+    """The layer of the configuration that a cell of Keras 3 belongs to: by its label and group."""
+    group = cell.layer.replace("_layer_checkpoint_dependencies/", "layers/")
+    alike = by_name.get(groups.get(f"{cell.layer}/vars", ""), [])[:_MOST_ALIKE]
+    alike = alike or [by_path[group]] if group in by_path else alike
+    exact = [one for one in alike if cell.path == one.cell_path]
+    exact = exact or [one for one in alike if one.path == group]
+    return next(iter(exact or alike), None)
 
 
-def _chains(keys: list[str], matches: Mapping[str, Described]) -> Iterator[list[str]]:
-    """The layers of each net, the lowest first."""
-    above: dict[str, list[str]] = {}
-    for key in keys:
-        below = matches[key].below if key in matches else None
-        if below is not None and below in matches:
-            lower = matches[below]
-            plain = not lower.bidirectional or lower.merge_mode == "concat"
-            if lower.cell == matches[key].cell and plain:
-                above.setdefault(below, []).append(key)
-    stacked = {uppers[0] for uppers in above.values() if len(uppers) == 1}
-    for key in keys:
-        if key not in stacked:
-            chain = [key]
-            while len(above.get(chain[-1], [])) == 1:
-                chain += above[chain[-1]]
-            yield chain
+def _named_match(cell: _Cell, by_name: Mapping[str, list[Described]]) -> Described | None:
+    """The same before Keras 3: the layer most of whose names are in the path, the deepest first;
+    the path begins with the layer of the whole model."""
+    parts = re.split(r"[/.]", cell.path.removeprefix("model_weights/"))
+    known = next((part for part in reversed(parts) if part in by_name), None)
+    alike = by_name[known][:_MOST_ALIKE] if known else []
+
+    def fit(one: Described) -> int:
+        names = {*one.trail, *(half.name for half in one.halves)}
+        own = sum(half.name in parts for half in one.halves)
+        top = 10 if one.trail[0] == parts[0] else 0
+        return top + 2 * own + len(names.intersection(parts)) - len(names.difference(parts))
+
+    return max(alike, key=fit, default=None)
+
+
+def _chains(layers: Mapping[str, _Layer]) -> list[list[str]]:
+    """The layers of each net, the lowest first; a chain ends where it cannot be computed on."""
+    readers = Counter(match.below for _, match in layers.values() if match and match.below)
+    chains: list[list[str]] = []
+    ends: dict[str, list[str]] = {}  # by its last layer
+    for key, (_, match) in layers.items():
+        below = (match.below if match else None) or ""
+        chain = ends.get(below)
+        known = [layers[one][1] for one in chain or ()]
+        # A layer that shares its source with another is the first of a net of its own.
+        if chain is None or readers[below] > 1 or not _fits(known, match):
+            chains.append(chain := [])
+        ends.pop(below, None)
+        chain.append(key)
+        ends[key] = chain
+    return chains
+
+
+def _fits(chain: Sequence[Described | None], upper: Described | None) -> bool:
+    """Whether a layer that reads the sequence of a chain's last one can be computed with it."""
+    layers = [one for one in (*chain, upper) if one is not None]
+    halves = [half for one in layers[-2:] for half in one.halves]
+    if len({len(one.halves) for one in layers}) > 1 or len(set(map(_kind, halves))) > 1:
+        return False
+    merges = {one.merge_mode for one in layers[:-1]}
+    if layers[0].bidirectional:
+        return len(merges) == 1 and merges.issubset(_MERGES)
+    return not any(half.backwards for half in halves)
+
+
+def _kind(half: Half) -> tuple[object, ...]:
+    """What has to be the same of all cells in a net."""
+    config = half.config
+    inner = config.get("inner_activation")
+    gates = config.get("recurrent_activation", inner)
+    reset = bool(config.get("reset_after")) if half.cell == "gru" else None
+    return half.cell, half.kind, str(config.get("activation")), str(gates), reset
 
 
 def _layers(
-    tensors: Tensors, prefix: str, stack: list[tuple[list[_Cell], Described | None]]
+    tensors: Tensors, prefix: str, stack: Sequence[_Layer], below: str | None
 ) -> list[RecurrentLayer]:
     """The layers of a net, the forward direction of each first."""
     found = []
     for index, (cells, match) in enumerate(stack):
-        for cell in sorted(cells, key=lambda c: c.reverse):
-            backwards = match is not None and bool(match.config.get("go_backwards"))
-            two = match is None or match.bidirectional
-            reverse = cell.reverse if two else backwards
+        two = match is None or match.bidirectional
+        here = []
+        for cell in cells:
+            half = _half(cell, match)
+            backwards = bool(half and half.backwards)
+            reverse = _reverse(cell, match) if two else backwards
             place = Place(prefix, index, "reverse" if reverse else "forward")
-            found.append(_layer(tensors, place, cell, match))
+            here.append(_layer(tensors, place, cell, match, half))
+        found += sorted(here, key=lambda layer: layer.direction)
     directions = [(layer.layer, layer.direction) for layer in found]
     if len(set(directions)) < len(directions):
         raise refuse(tensors.source, f"the net {named(prefix)} has two layers in one place")
     if any(match and match.bidirectional and len(cells) != 2 for cells, match in stack):
         raise refuse(tensors.source, f"a direction of the net {named(prefix)} is missing")
+    if below is not None:
+        note = reads(prefix, below)
+        found = [replace(layer, notes=(*layer.notes, note)) for layer in found]
     return found
 
 
-def _layer(tensors: Tensors, place: Place, cell: _Cell, match: Described | None) -> RecurrentLayer:
+def _reverse(cell: _Cell, match: Described | None) -> bool:
+    """Whether a cell is the backward half of its layer."""
+    if match is None or not match.bidirectional or cell.numbered:
+        return cell.reverse
+    forward, backward = (half.name for half in match.halves)
+    return cell.reverse or (backward != forward and backward in re.split(r"[/.]", cell.path))
+
+
+def _half(cell: _Cell, match: Described | None) -> Half | None:
+    """The configuration of a cell's own direction."""
+    return match.halves[-1 if _reverse(cell, match) else 0] if match else None
+
+
+def _layer(
+    tensors: Tensors, place: Place, cell: _Cell, match: Described | None, half: Half | None
+) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}
     gates = _gates(tensors, cell)
@@ -163,12 +286,22 @@ def _layer(tensors: Tensors, place: Place, cell: _Cell, match: Described | None)
         arrays[role] = _joined(tensors, names[role], [tensors[parts[gate]] for gate in gates])
     if "W_x" not in arrays:
         raise refuse(tensors.source, f"the layer {named(cell.path)} has no kernel for its input")
-    reset = _reset(arrays.get("b"), match)
+    cudnn = _from_cudnn(arrays)
+    reset = "after" if cudnn else _reset(arrays.get("b"), half)
     _split_bias(names, arrays)
     arrays = {role: array.T for role, array in arrays.items()}
-    traits = _traits(match, reset)
-    expected = match.cell if match else None
-    return make_layer(tensors, "Keras", place, names, arrays, traits, expected)
+    unsupported = []
+    if cell.others:
+        unsupported.append(f"tensors that no cell of gradflow's has: {named(cell.others[0])}")
+    if match and match.bidirectional and match.halves[0].backwards:
+        unsupported.append("a forward direction that goes backwards")
+    version = (tensors.attributes.get("keras_version") or "")[:30] or None
+    notes = match.notes if match else ()
+    known = traits(half, version, reset, cudnn, notes, tuple(unsupported))
+    expected = half.cell if half else None
+    layer = make_layer(tensors, "Keras", place, names, arrays, known, expected)
+    merge = match.merge_mode if match and match.merge_mode in _MERGES else "concat"
+    return replace(layer, merge=merge)
 
 
 def _gates(tensors: Tensors, cell: _Cell) -> tuple[str, ...]:
@@ -187,12 +320,27 @@ def _joined(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
     return np.concatenate(blocks, axis=-1)
 
 
-def _reset(bias: Array | None, match: Described | None) -> str | None:
+def _from_cudnn(arrays: dict[str, Array]) -> bool:
+    """Whether the arrays have cuDNN's layout, which a bias of 2G tells; if so, they are put into
+    that of the other layers, as Keras does when it loads such weights."""
+    W_x, W_s, bias = arrays["W_x"], arrays["W_s"], arrays.get("b")
+    if bias is None or bias.ndim != 1 or W_x.ndim != 2 or W_s.ndim != 2:
+        return False
+    H, G = W_s.shape
+    if not H or G not in (3 * H, 4 * H) or W_x.shape[1] != G or len(bias) != 2 * G:
+        return False
+    arrays["W_x"] = np.hstack([k.reshape(H, -1).T for k in np.split(W_x, G // H, axis=1)])
+    arrays["W_s"] = np.hstack([k.T for k in np.split(W_s, G // H, axis=1)])
+    arrays["b"] = bias.reshape(2, G)
+    return True
+
+
+def _reset(bias: Array | None, half: Half | None) -> str | None:
     """Whether a GRU resets before or after its recurrent product: its bias tells, or the config."""
     if bias is not None:
         return "after" if bias.ndim == 2 else "before"
-    if match is not None:
-        return "after" if match.config.get("reset_after") else "before"
+    if half is not None:
+        return "after" if half.config.get("reset_after") else "before"
     return None
 
 
@@ -203,26 +351,3 @@ def _split_bias(names: dict[str, Names], arrays: dict[str, Array]) -> None:
         rows = list(bias) if bias.ndim == 2 and len(bias) == 2 else [bias]
         for parameter, row in zip(("b_x", "b_s"), rows, strict=False):
             arrays[parameter], names[parameter] = row, name
-
-
-def _traits(match: Described | None, reset: str | None) -> dict[str, Traits]:
-    """What the configuration, or its absence, says of each cell the layer may be."""
-    unsupported = list(match.unsupported) if match else []
-    notes = () if match else (_ASSUMED,)
-    activation = str(match.config.get("activation", "tanh")) if match else None
-    supported = activation in (None, "tanh", "linear", "relu", "sigmoid")
-    return {
-        "rnn": Traits(
-            {"activation": activation} if activation and supported else {},
-            () if match else ("activation",),
-            tuple(unsupported) if supported else (f"activation {str(activation)[:60]}",),
-        ),
-        "lstm": Traits({}, (), tuple(unsupported), notes),
-        "gru": Traits(
-            {"reset": reset} if reset else {},
-            () if reset else ("reset",),
-            tuple(unsupported),
-            notes,
-            _GRU_ORDER,
-        ),
-    }

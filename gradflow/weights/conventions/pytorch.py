@@ -1,17 +1,20 @@
 """PyTorch: `weight_ih_l0`, `weight_hh_l0_reverse`, ... of RNN, LSTM and GRU, and of their cells.
 
 Gates stand as gradflow has them: LSTM `i f g o`, GRU `r z n`, reset after. A state dict does not
-tell tanh from relu.
+tell tanh from relu. `reparametrized` puts together what weight norm and the like keep apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from gradflow.weights.layers import Net, Place, RecurrentLayer, Traits, make_layer
-from gradflow.weights.tensors import Tensors, named, refuse
+from gradflow.weights.conventions.reparametrized import FORMS, plain_parameter, put_together
+from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer
+from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 _PARAMETERS = {
     "weight_ih": "W_x",
@@ -26,37 +29,63 @@ _NAME = re.compile(
     r"(?:_l(?P<layer>\d{1,6})(?P<reverse>_reverse)?)?"
 )
 
+_WRAPPERS = re.compile(r"(?:^|(?<=[./]))(?:module|_orig_mod|_fsdp_wrapped_module)(?:[./]|$)")
+"""Modules that hold another one and add nothing: parallel, compiled, sharded, with dropout."""
+
 _TRAITS = {
     "rnn": Traits(undetermined=("activation",)),
     "lstm": Traits(),
     "gru": Traits({"reset": "after"}),
 }
 
-_Roles = dict[str, str]
-"""Names of tensors by parameter."""
+_Roles = dict[str, dict[str, str]]
+"""By parameter, the names of its tensors by the part of it that they are ("" for the whole)."""
+
+_Stack = dict[tuple[int, str], _Roles]
+"""Those of a module by layer and direction."""
 
 
-def find(tensors: Tensors) -> Iterator[Net]:
-    """The nets of the modules that the tensors belong to."""
-    for module, layers in _modules(tensors).items():
+def find(tensors: Tensors, names: Iterable[str] | None = None) -> Iterator[Net]:
+    """The nets of the modules that the tensors, or those of these names, belong to."""
+    modules = _modules(tensors if names is None else names)
+    for module, layers in modules.items():
         yield Net(module, partial(_stack, tensors, module, layers))
 
 
-def _modules(tensors: Tensors) -> dict[str, dict[tuple[int, str], _Roles]]:
-    """The parameters' names by module, layer and direction."""
-    modules: dict[str, dict[tuple[int, str], _Roles]] = {}
-    for name in tensors:
-        if match := _NAME.fullmatch(name):
-            layers = modules.setdefault(match["prefix"] or "", {})
+def unwrapped(module: str) -> str:
+    """The name of a module without those that only wrap another one."""
+    return _WRAPPERS.sub("", module).rstrip("./")
+
+
+def _modules(names: Iterable[str]) -> dict[str, _Stack]:
+    """The parameters' names by module. Where a file has a module both wrapped and not (such as
+    running averages beside it), each keeps its whole name."""
+    whole: dict[str, _Stack] = {}
+    for name in names:
+        plain, part = plain_parameter(name)
+        if match := _NAME.fullmatch(plain):
             direction = "reverse" if match["reverse"] else "forward"
-            roles = layers.setdefault((int(match["layer"] or 0), direction), {})
-            roles[_PARAMETERS[match["role"]]] = name
-    return modules
+            at = int(match["layer"] or 0), direction
+            roles = whole.setdefault(match["prefix"] or "", {}).setdefault(at, {})
+            roles.setdefault(_PARAMETERS[match["role"]], {})[part] = name
+    joined: dict[str, _Stack] = {}
+    for module, layers in whole.items():
+        short = unwrapped(module)
+        there = joined.get(short, {})
+        clash = any(
+            part in there.get(at, {}).get(role, {})
+            for at, roles in layers.items()
+            for role, parts in roles.items()
+            for part in parts
+        )
+        own = joined.setdefault(module if clash else short, {})
+        for at, roles in layers.items():
+            for role, parts in roles.items():
+                own.setdefault(at, {}).setdefault(role, {}).update(parts)
+    return joined
 
 
-def _stack(
-    tensors: Tensors, module: str, layers: Mapping[tuple[int, str], _Roles]
-) -> list[RecurrentLayer]:
+def _stack(tensors: Tensors, module: str, layers: _Stack) -> list[RecurrentLayer]:
     """The layers of one module, refused where one of them or a part of it is missing."""
     directions = sorted({direction for _, direction in layers} | {"forward"})
     wanted = {role for roles in layers.values() for role in roles} | {"W_x", "W_s"}
@@ -79,14 +108,32 @@ def _missing(
 ) -> str:
     """The message for a tensor that is not there, beside one of those that are."""
     role = next(role for role, p in _PARAMETERS.items() if p == parameter)
-    there = next(iter(next(iter(layers.values())).values()))
-    suffix = f"_l{index}" if re.search(r"_l\d+(_reverse)?$", there) else ""
+    there = next(iter(next(iter(next(iter(layers.values())).values())).values()))
+    suffix = f"_l{index}" if re.search(r"_l\d+(_reverse)?(_|\.|$)", there) else ""
     suffix += "_reverse" if direction == "reverse" else ""
     name = f"{module}.{role}{suffix}".lstrip(".")
     return f"tensor {named(name)} is missing: the net {named(module)} has {named(there)}"
 
 
+def _nonlinearity(tensors: Tensors, names: _Roles) -> str | None:
+    """The activation of an RNN where the file has the module itself, which tells it."""
+    modules: Mapping[str, Mapping[str, Any]] = tensors.attributes.get("modules", {})
+    name = next(iter(names["W_s"].values()))
+    facts = modules.get(name.rpartition(".")[0], {}) if modules else {}
+    told = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(facts.get("mode")))
+    return told or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
+
+
 def _layer(tensors: Tensors, place: Place, names: _Roles) -> RecurrentLayer:
-    arrays = {parameter: tensors[name] for parameter, name in names.items()}
-    origin = {parameter: (name,) for parameter, name in names.items()}
-    return make_layer(tensors, "PyTorch", place, origin, arrays, _TRAITS)
+    arrays: dict[str, Array] = {}
+    origin: dict[str, Names] = {}
+    notes = []
+    for parameter, parts in names.items():
+        form, origin[parameter], arrays[parameter] = put_together(tensors, parts)
+        notes += [FORMS[form]] if FORMS[form] else []
+    traits = {
+        cell: replace(known, notes=tuple(dict.fromkeys(notes))) for cell, known in _TRAITS.items()
+    }
+    if activation := _nonlinearity(tensors, names):
+        traits["rnn"] = replace(traits["rnn"], options={"activation": activation}, undetermined=())
+    return make_layer(tensors, "PyTorch", place, origin, arrays, traits)

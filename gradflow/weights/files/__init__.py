@@ -6,63 +6,72 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import RegularFile, open_regular
+from gradflow.weights.files.unread import unread
 from gradflow.weights.tensors import Tensors, named, refuse
 
 READERS = {
     ".npz": "npz",
     ".safetensors": "safetensors",
-    **dict.fromkeys([".pt", ".pth", ".ckpt"], "torch_pickle"),
+    **dict.fromkeys([".pt", ".pth", ".ckpt"], "torch_zip"),
+    **dict.fromkeys([".pkl", ".pickle"], "pickles"),
     **dict.fromkeys([".h5", ".hdf5", ".keras"], "keras_h5"),
+    ".msgpack": "flax_msgpack",
     ".onnx": "onnx",
 }
 """The module of this package that reads a suffix, where the content does not tell."""
 
 _MAX_NAME = 1000
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+_HEAD = 4096
 
 
 def read(path: Path) -> Tensors:
     """The tensors of a file of trained parameters, in whichever format it is.
 
+    The file is opened once, and a tensor read from it when it is looked up: one that is written to
+    in the meantime is refused, one that another takes the place of is still the one opened.
+
     Raises InputError that names the file: not a regular file, no known format, damaged, or its
     reader not installed.
     """
-    reader: Callable[[Path], Tensors] = import_module(f"{__name__}.{reader_of(path)}").read
-    tensors = reader(path)
+    file = open_regular(path, str(path))
+    file.wait_until_written()
+    reader: Callable[[RegularFile], Tensors] = import_module(f"{__name__}.{_reader(file)}").read
+    tensors = reader(file)
+    file.check_unchanged()
     for name in tensors:
         if not name.isprintable() or len(name) > _MAX_NAME:
             message = f"expected printable names of at most {_MAX_NAME} characters for tensors"
-            raise refuse(str(path), f"{message}, found {named(name)}")
+            raise refuse(file.source, f"{message}, found {named(name)}")
     return tensors
 
 
-def reader_of(path: Path) -> str:
+def _reader(file: RegularFile) -> str:
     """The reader's name: the content decides, then the suffix."""
-    source = str(path)
-    with open_regular(path, source) as file:
-        head = file.read(4096)
+    head = bytes(file.read_at(0, min(_HEAD, file.size)))
+    suffix = file.path.suffix.lower()
     if head.startswith(b"PK\3\4"):
-        return _zip_format(path, head)
+        return _zip_format(head, suffix)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras_h5"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**40:
         return "safetensors"
-    suffix = path.suffix.lower()
     if head.startswith(b"\x93NUMPY"):
-        raise refuse(source, "a single array without a name: save all parameters with numpy.savez")
-    if head.startswith(_LEGACY_TORCH) or (head[:1] == b"\x80" and head[1:2] <= b"\5"):
-        raise refuse(
-            source,
-            "a bare pickle, PyTorch's format before 1.6, is not read: load it where you trust it,"
-            " and torch.save its state dict again",
-        )
+        message = "a single array without a name: save all parameters with numpy.savez"
+        raise refuse(file.source, message)
+    if head[:1] == b"\x80" and head[1:2] <= b"\5" and suffix not in (".onnx", ".msgpack"):
+        return "pickles"
+    if advice := unread(head, suffix):
+        raise refuse(file.source, advice)
+    if suffix in (".pt", ".pth", ".ckpt"):
+        return "pickles"
     if suffix not in READERS:
-        raise refuse(source, f"expected one of {', '.join(READERS)}, found neither by its content")
+        known = ", ".join(READERS)
+        raise refuse(file.source, f"expected one of {known}, found neither by its content")
     return READERS[suffix]
 
 
-def _zip_format(path: Path, head: bytes) -> str:
+def _zip_format(head: bytes, suffix: str) -> str:
     """Which of the zip formats a file is, by the name of its first member, then its suffix."""
     length = int.from_bytes(head[26:28], "little")
     first = head[30 : 30 + length]
@@ -71,6 +80,6 @@ def _zip_format(path: Path, head: bytes) -> str:
     if first in (b"metadata.json", b"config.json", b"model.weights.h5"):
         return "keras_h5"
     if first.endswith((b"/data.pkl", b"/version", b"/byteorder", b"/.format_version")):
-        return "torch_pickle"
-    named_by_suffix = READERS.get(path.suffix.lower(), "torch_pickle")
-    return named_by_suffix if named_by_suffix != "safetensors" else "torch_pickle"
+        return "torch_zip"
+    by_suffix = READERS.get(suffix, "torch_zip")
+    return by_suffix if by_suffix in ("npz", "keras_h5") else "torch_zip"

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 
-from gradflow.files.npfiles import read_npz
-from gradflow.weights.tensors import Array, Stored, Tensors
-
-
-def read(path: Path) -> Tensors:
-    """The arrays of a `.npz` file. Raises InputError."""
-    return Tensors(str(path), {name: _stored(a) for name, a in read_npz(path).items()})
+from gradflow.errors import Fault, InputError, first_faults
+from gradflow.files.npfiles import NotNumbersError, NpzFile
+from gradflow.files.opening import RegularFile
+from gradflow.weights.tensors import Stored, Tensors
 
 
-def _stored(array: Array) -> Stored:
-    return Stored(array.shape, str(array.dtype), lambda: array)
+def read(file: RegularFile) -> Tensors:
+    """The arrays of numbers in a `.npz` file; what is beside them (texts, objects) is never read.
+
+    Raises InputError, also where there are none.
+    """
+    found = NpzFile(file)
+    stored: dict[str, Stored] = {}
+    faults: list[Fault] = []
+    for name in found.names:
+        try:
+            header = found.header(name)
+        except NotNumbersError as error:
+            faults.extend(error.faults)
+            continue
+        stored[name] = Stored(header.shape, header.dtype.name, partial(found.read, name))
+    if not stored:
+        raise InputError(*first_faults(faults))
+    return Tensors(file.source, stored, format="NumPy .npz")

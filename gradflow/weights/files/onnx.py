@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradflow.errors import GradflowError
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import RegularFile
 from gradflow.weights.tensors import (
     Array,
     Stored,
     Tensors,
+    check_room,
     element_count,
     itemsize,
     named,
@@ -25,7 +24,14 @@ from gradflow.weights.tensors import (
 )
 
 _MAX_BYTES = 2 << 30
+_MAX_NAME = 1000
 _FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data")
+_PLAIN = {
+    **dict.fromkeys(["value_int", "value_ints"], np.int64),
+    **dict.fromkeys(["value_float", "value_floats"], np.float32),
+}
+"""Attributes of a Constant that are no tensors, and what they hold."""
+
 _CHECKED = ("float64", "float32", "float16", "bfloat16")
 """Parameters come in these; others are listed, and refused where they are used as parameters."""
 
@@ -41,21 +47,21 @@ class Node:
     attributes: Mapping[str, Any]
 
 
-def read(path: Path) -> Tensors:
+def read(file: RegularFile) -> Tensors:
     """The initializers and constants of an `.onnx` file, its nodes as `attributes["nodes"]`.
 
     Raises InputError.
     """
-    source = str(path)
-    onnx = optional("onnx", "onnx", source)
-    with open_regular(path, source) as file:
-        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
-            raise refuse(source, f"longer than the {_MAX_BYTES:,} bytes an ONNX file can have")
-        data = file.read()
+    source = file.source
+    onnx = optional("onnx", source)
+    if file.size > _MAX_BYTES:
+        raise refuse(source, f"longer than the {_MAX_BYTES:,} bytes an ONNX file can have")
+    check_room(source, "reading it", file.size)
+    data = bytes(file.read_at(0, file.size))
     model, walk = onnx.ModelProto(), _Walk(onnx, source)
     try:
         model.ParseFromString(data)
-        walk.graph(model.graph, {}, "")
+        walk.graph(model.graph, None, "")
     except GradflowError:
         raise
     except Exception as error:  # protobuf's error class is not public
@@ -63,7 +69,24 @@ def read(path: Path) -> Tensors:
         raise refuse(source, f"not an ONNX file, or a damaged one: {reason}") from None
     if not walk.nodes:
         raise refuse(source, "not an ONNX file, or an empty one: it has no graph")
-    return Tensors(source, walk.stored, {"nodes": tuple(walk.nodes)})
+    return Tensors(source, walk.stored, {"nodes": tuple(walk.nodes)}, "ONNX")
+
+
+class _Scope:
+    """The full names of what a graph sees: its own, and those of the graphs around it."""
+
+    def __init__(self, outer: _Scope | None) -> None:
+        self.outer = outer
+        self.names: dict[str, str] = {}
+
+    def full(self, name: str) -> str | None:
+        """None where nothing is called so; protobuf itself limits how deep graphs are nested."""
+        scope: _Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.outer
+        return None
 
 
 class _Walk:
@@ -71,25 +94,33 @@ class _Walk:
 
     def __init__(self, onnx: Any, source: str) -> None:
         self.onnx, self.source = onnx, source
+        self.graph_type = onnx.GraphProto
+        self.dtypes: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
         self.nodes: list[Node] = []
 
-    def graph(self, graph: Any, outer: Mapping[str, str], path: str) -> None:
-        """One graph; `outer` gives the full names of what it sees around it."""
-        scope = dict(outer)
+    def graph(self, graph: Any, outer: _Scope | None, path: str) -> None:
+        """One graph; `outer` is the scope around it, `path` what its names begin with."""
+        scope = _Scope(outer)
         for tensor in graph.initializer:
-            scope[tensor.name] = self.store(path + tensor.name, tensor)
+            scope.names[tensor.name] = self.store(path + tensor.name, tensor)
         for node in graph.node:
-            inputs = tuple(scope.get(name, path + name if name else "") for name in node.input)
-            scope.update((name, path + name) for name in node.output if name)
+            inputs = tuple(scope.full(name) or path + name if name else "" for name in node.input)
+            scope.names.update((name, path + name) for name in node.output if name)
             outputs = tuple(path + name if name else "" for name in node.output)
             attributes: dict[str, Any] = {}
             for attribute in node.attribute:
                 value = self.onnx.helper.get_attribute_value(attribute)
                 if node.op_type == "Constant" and attribute.name == "value" and outputs:
                     self.store(outputs[0], value)
-                elif isinstance(value, self.onnx.GraphProto):
-                    inner = f"{path}{node.name or outputs[0]}.{attribute.name}/"
+                elif node.op_type == "Constant" and attribute.name in _PLAIN and outputs:
+                    array = np.array(value, _PLAIN[attribute.name])
+                    self.store(outputs[0], self.onnx.numpy_helper.from_array(array))
+                elif isinstance(value, self.graph_type):
+                    inner = f"{path}{node.name or ''.join(outputs[:1])}.{attribute.name}/"
+                    if len(inner) > _MAX_NAME:
+                        message = f"its graphs are nested too deeply, at {named(inner)}"
+                        raise refuse(self.source, message)
                     self.graph(value, scope, inner)
                 else:
                     attributes[attribute.name] = value
@@ -99,8 +130,11 @@ class _Walk:
     def store(self, name: str, tensor: Any) -> str:
         """Adds a constant, once it is known to hold what it claims; gives its name back."""
         shape = tuple(tensor.dims)
-        dtype = _dtype(self.onnx.TensorProto.DataType.Name(tensor.data_type))
+        dtype = self.dtypes.get(tensor.data_type) or self.dtype(tensor.data_type)
         count, size = element_count(shape), itemsize(dtype)
+        if len(name) > _MAX_NAME:
+            message = f"expected names of at most {_MAX_NAME} characters for tensors"
+            raise refuse(self.source, f"{message}, found {named(name)}")
         if name in self.stored:
             raise refuse(self.source, f"tensor {named(name)} is there twice")
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
@@ -110,10 +144,16 @@ class _Walk:
         if tensor.HasField("raw_data"):
             there = len(tensor.raw_data) // size if size else 0
         if count is None or (dtype in _CHECKED and there != count):
-            message = f"claims shape {shape}, and {there:,} elements are there"
+            message = f"claims shape {named(shape)}, and {there:,} elements are there"
             raise refuse(self.source, f"tensor {named(name)} {message}")
         self.stored[name] = Stored(shape, dtype, partial(self.load, name, tensor))
         return name
+
+    def dtype(self, number: int) -> str:
+        """The usual name of a dtype of ONNX."""
+        name: str = self.onnx.TensorProto.DataType.Name(number)
+        known = {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
+        return self.dtypes.setdefault(number, known)
 
     def load(self, name: str, tensor: Any) -> Array:
         """The numbers of one constant."""
@@ -123,8 +163,3 @@ class _Walk:
             reason = str(error).split("\n")[0][:120]
             raise refuse(self.source, f"tensor {named(name)} cannot be read: {reason}") from None
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
-def _dtype(name: str) -> str:
-    """The usual name of a dtype of ONNX."""
-    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())

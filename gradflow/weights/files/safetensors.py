@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from gradflow.files.npfiles import open_regular
+from gradflow.files.opening import RegularFile
 from gradflow.weights.tensors import (
     Array,
     Stored,
@@ -59,33 +57,29 @@ class _Entry:
     end: int
 
 
-def read(path: Path) -> Tensors:
+def read(file: RegularFile) -> Tensors:
     """The tensors of a `.safetensors` file. Raises InputError."""
-    source = str(path)
     try:
-        start, size, header = _header(path, source)
+        start, size, header = _header(file)
         entries = list(_entries(header))
         _check_layout(entries, size)
     except (_DamagedError, RecursionError) as error:
         message = (
             str(error) if isinstance(error, _DamagedError) else "the header is nested too deeply"
         )
-        raise refuse(source, message) from None
-    stored = {e.name: Stored(e.shape, e.dtype, partial(_load, path, start, e)) for e in entries}
-    return Tensors(source, stored)
+        raise refuse(file.source, message) from None
+    stored = {e.name: Stored(e.shape, e.dtype, partial(_load, file, start, e)) for e in entries}
+    return Tensors(file.source, stored, format="safetensors")
 
 
-def _header(path: Path, source: str) -> tuple[int, int, dict[str, Any]]:
+def _header(file: RegularFile) -> tuple[int, int, dict[str, Any]]:
     """Where the tensors' bytes start, how many there are, and the parsed header."""
-    with open_regular(path, source) as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(size - 8, MAX_HEADER):
-            most = f"at most {MAX_HEADER:,} and within the file of {size:,} bytes"
-            raise _DamagedError(
-                f"damaged, or cut short: expected a header {most}, found {length:,}"
-            )
-        text = file.read(length)
+    size = file.size
+    length = int.from_bytes(file.read_at(0, min(8, size)), "little")
+    if length > min(size - 8, MAX_HEADER):
+        most = f"at most {MAX_HEADER:,} and within the file of {size:,} bytes"
+        raise _DamagedError(f"damaged, or cut short: expected a header {most}, found {length:,}")
+    text = file.read_at(8, length)
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
     except _DamagedError:
@@ -121,7 +115,9 @@ def _entries(header: dict[str, Any]) -> Iterator[_Entry]:
             raise _DamagedError(f"tensor {named(name)} has an impossible shape or place")
         size = itemsize(dtype)
         if end < begin or (size is not None and count * size != end - begin):
-            message = f"shape {shape} of {named(dtype)} does not fill its {end - begin:,} bytes"
+            message = (
+                f"shape {named(shape)} of {named(dtype)} does not fill its {end - begin:,} bytes"
+            )
             raise _DamagedError(f"tensor {named(name)}: {message}")
         yield _Entry(name, dtype, tuple(shape), begin, end)
 
@@ -139,15 +135,10 @@ def _check_layout(entries: list[_Entry], size: int) -> None:
         raise _DamagedError(f"damaged, or cut short: {message}")
 
 
-def _load(path: Path, start: int, entry: _Entry) -> Array:
+def _load(file: RegularFile, start: int, entry: _Entry) -> Array:
     """The numbers of one tensor."""
-    source = str(path)
     if itemsize(entry.dtype) is None:
         message = f"holds {named(entry.dtype)} numbers; expected float16, bfloat16, float32, ..."
-        raise refuse(source, f"tensor {named(entry.name)} {message}")
-    with open_regular(path, source) as file:
-        file.seek(start + entry.begin)
-        data = file.read(entry.end - entry.begin)
-    if len(data) != entry.end - entry.begin:
-        raise refuse(source, f"cut short in tensor {named(entry.name)}")
+        raise refuse(file.source, f"tensor {named(entry.name)} {message}")
+    data = file.read_at(start + entry.begin, entry.end - entry.begin)
     return decode(data, entry.dtype).reshape(entry.shape)

@@ -1,12 +1,14 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
-from importlib import metadata
+import time
 
 import pytest
 
-from gradflow.errors import InputError
+from gradflow import __version__
+from gradflow.errors import GradflowError, InputError
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling import cluster
 from gradflow.runs.scheduling.choose import workforce
@@ -42,9 +44,8 @@ def test_workers_of_another_version_are_named(dask, monkeypatch):
     monkeypatch.setattr(cluster, "__version__", "9.9.9")
     with pytest.raises(InputError) as caught, dask_cluster(dask.scheduler_address):
         pass
-    here = metadata.version("gradflow")
     assert len(caught.value.faults) == 2
-    assert f"has gradflow {here}, here is 9.9.9" in str(caught.value)
+    assert f"has gradflow {__version__}, here is 9.9.9" in str(caught.value)
 
 
 def test_a_cluster_without_workers_is_an_input_error():
@@ -57,19 +58,79 @@ def test_a_cluster_without_workers_is_an_input_error():
         pass
 
 
-@pytest.mark.parametrize("answers", [False, True])
-def test_an_address_where_no_scheduler_answers_is_an_input_error(answers):
+def test_an_address_where_nobody_listens_is_an_input_error():
     pytest.importorskip("distributed")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
-        if answers:  # with nothing, as a program that is no scheduler
-            other.listen()
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         with (
             pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"),
             dask_cluster(address, timeout=1),
         ):
             pass
+
+
+def test_a_program_that_listens_and_is_no_scheduler_is_given_up():
+    pytest.importorskip("distributed")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with (
+            pytest.raises(GradflowError, match="does not answer as a Dask scheduler") as caught,
+            dask_cluster(address, timeout=1),
+        ):
+            pass
+    assert caught.value.exit_code == 3
+
+
+CLUSTER = """
+import distributed
+if __name__ == "__main__":
+    options = dict(protocol="tcp", dashboard_address=None, silence_logs=60)
+    with distributed.LocalCluster(n_workers=1, processes=False, **options) as local:
+        print(local.scheduler_address, flush=True)
+        input()
+"""
+
+
+@pytest.fixture
+def apart():
+    """A scheduler with a worker in a process of its own, and its address."""
+    pytest.importorskip("distributed")
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process, process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_scheduler_that_falls_silent_in_the_middle_is_given_up(apart):
+    process, address = apart
+
+    def work():
+        with dask_cluster(address, silence=1) as (executor, _):
+            assert executor.submit(abs, -1).result() == 1
+            long = executor.submit(time.sleep, 60)
+            process.send_signal(signal.SIGSTOP)
+            long.result()
+
+    with pytest.raises(GradflowError, match="has said nothing for 1 s") as caught:
+        work()
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_scheduler_that_is_silent_at_connect_is_given_up(apart):
+    process, address = apart
+    process.send_signal(signal.SIGSTOP)  # its kernel still takes connections
+    with (
+        pytest.raises(GradflowError, match="does not answer as a Dask scheduler"),
+        dask_cluster(address, timeout=1),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -94,10 +155,10 @@ def test_a_malformed_address_is_an_input_error(address):
         pass
 
 
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+def test_without_distributed_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
-        pytest.raises(InputError, match=r"pip install 'gradflow\[dask\]'"),
+        pytest.raises(InputError, match=r"pip install distributed"),
         dask_cluster("tcp://localhost:8786"),
     ):
         pass

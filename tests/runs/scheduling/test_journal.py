@@ -1,8 +1,12 @@
+import hashlib
+import json
 import os
+import tracemalloc
 
 import pytest
 
-from gradflow.errors import InputError
+from command import main
+from gradflow.errors import GradflowError, InputError
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling.journal import Journal
 from sweeps import one_by_one, small, text
@@ -28,7 +32,7 @@ def written(tmp_path):
 
 
 def journal_in(folder, experiment):
-    return Journal(folder, experiment.thresholds)
+    return Journal(folder, experiment.runs, experiment.thresholds)
 
 
 def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(written, monkeypatch):
@@ -41,7 +45,7 @@ def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(written, monkeypat
         path.write_bytes(whole[:cut])
         with journal_in(path.parent, experiment) as journal:
             complete = cut == len(whole) - 1  # only the line end is missing
-            assert list(journal.find(experiment.runs)) == ([0, 1, 2] if complete else [0, 1])
+            assert journal.finished() == ({0, 1, 2} if complete else {0, 1})
             assert len(journal.damage) == (0 if complete or cut == last else 1)
             if not complete:
                 journal.add([(2, experiment.runs[2])], [results[2]])
@@ -61,23 +65,23 @@ def test_a_damaged_line_is_lost_alone_and_named(written, line, damage):
     }[damage]
     path.write_bytes(b"".join(lines))
     with journal_in(path.parent, experiment) as journal:
-        assert sorted(journal.find(experiment.runs)) == sorted({0, 1, 2} - {line})
+        assert journal.finished() == {0, 1, 2} - {line}
         assert [f"{path}:{line + 1}: warning: " in d for d in journal.damage] == [True]
         results = execute(experiment, journal=journal)
         assert text(experiment, results) == one_by_one(experiment)
     with journal_in(path.parent, experiment) as journal:
-        assert list(journal.find(experiment.runs)) == [0, 1, 2]
+        assert journal.finished() == {0, 1, 2}
 
 
 def test_a_journal_serves_another_order_of_its_runs_and_no_other_thresholds(written):
-    experiment, path = written
+    _, path = written
     other = small(**{**TINY, "seed": [2, 7, 0]})
-    with journal_in(path.parent, experiment) as journal:
-        assert list(journal.find(other.runs)) == [0, 2]
+    with journal_in(path.parent, other) as journal:
+        assert journal.finished() == {0, 2}
         assert text(other, execute(other, journal=journal)) == one_by_one(other)
     other = small(**TINY, thresholds={"vanishing": 0.5, "exploding": 2.0})
     with journal_in(path.parent, other) as journal:
-        assert journal.find(other.runs) == {}
+        assert journal.finished() == set()
 
 
 def test_one_sweep_at_a_time_uses_a_folder(written):
@@ -99,3 +103,153 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
         journal_in(tmp_path / "file/journal", small(**TINY)),
     ):
         pass
+
+
+def signed(content):
+    """A line whose checksum is right, whatever it says."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return hashlib.sha256(body).hexdigest()[:32].encode() + b" " + body + b"\n"
+
+
+def changed(line, change):
+    """A written line with its result changed, and the checksum of that."""
+    record = json.loads(line[33:])
+    result = record["result"]["$Result"]
+    change(result)
+    return signed(record)
+
+
+def nested(depth):
+    return b'{"result": ' + b"[" * depth + b"]" * depth + b"}"
+
+
+HOSTILE = {
+    "no result": lambda line: signed({"run": json.loads(line[33:])["run"], "result": None}),
+    "a list": lambda line: signed({"run": json.loads(line[33:])["run"], "result": [1]}),
+    "no such class": lambda line: signed(
+        {"run": json.loads(line[33:])["run"], "result": {"$x": 1}}
+    ),
+    "another class": lambda line: signed(
+        {"run": json.loads(line[33:])["run"], "result": {"$Diagnosis": {"verdict": "stable"}}}
+    ),
+    "objects": lambda line: changed(
+        line, lambda r: r["flow"]["$GradientFlow"].update(share_W_s={"$array": ["O", [1], "AAAA"]})
+    ),
+    "a huge shape": lambda line: changed(
+        line,
+        lambda r: r["flow"]["$GradientFlow"].update(
+            share_W_s={"$array": ["<f8", [10**15], "AAAA"]}
+        ),
+    ),
+    "a short curve": lambda line: changed(
+        line, lambda r: r["flow"]["$GradientFlow"].update(share_W_s={"$array": ["<f8", [0], ""]})
+    ),
+    "text for a number": lambda line: changed(line, lambda r: r.update(loss="\x1b[31m")),
+    "no flow": lambda line: changed(line, lambda r: r.update(flow={"$tuple": []})),
+    "another run": lambda line: changed(line, lambda r: r["axes"].update(seed=77)),
+    "a member too many": lambda line: changed(line, lambda r: r.update(more=1)),
+    "deep": lambda line: signed(line[33:118] + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_a_right_checksum_over_wrong_content_is_an_input_error(written, content):
+    experiment, path = written
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + HOSTILE[content](lines[1]) + lines[2])
+    with journal_in(path.parent, experiment) as journal:
+        assert journal.finished() == {0, 1, 2}
+        with pytest.raises(InputError) as caught:
+            list(execute(experiment, journal=journal))
+    message = "the checksum is right, but it holds no result: remove this line"
+    assert str(caught.value) == f"{path}:2: error: --resume: {message}"
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b'"x"', b"null", b"{}", b'{"run": 7}', b"\xff\xfe", b"", nested(10)]
+)
+def test_a_right_checksum_over_no_record_is_a_damaged_line(written, content):
+    experiment, path = written
+    path.write_bytes(signed(content) + path.read_bytes())
+    with journal_in(path.parent, experiment) as journal:
+        assert [f"{path}:1: warning: " in told for told in journal.damage] == [True]
+        assert journal.finished() == {0, 1, 2}
+
+
+def test_a_line_longer_than_any_result_is_refused_unread(written, monkeypatch):
+    experiment, path = written
+    monkeypatch.setattr("gradflow.runs.scheduling.journal._FREE_BYTES", 100)
+    monkeypatch.setattr("gradflow.runs.scheduling.journal._BYTES_PER_LAG", 1)
+    with (
+        journal_in(path.parent, experiment) as journal,
+        pytest.raises(InputError, match=r"jsonl:1: error: .* remove this line"),
+    ):
+        journal.read(0)
+
+
+@pytest.mark.parametrize("tail", ["zeros", "lines", "others"])
+def test_memory_does_not_follow_from_the_size_of_the_file(written, tail):
+    experiment, path = written
+    sizes = {}
+    for count in (1, 2):
+        with path.open("ab") as file:
+            if tail == "zeros":
+                file.truncate(count << 24)  # one line without an end
+            elif tail == "lines":
+                file.write(b"x\n" * 200_000)
+            else:
+                other = b'{"run": "%064x", "result": null}'
+                file.writelines(signed(other % i) for i in range(20_000 * count))
+        tracemalloc.start()
+        with journal_in(path.parent, experiment) as journal:
+            assert journal.finished() == {0, 1, 2}
+            assert len(journal.damage) <= 11
+            sizes[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert sizes[2] < 1.2 * sizes[1]
+
+
+def test_a_last_line_of_another_program_is_left_as_it_is(written):
+    experiment, path = written
+    path.write_bytes(b"the notes of another program")
+    with journal_in(path.parent, experiment):
+        pass
+    assert path.read_bytes() == b"the notes of another program\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX files")
+@pytest.mark.parametrize("name", ["journal.jsonl", "lock"])
+@pytest.mark.parametrize("what", ["link", "dangling", "loop", "folder", "pipe", "device"])
+def test_what_is_no_plain_file_is_refused_by_name(tmp_path, capsys, name, what):
+    folder, other = tmp_path / "kept", tmp_path / "notes"
+    folder.mkdir()
+    other.write_text("notes")
+    (tmp_path / "c.yaml").write_text("cell: rnn\nsequence_length: 2\n")
+    path = folder / name
+    {
+        "link": lambda: path.symlink_to(other),
+        "dangling": lambda: path.symlink_to(tmp_path / "nothing"),
+        "loop": lambda: path.symlink_to(path),
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+    }[what]()
+    code, out, err = main(capsys, "analyze", tmp_path / "c.yaml", "--resume", folder)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"{path}: error: --resume: expected a file, found a link, folder, device, pipe or socket\n"
+    )
+    assert other.read_text() == "notes"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_journal(written, monkeypatch):
+    experiment, path = written
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with journal_in(path.parent, experiment) as journal:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(GradflowError, match=r"journal\.jsonl: error: --resume: could not be"):
+            journal.add([], [])

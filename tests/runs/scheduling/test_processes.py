@@ -73,7 +73,7 @@ def test_leaving_with_an_exception_ends_the_work():
     with pytest.raises(KeyboardInterrupt):
         interrupted_at_work(pids)
     while is_alive(*pids):
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 100  # gives up: a busy machine may take its time
         time.sleep(0.05)
 
 

@@ -1,0 +1,102 @@
+"""What a curve says: verdict, rate, half-life, and the horizons, reached and projected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.diagnosis.batch import LN10
+from gradflow.diagnosis.rate import FEWEST, Rate, is_u_shaped, rate_of
+from gradflow.results import Diagnosis, GradientFlow, NoRate
+
+
+def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
+    """Read a curve.
+
+    Args:
+        flow: the gradient against lag, as `over_batch` gives it.
+        thresholds: (vanishing, exploding), bounds on the gradient relative to lag 0.
+    """
+    bounds = math.log10(thresholds[0]), math.log10(thresholds[1])
+    horizon, verdict = _horizon(flow.relative.log10(), bounds)
+    with np.errstate(invalid="ignore"):  # -inf - -inf where most samples have no gradient at all
+        relative = flow.log10_typical - flow.log10_typical_start
+    horizon_typical, _ = _horizon(relative, bounds)
+    rate, first, no_rate = _rate(flow.log_samples)
+    if rate is None:
+        return Diagnosis(verdict, None, None, None, horizon, horizon_typical, None, no_rate)
+    interval = None
+    if rate.half_width is not None:
+        interval = _exp(rate.slope - rate.half_width), _exp(rate.slope + rate.half_width)
+    vanishes = interval is not None and interval[1] < 1
+    return Diagnosis(
+        verdict,
+        rate=_exp(rate.slope),
+        rate_ci=interval,
+        half_life=math.log(0.5) / rate.slope if vanishes else None,
+        horizon=horizon,
+        horizon_typical=horizon_typical,
+        projected_horizon=_projected(rate, first, flow, bounds),
+    )
+
+
+def _exp(slope: float) -> float:
+    return math.exp(min(slope, 700.0))
+
+
+def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, str]:
+    """The first lag whose log10 relative gradient is out of bounds, and what that means.
+
+    Where the gradient is exactly zero at lag 0 it reaches nowhere, not even the last state: it has
+    vanished at lag 0. (Its relative gradient, 0/0, is NaN throughout.)
+    """
+    if math.isnan(relative[0]):
+        return 0, "vanishing"
+    low, high = bounds
+    out = (relative < low) | (relative > high)
+    out[: _arrival(relative)] = False
+    if not out.any():
+        return None, "stable"
+    lag = int(out.argmax())
+    return lag, "vanishing" if relative[lag] < low else "exploding"
+
+
+def _arrival(logs: Array) -> int:
+    """The first lag that has a gradient, 0 where none has: that of a lower layer first has to come
+    down to it."""
+    return int((logs > -np.inf).argmax())
+
+
+def _rate(samples: Array) -> tuple[Rate | None, int, NoRate | None]:
+    """The rate of the logs (T+1, N), the lag that it counts from, and why there is none. Samples
+    whose gradient is exactly zero somewhere are left out."""
+    first = _arrival(samples.max(axis=1))
+    there = samples[first:]
+    alive = np.asarray(np.isfinite(there).all(axis=0))
+    if 2 * np.count_nonzero(alive) < len(alive):
+        return None, first, "zero"
+    y = there if alive.all() else there[:, alive]
+    if len(y) < 2:
+        return None, first, "short"
+    found = rate_of(y)
+    if found is None:
+        return None, first, "u-shaped" if is_u_shaped(y) else "bent"
+    return found, first, None
+
+
+def _projected(
+    rate: Rate, first: int, flow: GradientFlow, bounds: tuple[float, float]
+) -> int | None:
+    """The lag, rounded up, at which the fitted line leaves the thresholds; None where that is
+    within the curve, and where the rate may as well be 1. A curve too short for any interval is
+    taken at its word."""
+    T = len(flow.state) - 1
+    uncertain = rate.half_width is None and T - first >= FEWEST
+    if uncertain or rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
+        return None
+    bound = bounds[0] if rate.slope < 0 else bounds[1]
+    to_go = (flow.log10_typical_start + bound) * LN10 - rate.level
+    lag = first + rate.centre + to_go / rate.slope
+    return math.ceil(lag) if T < lag < 1e15 else None

@@ -1,0 +1,63 @@
+"""Whether a config's JSON Schema and its loader say the same, of every config that a test loads."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import jsonschema
+from pydantic import ValidationError
+
+from gradflow import tracking
+from gradflow.config import load
+from gradflow.config.faults import Faults
+from gradflow.config.model import Config
+from gradflow.config.overrides import override
+from gradflow.config.starter import schema_text
+from gradflow.errors import InputError
+
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))
+
+_LONGEST = 1000  # items of a list; longer ones hold nothing else than shorter ones
+
+
+def watch(monkeypatch):
+    """From now on each config that is loaded is held against the schema too."""
+    really = load.experiment_of
+
+    def held_against_the_schema(document, folder, overrides=(), tensors=None):
+        try:
+            experiment = really(document, folder, overrides, tensors)
+        except InputError:
+            data = override(document.data, overrides, Faults(document))
+            if in_json(data) and "weights" not in data and not model_accepts(data):
+                assert not VALIDATOR.is_valid(data), f"only the schema accepts {data}"
+            raise
+        data = override(document.data, overrides, Faults(document))
+        if in_json(data):
+            VALIDATOR.validate(data)
+        return experiment
+
+    monkeypatch.setattr(load, "experiment_of", held_against_the_schema)
+    monkeypatch.setattr(tracking, "experiment_of", held_against_the_schema)
+
+
+def in_json(data):
+    """Whether it is a mapping, not too long, of what JSON has words for."""
+    return isinstance(data, dict) and all(map(_plain, data.values()))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return all(map(_plain, value.values()))
+    if isinstance(value, list):
+        return len(value) <= _LONGEST and all(map(_plain, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def model_accepts(data):
+    try:
+        Config.model_validate(data)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,110 @@
+"""Nothing in a file takes more than about twice the time for twice the input."""
+
+from __future__ import annotations
+
+import pytest
+import weight_writers as writers
+from hostile_torch import torch
+
+from gradflow.exporters.inspection import table, to_json
+from gradflow.inspection import inspect
+from gradflow.weights import choose_net, read
+from growth import grows_linearly
+
+PRIME = 2**61 - 1
+"""Whole numbers that differ by a multiple of it have one hash."""
+
+
+def many_nets(n):
+    small = writers.lstm_arrays(inputs=1, hidden=1)
+    return {f"net{i}.{name}": array for i in range(n) for name, array in small.items()}
+
+
+def look(path):
+    found = inspect(path)
+    return list(table(found, 100, False)), list(to_json(found))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".npz"])
+def test_inspecting_many_nets(tmp_path, suffix):
+    write = {
+        ".safetensors": writers.write_safetensors,
+        ".pt": writers.write_torch,
+        ".npz": writers.write_npz,
+    }[suffix]
+
+    def make(n):
+        path = write(tmp_path / f"{n}{suffix}", many_nets(n))
+        return lambda: look(path)
+
+    grows_linearly(make, 60)
+
+
+def test_a_file_is_opened_once_however_many_nets_it_has(tmp_path, monkeypatch):
+    from gradflow.weights import files
+
+    opened = []
+    really = files.open_regular
+    monkeypatch.setattr(files, "open_regular", lambda *a: opened.append(a) or really(*a))
+    look(writers.write_safetensors(tmp_path / "net.safetensors", many_nets(50)))
+    assert len(opened) == 1
+
+
+def keyed(n):
+    keys = (b"\x8a\x0e" + (k * PRIME).to_bytes(14, "little", signed=True) for k in range(n))
+    return b"}(" + b"".join(key + b"N" for key in keys) + b"u"
+
+
+def remembered(n):
+    return b"}" + b"".join(b"Np%d\n0" % (k * PRIME % 2**32) for k in range(n))
+
+
+def objects(n):
+    return b"}(" + b"".join(writers.text(f"k{k}") + b"ca\nB\n)\x81}b" for k in range(n)) + b"u"
+
+
+@pytest.mark.parametrize("content", [keyed, remembered, objects], ids=lambda f: f.__name__)
+def test_pickles(tmp_path, content):
+    def make(n):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        path = torch(content(n))(folder)
+        return lambda: choose_net(read(path))
+
+    grows_linearly(make, 4000)
+
+
+def test_graphs_in_graphs_of_onnx(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make_node, make_graph = onnx.helper.make_node, onnx.helper.make_graph
+
+    def make(n):
+        stored = [onnx.helper.make_tensor(f"t{i}", 1, [1], [0.0]) for i in range(n)]
+        output = onnx.helper.make_tensor_value_info("y", 1, [1])
+        inner = make_graph([make_node("Identity", ["t0"], ["y"])], "inner", [], [output])
+        branches = {"then_branch": inner, "else_branch": inner}
+        nodes = [make_node("If", ["c"], [f"o{i}"], f"if{i}", **branches) for i in range(n)]
+        model = onnx.helper.make_model(make_graph(nodes, "g", [], [], stored))
+        path = tmp_path / f"{n}.onnx"
+        path.write_bytes(model.SerializeToString())
+        return lambda: look(path)
+
+    grows_linearly(make, 500)
+
+
+def test_chains_of_moves_in_onnx(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    import numpy as np
+
+    def make(n):
+        stored = {"w0": np.ones((1, 4, 1), "f4"), "R": np.ones((1, 4, 1), "f4")}
+        nodes = [onnx.helper.make_node("Identity", [f"w{k}"], [f"w{k + 1}"]) for k in range(n)]
+        nodes.append(onnx.helper.make_node("LSTM", ["x", f"w{n}", "R"], ["y"], name="lstm"))
+        constants = [onnx.numpy_helper.from_array(a, name) for name, a in stored.items()]
+        model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], constants))
+        path = tmp_path / f"{n}.onnx"
+        path.write_bytes(model.SerializeToString())
+        assert choose_net(read(path))[0].cell == "lstm"
+        return lambda: look(path)
+
+    grows_linearly(make, 1000)

@@ -92,10 +92,8 @@ def inspect(path: Path) -> Inspection:
 def option_choices(layer: RecurrentLayer, option: str) -> list[str]:
     """What an option that a file does not tell may be, the likeliest first."""
     equations = CELLS[layer.cell].equations
-    choices = list(equations.choices.get(option, CHOICES.get(option, ())))
-    usual = equations.defaults.get(option, choices[0])
-    likely = layer.likely.get(option, usual)
-    return sorted(choices, key=lambda value: value != likely)
+    likely = layer.likely.get(option, equations.defaults[option])
+    return sorted(equations.choices[option], key=lambda value: value != likely)
 
 
 def _whole(path: Path, tensors: Tensors, net: Net) -> tuple[FoundNet, list[Offer]]:

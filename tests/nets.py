@@ -24,7 +24,8 @@ def variants() -> list[Cell]:
         others = [(name, value) for name, values in choices.items() for value in values[1:]]
         cells.append(make(**sizes))
         cells += [make(**sizes, **{name: value}) for name, value in others]
-    return [*cells, *(CELLS["rnn"](activation=f, leak=0.3) for f in ("tanh", "relu"))]
+        cells += [make(**sizes, **{name: 0.3}) for name, _ in make.equations.bounds]
+    return cells
 
 
 VARIANTS = variants()

@@ -115,19 +115,25 @@ _WHOLE = Annotated[Size, Field(le=10**9)]
 def _cell_model(name: str) -> Any:
     """The mapping `{type: name, options}` of one cell, from its declaration."""
     equations = CELLS[name].equations
-    about = dict(equations.help)
+    about, bounds = dict(equations.help), dict(equations.bounds)
     options: dict[str, Any] = {
-        option: (_option_type(given), Field(equations.defaults[option], description=about[option]))
+        option: (
+            _option_type(given, dict(bounds.get(option, ()))),
+            Field(equations.defaults[option], description=about[option]),
+        )
         for option, given in equations.options
     }
     tag: Any = (Literal[name], ...)
     return create_model(name, __base__=_Strict, type=tag, **options)
 
 
-def _option_type(given: Option) -> Any:
-    """What an option may be, from its default."""
+def _option_type(given: Option, bounds: dict[str, float]) -> Any:
+    """What an option may be, from its default; a number within `bounds` if it has some."""
     if isinstance(given, tuple):
         return Literal[given]
+    if bounds:
+        limits: dict[str, Any] = bounds
+        return Annotated[float, Field(allow_inf_nan=False, **limits)]
     return _WHOLE if isinstance(given, int) else Real
 
 

@@ -98,7 +98,7 @@ def _own(
     else:
         try:
             with open_regular(folder / kind, kind) as file:
-                raw = file.read_at(0, min(file.size, tree.MAX_BYTES + 1))
+                raw = bytes(file.read_at(0, min(file.size, tree.MAX_BYTES + 1)))
             other = tree.read(raw, kind)
         except OSError as error:
             faults.add(path, f"{kind} cannot be read: {error.strerror}")

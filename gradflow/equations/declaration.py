@@ -51,6 +51,7 @@ class Equations:
         cite: where the cell was published.
         about: what it is, in a line.
         help: option to what it does.
+        bounds: option to what bounds it: (`gt`, `ge`, `lt` or `le`, number) pairs.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Equations:
     cite: str = ""
     about: str = ""
     help: tuple[tuple[str, str], ...] = ()
+    bounds: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
 
     @property
     def defaults(self) -> dict[str, float | int | str]:
@@ -107,6 +109,9 @@ def declared(plain: Plain) -> Equations:
         cite=" ".join(str(plain.get("cite", "")).split()),
         about=str(plain.get("about", "")),
         help=tuple((plain.get("help") or {}).items()),
+        bounds=tuple(
+            (name, tuple(own.items())) for name, own in (plain.get("bounds") or {}).items()
+        ),
     )
 
 

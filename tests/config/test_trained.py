@@ -11,7 +11,6 @@ from gradflow.config.load import load
 from gradflow.runs.sampling import parameters
 from nets import as_pytorch, random_stack
 
-
 A_CELL = " or ".join(", ".join(CELLS).rsplit(", ", 1))
 
 

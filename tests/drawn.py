@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import get_args, get_type_hints
-
 import numpy as np
 
 import gradflow
@@ -37,7 +34,7 @@ def drawn_config(rng):
         "bidirectional": bool(rng.random() < 0.3),
     }
     places = sizes["layers"] * (1 + sizes["bidirectional"])
-    step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].gates)
+    step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].equations.parameters)
     config = {
         "cell": {"type": name, **drawn_options(CELLS[name], rng)},
         "sequence_length": int(rng.integers(1, 3 + min(60, WORK // step))),
@@ -73,16 +70,18 @@ def drawn_config(rng):
 
 def drawn_options(cell, rng):
     """A value for each option, from what its declaration allows."""
-    hints = get_type_hints(cell)
-    values = {}
-    for f in fields(cell):
-        if choices := get_args(hints[f.name]):
-            values[f.name] = choices[rng.integers(len(choices))]
-        elif hints[f.name] is int:
-            values[f.name] = int(rng.integers(1, 4))
+    equations, values = cell.equations, {}
+    gated = "recurrent_activation" in equations.defaults
+    for name, given in equations.options:
+        if isinstance(given, tuple):
+            functions = {"tanh", "relu"} & {*given}
+            values[name] = given[0 if gated and functions else rng.integers(len(given))]
+        elif name in dict(equations.bounds):
+            values[name] = float(rng.choice([given, given, 0.3]))
+        elif isinstance(given, int):
+            values[name] = int(rng.integers(1, 4))
+        elif name == "chrono":
+            values[name] = float(rng.choice([given, given, 20]))
         else:
-            above, most = f.metadata.get("gt", -np.inf), f.metadata.get("le", np.inf)
-            values[f.name] = float(rng.choice([f.default, f.default, 0.5, -2, 8, 20, 40, -30]))
-            if not above < values[f.name] <= most:
-                values[f.name] = float(rng.choice([0.9, 0.3, 0.01]))
+            values[name] = float(rng.choice([given, given, 0.5, -2, 8, 20, 40, -30]))
     return values

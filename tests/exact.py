@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.cells import Params
+from equations.interpreter import Interpreter
+from gradflow.cells.contract import CURVES
 from gradflow.logspace import Magnitudes
 from gradflow.runs import sampling
-from reference import EQUATIONS, Functions
 
 DIGITS = 60
 LEAST_SHARE = Decimal("1e-300")
@@ -61,6 +61,15 @@ class Number:
         return -self + other
 
 
+class OfNumbers(NamedTuple):
+    """The functions of equations, of arrays of numbers."""
+
+    tanh: object
+    sigmoid: object
+    relu: object
+    linear: object
+
+
 class Extent:
     """How far the numbers of a run reach: where floats end, gradflow does not follow."""
 
@@ -74,10 +83,11 @@ class Extent:
 
     def functions(self):
         """tanh, sigmoid, relu, linear of arrays of numbers."""
-        return Functions(
+        return OfNumbers(
             np.frompyfunc(self._of(tanh), 1, 1),
             np.frompyfunc(self._of(sigmoid), 1, 1),
             np.frompyfunc(lambda a: Number(max(a.value, Decimal(0)), (a, int(a.value > 0))), 1, 1),
+            lambda a: a,
         )
 
     def _of(self, function):
@@ -150,7 +160,7 @@ def moved_by_an_ulp(given: Drawn, seed: int) -> Drawn:
         ends = np.where(rng.random(a.shape) < 0.5, -np.inf, np.inf).astype(a.dtype)
         return np.where(a == 0, a, np.nextafter(a, ends))
 
-    params = {at: p.map(moved) for at, p in given.params.items()}
+    params = {at: {n: moved(a) for n, a in p.items()} for at, p in given.params.items()}
     output = tuple(map(moved, given.output)) if given.output else None
     return given._replace(params=params, output=output)
 
@@ -176,7 +186,7 @@ def _figures(run, given, extent, rounding):
     losses = _losses(run, given, states, extent)
     _backward(losses)
     N = run.batch_size
-    places = {at: _place(run.cell, params[at], states[at], N) for at in run.places}
+    places = {at: _place(run.cells[at], params[at], states[at], N) for at in run.places}
     for direction in {d for _, d in run.places}:
         own = [found for at, found in places.items() if at[1] == direction]
         start = together([found["state"][:1] for found in own])[0]
@@ -194,27 +204,38 @@ def _figures(run, given, extent, rounding):
 def _forward(run, given, extent, rounding):
     """Copies of the parameters of each step, and the states as handed on, by place."""
     ulp = Decimal(float(np.finfo(run.dtype).eps))
-    f, equation = extent.functions(), EQUATIONS[run.cell.name]
+    equation = Interpreter(run.cell.equations, run.cell.options, extent.functions())
     all_params, all_states = {}, {}
     x = list(numbers(given.x))
     for layer in range(run.layers):
         outputs = []
         for at in (place for place in run.places if place[0] == layer):
-            exact = [numbers(p) for p in given.params[at] if p is not None]
+            cell = run.cells[at]
+            exact = {name: numbers(p) for name, p in given.params[at].items()}
             all_params[at], states, above = [], [copies(numbers(given.s0[at]))], []
             for x_t in x[::-1] if at[1] else x:
-                own = [copies(p) for p in exact]
-                s = equation(run.cell, x_t, states[-1], *own, f)
+                own = {name: copies(p) for name, p in exact.items()}
+                s = _stepped(cell, equation, own, states[-1], x_t)
                 extent.add_states(s)
                 if rounding is not None:
                     s = s * (1 + ulp * rounding.choice([-1, 1], s.shape))
                 all_params[at].append(own)
                 states.append(copies(s))
-                above.append(run.cell.parts(s)["h"])
+                above.append(s[:, cell.outputs])
             all_states[at] = states
             outputs.append(above[::-1] if at[1] else above)
         x = [np.concatenate(both, axis=1) for both in zip(*outputs, strict=True)]
     return all_params, all_states
+
+
+def _stepped(cell, equation, params, s, x):
+    """s_t of every sample."""
+    rows = []
+    for own, x_n in zip(s, x, strict=True):
+        state = {p.name: own[p.rows].reshape(p.shape) for p in cell.parts.values()}
+        new, _ = equation(params, state, x_n)
+        rows.append(np.concatenate([new[name].reshape(-1) for name in cell.parts]))
+    return np.array(rows)
 
 
 class Losses(list):
@@ -225,7 +246,7 @@ class Losses(list):
 
 def _losses(run, given, states, extent):
     last = {at: path[-1] for at, path in states.items()}
-    h = np.concatenate([run.cell.parts(last[at])["h"] for at in run.top_places], axis=1)
+    h = np.concatenate([last[at][:, run.cells[at].outputs] for at in run.top_places], axis=1)
     if run.loss.kind == "sum":
         return Losses(h.sum(axis=1))
     if run.loss.kind == "probe":
@@ -275,16 +296,20 @@ def over(curve, divisor):
 
 
 def _place(cell, params, states, N):
-    """The figures of one place, in the order of lags; parameters come in the order of `Params`."""
+    """The figures of one place, in the order of lags; parameters of a role are taken together."""
     ds = [gradient(s) for s in states][::-1]
     root_N = Decimal(N).sqrt()
     found = {"state": np.array([norm(a) / root_N for a in ds], dtype=object)}
-    for part in cell.state_parts:
-        of_part = [norm(cell.parts(a)[part]) / root_N for a in ds]
-        found[f"part {part}"] = np.array(of_part, dtype=object)
-    for name in ("W_x", "W_s", "b_s"):
-        which = Params._fields.index(name)
-        terms = [gradient(own[which]) / N for own in params][::-1]
+    for part in cell.parts.values():
+        of_part = [norm(a[:, part.rows]) / root_N for a in ds]
+        found[f"part {part.name}"] = np.array(of_part, dtype=object)
+    for role, name in CURVES.items():
+        names = [p.name for p in cell.parameters.values() if p.role == role]
+        if not names:
+            continue
+        terms = [
+            np.concatenate([gradient(own[n]).reshape(-1) for n in names]) / N for own in params
+        ][::-1]
         found[f"term {name}"] = np.array([norm(a) for a in terms], dtype=object)
         running = [norm(a) for a in np.cumsum(terms, axis=0)]
         found[f"total {name}"] = np.array(running[-1:], dtype=object)

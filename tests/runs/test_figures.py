@@ -11,7 +11,7 @@ import pytest
 import gradflow
 from drawn import drawn_run
 from exact import compared, drawn, figures
-from gradflow.cells import RNN, Params
+from gradflow.cells import RNN
 from gradflow.config.load import load
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import backpropagate, unroll
@@ -114,7 +114,7 @@ def test_the_last_state_of_a_block_is_brought_near_one_before_it_is_squared(
     if length is not None:
         monkeypatch.setattr(engine, "_block_length", lambda cell, s: length)
     one, zero = np.ones((1, 1, 1), dtype), np.zeros((1, 1), dtype)
-    cell, params = RNN(activation="linear"), Params(one, dtype(g) * one, zero, zero)
+    cell, params = RNN(activation="linear"), {"W": one, "U": dtype(g) * one, "b": zero}
     still = np.zeros((5, 1, 1, 1), dtype)
     (curve,) = backpropagate(unroll(cell, params, still, still[0]), one)
     logs = np.arange(6) * np.log10(float(dtype(g)))
@@ -134,7 +134,8 @@ def test_outer_products_that_cancel_leave_no_rounding_errors(N, dtype):
     if N == 1:
         x[1::2] = -1 + small
     W_s = np.eye(H)
-    params = Params(*(a[None].astype(dtype) for a in (W_s, W_s, np.zeros(H), np.zeros(H))))
+    arrays = {"W": W_s, "U": W_s, "b": np.zeros(H)}
+    params = {name: a[None].astype(dtype) for name, a in arrays.items()}
     ds_T = np.ones((1, N, H), dtype) * rng.choice([-1.0, 1.0], H).astype(dtype)
     cell = RNN(activation="linear")
     s0 = np.zeros((1, N, H), dtype)

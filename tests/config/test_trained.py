@@ -8,7 +8,7 @@ import pytest
 import gradflow
 from gradflow.config.load import load
 from gradflow.runs.sampling import parameters
-from nets import random_stack
+from nets import random_stack, stacked
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def folder(tmp_path):
         for (layer, direction), p in stack.params.items():
             end = f"_l{layer}" + ("_reverse" if direction else "")
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-            pairs = zip(names, p, strict=True)
-            arrays |= {prefix + n + end: a[0] for n, a in pairs if a is not None}
-        width = directions * cell.output_size(4)
+            pairs = zip(names, stacked(stack.cells[layer, direction], p), strict=False)
+            arrays |= {prefix + n + end: a[0] for n, a in pairs}
+        width = directions * stack.cells[0, 0].P
         np.savez(tmp_path / name, head=np.ones((2, width)), **arrays)
         return stack
 
@@ -70,8 +70,9 @@ def test_sizes_and_parameters_are_the_files(folder, text, cell):
     assert (run.input_size, run.hidden_size) == (3, 4)
     assert set(run.places) == set(stack.params)
     for at, p in parameters(run).items():
-        assert (p.W_p is None) == ("lstmp" not in cell)
-        p.map(np.testing.assert_array_equal, stack.params[at].map(lambda a: a[0]))
+        assert ("W_p" in p) == ("lstmp" in cell)
+        for name, a in stack.params[at].items():
+            np.testing.assert_array_equal(p[name], a[0])
 
 
 def test_scales_and_named_biases_say_what_they_would_change(folder):
@@ -79,8 +80,9 @@ def test_scales_and_named_biases_say_what_they_would_change(folder):
     text = "weights: lstm.npz\ncell: {type: lstm, forget_bias: 2}\nws_scale: [1, 0.5]"
     _, half = load(config(path, text)).runs
     p, original = parameters(half)[0, 0], stacks["lstm.npz"].params[0, 0]
-    np.testing.assert_array_equal(p.W_s, 0.5 * original.W_s[0])
-    np.testing.assert_array_equal(p.b_x[4:8], original.b_x[0, 4:8] + 2)
+    np.testing.assert_array_equal(p["U_g"], 0.5 * original["U_g"][0])
+    np.testing.assert_array_equal(p["b_f"], original["b_f"][0] + 2)
+    np.testing.assert_array_equal(p["b_i"], original["b_i"][0])
     assert half.axes["ws_init"] == "trained"
 
 
@@ -131,7 +133,7 @@ def test_the_output_layer_can_come_from_the_file(folder):
         ),
         (
             "weights: lstm.npz\ncell: {type: [lstm]}",
-            'config.yaml:2:14: error: cell.type: expected rnn, lstm, lstmp or gru, found ["lstm"]',
+            'config.yaml:2:14: error: cell.type: expected rnn, lstm, lstmp, gru, indrnn, mgu or peephole, found ["lstm"]',
         ),
         (
             "weights: lstm.npz\nws_init: orthogonal",
@@ -261,7 +263,8 @@ def test_one_direction_can_be_taken(folder):
     path, stacks = folder
     (run,) = load(config(path, "weights: {file: gru.npz, direction: reverse}")).runs
     assert (run.places, run.trained.backward) == ([(0, 0)], True)
-    np.testing.assert_array_equal(parameters(run)[0, 0].W_s, stacks["gru.npz"].params[0, 1].W_s[0])
+    reverse = stacks["gru.npz"].params[0, 1]
+    np.testing.assert_array_equal(parameters(run)[0, 0]["U_n"], reverse["U_n"][0])
     (fault,) = faults(path, "weights: {file: lstm.npz, direction: reverse}")
     assert "one direction of 2 layers is no net: say which layer too" in fault
     (fault,) = faults(path, "weights: {file: lstm.npz, layer: 1, direction: reverse}")

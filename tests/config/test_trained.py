@@ -289,7 +289,6 @@ def test_all_that_a_file_does_not_tell_is_asked_for_at_once(tmp_path):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="the cell has no such option yet")
 @pytest.mark.parametrize("gates", ["hard_sigmoid", "keras2_hard_sigmoid", "relu", "linear", "tanh"])
 def test_activations_that_the_user_tells_are_computed(tmp_path, gates):
     cell = f"cell: {{type: lstm, activation: relu, recurrent_activation: {gates}}}"

@@ -34,7 +34,12 @@ def drawn_config(rng):
         "bidirectional": bool(rng.random() < 0.3),
     }
     places = sizes["layers"] * (1 + sizes["bidirectional"])
-    step = places * sizes["batch_size"] * sizes["hidden_size"] ** 2 * len(CELLS[name].equations.parameters)
+    step = (
+        places
+        * sizes["batch_size"]
+        * sizes["hidden_size"] ** 2
+        * len(CELLS[name].equations.parameters)
+    )
     config = {
         "cell": {"type": name, **drawn_options(CELLS[name], rng)},
         "sequence_length": int(rng.integers(1, 3 + min(60, WORK // step))),

@@ -92,7 +92,9 @@ def stacked(cell: SizedCell, params) -> list[np.ndarray]:
 
     b_x = [beside(name, 0) for name in by_role["input"]]
     b_s = [beside(name, -1) for name in by_role["recurrent"]]
-    arrays = [np.concatenate([params[n] for n in by_role[r]], axis=1) for r in ("input", "recurrent")]
+    arrays = [
+        np.concatenate([params[n] for n in by_role[r]], axis=1) for r in ("input", "recurrent")
+    ]
     arrays.append(np.concatenate([params[name] for name in b_x], axis=1))
     pairs = [np.zeros_like(params[n]) if n in b_x else params[n] for n in b_s]
     return [*arrays, np.concatenate(pairs, axis=1), *(params[name] for name in by_role["other"])]

@@ -10,17 +10,46 @@ from typing import Annotated
 import typer
 
 from gradflow.cli.base import Report, ReportFormat, app, reporting
+from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.terminal import write
 
 
 @app.command()
 @reporting
-def cells(format: ReportFormat = Report.table) -> None:
-    """Show every cell: its equations, options and citation."""
-    from gradflow.exporters.cells import text, to_json, to_markdown
+def cells(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One cell alone.", show_default=False)
+    ] = None,
+    equations: Annotated[
+        bool, typer.Option("--equations", help="The cell's file, to start one's own from.")
+    ] = False,
+    numpy: Annotated[
+        bool, typer.Option("--numpy", help="The code that its equations are compiled to.")
+    ] = False,
+    format: ReportFormat = Report.table,
+) -> None:
+    """Show every cell, or one: its equations, options and citation."""
+    from gradflow.cells import CELLS
+    from gradflow.exporters.cells import of_cell, text, to_json, to_markdown
 
-    write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
+    if name is None:
+        if equations or numpy:
+            raise InputError(Fault(f"say of which cell: {', '.join(CELLS)}", key="NAME"))
+        write({Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]())
+        return
+    if name not in CELLS:
+        near = nearest(name, CELLS)
+        raise InputError(
+            Fault(f"expected one of {', '.join(CELLS)}, found {name}{near}", key="NAME")
+        )
+    cell = CELLS[name]
+    if equations:
+        write([cell.source])
+    elif numpy:
+        write([cell().compiled.code.source])
+    else:
+        write(of_cell(cell.equations))
 
 
 class Described(str, Enum):

@@ -149,7 +149,11 @@ def _check_lags(config: Config, faults: Faults) -> None:
 
 
 def _runs(
-    config: Config, own: list[Cell | None] | None, signal: Signal, target: float | Array | None, faults: Faults
+    config: Config,
+    own: list[Cell | None] | None,
+    signal: Signal,
+    target: float | Array | None,
+    faults: Faults,
 ) -> tuple[Run, ...]:
     """Every combination of the keys that hold lists, in the order in which they stand."""
     axes = {name: getattr(config, name) for name in SWEPT}

@@ -13,7 +13,9 @@ from gradflow.cells import CELLS
 from gradflow.equations.declaration import Equations
 from gradflow.exporters import markdown
 
-_IN_A_CONFIG = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+_IN_A_CONFIG = (
+    "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+)
 
 
 def text() -> Iterator[str]:

@@ -21,7 +21,9 @@ def faults(tmp_path, monkeypatch):
 
 
 NAMES = "rnn, lstm, lstmp, gru, indrnn, mgu or peephole"
-CELL = "rnn, lstm, lstmp, gru, indrnn, mgu, peephole or a mapping such as {type: lstm, forget_bias: 1}"
+CELL = (
+    "rnn, lstm, lstmp, gru, indrnn, mgu, peephole or a mapping such as {type: lstm, forget_bias: 1}"
+)
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
 

@@ -33,7 +33,13 @@ def still_net(W_s, *, T, N=1, state=0.0, activation="linear"):
     H = len(W_s)
     params = {"W": np.ones((1, H, 1)), "U": W_s[None].copy(), "b": np.zeros((1, H))}
     s0 = np.full((1, N, H), state)
-    return Net(RNN(activation=activation).sized(H, 1), params, np.zeros((T, 1, N, 1)), s0, np.ones((1, N, H)))
+    return Net(
+        RNN(activation=activation).sized(H, 1),
+        params,
+        np.zeros((T, 1, N, 1)),
+        s0,
+        np.ones((1, N, H)),
+    )
 
 
 def stack(*nets):

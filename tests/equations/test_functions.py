@@ -34,7 +34,9 @@ POSITIVE = ("log", "sqrt")
 
 
 def worst(values, exact):
-    errors = [abs(v - e) / abs(e) if e else abs(mp.mpf(v)) for v, e in zip(values, exact, strict=True)]
+    errors = [
+        abs(v - e) / abs(e) if e else abs(mp.mpf(v)) for v, e in zip(values, exact, strict=True)
+    ]
     return float(max(errors))
 
 

@@ -95,7 +95,12 @@ def test_sizes_and_spread_of_the_draws():
     assert found["recurrent"].shape == (800, 200)
     assert found["W_o"].shape == (3, 200)
     assert found["input"].shape == (20, 100, 50)
-    for name, spread in (("input_weights", 50**-0.5), ("recurrent", 200**-0.5), ("input", 1.0), ("bias", 0.5**0.5)):
+    for name, spread in (
+        ("input_weights", 50**-0.5),
+        ("recurrent", 200**-0.5),
+        ("input", 1.0),
+        ("bias", 0.5**0.5),
+    ):
         assert_allclose(found[name].std(), spread, rtol=0.1)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradflow.api import analyze as analyze
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
+    from gradflow.cells.library import register as register
     from gradflow.engine.flow import backpropagate as backpropagate
     from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
@@ -39,6 +40,7 @@ _HOMES = {
     "analyze": "api",
     "backpropagate": "engine.flow",
     "load": "api",
+    "register": "cells.library",
     "unroll": "engine.flow",
     "verify": "verification",
 }

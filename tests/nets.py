@@ -78,6 +78,28 @@ def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  #
     return Net(sized, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
 
 
+def stacked(cell: SizedCell, params) -> list[np.ndarray]:
+    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has the
+    biases that stand beside a recurrent product alone, and zeros."""
+    uses = {use.weight: use for use in cell.uses}
+    by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
+               for role in ("input", "recurrent", "bias", "input_bias", "other")}  # fmt: skip
+    biases = [name for name in cell.parameters if name in by_role["bias"] + by_role["input_bias"]]
+
+    def beside(matrix, which):
+        own = [name for name in biases if uses[name].rows == uses[matrix].rows]
+        return own[which]
+
+    b_x = [beside(name, 0) for name in by_role["input"]]
+    b_s = [beside(name, -1) for name in by_role["recurrent"]]
+    arrays = [
+        np.concatenate([params[n] for n in by_role[r]], axis=1) for r in ("input", "recurrent")
+    ]
+    arrays.append(np.concatenate([params[name] for name in b_x], axis=1))
+    pairs = [np.zeros_like(params[n]) if n in b_x else params[n] for n in b_s]
+    return [*arrays, np.concatenate(pairs, axis=1), *(params[name] for name in by_role["other"])]
+
+
 def mapped(params, function) -> dict:
     """`function` of every parameter."""
     return {name: function(a) for name, a in params.items()}

@@ -17,7 +17,7 @@ from gradflow.cells import GRU, LSTM, RNN
 from gradflow.exporters.tracking import EXPORTERS, shown_lags
 from gradflow.exporters.view import View
 from gradflow.tracking import natural_order, plan
-from nets import random_stack
+from nets import random_stack, stacked
 
 NAMES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_ih": "b_x", "bias_hh": "b_s"}
 SMALL = "sequence_length: 20\nbatch_size: 3\n"
@@ -30,7 +30,8 @@ def save(path, cell, seed=0, *, layers=1, directions=1, prefix="", scale=1.0, H=
     arrays = {}
     for (layer, direction), p in stack.params.items():
         end = f"_l{layer}" + ("_reverse" if direction else "")
-        arrays |= {f"{prefix}{n}{end}": scale * getattr(p, ours)[0] for n, ours in NAMES.items()}
+        pairs = zip(NAMES, stacked(stack.cells[layer, direction], p), strict=False)
+        arrays |= {f"{prefix}{n}{end}": scale * a[0] for n, a in pairs}
     path.parent.mkdir(exist_ok=True)
     np.savez(path, **arrays)
 

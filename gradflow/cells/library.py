@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from gradflow.cells.cell import Cell
-from gradflow.equations.declaration import Equations, declared
+from gradflow.equations.declaration import Equations, Plain, declared
 
 _FOLDER = Path(__file__).parent
 _FIRST = ("rnn", "lstm", "lstmp", "gru")  # as they are shown
@@ -49,15 +50,25 @@ class CellType:
 
 
 class Library(Mapping[str, CellType]):
-    """Cells by name: those of the folder, and what is registered."""
+    """Cells by name: those of the folder."""
 
     def __init__(self) -> None:
         there = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
         names = [*_FIRST, *(name for name in there if name not in _FIRST)]
         self._types = {name: CellType(name) for name in names}
+        self._own: dict[str, CellType] = {}
 
     def __getitem__(self, name: str) -> CellType:
         return self._types[name]
+
+    def own(self, name: str) -> CellType | None:
+        """A cell that was registered, or that an installed package offers as an entry point of the
+        group `gradflow.cells`: a mapping as YAML would give it, or `Equations`."""
+        if name in self._own:
+            return self._own[name]
+        for entry in entry_points(group="gradflow.cells", name=name):
+            return self.register(entry.load())
+        return None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
@@ -65,10 +76,21 @@ class Library(Mapping[str, CellType]):
     def __len__(self) -> int:
         return len(self._types)
 
-    def register(self, equations: Equations) -> CellType:
-        """Add a cell under its name."""
-        self._types[equations.name] = CellType(equations.name, equations)
-        return self._types[equations.name]
+    def register(self, equations: Equations | Plain) -> CellType:
+        """Let configs name a cell of one's own: a declaration, or a mapping as YAML would give it.
+        Raises EquationsError where no compiler can make anything of it."""
+        made = equations if isinstance(equations, Equations) else declared(equations)
+        if made.name in self._types:
+            raise ValueError(f"{made.name} is a cell of gradflow already: choose another name")
+        cell = CellType(made.name, made)
+        cell().sized(64, 16)
+        self._own[made.name] = cell
+        return cell
 
 
 CELLS = Library()
+
+
+def register(equations: Equations | Plain) -> CellType:
+    """Let configs name a cell whose equations come from code: `cell: my_cell`."""
+    return CELLS.register(equations)

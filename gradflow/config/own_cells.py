@@ -64,7 +64,9 @@ def own_cells(
 
 def _is_own(item: Tree) -> bool:
     kind = item.get("type") if isinstance(item, dict) else item
-    return isinstance(kind, str) and kind not in CELLS and (kind == "equations" or _is_file(kind))
+    if not isinstance(kind, str) or kind in CELLS:
+        return False
+    return kind == "equations" or _is_file(kind) or CELLS.own(kind) is not None
 
 
 def _is_file(name: str) -> bool:
@@ -91,6 +93,12 @@ def _own(
     told."""
     mapping = item if isinstance(item, dict) else {"type": item}
     kind = str(mapping["type"])
+    registered = None if kind == "equations" or _is_file(kind) else CELLS.own(kind)
+    if registered is not None:
+        chosen = {key: value for key, value in mapping.items() if key != "type"}
+        for values in _combinations(registered.equations, chosen, path, faults):
+            yield Cell.of(registered.equations, **values)
+        return
     if kind == "equations":
         source = Source(document, path, tuple(text.split("\n")))
         plain = {key: value for key, value in mapping.items() if key in _KEYS}

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from gradflow.cells import GRU, LSTM
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.config import load as loading
 from gradflow.config.load import from_mapping, load
@@ -79,8 +80,8 @@ def test_numbers_are_those_of_yaml_1_2(write):
         ("ws_scale=1e-3", {"ws_scale": 1e-3}),
         ("title=no", {"title": "no"}),
         ("title=a=b", {"title": "a=b"}),
-        ("cell.forget_bias=1", {"cell": {"type": "lstm", "forget_bias": 1.0}}),
-        ("cell.type=gru", {"cell": {"type": "gru", "reset": "after", "update_bias": 0.0}}),
+        ("cell.forget_bias=1", {"cell": {"type": "lstm", **LSTM().options, "forget_bias": 1.0}}),
+        ("cell.type=gru", {"cell": {"type": "gru", **GRU().options}}),
         ("hidden_size[1]=5", {"hidden_size": [4, 5]}),
         ("hidden_size.0=5", {"hidden_size": [5, 8]}),
         ("loss.target=0.5", {"loss": {"kind": "mse", "target": 0.5}}),

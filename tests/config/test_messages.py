@@ -20,8 +20,10 @@ def faults(tmp_path, monkeypatch):
     return find
 
 
-NAMES = "rnn, lstm, lstmp or gru"
-CELL = "rnn, lstm, lstmp, gru or a mapping such as {type: lstm, forget_bias: 1}"
+NAMES = "rnn, lstm, lstmp, gru, indrnn, mgu or peephole"
+CELL = (
+    "rnn, lstm, lstmp, gru, indrnn, mgu, peephole or a mapping such as {type: lstm, forget_bias: 1}"
+)
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
 

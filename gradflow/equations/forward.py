@@ -72,7 +72,9 @@ class Step(Writer):
         for node in nodes:
             if (node.kind == "function" and node.payload == "sigmoid") or node.kind == "rest":
                 self._reserve_exponential(node)
-        self.count([node for _, node in self.roots] + self._late())
+        roots = [node for _, node in self.roots]
+        self.count(roots + self._late())
+        self.shorten(roots)
         for part, node in self.roots:
             place = self.views.of(self.arrays.s_next, [part], f"{part}_next")
             if self.home.get(id(node)) == part:
@@ -271,6 +273,7 @@ class Linearize(Writer):
     def write(self) -> None:
         """The whole function."""
         self.count(node for _, node in self.entries)
+        self.shorten(node for key, node in self.entries if not isinstance(key, tuple))
         for key, node in self.entries:
             name = self.arrays.local.entries[self.arrays.local.at[key]].name
             place = self.views.of(self.arrays.local, [key], name)

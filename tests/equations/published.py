@@ -20,7 +20,7 @@ def sizes(text):
 def equations(name, state, parameters, step, constants=None, **more) -> Equations:
     """`state`, `parameters` and `constants` by name to their sizes, such as "H I"."""
     declared = [Declared(n, sizes(s)) for n, s in parameters.items()]
-    declared += [Declared(n, sizes(s), trained=False) for n, s in (constants or {}).items()]
+    declared += [Declared(n, sizes(s), "ones", trained=False) for n, s in (constants or {}).items()]
     parts = tuple((part, sizes(s)) for part, s in state.items())
     return Equations(name, parts, tuple(declared), step, **more)
 

@@ -202,9 +202,14 @@ def without_rate(diagnosis: Diagnosis) -> str | None:
     return None if why is None else f"none, {_WHY[why][0]}: {_WHY[why][1]}"
 
 
+def has_parts(results: Sequence[Result]) -> bool:
+    """Whether layers or directions of a net stand among the results."""
+    return any("layer" in result.axes for result in results)
+
+
 def relative_to(results: Sequence[Result]) -> str:
     """What the relative gradient is relative to; of a stack also why a lower layer starts at 0."""
-    if not any("layer" in result.axes for result in results):
+    if not has_parts(results):
         return "its value at lag 0"
     text = "that of the whole net at lag 0"
     lower = [r.flow for r in results if r.flow is not None and str(r.axes["layer"]).isdigit()]

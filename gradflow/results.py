@@ -95,8 +95,7 @@ class Diagnosis:
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
-            None without a rate, where the interval holds 1 or is missing (but for T < 15), and
-            where that is within T.
+            None without a rate, where its interval holds 1, and where that is within T.
         no_rate: why there is no rate; None where there is one, and where the run diverged.
     """
 

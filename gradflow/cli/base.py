@@ -199,10 +199,10 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
+            varied = [f"{name}={result.axes[name]}" for name in result.varied]
             print(
-                f"warning: run {result.run} {varied}: the forward state left float range at step "
-                f"{result.diverged_at}; its gradients are empty",
+                f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
+                f"float range at step {result.diverged_at}; its gradients are empty",
                 file=sys.stderr,
             )
         yield result

@@ -120,6 +120,38 @@ def test_an_end_that_does_not_come_is_forced(tmp_path, monkeypatch):
     assert os.listdir() == []
 
 
+IN_A_CALLBACK = """
+import os, signal, time
+from gradflow import interrupts
+interrupts.end_on_signals()
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{})
+
+try:
+    Dropped()
+    time.sleep(60)
+    print("never heard")
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("interrupted", interrupts.came())
+"""
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_that_falls_into_a_callback_is_raised_again(name):
+    done = ran(IN_A_CALLBACK.format(name))
+    assert (done.stdout, done.stderr) == ("interrupted True\n", "")
+
+
+def test_what_else_a_callback_raises_is_reported_as_ever():
+    code = IN_A_CALLBACK.replace("os.kill(os.getpid(), signal.{})", "1 / 0", 1)
+    done = ran(code.replace("time.sleep(60)", ""))
+    assert done.stdout == "never heard\n"
+    assert "ZeroDivisionError" in done.stderr
+
+
 @pytest.mark.parametrize("name", SIGNALS)
 def test_what_the_caller_ignores_stays_ignored(tmp_path, name):
     """As under nohup."""

@@ -173,13 +173,16 @@ def open_outputs(
     journal: Path | None = None,
 ) -> list[tuple[WholeFile, str]]:
     """The output files, each with its format, once it is known that none of them is what the run
-    reads: the config and the files it names, `others`, those of the journal. They stay with us as
-    long as `contexts`."""
-    from gradflow.config.files import named_files
+    reads: the config and the files it names, for editors too, `others`, those of the journal. They
+    stay with us as long as `contexts`."""
+    from gradflow.config.files import named_files, schema_files
+    from gradflow.config.load import read_config
     from gradflow.output import WholeFile, refuse_overwriting
 
-    read = [*others, *([] if config == "-" else [Path(config)])]
-    read += named_files(experiment.config, Path(config).parent)
+    folder = Path(config).parent
+    read = [*others, *named_files(experiment.config, folder)]
+    if config != "-":
+        read += [Path(config), *schema_files(read_config(config), folder)]
     if journal is not None:
         read += [journal / "journal.jsonl", journal / "lock"]
     paths = [path for path, _ in formats]

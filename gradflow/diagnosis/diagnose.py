@@ -9,7 +9,7 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.diagnosis.batch import LN10
 from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
-from gradflow.results import Diagnosis, GradientFlow, NoRate
+from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
 
 def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
@@ -46,7 +46,7 @@ def _exp(slope: float) -> float:
     return math.exp(min(slope, 700.0))
 
 
-def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, str]:
+def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, Verdict]:
     """The first lag whose log10 relative gradient is out of bounds, and what that means.
 
     Where the gradient is exactly zero at lag 0 it reaches nowhere, not even the last state: it has

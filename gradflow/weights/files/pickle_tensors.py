@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ Read = Callable[[str, int, int], "bytes | bytearray"]
 """Some bytes of a storage: from where, and how many."""
 
 _MAX_DEPTH = 100
+_MAX_WRAPPED = 8
+"""How deep in a checkpoint the model may be wrapped."""
 _MAX_NAME = 1000
 _MAX_NAMES = 16 << 20  # characters, of all names together
 _MAX_REPEATED = 1 << 20
@@ -75,11 +78,17 @@ def tensors_of(pickled: Part, content: Any, sizes: Sizes, read: Read, format: st
 
 
 def named_tensors(
-    content: Any, modules: dict[str, Mapping[str, Any]] | None = None
+    content: Any,
+    modules: dict[str, Mapping[str, Any]] | None = None,
+    seen: set[int] | None = None,
 ) -> Iterator[tuple[str, Found]]:
     """The tensors within by dotted name, in the order of the file; each container is visited once,
-    and those of optimizers are passed over. Facts of PyTorch modules are put into `modules`."""
-    seen = {id(content)}
+    and those of optimizers are passed over. Facts of PyTorch modules are put into `modules`.
+    Containers whose ids are in `seen` are passed over; those that are visited join them."""
+    seen = set() if seen is None else seen
+    if id(content) in seen:
+        return
+    seen.add(id(content))
     open_: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", _children(content, "", modules))]
     length = 0
     while open_:
@@ -152,26 +161,32 @@ def _is_optimizer(content: dict[str, Any]) -> bool:
 
 def _unwrap(content: Any) -> Any:
     """The state dict in a checkpoint."""
-    for _ in range(_MAX_DEPTH):
-        inner: list[Any] = []
+    for _ in range(_MAX_WRAPPED):
         if isinstance(content, dict):
-            inner = [content[w] for w in WRAPPERS if _holds_tensors(content.get(w))]
-        elif isinstance(content, list | tuple):
-            inner = [one for one in content[:_MAX_DEPTH] if _holds_tensors(one)]
-            if len(inner) != 1 or len(content) > _MAX_DEPTH:
-                break
-        if not inner:
+            inner = list(_holders([content.get(w) for w in WRAPPERS]))[:1]
+        elif isinstance(content, list | tuple) and len(content) <= _MAX_DEPTH:
+            inner = list(islice(_holders(content), 2))
+        else:
+            break
+        if len(inner) != 1:
             break
         content = inner[0]
     return content
 
 
-def _holds_tensors(content: Any) -> bool:
-    try:
-        found = isinstance(content, _CONTAINERS) and not isinstance(content, View | Numbers)
-        return found and next(named_tensors(content), None) is not None
-    except PickleError:
-        return True  # which is said when they are named
+def _holders(parts: Iterable[Any]) -> Iterator[Any]:
+    """Those of the parts that hold tensors; what several share is searched once."""
+    seen: set[int] = set()
+    for part in parts:
+        if isinstance(part, View | Numbers) or not isinstance(part, _CONTAINERS):
+            continue
+        try:
+            found = next(named_tensors(part, seen=seen), None) is not None
+        except PickleError:
+            found = True  # which is said when they are named
+        if found:
+            seen = set()
+            yield part
 
 
 def _nothing(content: Any) -> str:

@@ -208,3 +208,52 @@ def test_tensors_that_share_bytes_take_no_more_than_the_file_vouches_for(tmp_pat
         else:
             with pytest.raises(InputError, match=r"its tensors claim 838,860,800 bytes of a file"):
                 read(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_tensors_that_plain_pickle_wrote(tmp_path, protocol):
+    """Each storage is a file in PyTorch's old format, in bytes of the pickle."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.LSTM(5, 90)
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"net": module}, protocol=protocol))
+    tensors = read(tmp_path / "net.pkl")
+    assert set(tensors) == {f"net.{name}" for name in module.state_dict()}
+    for name, value in module.state_dict().items():
+        np.testing.assert_array_equal(tensors[f"net.{name}"], value.numpy(), strict=True)
+
+
+class _Storage:
+    """Pickled as a call of what reads a storage, with the bytes given."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __reduce__(self):
+        torch = pytest.importorskip("torch")
+        return torch.storage._load_from_bytes, (self.data,)
+
+
+@pytest.mark.parametrize("data", [b"", b"N.", pickle.dumps(0x1950A86A20F9469CFC6C, 2), "text", 3])
+def test_a_storage_that_is_none_is_refused_in_one_line(tmp_path, data):
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"w": _Storage(data)}))
+    with pytest.raises(InputError, match=r"storage|pickle is cut short"):
+        read(tmp_path / "net.pkl")
+
+
+def test_a_storage_within_a_pickle_runs_nothing(tmp_path):
+    """PyTorch would run this one."""
+    called = b"cos\nsystem\n(S'touch " + str(tmp_path / "trace").encode() + b"'\ntR."
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"w": _Storage(called)}))
+    with pytest.raises(InputError, match="not as PyTorch saves it"):
+        read(tmp_path / "net.pkl")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_storages_within_a_pickle_are_not_looked_at_over_and_over(tmp_path):
+    """One text of bytes, many calls: time stays in proportion to the file."""
+    torch = pytest.importorskip("torch")
+    data = torch.zeros(1 << 14).untyped_storage().__reduce__()[1][0]
+    many = {str(k): _Storage(data) for k in range(100)}
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(many))
+    with pytest.raises(InputError, match="the same storages many times"):
+        read(tmp_path / "net.pkl")

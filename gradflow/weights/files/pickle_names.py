@@ -84,6 +84,13 @@ class Encoded:
     text: Any
 
 
+@dataclass(frozen=True)
+class Nested:
+    """Bytes that hold a storage in PyTorch's format before 1.6, as plain `pickle` keeps it."""
+
+    data: Any
+
+
 class Inert:
     """What a name that is not on the list stands for, and what calling it would have made.
 
@@ -188,6 +195,7 @@ ALLOWED: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
     "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.storage._load_from_bytes": lambda data, *_: Nested(data),
     "torch.Size": lambda lengths: lengths,
     **dict.fromkeys(_DICTIONARIES, _dictionary),
     **{f"{numpy}.multiarray._reconstruct": lambda *_: Numbers() for numpy in _NUMPY},

@@ -130,6 +130,22 @@ def test_a_wrapper_without_tensors_hides_nothing(tmp_path, gone):
         assert choose_net(kept(tmp_path, content))[0].prefix == "generator.rnn"
 
 
+def test_a_wrapper_with_tensors_does_not_hide_another_net(tmp_path):
+    """Its own names stay short; all stay long where short ones would clash."""
+    path = tmp_path / "net.pt"
+    decoder = {"weight_hh_l0": tensor("0", "Float", 2, (2, 1), (1, 1))}
+    inner = {"rnn.weight_hh_l0": tensor("0", "Float", 2, (2, 1), (1, 1))}
+    for own, names in (
+        ({"decoder": decoder}, ["rnn.weight_hh_l0", "decoder.weight_hh_l0"]),
+        ({"rnn": decoder}, ["model.rnn.weight_hh_l0", "rnn.weight_hh_l0"]),
+        ({"optimizer": {"param_groups": b"N", "state": dictionary(decoder)}}, ["rnn.weight_hh_l0"]),
+        ({"loss": {"best": tensor("0", "Float", 2, (2,), (1,))}}, ["rnn.weight_hh_l0"]),
+    ):
+        beside = {key: dictionary(value) for key, value in own.items()}
+        content = dictionary({"model": dictionary(inner), **beside})
+        assert list(read(writers.write_torch_parts(path, content, {"0": bytes(8)}))) == names
+
+
 def test_lists_of_dictionaries(tmp_path):
     moments = {"state": {0: {"exp_avg": LSTM["rnn.weight_hh_l0"]}}, "param_groups": [{"lr": 1}]}
     for content in ([LSTM, moments], (LSTM, moments), {"model": [LSTM]}, [3, {"state_dict": LSTM}]):
@@ -247,6 +263,15 @@ def test_a_storage_within_a_pickle_runs_nothing(tmp_path):
     with pytest.raises(InputError, match="not as PyTorch saves it"):
         read(tmp_path / "net.pkl")
     assert not (tmp_path / "trace").exists()
+
+
+def test_what_pytorch_quantized_is_listed_and_refused_where_it_is_used(tmp_path):
+    content = dictionary({"w": tensor("0", "QInt8", 2, (2, 1), (1, 1))})
+    path = writers.write_torch_parts(tmp_path / "net.pt", content, {"0": bytes(2)})
+    tensors = read(path)
+    assert tensors.stored["w"].dtype == "qint8"
+    with pytest.raises(InputError, match="PyTorch quantized"):
+        choose_net(tensors)
 
 
 def test_storages_within_a_pickle_are_not_looked_at_over_and_over(tmp_path):

@@ -44,9 +44,12 @@ _MAX_SHARED = 8
 _MOMENTS = frozenset(
     (
         *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg"),
-        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col"),
+        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col", "prev_flat_grad"),
     )
 )
+_MOMENTS_BESIDE_STEP = frozenset(("sum", "prev", "ax"))
+"""Names that only tell an optimizer's where it counts its steps beside them."""
+
 _HELD = ("_parameters", "_buffers", "_modules")
 """Attributes of a PyTorch module that hold what it is made of."""
 
@@ -120,9 +123,9 @@ def _of_object(
     value: Inert, name: str, modules: dict[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Any]]:
     states = value.state if isinstance(value.state, tuple) else (value.state,)
-    for state in states:
+    for place, state in enumerate(states):
         if not isinstance(state, dict):
-            yield from _children([state], name, modules)
+            yield from ((str(place), one) for one in (state,) if isinstance(one, _CONTAINERS))
         elif any(isinstance(state.get(part), dict) for part in _HELD):
             if modules is not None:
                 modules[name] = {"class": value.name, **_plain(state)}
@@ -147,23 +150,51 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _is_optimizer(content: dict[str, Any]) -> bool:
     """Whether a dictionary is an optimizer's, or what one keeps of a parameter."""
+    if "step" in content and not _MOMENTS_BESIDE_STEP.isdisjoint(content):
+        return True
     return ("param_groups" in content and "state" in content) or not _MOMENTS.isdisjoint(content)
 
 
 def _unwrap(content: Any) -> Any:
-    """The state dict in a checkpoint."""
+    """The state dict in a checkpoint; another net beside it stays there, by its key."""
     for _ in range(_MAX_DEPTH):
-        inner: list[Any] = []
         if isinstance(content, dict):
-            inner = [content[w] for w in WRAPPERS if _holds_tensors(content.get(w))]
-        elif isinstance(content, list | tuple):
-            inner = [one for one in content[:_MAX_DEPTH] if _holds_tensors(one)]
-            if len(inner) != 1 or len(content) > _MAX_DEPTH:
+            key = next((w for w in WRAPPERS if _holds_tensors(content.get(w))), None)
+            if key is None:
                 break
-        if not inner:
+            beside = {k: v for k, v in content.items() if k != key and _holds_matrices(v)}
+            if beside:
+                return _joined(content, content[key], beside)
+            content = content[key]
+        elif isinstance(content, list | tuple) and len(content) <= _MAX_DEPTH:
+            able = [one for one in content if _holds_tensors(one)]
+            if len(able) != 1:
+                break
+            content = able[0]
+        else:
             break
-        content = inner[0]
     return content
+
+
+def _joined(content: Any, inner: Any, beside: Mapping[str, Any]) -> Any:
+    """A state dict and what stands beside it, all as it was where their names would clash."""
+    if not isinstance(inner, dict):
+        return content
+    first = {name.partition(".")[0] for name in inner}
+    return content if first.intersection(beside) else {**inner, **beside}
+
+
+def _holds_matrices(content: Any) -> bool:
+    """Whether there is more than the state of a generator of random numbers, or a loss."""
+    try:
+        found = isinstance(content, dict | Inert)
+        return found and any(_is_matrix(tensor) for _, tensor in named_tensors(content))
+    except PickleError:
+        return True
+
+
+def _is_matrix(tensor: Found) -> bool:
+    return isinstance(tensor.shape, tuple) and len(tensor.shape) == 2
 
 
 def _holds_tensors(content: Any) -> bool:

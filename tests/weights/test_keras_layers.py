@@ -190,3 +190,14 @@ def test_layers_of_one_name_in_two_models_are_told_apart():
         "one/lstm/c/kernel:0",
         "two/lstm/c/kernel:0",
     ]
+
+
+def test_variables_of_a_tensorflow_checkpoint_are_read():
+    """As numpy.savez keeps them by the names that tf.train.load_checkpoint gives."""
+    saved = {"kernel": normal(I, 3 * H), "recurrent_kernel": normal(H, 3 * H)}
+    names = {f"w-0/cell/{name}/.ATTRIBUTES/VARIABLE_VALUE": a for name, a in saved.items()}
+    slot = "w-0/cell/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"
+    (layer,) = choose_net(tensors({**names, slot: saved["kernel"]}))
+    assert (layer.prefix, layer.cell, layer.convention) == ("w-0/cell", "gru", "Keras")
+    z, r, n = np.split(saved["kernel"].T, 3)
+    np.testing.assert_array_equal(layer.W_x, np.concatenate([r, z, n]))

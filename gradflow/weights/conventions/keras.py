@@ -33,7 +33,10 @@ _KERAS_3 = re.compile(
     r"(?P<cell>(?P<layer>.*?)(?:/(?:forward|backward)_layer)?"
     r"(?:/cell(?:/cells/[^/]+)?|/?(?<![^/])(?:lstm|gru|simple_rnn)_cell(?:_\d+)?))/vars/(?P<role>[012])"
 )
-_KERAS_2 = re.compile(r"(?P<cell>(?:.*[/.])?)(?P<role>kernel|recurrent_kernel|bias)(?::0)?")
+_KERAS_2 = re.compile(
+    r"(?P<cell>(?:.*[/.])?)(?P<role>kernel|recurrent_kernel|bias)"
+    r"(?::0|/\.ATTRIBUTES/VARIABLE_VALUE)?"  # as variables of HDF5, or of a TensorFlow checkpoint
+)
 _KERAS_1 = re.compile(r"(?P<cell>.+)_(?P<role>[WUb])(?:_(?P<gate>[ifcozrh]))?(?::0)?")
 
 _ROLES = {

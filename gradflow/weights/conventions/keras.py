@@ -240,6 +240,10 @@ def _layers(
     tensors: Tensors, prefix: str, stack: Sequence[_Layer], below: str | None
 ) -> list[RecurrentLayer]:
     """The layers of a net, the forward direction of each first."""
+    if any(match and match.apart for _, match in stack):
+        message = "has a stack of cells in each direction by itself, which is not computed"
+        way_out = "name the tensors of one cell as W_x, W_s (and b_x)"
+        raise refuse(tensors.source, f"the net {named(prefix)} {message}: {way_out}")
     found = []
     for index, (cells, match) in enumerate(stack):
         two = match is None or match.bidirectional

@@ -47,9 +47,12 @@ _MAX_SHARED = 8
 _MOMENTS = frozenset(
     (
         *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg"),
-        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col"),
+        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col", "prev_flat_grad"),
     )
 )
+_MOMENTS_BESIDE_STEP = frozenset(("sum", "prev", "ax"))
+"""Names that only tell an optimizer's where it counts its steps beside them."""
+
 _HELD = ("_parameters", "_buffers", "_modules")
 """Attributes of a PyTorch module that hold what it is made of."""
 
@@ -129,9 +132,9 @@ def _of_object(
     value: Inert, name: str, modules: dict[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Any]]:
     states = value.state if isinstance(value.state, tuple) else (value.state,)
-    for state in states:
+    for place, state in enumerate(states):
         if not isinstance(state, dict):
-            yield from _children([state], name, modules)
+            yield from ((str(place), one) for one in (state,) if isinstance(one, _CONTAINERS))
         elif any(isinstance(state.get(part), dict) for part in _HELD):
             if modules is not None:
                 modules[name] = {"class": value.name, **_plain(state)}
@@ -156,37 +159,66 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _is_optimizer(content: dict[str, Any]) -> bool:
     """Whether a dictionary is an optimizer's, or what one keeps of a parameter."""
+    if "step" in content and not _MOMENTS_BESIDE_STEP.isdisjoint(content):
+        return True
     return ("param_groups" in content and "state" in content) or not _MOMENTS.isdisjoint(content)
 
 
 def _unwrap(content: Any) -> Any:
-    """The state dict in a checkpoint."""
+    """The state dict in a checkpoint; another net beside it stays there, by its key."""
     for _ in range(_MAX_WRAPPED):
         if isinstance(content, dict):
-            inner = list(_holders([content.get(w) for w in WRAPPERS]))[:1]
+            inner = next(_holders(content.get(w) for w in WRAPPERS), None)
+            if inner is None:
+                break
+            if beside := _beside(content, inner):
+                return _joined(content, inner, beside)
+            content = inner
         elif isinstance(content, list | tuple) and len(content) <= _MAX_DEPTH:
-            inner = list(islice(_holders(content), 2))
+            able = list(islice(_holders(content), 2))
+            if len(able) != 1:
+                break
+            content = able[0]
         else:
             break
-        if len(inner) != 1:
-            break
-        content = inner[0]
     return content
 
 
-def _holders(parts: Iterable[Any]) -> Iterator[Any]:
-    """Those of the parts that hold tensors; what several share is searched once."""
+def _beside(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
+    """What holds matrices next to the state dict: more than the state of a generator of random
+    numbers, or a loss."""
+    others = {k: v for k, v in content.items() if v is not inner and isinstance(v, dict | Inert)}
+    able = {id(part) for part in _holders(others.values(), _is_matrix)}
+    return {key: value for key, value in others.items() if id(value) in able}
+
+
+def _joined(content: Any, inner: Any, beside: Mapping[str, Any]) -> Any:
+    """A state dict and what stands beside it, all as it was where their names would clash."""
+    if not isinstance(inner, dict):
+        return content
+    first = {name.partition(".")[0] for name in inner}
+    return content if first.intersection(beside) else {**inner, **beside}
+
+
+def _holders(
+    parts: Iterable[Any], wanted: Callable[[Found], bool] = lambda tensor: True
+) -> Iterator[Any]:
+    """Those of the parts that hold wanted tensors; what several share is searched once."""
     seen: set[int] = set()
     for part in parts:
         if isinstance(part, View | Numbers) or not isinstance(part, _CONTAINERS):
             continue
         try:
-            found = next(named_tensors(part, seen=seen), None) is not None
+            found = any(wanted(tensor) for _, tensor in named_tensors(part, seen=seen))
         except PickleError:
             found = True  # which is said when they are named
         if found:
             seen = set()
             yield part
+
+
+def _is_matrix(tensor: Found) -> bool:
+    return isinstance(tensor.shape, tuple) and len(tensor.shape) == 2
 
 
 def _nothing(content: Any) -> str:

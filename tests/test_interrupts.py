@@ -193,3 +193,34 @@ except BaseException as end:
 def test_an_interrupt_that_comes_back_as_another_error_is_one():
     done = ran(WRAPPED)
     assert (done.stdout, done.stderr) == ("130\n", "interrupted\n")
+
+
+IN_AN_IMPORT = """
+import os, signal, sys
+from gradflow import __main__, interrupts
+
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def run():
+    try:
+        type("Owner", (), {"named": Named()})
+    except KeyboardInterrupt as error:  # as Python before 3.12 does by itself
+        raise RuntimeError("Error calling __set_name__") from error
+
+__main__._run = run
+__main__.main()
+"""
+
+
+def test_an_interrupt_that_an_import_turns_into_another_error_is_one():
+    done = ran(IN_AN_IMPORT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_error_without_an_interrupt_is_shown():
+    code = IN_AN_IMPORT.replace("os.kill(os.getpid(), signal.SIGINT)", "1 / 0")
+    done = ran(code)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

@@ -74,8 +74,11 @@ def result_of(value: object, run: Run) -> results.Result:
         raise ValueError("it is of another run")
     if not _is(replace(value, axes={}, options={}), results.Result):
         raise ValueError("a member of another type")
-    flows = [value.flow, *(part.flow for part in value.layers)]
-    for flow in flows:
+    for diagnosis in (value.diagnosis, *(part.diagnosis for part in value.layers)):
+        for lag in (diagnosis.horizon, diagnosis.horizon_typical):
+            if lag is not None and not 0 <= lag <= value.sequence_length:
+                raise ValueError("a horizon beyond the first step")
+    for flow in (value.flow, *(part.flow for part in value.layers)):
         if flow is not None and not _is_whole(flow, value.sequence_length):
             raise ValueError("a curve of another length, or of other numbers")
     return value

@@ -161,6 +161,9 @@ HOSTILE = {
     "true for a number": lambda line: changed(
         line, lambda r: r["diagnosis"]["$Diagnosis"].update(horizon=True)
     ),
+    "a lag beyond the first step": lambda line: changed(
+        line, lambda r: r["diagnosis"]["$Diagnosis"].update(horizon=10**30)
+    ),
     "an exponent of a fraction": lambda line: changed(
         line, lambda r: total_of(r).update(exponent=0.5)
     ),

@@ -12,12 +12,14 @@ the cells; `unroll` and `backpropagate` are the engine, for parameters of your o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+# Nothing is imported here. Under `python -m` the first place to look in is the current directory,
+# until __main__ takes it away; and until it listens, Ctrl-C is Python's own affair.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from gradflow.api import analyze as analyze
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
@@ -49,6 +51,8 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module 'gradflow' has no attribute {name!r}")
     return getattr(import_module(f"gradflow.{_HOMES[name]}"), name)

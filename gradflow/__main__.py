@@ -10,12 +10,18 @@ def main() -> None:
     """Run the command line, and end with the documented exit code whatever comes."""
     try:
         from gradflow import interrupts
-
+    except KeyboardInterrupt:
+        sys.exit(130)
+    try:
         interrupts.end_on_signals()
         code = _run()
         interrupts.heed_no_more()
     except KeyboardInterrupt:
-        code = 130
+        code = interrupts.INTERRUPTED
+    except Exception:  # what an interrupt in the middle of an import can come back as
+        if not interrupts.came():
+            raise
+        code = interrupts.INTERRUPTED
     if interrupts.came():
         # Not by way of the interpreter's own end: it waits for threads, and hears signals again.
         interrupts.remove_temporary_files()

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from gradflow.weights import RecurrentLayer, Stored, Tensors
 
 _MOST_CHOICES = 6  # commented lines of one kind in a config
+_MOST_SPOKEN = 7  # configs with such lines; so many are printed
 
 _EMBEDDING = re.compile(r"emb|lookup|vocab|wte|token|char|word|gather", re.IGNORECASE)
+_RECURRENT = re.compile(r"weight_(?:ih|hh|hr)|\.OPTIMIZER_SLOT")
+"""What belongs to recurrent layers, or an optimizer, though no layer is read from it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class Offer:
 
 
 class Writer:
-    """Writes the configs of one file; the first has what else is worth a try as comments."""
+    """Writes the configs of one file; the first ones have what else is worth a try as comments."""
 
     def __init__(
         self,
@@ -54,13 +57,18 @@ class Writer:
     def text(self, offer: Offer) -> str:
         """The config of one net, or of a part of one."""
         first = bool(self.offers) and offer is self.offers[0]
+        spoken = any(offer is one for one in self.offers[:_MOST_SPOKEN])
         lines = ["weights:", f"  file: {yaml_text(self.file)}"]
         guessed = "W_x" in offer.chosen
         if self.several and not guessed:
             lines.append(f"  prefix: {yaml_text(offer.prefix)}")
-            lines += _commented("prefix", self._other_nets(offer)) if first else []
+            lines += (
+                [*self._stacks(offer), *_commented("prefix", self._other_nets(offer))]
+                if first
+                else []
+            )
         lines += [f"  {key}: {_scalar(value)}" for key, value in offer.chosen.items()]
-        if first:
+        if spoken:
             outer = dict.fromkeys(_output_layers(self.others, offer), "if it is the output layer")
             lines += _commented("W_o", outer)
         lines += _cell_lines(offer, guessed)
@@ -69,9 +77,20 @@ class Writer:
         lines.append(
             f"input: gaussian  # or {{file: series.csv}}, one step a row, {columns} columns"
         )
-        if first:
+        if spoken:
             lines += list(_embedding_lines(self.others, columns))
         return "\n".join(lines) + "\n"
+
+    def _stacks(self, offer: Offer) -> Iterator[str]:
+        """The list of prefixes that makes one net of the offer's and of those numbered after it,
+        as modules in a list are, where each could read the one below, as a comment."""
+        whole = {one.prefix: one for one in self.offers if not one.part}
+        found = [offer]
+        while (above := whole.get(_next(found[-1].prefix))) and _reads(above, found[-1]):
+            found.append(above)
+        if len(found) > 1:
+            listed = ", ".join(yaml_text(one.prefix) for one in found)
+            yield f"  # prefix: [{listed}]  # stacked, if each reads the one before"
 
     def _other_nets(self, offer: Offer) -> dict[str, str]:
         """The other nets that can be analysed as a whole, with a remark on each."""
@@ -86,6 +105,28 @@ def yaml_text(text: str) -> str:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+
+
+def _next(prefix: str) -> str:
+    """The name of the next module in a list: `rnns.1` after `rnns.0`; empty where there is none."""
+    match = re.fullmatch(r"(.*?)([0-9]{1,6})", prefix)
+    return f"{match[1]}{int(match[2]) + 1}" if match else ""
+
+
+def _reads(upper: Offer, lower: Offer) -> bool:
+    """Whether a net could read the outputs of another, and be one with it."""
+    kinds = {
+        (o.cell, *map(str, o.options.items()), len({one.direction for one in o.layers}))
+        for o in (upper, lower)
+    }
+    return len(kinds) == 1 and upper.layers[0].input_size == _width(lower.layers)
+
+
+def _width(layers: Sequence[RecurrentLayer]) -> int:
+    """What a net hands on: the outputs of its last layer, of both directions."""
+    last = layers[-1]
+    top = [one.output_size for one in layers if one.layer == last.layer]
+    return sum(top) if last.merge == "concat" else top[0]
 
 
 def _scalar(value: str | int) -> str:
@@ -120,14 +161,18 @@ def _floats(stored: Stored) -> bool:
 def _output_layers(tensors: Mapping[str, Stored], offer: Offer) -> Iterator[str]:
     """Names of tensors that could be the output layer of a net, by their shape."""
     last = offer.layers[-1]
-    top = [one.output_size for one in offer.layers if one.layer == last.layer]
-    width = sum(top) if last.merge == "concat" else top[0]
+    top = [one for one in offer.layers if one.layer == last.layer]
+    width = _width(offer.layers)
     axis = 0 if last.convention in ("Keras", "Flax") else 1
     if last.merge == "mul" and len(top) == 2:
         return
-    for name, stored in tensors.items():
-        if _floats(stored) and len(stored.shape) == 2 and stored.shape[axis] == width:
-            yield name
+    fit = [
+        name
+        for name, stored in tensors.items()
+        if _floats(stored) and len(stored.shape) == 2 and stored.shape[axis] == width
+        if not _RECURRENT.search(name)
+    ]
+    yield from sorted(fit, key=lambda name: bool(_EMBEDDING.search(name)))
 
 
 def _embedding_lines(tensors: Mapping[str, Stored], width: int) -> Iterator[str]:
@@ -137,7 +182,7 @@ def _embedding_lines(tensors: Mapping[str, Stored], width: int) -> Iterator[str]
         name
         for name, stored in tensors.items()
         if _floats(stored) and len(stored.shape) == 2 and stored.shape[1] == width
-        if stored.shape[0] > 1
+        if stored.shape[0] > 1 and not _RECURRENT.search(name)
     ]
     fit.sort(key=lambda name: not _EMBEDDING.search(name))
     for name in fit[:_MOST_CHOICES]:

@@ -76,6 +76,9 @@ class GradientFlow:
         return self.state / (self.state[0] if self.start is None else self.start)
 
 
+Direction = Literal["forward", "reverse"]
+Verdict = Literal["vanishing", "exploding", "stable", "diverged"]
+
 NoRate = Literal["u-shaped", "bent", "zero", "short"]
 """Why a curve has no rate: it falls and rises again, or bends throughout; most samples have a
 gradient that is exactly zero somewhere; fewer than two lags have one."""
@@ -95,12 +98,11 @@ class Diagnosis:
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
-            None without a rate, where the interval holds 1 or is missing (but for T < 15), and
-            where that is within T.
+            None without a rate, where its interval holds 1, and where that is within T.
         no_rate: why there is no rate; None where there is one, and where the run diverged.
     """
 
-    verdict: str
+    verdict: Verdict
     rate: float | None = None
     rate_ci: tuple[float, float] | None = None
     half_life: float | None = None
@@ -121,7 +123,7 @@ class LayerResult:
     """
 
     layer: int
-    direction: str
+    direction: Direction
     diagnosis: Diagnosis
     flow: GradientFlow
 

@@ -293,8 +293,13 @@ class Wrong(NamedTuple):
 
 
 def compared(result, run, given, exact, tolerance):
-    """(how many figures were compared, those that are wrong): where an ulp in every parameter and
-    every state moves the true one by less than a tenth of `tolerance`."""
+    """(how many figures were compared, those that are wrong): where an ulp in every parameter moves
+    the true one by less than a tenth of `tolerance`.
+
+    The terms of a cell that mixes its state with another, (1 - z) n + z h, are made of differences
+    of forward states, h - n, whose own rounding no backward pass can undo: there, and nowhere else,
+    an ulp in every state counts too.
+    """
     found, tolerance = reported(result), Decimal(tolerance)
     largest = Decimal(float(np.finfo(run.dtype).max))
     assert {name for name in exact if name[0] != "net"} <= {*found}
@@ -305,12 +310,17 @@ def compared(result, run, given, exact, tolerance):
             if wrong:
                 steady &= _steady(run, given, exact, tolerance / 10, seed)
                 wrong = _wrong(found, exact, steady, tolerance, largest)
+        if wrong and "(1 - " in run.cell.equations.step:
+            rounded = _steady(run, given, exact, tolerance / 10, 7, np.random.default_rng(7))
+            terms = {key for key in steady if key[0][1].startswith(("term", "total", "share"))}
+            steady -= terms - rounded
+            wrong = _wrong(found, exact, steady, tolerance, largest)
     return len(steady), wrong
 
 
-def _steady(run, given, exact, tolerance, seed):
+def _steady(run, given, exact, tolerance, seed, rounding=None):
     """The (name, lag) of the figures that an ulp does not move by more than `tolerance`."""
-    moved, _ = figures(run, moved_by_an_ulp(given, seed), np.random.default_rng(seed))
+    moved, _ = figures(run, moved_by_an_ulp(given, seed), rounding)
     return {
         (name, lag)
         for name, curve in exact.items()

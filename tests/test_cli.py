@@ -70,6 +70,9 @@ def test_a_diverged_run_is_told_on_stderr_where_the_format_has_no_words(config, 
     assert "warning: run 1 ws_scale=1e+80: the forward state left float range at step" in err
     assert len(err.splitlines()) == 1
     assert len(out.splitlines()) == 1 + 2 * 9
+    _, _, err = main(capsys, "analyze", config, *diverging, "--set", "ws_scale=1e80", "--format",
+                     "csv")  # fmt: skip
+    assert err.startswith("warning: run 0: the forward state")
     code, out, err = main(capsys, "analyze", config, *diverging)
     assert (code, err) == (0, "")
     assert "diverged" in out

@@ -133,6 +133,23 @@ def test_each_net_that_the_config_offers_in_a_comment_runs_too(save):
         assert str(analyzed(other, path).axes["cell"]) == cell
 
 
+def test_modules_in_a_list_are_offered_as_a_stack(save):
+    """From each on, as far as each could read the one below."""
+    sizes = {"rnns.0.": I, "rnns.1.": H, "rnns.2.": H, "rnns.3.": I, "rnns.4.": H}
+    path = save({n: a for prefix, width in sizes.items()
+                 for n, a in renamed(pytorch(4, prefix), prefix, width).items()})  # fmt: skip
+    config = inspect(path).config
+    line = "prefix: [rnns.0, rnns.1, rnns.2]"
+    assert f"  # {line}  # stacked, if each reads the one before\n" in config
+    result = analyzed(config.replace("prefix: rnns.0", line), path)
+    assert result.axes["layers"] == 3
+
+
+def renamed(net, prefix, width):
+    """The net with as many inputs."""
+    return {**net, f"{prefix}weight_ih_l0": np.full((4 * H, width), 0.1)}
+
+
 def test_a_tensor_of_the_right_shape_is_offered_as_the_output_layer(save):
     path = save(SEVERAL)
     config = inspect(path).config

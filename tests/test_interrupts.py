@@ -120,6 +120,38 @@ def test_an_end_that_does_not_come_is_forced(tmp_path, monkeypatch):
     assert os.listdir() == []
 
 
+IN_A_CALLBACK = """
+import os, signal, time
+from gradflow import interrupts
+interrupts.end_on_signals()
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{})
+
+try:
+    Dropped()
+    time.sleep(60)
+    print("never heard")
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("interrupted", interrupts.came())
+"""
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_that_falls_into_a_callback_is_raised_again(name):
+    done = ran(IN_A_CALLBACK.format(name))
+    assert (done.stdout, done.stderr) == ("interrupted True\n", "")
+
+
+def test_what_else_a_callback_raises_is_reported_as_ever():
+    code = IN_A_CALLBACK.replace("os.kill(os.getpid(), signal.{})", "1 / 0", 1)
+    done = ran(code.replace("time.sleep(60)", ""))
+    assert done.stdout == "never heard\n"
+    assert "ZeroDivisionError" in done.stderr
+
+
 @pytest.mark.parametrize("name", SIGNALS)
 def test_what_the_caller_ignores_stays_ignored(tmp_path, name):
     """As under nohup."""
@@ -161,3 +193,34 @@ except BaseException as end:
 def test_an_interrupt_that_comes_back_as_another_error_is_one():
     done = ran(WRAPPED)
     assert (done.stdout, done.stderr) == ("130\n", "interrupted\n")
+
+
+IN_AN_IMPORT = """
+import os, signal, sys
+from gradflow import __main__, interrupts
+
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def run():
+    try:
+        type("Owner", (), {"named": Named()})
+    except KeyboardInterrupt as error:  # as Python before 3.12 does by itself
+        raise RuntimeError("Error calling __set_name__") from error
+
+__main__._run = run
+__main__.main()
+"""
+
+
+def test_an_interrupt_that_an_import_turns_into_another_error_is_one():
+    done = ran(IN_AN_IMPORT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_error_without_an_interrupt_is_shown():
+    code = IN_AN_IMPORT.replace("os.kill(os.getpid(), signal.SIGINT)", "1 / 0")
+    done = ran(code)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

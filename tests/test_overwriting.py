@@ -131,3 +131,20 @@ def test_a_current_directory_that_is_gone(folder, capsys, monkeypatch):
         assert (code, out) == (2, "")
         assert err.startswith(message)
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", ["the schema.json", "file://{}/the schema.json"])
+def test_an_output_is_no_schema_that_the_config_names_for_editors(folder, capsys, named):
+    named = named.format(folder).replace(" ", "%20")
+    (folder / "c.yaml").write_text(f"# yaml-language-server: $schema={named}\n{SMALL}")
+    (folder / "the schema.json").write_text("{}")
+    code, *_, err = main(capsys, "analyze", "c.yaml", "--output", "./the schema.json")
+    assert code == 2
+    assert "the schema.json, which this run reads: give another name" in err
+    assert (folder / "the schema.json").read_text() == "{}"
+
+
+def test_what_is_no_file_for_an_editor_does_no_harm(folder, capsys):
+    for named in ("https://a.b/c.json", "a%00b", "x" * 5000):
+        (folder / "c.yaml").write_text(f"# yaml-language-server: $schema={named}\n{SMALL}")
+        assert main(capsys, "analyze", "c.yaml", "--quiet", "--output", "o.csv")[0] == 0

@@ -173,13 +173,16 @@ def open_outputs(
     journal: Path | None = None,
 ) -> list[tuple[WholeFile, str]]:
     """The output files, each with its format, once it is known that none of them is what the run
-    reads: the config and the files it names, `others`, those of the journal. They stay with us as
-    long as `contexts`."""
-    from gradflow.config.files import named_files
+    reads: the config and the files it names, for editors too, `others`, those of the journal. They
+    stay with us as long as `contexts`."""
+    from gradflow.config.files import named_files, schema_files
+    from gradflow.config.load import read_config
     from gradflow.output import WholeFile, refuse_overwriting
 
-    read = [*others, *([] if config == "-" else [Path(config)])]
-    read += named_files(experiment.config, Path(config).parent)
+    folder = Path(config).parent
+    read = [*others, *named_files(experiment.config, folder)]
+    if config != "-":
+        read += [Path(config), *schema_files(read_config(config), folder)]
     if journal is not None:
         read += [journal / "journal.jsonl", journal / "lock"]
     paths = [path for path, _ in formats]
@@ -199,10 +202,10 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            varied = " ".join(f"{name}={result.axes[name]}" for name in result.varied)
+            varied = [f"{name}={result.axes[name]}" for name in result.varied]
             print(
-                f"warning: run {result.run} {varied}: the forward state left float range at step "
-                f"{result.diverged_at}; its gradients are empty",
+                f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
+                f"float range at step {result.diverged_at}; its gradients are empty",
                 file=sys.stderr,
             )
         yield result

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from gradflow.system import bytes_available
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
+
+_SCHEMA = re.compile(r"^[ \t]*#[ \t]*yaml-language-server[ \t]*:[ \t]*\$schema=(\S+)", re.MULTILINE)
 
 
 def read_files(
@@ -59,6 +63,12 @@ def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
     named.append((config.get("loss"), "target"))
     found = [value.get(part) for value, part in named if isinstance(value, Mapping)]
     return [folder / name for name in found if isinstance(name, str)]
+
+
+def schema_files(text: bytes, folder: Path) -> list[Path]:
+    """What a config names, in a comment for editors, as the file of its schema."""
+    named = map(unquote, _SCHEMA.findall(text.decode("utf-8", "replace")))
+    return [folder / name.removeprefix("file://") for name in named if "\0" not in name]
 
 
 def _series(

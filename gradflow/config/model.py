@@ -170,6 +170,11 @@ Lags = Annotated[
     Discriminator(lambda value: "(list)" if isinstance(value, list) else "(name)"),
 ]
 
+OneOrStacked = Annotated[
+    Annotated[str, Tag("(text)")] | Annotated[list[str], Field(min_length=1), Tag("(list)")],
+    Discriminator(lambda value: "(list)" if isinstance(value, list) else "(text)"),
+]
+
 
 class GaussianSignal(_Strict):
     """Independent N(0, scale²) draws."""
@@ -251,7 +256,7 @@ class WeightsModel(_Strict):
     """A file of trained parameters, and which of its tensors are meant."""
 
     file: Annotated[str, Field(min_length=1)]
-    prefix: str | list[str] | None = Field(
+    prefix: OneOrStacked | None = Field(
         None, description="the net in a file of several; a list stacks them"
     )
     layer: Index | None = Field(None, description="one layer of the net")

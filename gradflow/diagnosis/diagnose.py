@@ -8,8 +8,8 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.diagnosis.batch import LN10
-from gradflow.diagnosis.rate import FEWEST, Rate, is_u_shaped, rate_of
-from gradflow.results import Diagnosis, GradientFlow, NoRate
+from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
+from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
 
 def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
@@ -46,7 +46,7 @@ def _exp(slope: float) -> float:
     return math.exp(min(slope, 700.0))
 
 
-def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, str]:
+def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, Verdict]:
     """The first lag whose log10 relative gradient is out of bounds, and what that means.
 
     Where the gradient is exactly zero at lag 0 it reaches nowhere, not even the last state: it has
@@ -90,11 +90,10 @@ def _projected(
     rate: Rate, first: int, flow: GradientFlow, bounds: tuple[float, float]
 ) -> int | None:
     """The lag, rounded up, at which the fitted line leaves the thresholds; None where that is
-    within the curve, and where the rate may as well be 1. A curve too short for any interval is
+    within the curve, and where the interval of the rate holds 1. A rate without an interval is
     taken at its word."""
     T = len(flow.state) - 1
-    uncertain = rate.half_width is None and T - first >= FEWEST
-    if uncertain or rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
+    if rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
         return None
     bound = bounds[0] if rate.slope < 0 else bounds[1]
     to_go = (flow.log10_typical_start + bound) * LN10 - rate.level

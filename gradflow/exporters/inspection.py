@@ -14,6 +14,7 @@ from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, rend
 from gradflow.inspection import FoundNet, Inspection, option_choices
 from gradflow.offers import yaml_text
 from gradflow.weights import RecurrentLayer
+from gradflow.weights.choose import quantized
 
 _MANY = 40
 """From more tensors on, those that differ only in numbers in their names share a line."""
@@ -42,6 +43,9 @@ def table(found: Inspection, width: int, colour: bool, every: bool = False) -> I
         )
         yield found.config
         yield from _other_configs(found, colour)
+    elif not found.nets and (why := quantized(found.stored)):
+        for line in _prose(f"No recurrent layer is recognised here: {why}.", width):
+            yield render(line, colour)
     elif not found.nets:
         for line in _prose(
             "No recurrent layer is recognised here. Say in the config which tensors make one, gates"

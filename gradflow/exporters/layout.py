@@ -83,16 +83,16 @@ def _aligned(texts: Sequence[str]) -> list[str]:
     return [" " * (left - n) + text for n, text in zip(whole, texts, strict=True)]
 
 
-def blocks(columns: Sequence[Column], key: Column, width: int) -> Iterable[list[Column]]:
-    """The columns in groups that fit the width, each with the key column at its left.
+def blocks(columns: Sequence[Column], keys: Sequence[Column], width: int) -> Iterable[list[Column]]:
+    """The columns in groups that fit the width, each with the key columns at its left.
 
     A column too wide for any group still gets one: what is wide sticks out, nothing is cut.
     """
-    block = [key]
+    block = [*keys]
     for column in columns:
-        if len(block) > 1 and _width([*block, column]) > width:
+        if len(block) > len(keys) and _width([*block, column]) > width:
             yield block
-            block = [key]
+            block = [*keys]
         block.append(column)
     yield block
 

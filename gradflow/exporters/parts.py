@@ -10,10 +10,13 @@ from gradflow.results import Result
 WHOLE = "all"
 """What stands in place of a layer's number for the net as a whole."""
 
+PLACE_AXES = ("layer", "direction")
+"""What tells the parts of one run apart."""
+
 
 def with_parts(results: Sequence[Result]) -> list[Result]:
     """The results, and where any of them has parts, those beside it, told apart by the axes
-    `layer` and, in a bidirectional net, `direction`."""
+    of PLACE_AXES: `layer` and, in a bidirectional net, `direction`."""
     if not any(result.layers for result in results):
         return list(results)
     both = any(part.direction == "reverse" for result in results for part in result.layers)

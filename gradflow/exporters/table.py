@@ -23,7 +23,7 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.parts import with_parts
+from gradflow.exporters.parts import PLACE_AXES, with_parts
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -70,6 +70,8 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
             yield from _run_beside_run(results, view)
     yield from _notes(results, view)
     if not shows_lags:
+        if words.has_parts(results):
+            yield from _prose(f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", view)
         yield from _prose("For the gradient lag by lag, add --tables.", view)
 
 
@@ -209,7 +211,7 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
         logs.append(shown.log10())
         cells = _relative_cells(shown, view) + [Cell("")] * (len(lags) - len(there))
         columns.append(Column(_heads(result), cells))
-    for block in blocks(columns, _lag_column(lags), view.width):
+    for block in blocks(columns, [_lag_column(lags)], view.width):
         yield from grid(block)
         yield []
     start = words.relative_to(results)
@@ -230,21 +232,25 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     diagnoses = [result.diagnosis for result in results]
     styles = [_STYLES.get(diagnosis.verdict, "") for diagnosis in diagnoses]
     verdicts = [Cell(d.verdict, style) for d, style in zip(diagnoses, styles, strict=True)]
-    names = [_names(head, texts) for head, texts in words.identity(results).items()]
+    names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [
         Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in diagnoses]),
         Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in diagnoses]),
         Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
         Column(("verdict",), verdicts, "left"),
     ]
-    run = Column(("run",), [Cell(str(result.run)) for result in results], "right")
-    room = room_beside([*names, *facts], view.width)
+    room = room_beside([*names.values(), *facts], view.width)
     if room >= _BAR[0]:
-        groups = [[*names, *facts, _sparklines(results, styles, view, room)]]
+        groups = [[*names.values(), *facts, _sparklines(results, styles, view, room)]]
     else:
-        room = max(room_beside([run, *facts], view.width), _BAR[0])
+        place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
+        key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
+        room = max(room_beside([*key, *facts], view.width), _BAR[0])
         facts.append(_sparklines(results, styles, view, room))
-        groups = [*blocks(names, run, view.width), *blocks(facts, run, view.width)]
+        of_runs = [column for head, column in names.items() if head != "run"]
+        groups = [*blocks(facts, key, view.width)]
+        if of_runs:
+            groups = [*blocks(of_runs, key, view.width), *groups]
     for group in groups:
         yield from grid(group)
         yield []

@@ -167,8 +167,8 @@ def _groups(results: Sequence[Result], view: View) -> Iterator[list[Column]]:
     room = room_beside([key, *facts], view.width)
     if room >= _BAR[0]:
         facts.append(_bars(results, styles, room))
-    yield from map(list, blocks(facts, key, view.width))
-    yield from map(list, blocks(logs, key, view.width))
+    yield from map(list, blocks(facts, [key], view.width))
+    yield from map(list, blocks(logs, [key], view.width))
 
 
 def _change(results: Sequence[Result]) -> str:

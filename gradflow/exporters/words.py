@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow.exporters.parts import WHOLE
 from gradflow.exporters.view import View
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 
@@ -202,11 +203,17 @@ def without_rate(diagnosis: Diagnosis) -> str | None:
     return None if why is None else f"none, {_WHY[why][0]}: {_WHY[why][1]}"
 
 
+def has_parts(results: Sequence[Result]) -> bool:
+    """Whether layers or directions of a net stand among the results."""
+    return any("layer" in result.axes for result in results)
+
+
 def relative_to(results: Sequence[Result]) -> str:
     """What the relative gradient is relative to; of a stack also why a lower layer starts at 0."""
-    if not any("layer" in result.axes for result in results):
+    if not has_parts(results):
         return "its value at lag 0"
-    text = "that of the whole net at lag 0"
+    whole = "all layers of its direction" if _is_directed(results[0]) else "the whole net"
+    text = f"that of {whole} at lag 0"
     lower = [r.flow for r in results if r.flow is not None and str(r.axes["layer"]).isdigit()]
     if any(flow.relative.mantissa[0] == 0 for flow in lower):
         text += (
@@ -216,24 +223,41 @@ def relative_to(results: Sequence[Result]) -> str:
     return text
 
 
+def _start(result: Result) -> str:
+    """What the relative gradient starts from."""
+    if result.axes.get("layer", WHOLE) == WHOLE:
+        return "its start"
+    return "its direction's start" if _is_directed(result) else "the whole net's start"
+
+
+def _is_directed(result: Result) -> bool:
+    """Whether it is of a bidirectional net."""
+    return "direction" in result.varied
+
+
 def reach(result: Result, view: View) -> str:
     """In a sentence, how far back this run's gradient reaches, or why there is none."""
     vanishing, exploding = view.thresholds
+    start = _start(result)
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
     if _is_dead(result.flow):
         return "no gradient reaches the last state"
+    if not result.flow.state.mantissa.any():
+        return "no gradient reaches this layer"
     lag = result.diagnosis.horizon
     if lag is None:
         T = result.sequence_length
-        return f"stays between {vanishing:g} and {exploding:g} times its start up to lag {T}"
+        return f"stays between {vanishing:g} and {exploding:g} times {start} up to lag {T}"
     if result.flow.relative[lag].log10() < 0:
-        return f"falls below {vanishing:g} of its start at lag {lag}"
-    return f"grows beyond {exploding:g} times its start at lag {lag}"
+        return f"falls below {vanishing:g} of {start} at lag {lag}"
+    return f"grows beyond {exploding:g} times {start} at lag {lag}"
 
 
 def _is_dead(flow: GradientFlow) -> bool:
-    return bool(np.any(flow.state.mantissa[0] == 0))
+    """Whether there is nothing to compare with: the loss does not depend on the last state. (That
+    of a lower layer may be reached later.)"""
+    return bool(np.isnan(flow.relative.mantissa[0]))
 
 
 def verdicts(results: Sequence[Result]) -> str:

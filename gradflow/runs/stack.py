@@ -16,12 +16,12 @@ from gradflow.engine.flow import Progress
 from gradflow.engine.measure import log_norms_joined, whole_net
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
 from gradflow.logspace import Magnitudes, root_sum_of_squares
-from gradflow.results import NO_SAMPLES, Diagnosis, GradientFlow, LayerResult, Result
+from gradflow.results import NO_SAMPLES, Diagnosis, Direction, GradientFlow, LayerResult, Result
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import objective
 
-DIRECTIONS = ("forward", "reverse")
+DIRECTIONS: tuple[Direction, Direction] = ("forward", "reverse")
 
 
 def run_stack(

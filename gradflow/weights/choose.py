@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -13,7 +14,7 @@ from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
-from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
+from gradflow.weights.tensors import Array, Stored, Tensors, float64, named, refuse
 
 PARAMETERS = ("W_x", "W_s", "b_x", "b_s", "W_p")
 """The names that a user may give tensors for."""
@@ -143,7 +144,15 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
         if "nodes" not in tensors.attributes:
             where = "recurrent layer recognised by the names in it"
         message = f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s)"
+        message = quantized(tensors.stored) or message
     raise refuse(tensors.source, message)
+
+
+def quantized(stored: Mapping[str, Stored]) -> str | None:
+    """What is to be said where the tensors are what PyTorch's quantization has made of a net."""
+    if any(re.fullmatch("qu?int[0-9]+", one.dtype) for one in stored.values()):
+        return "weights that PyTorch quantized are not read: save the net as it was before that"
+    return None
 
 
 def _restacked(nets: Sequence[Sequence[RecurrentLayer]], prefix: str) -> list[RecurrentLayer]:

@@ -153,6 +153,14 @@ def test_the_output_layer_can_come_from_the_file(folder):
             "there are: 'encoder'",
         ),
         (
+            "weights: {file: lstm.npz, prefix: []}",
+            "config.yaml:1:35: error: weights.prefix: expected at least one value, found []",
+        ),
+        (
+            "weights: {file: lstm.npz, prefix: {}}",
+            "config.yaml:1:35: error: weights.prefix: expected text, found {}",
+        ),
+        (
             "weights: {file: lstm.npz, prefx: encoder}",
             "config.yaml:1:27: error: weights.prefx: unknown key; did you mean prefix?",
         ),

@@ -10,7 +10,7 @@ COLUMNS = [Column(("x",), [Cell("1"), Cell("2" * n)], "left") for n in (3, 7, 5,
 
 @pytest.mark.parametrize("width", range(20, 90))
 def test_blocks_are_full_but_fit_and_hold_every_column_once(width):
-    found = list(blocks(COLUMNS, KEY, width))
+    found = list(blocks(COLUMNS, [KEY], width))
     assert [column for block in found for column in block[1:]] == COLUMNS
     for block, after in zip(found, [*found[1:], None], strict=True):
         assert block[0] is KEY

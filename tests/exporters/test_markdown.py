@@ -5,6 +5,7 @@ import re
 import pytest
 from made_results import made, sweep, wide
 
+import gradflow
 from gradflow.exporters import EXPORTERS, View
 from printed import tables
 
@@ -47,3 +48,22 @@ def test_each_run_says_how_far_its_gradient_reaches():
     text = exported(sweep())
     assert "- rnn W_s×0.5: falls below 0.001 of its start at lag 9\n" in text
     assert "- lstm W_s×1.5: forward state left float range at step 37\n" in text
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_lower_layer_that_the_loss_reaches_later_is_not_dead(bidirectional):
+    net = {"layers": 2, "bidirectional": bidirectional, "sequence_length": 40, "hidden_size": 4}
+    results = gradflow.analyze({"cell": "rnn", "ws_scale": 0.3, **net})
+    lower = next(part for part in results[0].layers if part.layer == 0)
+    start = "its direction's start" if bidirectional else "the whole net's start"
+    where = f"of {start} at lag {lower.diagnosis.horizon}"
+    assert f"layer 0{' forward' if bidirectional else ''}: falls below 0.001 {where}" in exported(
+        results
+    )
+
+
+def test_a_layer_that_no_gradient_reaches_says_so():
+    dead = {"cell": {"type": "rnn", "activation": "relu"}, "input": "zeros", "layers": 2}
+    text = exported(gradflow.analyze({**dead, "sequence_length": 5, "hidden_size": 3}))
+    assert "- layer 0: no gradient reaches this layer\n" in text
+    assert "- layer 1: falls below 0.001 of the whole net's start at lag 1\n" in text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import takewhile
 
 import pytest
 from made_results import SAMPLES, lengths, made, sweep, wide
@@ -225,3 +226,18 @@ def test_a_stack_says_what_its_curves_are_relative_to():
     assert "over that of the whole net at lag 0. " in page
     assert "A lower layer has 0" not in page
     assert "probe at the last step" in page
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_where_the_summary_is_split_each_row_still_says_of_which_part_it_is(bidirectional):
+    """Of a run's parts the run's number alone would not."""
+    net = {"cell": [{"type": "lstm", "forget_bias": 1.0}, "rnn"], "layers": [1, 2]}
+    small = {"sequence_length": 12, "hidden_size": 4, "batch_size": 2}
+    page = lines(gradflow.analyze({**net, **small, "bidirectional": bidirectional}), width=70)
+    heads = [at for at, line in enumerate(page) if line.startswith("run ")]
+    assert len(heads) > 1
+    for at in heads:
+        rows = [line.split() for line in takewhile(bool, page[at + 2 :])]
+        named = [tuple(row[: 3 if bidirectional else 2]) for row in rows]
+        assert len(rows) == len(set(named)) == (12 if bidirectional else 8)
+    assert "A lower layer has 0 there" in " ".join(page)

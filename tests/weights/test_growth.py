@@ -6,10 +6,12 @@ import pytest
 import weight_writers as writers
 from hostile_torch import torch
 
+from gradflow.errors import InputError
 from gradflow.exporters.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.weights import choose_net, read
-from growth import grows_linearly
+from gradflow.weights.files.pickle_tensors import _unwrap
+from growth import calls, grows_linearly
 
 PRIME = 2**61 - 1
 """Whole numbers that differ by a multiple of it have one hash."""
@@ -108,3 +110,28 @@ def test_chains_of_moves_in_onnx(tmp_path):
         return lambda: look(path)
 
     grows_linearly(make, 1000)
+
+
+def test_many_references_to_what_holds_no_tensor():
+    """However many places a checkpoint has for its model, and however they share what they hold."""
+
+    def make(n, k):
+        big = [[] for _ in range(n)]
+        return lambda: _unwrap([[big] for _ in range(k)])
+
+    assert calls(make(2000, 80)) < 2 * calls(make(2000, 1))
+
+
+def test_a_long_list_is_no_checkpoint_to_unwrap():
+    assert calls(lambda: _unwrap([[]] * 100_000)) < 100
+
+
+def test_groups_deep_in_groups_of_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        group = file
+        for _ in range(200):
+            group = group.create_group("g")
+        group["weight"] = [1.0]
+    with pytest.raises(InputError, match="its groups are nested more than 100 deep"):
+        inspect(tmp_path / "x.h5")

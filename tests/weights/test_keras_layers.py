@@ -190,3 +190,28 @@ def test_layers_of_one_name_in_two_models_are_told_apart():
         "one/lstm/c/kernel:0",
         "two/lstm/c/kernel:0",
     ]
+
+
+def test_variables_of_a_tensorflow_checkpoint_are_read():
+    """As numpy.savez keeps them by the names that tf.train.load_checkpoint gives."""
+    saved = {"kernel": normal(I, 3 * H), "recurrent_kernel": normal(H, 3 * H)}
+    names = {f"w-0/cell/{name}/.ATTRIBUTES/VARIABLE_VALUE": a for name, a in saved.items()}
+    slot = "w-0/cell/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"
+    (layer,) = choose_net(tensors({**names, slot: saved["kernel"]}))
+    assert (layer.prefix, layer.cell, layer.convention) == ("w-0/cell", "gru", "Keras")
+    z, r, n = np.split(saved["kernel"].T, 3)
+    np.testing.assert_array_equal(layer.W_x, np.concatenate([r, z, n]))
+
+
+def test_a_stack_in_each_direction_by_itself_is_no_bidirectional_stack():
+    """Summed, its widths would fit one whose layers read both directions."""
+    cells = [layer("LSTMCell", f"c{k}", **PLAIN) for k in range(2)]
+    stack = layer("RNN", "rnn", cell=layer("StackedRNNCells", "cells", cells=cells))
+    found = {}
+    for way in ("forward", "backward"):
+        found |= {**arrays(f"b/b/{way}_rnn/c0"), **arrays(f"b/b/{way}_rnn/c1")}
+        found[f"b/b/{way}_rnn/c1/kernel:0"] = normal(H, 4 * H)
+    config = layer("Bidirectional", "b", layer=stack, merge_mode="sum")
+    for net in find_nets(read(found, config)):
+        with pytest.raises(InputError, match="a stack of cells in each direction by itself"):
+            net.layers()

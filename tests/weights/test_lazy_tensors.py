@@ -28,6 +28,20 @@ def h5(path, arrays, **options):
     return path
 
 
+def onnx(path, arrays):
+    library = pytest.importorskip("onnx")
+    tensors = [library.numpy_helper.from_array(a, name) for name, a in arrays.items()]
+    node = library.helper.make_node("Identity", ["X"], ["Y"])
+    graph = library.helper.make_graph([node], "g", [], [], tensors)
+    path.write_bytes(library.helper.make_model(graph).SerializeToString())
+    return path
+
+
+def msgpack(path, arrays):
+    pytest.importorskip("msgpack")
+    return writers.write_msgpack(path, arrays)
+
+
 def keras(path, arrays):
     inner = h5(path.with_suffix(".h5"), arrays)
     with zipfile.ZipFile(path, "w") as archive:
@@ -42,6 +56,8 @@ WRITERS = {
     ".pth": writers.write_legacy_torch,
     ".pkl": writers.write_pickle,
     ".h5": h5,
+    ".onnx": onnx,
+    ".msgpack": msgpack,
     ".keras": keras,
 }
 

@@ -130,6 +130,22 @@ def test_a_wrapper_without_tensors_hides_nothing(tmp_path, gone):
         assert choose_net(kept(tmp_path, content))[0].prefix == "generator.rnn"
 
 
+def test_a_wrapper_with_tensors_does_not_hide_another_net(tmp_path):
+    """Its own names stay short; all stay long where short ones would clash."""
+    path = tmp_path / "net.pt"
+    decoder = {"weight_hh_l0": tensor("0", "Float", 2, (2, 1), (1, 1))}
+    inner = {"rnn.weight_hh_l0": tensor("0", "Float", 2, (2, 1), (1, 1))}
+    for own, names in (
+        ({"decoder": decoder}, ["rnn.weight_hh_l0", "decoder.weight_hh_l0"]),
+        ({"rnn": decoder}, ["model.rnn.weight_hh_l0", "rnn.weight_hh_l0"]),
+        ({"optimizer": {"param_groups": b"N", "state": dictionary(decoder)}}, ["rnn.weight_hh_l0"]),
+        ({"loss": {"best": tensor("0", "Float", 2, (2,), (1,))}}, ["rnn.weight_hh_l0"]),
+    ):
+        beside = {key: dictionary(value) for key, value in own.items()}
+        content = dictionary({"model": dictionary(inner), **beside})
+        assert list(read(writers.write_torch_parts(path, content, {"0": bytes(8)}))) == names
+
+
 def test_lists_of_dictionaries(tmp_path):
     moments = {"state": {0: {"exp_avg": LSTM["rnn.weight_hh_l0"]}}, "param_groups": [{"lr": 1}]}
     for content in ([LSTM, moments], (LSTM, moments), {"model": [LSTM]}, [3, {"state_dict": LSTM}]):
@@ -208,3 +224,61 @@ def test_tensors_that_share_bytes_take_no_more_than_the_file_vouches_for(tmp_pat
         else:
             with pytest.raises(InputError, match=r"its tensors claim 838,860,800 bytes of a file"):
                 read(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_tensors_that_plain_pickle_wrote(tmp_path, protocol):
+    """Each storage is a file in PyTorch's old format, in bytes of the pickle."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.LSTM(5, 90)
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"net": module}, protocol=protocol))
+    tensors = read(tmp_path / "net.pkl")
+    assert set(tensors) == {f"net.{name}" for name in module.state_dict()}
+    for name, value in module.state_dict().items():
+        np.testing.assert_array_equal(tensors[f"net.{name}"], value.numpy(), strict=True)
+
+
+class _Storage:
+    """Pickled as a call of what reads a storage, with the bytes given."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __reduce__(self):
+        torch = pytest.importorskip("torch")
+        return torch.storage._load_from_bytes, (self.data,)
+
+
+@pytest.mark.parametrize("data", [b"", b"N.", pickle.dumps(0x1950A86A20F9469CFC6C, 2), "text", 3])
+def test_a_storage_that_is_none_is_refused_in_one_line(tmp_path, data):
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"w": _Storage(data)}))
+    with pytest.raises(InputError, match=r"storage|pickle is cut short"):
+        read(tmp_path / "net.pkl")
+
+
+def test_a_storage_within_a_pickle_runs_nothing(tmp_path):
+    """PyTorch would run this one."""
+    called = b"cos\nsystem\n(S'touch " + str(tmp_path / "trace").encode() + b"'\ntR."
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"w": _Storage(called)}))
+    with pytest.raises(InputError, match="not as PyTorch saves it"):
+        read(tmp_path / "net.pkl")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_what_pytorch_quantized_is_listed_and_refused_where_it_is_used(tmp_path):
+    content = dictionary({"w": tensor("0", "QInt8", 2, (2, 1), (1, 1))})
+    path = writers.write_torch_parts(tmp_path / "net.pt", content, {"0": bytes(2)})
+    tensors = read(path)
+    assert tensors.stored["w"].dtype == "qint8"
+    with pytest.raises(InputError, match="PyTorch quantized"):
+        choose_net(tensors)
+
+
+def test_storages_within_a_pickle_are_not_looked_at_over_and_over(tmp_path):
+    """One text of bytes, many calls: time stays in proportion to the file."""
+    torch = pytest.importorskip("torch")
+    data = torch.zeros(1 << 14).untyped_storage().__reduce__()[1][0]
+    many = {str(k): _Storage(data) for k in range(100)}
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(many))
+    with pytest.raises(InputError, match="the same storages many times"):
+        read(tmp_path / "net.pkl")

@@ -66,6 +66,14 @@ def test_parts_that_do_not_fit_are_refused():
         choose_net(tensors({**parts, **arrays}))
 
 
+def test_a_parametrization_that_is_not_known_is_named():
+    arrays = pytorch("rnn.", "lstm")
+    name = "rnn.parametrizations.weight_hh_l0.original"
+    arrays[name] = arrays.pop("rnn.weight_hh_l0")
+    with pytest.raises(InputError, match=rf"'{name}' is under a parametrization.*remove_param"):
+        choose_net(tensors(arrays))
+
+
 @pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.", ""])
 def test_a_module_that_only_wraps_is_left_out_of_the_name(wrapper):
     file = tensors(pytorch(f"{wrapper}enc.rnn.", "gru"))

@@ -121,7 +121,7 @@ class Journal:
                 raise ValueError("it is too long")
             self._file.seek(line.start)
             text = _exactly(self._file, line.length)[_CHECKSUM + 1 :]
-            return result_of(from_json(json.loads(text)["result"]), run.axes)
+            return result_of(from_json(json.loads(text)["result"]), run)
         except Exception:  # what a stranger has written leads to almost anything
             message = "the checksum is right, but it holds no result: remove this line"
             raise _fault(self.path, message, line.number) from None

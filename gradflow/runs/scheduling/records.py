@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ import numpy as np
 
 from gradflow import results
 from gradflow.logspace import Magnitudes
+from gradflow.runs.experiment import Run
 
 _TYPES: dict[str, type[Any]] = {
     name: cls
@@ -54,37 +55,62 @@ def from_json(data: Any) -> Any:
     return _TYPES[name[1:]](**{key: from_json(item) for key, item in content.items()})
 
 
-def result_of(value: object, axes: Mapping[str, object]) -> results.Result:
-    """`value`, once it is known to be a Result, of a run with these axes, and whole: every member
-    of the type and the length that `results` declares.
+def result_of(value: object, run: Run) -> results.Result:
+    """`value`, once it is known to be a Result, of this run, and whole: every member of the type
+    and the length that `results` declares.
 
     Raises:
         ValueError: it is not.
     """
-    if not isinstance(value, results.Result) or not _is(value, results.Result):
-        raise ValueError("no result, or a member of another type")
-    if value.axes != axes:
+    told = {
+        "axes": run.axes,
+        "options": run.cell.options,
+        "objective": run.objective,
+        "notes": run.trained.notes if run.trained else (),
+    }
+    if not isinstance(value, results.Result):
+        raise ValueError("no result")
+    if any(getattr(value, name) != own for name, own in told.items()):
         raise ValueError("it is of another run")
-    flows = [value.flow, *(part.flow for part in value.layers)]
-    for flow in flows:
+    if not _is(replace(value, axes={}, options={}), results.Result):
+        raise ValueError("a member of another type")
+    for diagnosis in (value.diagnosis, *(part.diagnosis for part in value.layers)):
+        for lag in (diagnosis.horizon, diagnosis.horizon_typical):
+            if lag is not None and not 0 <= lag <= value.sequence_length:
+                raise ValueError("a horizon beyond the first step")
+    for flow in (value.flow, *(part.flow for part in value.layers)):
         if flow is not None and not _is_whole(flow, value.sequence_length):
-            raise ValueError("a curve of another length")
+            raise ValueError("a curve of another length, or of other numbers")
     return value
 
 
 def _is_whole(flow: results.GradientFlow, T: int) -> bool:
-    expected = [
-        (flow.share_W_s, (T,)),
-        *((array, (T + 1,)) for m in (flow.state, *flow.parts.values()) for array in _arrays(m)),
-        *((array, (T,)) for m in flow.terms.values() for array in _arrays(m)),
-        *((array, ()) for m in (*flow.totals.values(), flow.start) for array in _arrays(m)),
+    """Whether its arrays have the lengths and the kinds of numbers that they should have."""
+    lags, no_samples = (T + 1,), results.NO_SAMPLES.shape
+    per_lag = [flow.state, *flow.parts.values()]
+    magnitudes = [
+        *((m, lags) for m in per_lag),
+        *((m, (T,)) for m in flow.terms.values()),
+        *((m, ()) for m in (*flow.totals.values(), flow.start) if m is not None),
     ]
-    found = ((np.asarray(array), shape) for array, shape in expected)
-    return all(array.shape == shape and array.dtype.kind in "fi" for array, shape in found)
+    floats = [
+        (flow.share_W_s, (T,)),
+        (flow.log_samples, no_samples),
+        (flow.log10_percentiles, (T + 1, 3) if len(flow.log10_percentiles) else no_samples),
+        (flow.log10_typical, lags if len(flow.log10_typical) else results.NO_LAGS.shape),
+        *((m.mantissa, shape) for m, shape in magnitudes),
+    ]
+    integers = [(m.exponent, shape) for m, shape in magnitudes]
+    return (
+        all(_holds(array, shape, "f") for array, shape in floats)
+        and all(_holds(array, shape, "i") for array, shape in integers)
+        and not any((np.asarray(m.mantissa) < 0).any() for m, _ in magnitudes)
+    )
 
 
-def _arrays(magnitudes: Magnitudes | None) -> tuple[Any, ...]:
-    return () if magnitudes is None else (magnitudes.mantissa, magnitudes.exponent)
+def _holds(array: Any, shape: tuple[int, ...], kind: str) -> bool:
+    found = np.asarray(array)
+    return found.shape == shape and found.dtype.kind == kind
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -106,8 +132,8 @@ def _is(value: Any, kind: Any) -> bool:
     if isinstance(kind, type) and is_dataclass(kind):
         members = _members(kind)
         return type(value) is kind and all(_is(getattr(value, n), m) for n, m in members.items())
-    if kind is float:
-        return isinstance(value, int | float)
+    if kind in (int, float):
+        return isinstance(value, kind | int) and not isinstance(value, bool)
     return isinstance(value, origin or kind)
 
 

@@ -33,7 +33,10 @@ _KERAS_3 = re.compile(
     r"(?P<cell>(?P<layer>.*?)(?:/(?:forward|backward)_layer)?"
     r"(?:/cell(?:/cells/[^/]+)?|/?(?<![^/])(?:lstm|gru|simple_rnn)_cell(?:_\d+)?))/vars/(?P<role>[012])"
 )
-_KERAS_2 = re.compile(r"(?P<cell>(?:.*[/.])?)(?P<role>kernel|recurrent_kernel|bias)(?::0)?")
+_KERAS_2 = re.compile(
+    r"(?P<cell>(?:.*[/.])?)(?P<role>kernel|recurrent_kernel|bias)"
+    r"(?::0|/\.ATTRIBUTES/VARIABLE_VALUE)?"  # as variables of HDF5, or of a TensorFlow checkpoint
+)
 _KERAS_1 = re.compile(r"(?P<cell>.+)_(?P<role>[WUb])(?:_(?P<gate>[ifcozrh]))?(?::0)?")
 
 _ROLES = {
@@ -237,6 +240,10 @@ def _layers(
     tensors: Tensors, prefix: str, stack: Sequence[_Layer], below: str | None
 ) -> list[RecurrentLayer]:
     """The layers of a net, the forward direction of each first."""
+    if any(match and match.apart for _, match in stack):
+        message = "has a stack of cells in each direction by itself, which is not computed"
+        way_out = "name the tensors of one cell as W_x, W_s (and b_x)"
+        raise refuse(tensors.source, f"the net {named(prefix)} {message}: {way_out}")
     found = []
     for index, (cells, match) in enumerate(stack):
         two = match is None or match.bidirectional

@@ -59,7 +59,7 @@ class Described:
     `trail` has the names of the models and layers around it, the outermost first, and its own;
     `name` is the one that it has in its model, `path` what Keras 3 calls its group. `cell_path` is
     that of one cell of a stack of cells, `below` the key of the recurrent layer whose sequence it
-    reads; `halves` are its one or two directions.
+    reads; `halves` are its one or two directions, `apart` says that each is a stack by itself.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Described:
     cell_path: str = ""
     below: str | None = None
     notes: tuple[str, ...] = ()
+    apart: bool = False
 
     @property
     def key(self) -> str:
@@ -133,8 +134,8 @@ def _recurrent(layer: Any, at: _At, depth: int) -> Iterator[Described]:
             yield replace(one, sequences=False)  # what the model hands on is not followed
     elif kind == "Bidirectional":
         if _kind(wrapped) != kind:
-            for one in _recurrent(wrapped, at, depth - 1):
-                yield _both_ways(one, config)
+            inner = [_both_ways(one, config) for one in _recurrent(wrapped, at, depth - 1)]
+            yield from (replace(one, apart=len(inner) > 1) for one in inner)
     elif kind == "RNN":
         yield from _stack_of_cells(config, at)
     elif isinstance(wrapped, dict):

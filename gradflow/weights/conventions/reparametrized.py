@@ -55,6 +55,10 @@ def put_together(tensors: Tensors, parts: dict[str, str]) -> tuple[str, Names, A
         return "whole", (parts[""],), tensors[parts[""]]
     if "mask" in parts:
         return _made(tensors, parts, "pruned", ("orig", "mask"))
+    if list(parts) == ["orig"] and "parametrizations" in parts["orig"]:
+        message = "is under a parametrization that is not computed here: save it without,"
+        message += " torch.nn.utils.parametrize.remove_parametrizations(module, name)"
+        raise refuse(tensors.source, f"tensor {named(parts['orig'])} {message}")
     if "u" in parts or "orig" in parts:
         return _made(tensors, parts, "spectral", ("orig", "u", "v"))
     return _made(tensors, parts, "norm", ("g", "v"))

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
+from gradflow.weights.files.flax_head import Head, split
 from gradflow.weights.tensors import (
     Array,
     Stored,
     Tensors,
-    check_room,
     decode,
     element_count,
     itemsize,
@@ -32,6 +33,7 @@ _MAX_ITEMS = 200_000
 _MAX_NAME = 1000
 _MAX_DEPTH = 100
 _ARRAY, _SCALAR = 1, 3  # the extensions that flax writes; 2 is a complex number
+_MOST_SAID = 4096  # bytes that tell shape and dtype of an array
 _CHUNKED = "__msgpack_chunked_array__"
 _SKIPPED = ("opt_state",)
 """Where flax's TrainState keeps the moments of its optimizer."""
@@ -46,11 +48,11 @@ def read(file: RegularFile) -> Tensors:
     msgpack = optional("msgpack", file.source)
     if file.size > _MAX_BYTES:
         raise refuse(file.source, f"longer than the {_MAX_BYTES:,} bytes that are read of it")
-    check_room(file.source, "reading it", file.size)
     made = _Made()
     try:
+        head = Head(file)
         content = msgpack.unpackb(
-            file.read_at(0, file.size),
+            head.content,
             raw=False,
             strict_map_key=False,
             ext_hook=_Packed,
@@ -59,7 +61,9 @@ def read(file: RegularFile) -> Tensors:
             max_map_len=_MAX_ITEMS,
             max_array_len=_MAX_ITEMS,
         )
-        stored = {name: _stored(msgpack, file, name, leaf) for name, leaf in _leaves(content)}
+        stored = {name: _stored(msgpack, head, name, leaf) for name, leaf in _leaves(content)}
+    except GradflowError:
+        raise
     except _DamagedError as error:
         raise refuse(file.source, str(error)) from None
     except Exception as error:  # msgpack raises several that have no base of their own
@@ -71,7 +75,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 class _Packed:
-    """An extension as it stands in the file."""
+    """An extension; its data is the index of its place."""
 
     __slots__ = ("code", "data")
 
@@ -128,13 +132,13 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         yield from (item for item in value.items() if item[0] not in _SKIPPED)
 
 
-def _stored(msgpack: Any, file: RegularFile, name: str, leaf: Any) -> Stored:
+def _stored(msgpack: Any, head: Head, name: str, leaf: Any) -> Stored:
     """One array, once its bytes are known to be what its shape asks for."""
     pieces = [leaf]
     shape: Any = None
     if isinstance(leaf, dict):
         pieces, shape = list(_in_order(leaf.get("chunks"))), tuple(_in_order(leaf.get("shape")))
-    parts = [_array(msgpack, name, piece) for piece in pieces]
+    parts = [_array(msgpack, head, name, piece) for piece in pieces]
     dtypes = {dtype for _, dtype, _ in parts}
     if len(dtypes) != 1:
         raise _DamagedError(f"tensor {named(name)} has no numbers of one type")
@@ -143,7 +147,9 @@ def _stored(msgpack: Any, file: RegularFile, name: str, leaf: Any) -> Stored:
     if count is None or count != sum(math.prod(part) for part, _, _ in parts):
         raise _DamagedError(f"tensor {named(name)} has an impossible shape {named(shape)}")
     dtype = dtypes.pop()
-    return Stored(shape, dtype, partial(_load, file, name, shape, dtype, [d for *_, d in parts]))
+    return Stored(
+        shape, dtype, partial(_load, head.file, name, shape, dtype, [d for *_, d in parts])
+    )
 
 
 def _in_order(value: Any) -> Iterator[Any]:
@@ -154,26 +160,35 @@ def _in_order(value: Any) -> Iterator[Any]:
         yield from (value[str(i)] for i in range(len(value)))
 
 
-def _array(msgpack: Any, name: str, packed: Any) -> tuple[tuple[int, ...], str, bytes]:
-    """Shape, dtype and bytes of one extension."""
+def _array(
+    msgpack: Any, head: Head, name: str, packed: Any
+) -> tuple[tuple[int, ...], str, tuple[int, int]]:
+    """Shape and dtype of one extension, and where its bytes lie: from where on, how many."""
+    problem = _DamagedError(f"tensor {named(name)} is not an array as Flax writes it")
     if not isinstance(packed, _Packed) or packed.code not in (_ARRAY, _SCALAR):
-        raise _DamagedError(f"tensor {named(name)} is not an array as Flax writes it")
-    match msgpack.unpackb(packed.data, raw=True, strict_map_key=False):
-        case [list(lengths), bytes(kind), bytes(data)]:
+        raise problem
+    start, length = head.places[int.from_bytes(packed.data, "big")]
+    try:
+        said, behind, there = split(bytes(head.file.read_at(start, min(length, _MOST_SAID))))
+    except (ValueError, IndexError):
+        raise problem from None
+    match msgpack.unpackb(said, raw=True):
+        case [list(lengths), bytes(kind)] if behind + there == length:
             shape, dtype = tuple(lengths), kind.decode("latin-1")
         case _:
-            raise _DamagedError(f"tensor {named(name)} is not an array as Flax writes it")
+            raise problem
     count, size = element_count(shape), itemsize(dtype)
-    if count is None or (size is not None and count * size != len(data)):
-        message = f"claims shape {named(shape)} of {named(dtype)}, found {len(data):,} bytes"
+    if count is None or (size is not None and count * size != there):
+        message = f"claims shape {named(shape)} of {named(dtype)}, found {there:,} bytes"
         raise _DamagedError(f"tensor {named(name)} {message}")
-    return shape, dtype, data
+    return shape, dtype, (start + behind, there)
 
 
 def _load(
-    file: RegularFile, name: str, shape: tuple[int, ...], dtype: str, pieces: list[bytes]
+    file: RegularFile, name: str, shape: tuple[int, ...], dtype: str, places: list[tuple[int, int]]
 ) -> Array:
     """The numbers of one array."""
     if itemsize(dtype) is None:
         raise refuse(file.source, f"tensor {named(name)} holds {named(dtype)} numbers")
-    return np.concatenate([decode(piece, dtype) for piece in pieces]).reshape(shape)
+    pieces = [decode(file.read_at(*place), dtype) for place in places]
+    return np.concatenate(pieces).reshape(shape)

@@ -33,6 +33,7 @@ _OPTIMIZER = ("optimizer/", "optimizer_weights/")
 _MEMBER = "model.weights.h5"
 _MAX_CONFIG = 16 << 20
 _MAX_RATIO = 100
+_MAX_DEPTH = 100
 _FREE_BYTES = 16 << 20
 
 
@@ -110,6 +111,8 @@ def _contents(
 
     def visit(name: str, found: Any) -> None:
         alive()
+        if name.count("/") > _MAX_DEPTH:  # each is looked up from the top
+            raise refuse(source, f"its groups are nested more than {_MAX_DEPTH} deep")
         if name.startswith(_OPTIMIZER):
             return
         if not hasattr(found, "dtype"):

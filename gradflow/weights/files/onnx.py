@@ -1,4 +1,4 @@
-"""ONNX graphs: their constants by name, and their nodes."""
+"""ONNX graphs: their constants by name, and their nodes; long constants are read when asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
+from gradflow.weights.files.onnx_head import Head
 from gradflow.weights.tensors import (
     Array,
     Stored,
@@ -56,11 +57,11 @@ def read(file: RegularFile) -> Tensors:
     onnx = optional("onnx", source)
     if file.size > _MAX_BYTES:
         raise refuse(source, f"longer than the {_MAX_BYTES:,} bytes an ONNX file can have")
-    check_room(source, "reading it", file.size)
-    data = bytes(file.read_at(0, file.size))
-    model, walk = onnx.ModelProto(), _Walk(onnx, source)
     try:
-        model.ParseFromString(data)
+        head = Head(file)
+        check_room(source, "reading it", len(head.content))
+        model, walk = onnx.ModelProto(), _Walk(onnx, source, head)
+        model.ParseFromString(head.content)
         walk.graph(model.graph, None, "")
     except GradflowError:
         raise
@@ -92,8 +93,8 @@ class _Scope:
 class _Walk:
     """Gathers the constants and the nodes of a graph and of the graphs within."""
 
-    def __init__(self, onnx: Any, source: str) -> None:
-        self.onnx, self.source = onnx, source
+    def __init__(self, onnx: Any, source: str, head: Head) -> None:
+        self.onnx, self.source, self.head = onnx, source, head
         self.graph_type = onnx.GraphProto
         self.dtypes: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
@@ -142,7 +143,7 @@ class _Walk:
             raise refuse(self.source, f"tensor {named(name)} {message}")
         there = max(len(getattr(tensor, field)) for field in _FIELDS)
         if tensor.HasField("raw_data"):
-            there = len(tensor.raw_data) // size if size else 0
+            there = self.head.length(tensor.raw_data) // size if size else 0
         if count is None or (dtype in _CHECKED and there != count):
             message = f"claims shape {named(shape)}, and {there:,} elements are there"
             raise refuse(self.source, f"tensor {named(name)} {message}")
@@ -157,8 +158,12 @@ class _Walk:
 
     def load(self, name: str, tensor: Any) -> Array:
         """The numbers of one constant."""
+        whole = self.onnx.TensorProto()
+        whole.CopyFrom(tensor)
+        if tensor.HasField("raw_data"):
+            whole.raw_data = self.head.numbers(tensor.raw_data)
         try:
-            array: Array = self.onnx.numpy_helper.to_array(tensor)
+            array: Array = self.onnx.numpy_helper.to_array(whole)
         except Exception as error:  # the checks above leave only exotic dtypes
             reason = str(error).split("\n")[0][:120]
             raise refuse(self.source, f"tensor {named(name)} cannot be read: {reason}") from None

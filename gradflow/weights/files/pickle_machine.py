@@ -19,6 +19,7 @@ from gradflow.weights.files.pickle_names import (
     Allowed,
     Dtype,
     Inert,
+    Nested,
     Numbers,
     PickleError,
     Raw,
@@ -37,15 +38,20 @@ _LONG = 1024  # bytes; what is longer is no name, and stays in the file
 _MAX_MEMO = 1 << 32
 
 
-def unpickle(file: Any, size: int, storages: dict[str, Storage] | None = None) -> Any:
+def unpickle(
+    file: Any,
+    size: int,
+    storages: dict[str, Storage] | None = None,
+    nested: Callable[[Any], Storage] | None = None,
+) -> Any:
     """What the pickle that begins where `file` stands describes: dictionaries, lists, tuples,
     numbers, strings, `View`s of tensors, `Numbers` of arrays, `Inert` objects. `size` is that of
     the whole binary file, which stands behind the pickle afterwards. All the storages that it names
-    are put into `storages`.
+    are put into `storages`; `nested` finds the one that some bytes, or a `Raw`, hold.
 
     Raises PickleError for what is damaged or too large.
     """
-    machine = _Machine({} if storages is None else storages)
+    machine = _Machine({} if storages is None else storages, nested)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python's, of odd escapes in strings
@@ -143,8 +149,10 @@ _LINES: Mapping[str, Callable[..., Any]] = {
 class _Machine:
     """The pickle machine: a stack, what lies below each open mark, and the memo."""
 
-    def __init__(self, storages: dict[str, Storage]) -> None:
-        self.storages = storages
+    def __init__(
+        self, storages: dict[str, Storage], nested: Callable[[Any], Storage] | None
+    ) -> None:
+        self.storages, self.nested = storages, nested
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -300,7 +308,10 @@ class _Machine:
         if isinstance(function, Inert):
             self.stack.append(Inert(function.name, arguments))
         else:
-            self.stack.append(function.build(*arguments))
+            found = function.build(*arguments)
+            if isinstance(found, Nested):
+                found = self.nested(found.data) if self.nested else Inert(function.name)
+            self.stack.append(found)
 
     def build(self, _: Any) -> None:
         state = self.stack.pop()

@@ -84,6 +84,13 @@ class Encoded:
     text: Any
 
 
+@dataclass(frozen=True)
+class Nested:
+    """Bytes that hold a storage in PyTorch's format before 1.6, as plain `pickle` keeps it."""
+
+    data: Any
+
+
 class Inert:
     """What a name that is not on the list stands for, and what calling it would have made.
 
@@ -166,6 +173,9 @@ _TYPED_STORAGES = {
     "BoolStorage": "bool",
     "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
+    "QInt8Storage": "qint8",
+    "QUInt8Storage": "quint8",
+    "QInt32Storage": "qint32",
 }
 
 _DTYPES = (
@@ -185,9 +195,11 @@ ALLOWED: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _view,
     "torch._utils._rebuild_tensor_v2": _view,
     "torch._utils._rebuild_tensor_v3": _typed_view,
+    "torch._utils._rebuild_qtensor": _view,
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
     "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.storage._load_from_bytes": lambda data, *_: Nested(data),
     "torch.Size": lambda lengths: lengths,
     **dict.fromkeys(_DICTIONARIES, _dictionary),
     **{f"{numpy}.multiarray._reconstruct": lambda *_: Numbers() for numpy in _NUMPY},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ Read = Callable[[str, int, int], "bytes | bytearray"]
 """Some bytes of a storage: from where, and how many."""
 
 _MAX_DEPTH = 100
+_MAX_WRAPPED = 8
+"""How deep in a checkpoint the model may be wrapped."""
 _MAX_NAME = 1000
 _MAX_NAMES = 16 << 20  # characters, of all names together
 _MAX_REPEATED = 1 << 20
@@ -44,9 +47,12 @@ _MAX_SHARED = 8
 _MOMENTS = frozenset(
     (
         *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg"),
-        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col"),
+        *("acc_delta", "grad_avg", "exp_avg_sq_row", "exp_avg_sq_col", "prev_flat_grad"),
     )
 )
+_MOMENTS_BESIDE_STEP = frozenset(("sum", "prev", "ax"))
+"""Names that only tell an optimizer's where it counts its steps beside them."""
+
 _HELD = ("_parameters", "_buffers", "_modules")
 """Attributes of a PyTorch module that hold what it is made of."""
 
@@ -75,11 +81,17 @@ def tensors_of(pickled: Part, content: Any, sizes: Sizes, read: Read, format: st
 
 
 def named_tensors(
-    content: Any, modules: dict[str, Mapping[str, Any]] | None = None
+    content: Any,
+    modules: dict[str, Mapping[str, Any]] | None = None,
+    seen: set[int] | None = None,
 ) -> Iterator[tuple[str, Found]]:
     """The tensors within by dotted name, in the order of the file; each container is visited once,
-    and those of optimizers are passed over. Facts of PyTorch modules are put into `modules`."""
-    seen = {id(content)}
+    and those of optimizers are passed over. Facts of PyTorch modules are put into `modules`.
+    Containers whose ids are in `seen` are passed over; those that are visited join them."""
+    seen = set() if seen is None else seen
+    if id(content) in seen:
+        return
+    seen.add(id(content))
     open_: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", _children(content, "", modules))]
     length = 0
     while open_:
@@ -120,9 +132,9 @@ def _of_object(
     value: Inert, name: str, modules: dict[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Any]]:
     states = value.state if isinstance(value.state, tuple) else (value.state,)
-    for state in states:
+    for place, state in enumerate(states):
         if not isinstance(state, dict):
-            yield from _children([state], name, modules)
+            yield from ((str(place), one) for one in (state,) if isinstance(one, _CONTAINERS))
         elif any(isinstance(state.get(part), dict) for part in _HELD):
             if modules is not None:
                 modules[name] = {"class": value.name, **_plain(state)}
@@ -147,31 +159,66 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _is_optimizer(content: dict[str, Any]) -> bool:
     """Whether a dictionary is an optimizer's, or what one keeps of a parameter."""
+    if "step" in content and not _MOMENTS_BESIDE_STEP.isdisjoint(content):
+        return True
     return ("param_groups" in content and "state" in content) or not _MOMENTS.isdisjoint(content)
 
 
 def _unwrap(content: Any) -> Any:
-    """The state dict in a checkpoint."""
-    for _ in range(_MAX_DEPTH):
-        inner: list[Any] = []
+    """The state dict in a checkpoint; another net beside it stays there, by its key."""
+    for _ in range(_MAX_WRAPPED):
         if isinstance(content, dict):
-            inner = [content[w] for w in WRAPPERS if _holds_tensors(content.get(w))]
-        elif isinstance(content, list | tuple):
-            inner = [one for one in content[:_MAX_DEPTH] if _holds_tensors(one)]
-            if len(inner) != 1 or len(content) > _MAX_DEPTH:
+            inner = next(_holders(content.get(w) for w in WRAPPERS), None)
+            if inner is None:
                 break
-        if not inner:
+            if beside := _beside(content, inner):
+                return _joined(content, inner, beside)
+            content = inner
+        elif isinstance(content, list | tuple) and len(content) <= _MAX_DEPTH:
+            able = list(islice(_holders(content), 2))
+            if len(able) != 1:
+                break
+            content = able[0]
+        else:
             break
-        content = inner[0]
     return content
 
 
-def _holds_tensors(content: Any) -> bool:
-    try:
-        found = isinstance(content, _CONTAINERS) and not isinstance(content, View | Numbers)
-        return found and next(named_tensors(content), None) is not None
-    except PickleError:
-        return True  # which is said when they are named
+def _beside(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
+    """What holds matrices next to the state dict: more than the state of a generator of random
+    numbers, or a loss."""
+    others = {k: v for k, v in content.items() if v is not inner and isinstance(v, dict | Inert)}
+    able = {id(part) for part in _holders(others.values(), _is_matrix)}
+    return {key: value for key, value in others.items() if id(value) in able}
+
+
+def _joined(content: Any, inner: Any, beside: Mapping[str, Any]) -> Any:
+    """A state dict and what stands beside it, all as it was where their names would clash."""
+    if not isinstance(inner, dict):
+        return content
+    first = {name.partition(".")[0] for name in inner}
+    return content if first.intersection(beside) else {**inner, **beside}
+
+
+def _holders(
+    parts: Iterable[Any], wanted: Callable[[Found], bool] = lambda tensor: True
+) -> Iterator[Any]:
+    """Those of the parts that hold wanted tensors; what several share is searched once."""
+    seen: set[int] = set()
+    for part in parts:
+        if isinstance(part, View | Numbers) or not isinstance(part, _CONTAINERS):
+            continue
+        try:
+            found = any(wanted(tensor) for _, tensor in named_tensors(part, seen=seen))
+        except PickleError:
+            found = True  # which is said when they are named
+        if found:
+            seen = set()
+            yield part
+
+
+def _is_matrix(tensor: Found) -> bool:
+    return isinstance(tensor.shape, tuple) and len(tensor.shape) == 2
 
 
 def _nothing(content: Any) -> str:

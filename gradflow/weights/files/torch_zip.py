@@ -12,6 +12,7 @@ from gradflow.files.zips import Archive
 from gradflow.weights.files.pickle_machine import unpickle
 from gradflow.weights.files.pickle_names import PickleError
 from gradflow.weights.files.pickle_tensors import tensors_of
+from gradflow.weights.files.unread import unread_zip
 from gradflow.weights.tensors import Tensors, named, refuse
 
 _AGAIN = 'torch.save(torch.load(FILE, weights_only=True, map_location="cpu"), OTHER)'
@@ -66,7 +67,8 @@ def _root(archive: Archive) -> str:
     pickles = [n for n in archive.members if n.count("/") == 1 and n.endswith("/data.pkl")]
     if len(pickles) != 1:
         message = "not a PyTorch file: expected one data.pkl in the archive"
-        raise refuse(archive.file.source, message)
+        other = "" if pickles else f"; {unread_zip(archive.members)}"
+        raise refuse(archive.file.source, message + other)
     return pickles[0].removesuffix("data.pkl")
 
 

@@ -119,6 +119,10 @@ def changed(line, change):
     return signed(record)
 
 
+def total_of(result):
+    return result["flow"]["$GradientFlow"]["totals"]["W_s"]["$Magnitudes"]
+
+
 def nested(depth):
     return b'{"result": ' + b"[" * depth + b"]" * depth + b"}"
 
@@ -148,6 +152,28 @@ HOSTILE = {
     "no flow": lambda line: changed(line, lambda r: r.update(flow={"$tuple": []})),
     "another run": lambda line: changed(line, lambda r: r["axes"].update(seed=77)),
     "a member too many": lambda line: changed(line, lambda r: r.update(more=1)),
+    "an escape": lambda line: changed(
+        line, lambda r: r["diagnosis"]["$Diagnosis"].update(verdict="\x1b[2J")
+    ),
+    "another cell": lambda line: changed(line, lambda r: r["options"].update(leak="\x1b[2J")),
+    "another loss": lambda line: changed(line, lambda r: r.update(objective="\x1b[2J")),
+    "notes": lambda line: changed(line, lambda r: r.update(notes={"$tuple": ["a"]})),
+    "true for a number": lambda line: changed(
+        line, lambda r: r["diagnosis"]["$Diagnosis"].update(horizon=True)
+    ),
+    "a lag beyond the first step": lambda line: changed(
+        line, lambda r: r["diagnosis"]["$Diagnosis"].update(horizon=10**30)
+    ),
+    "an exponent of a fraction": lambda line: changed(
+        line, lambda r: total_of(r).update(exponent=0.5)
+    ),
+    "a norm below zero": lambda line: changed(line, lambda r: total_of(r).update(mantissa=-0.5)),
+    "percentiles of one lag": lambda line: changed(
+        line,
+        lambda r: r["flow"]["$GradientFlow"].update(
+            log10_percentiles={"$array": ["<f8", [1, 3], "AAAA" * 8]}
+        ),
+    ),
     "deep": lambda line: signed(line[33:118] + b"[" * 100_000 + b"]" * 100_000 + b"}"),
 }
 

@@ -43,7 +43,8 @@ def to_markdown() -> Iterator[str]:
     for cell in _described():
         yield f"### {markdown.escaped(cell['name'])}\n\n"
         yield from markdown.fenced(cell["description"], "text")
-        yield f"\nState: {', '.join(cell['state'])}. Parameters: {', '.join(cell['parameters'])}.\n\n"
+        yield f"\nState: {', '.join(cell['state'])}. "
+        yield f"Parameters: {', '.join(cell['parameters'])}.\n\n"
         options = cell["options"]
         if options:
             heads = ("option", "values", "default", "meaning")

@@ -133,7 +133,8 @@ def test_the_output_layer_can_come_from_the_file(folder):
         ),
         (
             "weights: lstm.npz\ncell: {type: [lstm]}",
-            'config.yaml:2:14: error: cell.type: expected rnn, lstm, lstmp, gru, indrnn, mgu or peephole, found ["lstm"]',
+            "config.yaml:2:14: error: cell.type: expected rnn, lstm, lstmp, gru, indrnn, mgu or "
+            'peephole, found ["lstm"]',
         ),
         (
             "weights: lstm.npz\nws_init: orthogonal",

@@ -12,14 +12,26 @@ Schema = dict[str, Any]
 _GIVEN: Schema = {"required": ["weights"], "properties": {"weights": {"not": {"type": "null"}}}}
 """Holds where the parameters come from a file."""
 
+_OWN: list[Schema] = [
+    {"type": "string", "pattern": r"[/\\]|\.ya?ml$"},
+    {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"type": "string", "pattern": r"^equations$|[/\\]|\.ya?ml$"}},
+    },
+]
+"""A cell of the user's own: a file, or a mapping that names one or holds equations."""
+
 
 def schema() -> Schema:
     """What `load` accepts, as far as it can be told without opening the files that are named."""
     model = Config.model_json_schema()
     del model["required"]
     cell = model["properties"]["cell"]
-    drawn, trained = {"anyOf": cell.pop("anyOf")}, _cell_of_a_file()
+    drawn, trained = _one_or_many([cell.pop("anyOf")[0], *_OWN]), _cell_of_a_file()
     cell["anyOf"] = [*drawn["anyOf"], trained]
+    for name in CELL_MODELS:
+        _let_options_be_lists(model["$defs"][name]["properties"])
     from_file = {"cell": trained, **dict.fromkeys(NOT_BESIDE, False)}
     model["allOf"] = [
         {
@@ -48,6 +60,21 @@ def _cell_of_a_file() -> Schema:
         one.append({"type": "object", "properties": properties, "additionalProperties": False})
     alone = {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": 1}
     return {"anyOf": [{"type": "null"}, *one, alone]}
+
+
+def _one_or_many(items: list[Schema]) -> Schema:
+    one = {"anyOf": items}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+def _let_options_be_lists(options: Schema) -> None:
+    for name, one in options.items():
+        if name != "type":
+            about = {key: one[key] for key in ("description", "default", "title") if key in one}
+            options[name] = {
+                **about,
+                "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
+            }
 
 
 def _is_loss(*kinds: str) -> Schema:

@@ -89,11 +89,15 @@ class Step(Writer):
 
     # Values that have a place
 
-    def is_stored(self, node: Node) -> bool:
+    def is_stored(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> bool:
         leaf = node.kind in ("previous", "x", "after", "slot")
         return leaf or is_dear(node) or id(node) in self.home
 
-    def store(self, node: Node) -> str:
+    def store(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> str:
         if node.kind in ("previous", "x", "after"):
             return self._leaf(node)
         if node.kind == "slot":
@@ -134,7 +138,9 @@ class Step(Writer):
             self.arrays.saved.add((id(node), "inverse"), f"{label}_inverse", (ONE,))
         return self.views.of(self.arrays.saved, [id(node)], label)
 
-    def exponential(self, z: Node) -> str:
+    def exponential(  # noqa: D102 (see Writer)
+        self, z: Node
+    ) -> str:
         sigmoid = self.reduced.graph.node("function", (z,), "sigmoid", z.shape)
         self.value(sigmoid)
         return self.exponentials[id(sigmoid)]
@@ -286,10 +292,14 @@ class Linearize(Writer):
             self.into(node, place)
             self.held[id(node)] = place
 
-    def is_stored(self, node: Node) -> bool:
+    def is_stored(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> bool:
         return self._kept(node) is not None
 
-    def store(self, node: Node) -> str:
+    def store(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> str:
         found = self._kept(node)
         assert found is not None
         rows, key, wanted = found
@@ -326,7 +336,9 @@ class Linearize(Writer):
                 return
         super()._slope_into(node, place)
 
-    def exponential(self, z: Node) -> str:
+    def exponential(  # noqa: D102 (see Writer)
+        self, z: Node
+    ) -> str:
         sigmoid = self.step.reduced.graph.node("function", (z,), "sigmoid", z.shape)
         label = self.labels.get(id(sigmoid), "sigmoid")
         if (id(sigmoid), "e") in self.arrays.saved.at:

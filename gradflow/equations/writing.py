@@ -31,6 +31,7 @@ class Writer:
     weight: Callable[[Node], str] = lambda node: "k"  # of a fixed node, its name in w
 
     def line(self, text: str) -> None:
+        """Write a line."""
         self.lines.append(text)
 
     def count(self, roots: Iterable[Node]) -> None:
@@ -49,10 +50,11 @@ class Writer:
         depth: dict[int, int] = {}
         for node in in_order(roots):
             own = 1 + max((depth[id(arg)] for arg in node.args), default=0)
-            depth[id(node)] = own
-            if own % _DEEPEST == 0 and not node.static and node.kind not in _PLACED:
+            if own > _DEEPEST and not node.static and node.kind not in _PLACED:
                 self.uses[id(node)] += 2
                 self.value(node)
+                own = 0
+            depth[id(node)] = own
 
     # Expressions
 

@@ -65,7 +65,7 @@ def of_step(*changes, **more):
 )  # fmt: skip
 def test_a_mistake_is_told_at_its_place(old, new, place, told):
     found = of_step((old, new))
-    where, line, column, message = next(m for m in found if told in m[3])
+    where, line, column, _ = next(m for m in found if told in m[3])
     assert (where, line, column) == ("step", *place)
 
 

@@ -123,15 +123,16 @@ def _percentile(which: int) -> Callable[[GradientFlow], Array | None]:
     return lambda flow: flow.log10_percentiles[:, which] if len(flow.log10_percentiles) else None
 
 
-MORE_CURVES: tuple[Curve, ...] = tuple(
-    Curve(
-        f"log10_p{order[:2]}",
-        f"{order} percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
-        _percentile(which),
-        any_size=False,
-    )
-    for which, order in enumerate(_PERCENTILES)
-) + (
+MORE_CURVES: tuple[Curve, ...] = (
+    *(
+        Curve(
+            f"log10_p{order[:2]}",
+            f"{order} percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
+            _percentile(which),
+            any_size=False,
+        )
+        for which, order in enumerate(_PERCENTILES)
+    ),
     Curve(
         "grad_other",
         "likewise of the parameters that are neither input nor recurrent weights nor biases; empty "

@@ -20,13 +20,13 @@ import numpy as np
 from gradflow.errors import InputError
 from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
-from gradflow.weights.files.onnx import Node
+from gradflow.weights.files.onnx import RECURRENT, Node
 from gradflow.weights.files.onnx_constants import Constants
 from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
-_QUANTIZED = "DynamicQuantizeLSTM"
-_RECURRENT = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru", _QUANTIZED: "lstm"}
+_QUANTIZED = RECURRENT[-1]
+_RECURRENT = dict(zip(RECURRENT, ("rnn", "lstm", "gru", "lstm"), strict=True))
 _RESHAPES = ("Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Dropout", "Cast")
 _MERGES = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 

@@ -24,6 +24,9 @@ from gradflow.weights.tensors import (
     refuse,
 )
 
+RECURRENT = ("RNN", "LSTM", "GRU", "DynamicQuantizeLSTM")
+"""Nodes that are recurrent layers; the last is onnxruntime's."""
+
 _MAX_BYTES = 2 << 30
 _MAX_NAME = 1000
 _FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data")
@@ -70,6 +73,11 @@ def read(file: RegularFile) -> Tensors:
         raise refuse(source, f"not an ONNX file, or a damaged one: {reason}") from None
     if not walk.nodes:
         raise refuse(source, "not an ONNX file, or an empty one: it has no graph")
+    in_functions = {node.op_type for one in model.functions for node in one.node}
+    if in_functions.intersection(RECURRENT) and not any(one.op in RECURRENT for one in walk.nodes):
+        message = "has its recurrent nodes in functions, which are not followed: put them in line,"
+        message += " onnx.save(onnx.inliner.inline_local_functions(onnx.load(FILE)), OTHER)"
+        raise refuse(source, message)
     return Tensors(source, walk.stored, {"nodes": tuple(walk.nodes)}, "ONNX")
 
 
@@ -139,7 +147,8 @@ class _Walk:
         if name in self.stored:
             raise refuse(self.source, f"tensor {named(name)} is there twice")
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            message = "keeps its numbers in another file, which is not read: save it in one file"
+            message = "keeps its numbers in another file, which is not read: save it in one file,"
+            message += " onnx.save(onnx.load(FILE), OTHER)"
             raise refuse(self.source, f"tensor {named(name)} {message}")
         there = max(len(getattr(tensor, field)) for field in _FIELDS)
         if tensor.HasField("raw_data"):

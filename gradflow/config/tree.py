@@ -98,7 +98,7 @@ def parse(text: bytes, source: str) -> Document:
     """The tree in `text`; raises InputError with every fault up to the first broken syntax."""
     document = read(text, source)
     if document.faults:
-        raise InputError(*document.faults)
+        raise InputError(*first_faults(document.faults, _MOST_FAULTS))
     return document
 
 
@@ -112,7 +112,7 @@ def read(text: bytes, source: str) -> Document:
         whole = False
     faults = tuple(_in_order(builder.faults))
     if not whole:
-        raise InputError(*faults)
+        raise InputError(*first_faults(faults, _MOST_FAULTS))
     return Document(source, builder.root, builder.marks, builder.key_marks, faults)
 
 
@@ -354,6 +354,5 @@ def _order(mark: Mark) -> tuple[int, int]:
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:
-    """The faults as they stand in the text; past a hundred, only their number."""
-    in_order = sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))
-    return first_faults(in_order, _MOST_FAULTS)
+    """The faults as they stand in the text."""
+    return sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))

@@ -14,6 +14,7 @@ CONFIGS = {
     "bad cells": lambda n: f"cell: [{', '.join(['lstn'] * n)}]\n",
     "keys that are no option": lambda n: f"cell: {{{', '.join(f'k{i}: 1' for i in range(n))}}}\n",
     "lags beyond the end": lambda n: f"cell: rnn\nlags: {list(range(1000, 1000 + n))}\n",
+    "keys given twice": lambda n: "cell: rnn\n" + "seed: 1\n" * (n + 1),
 }
 
 
@@ -27,7 +28,9 @@ def test_many_faults_take_time_in_proportion(tmp_path, name):
     grows_linearly(make, 2000)
 
 
-@pytest.mark.parametrize("name", ["bad entries", "unknown keys", "lags beyond the end"])
+@pytest.mark.parametrize(
+    "name", ["bad entries", "unknown keys", "lags beyond the end", "keys given twice"]
+)
 def test_the_first_hundred_are_shown_and_the_others_counted(tmp_path, name):
     path = tmp_path / "c.yaml"
     path.write_text(CONFIGS[name](1234), encoding="utf-8")

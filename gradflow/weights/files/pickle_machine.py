@@ -27,29 +27,22 @@ from gradflow.weights.files.pickle_names import (
     View,
 )
 
-MAX_OPCODES = 1_000_000
-"""A second's work; fifty opcodes describe a tensor."""
-
-MAX_TEXT = 32 << 20
-"""Bytes of names and the like that a pickle may hold, beside long ones that are not looked at."""
-
+MAX_OPCODES = 1_000_000  # a second's work; fifty opcodes describe a tensor
+MAX_TEXT = 32 << 20  # bytes of names and the like, beside long ones that are not looked at
 _MAX_ARGUMENTS = 64
 _LONG = 1024  # bytes; what is longer is no name, and stays in the file
 _MAX_MEMO = 1 << 32
 
+Nesting = Callable[[Any], Storage] | None  # finds the storage that bytes of a pickle hold
+
 
 def unpickle(
-    file: Any,
-    size: int,
-    storages: dict[str, Storage] | None = None,
-    nested: Callable[[Any], Storage] | None = None,
+    file: Any, size: int, storages: dict[str, Storage] | None = None, nested: Nesting = None
 ) -> Any:
-    """What the pickle that begins where `file` stands describes: dictionaries, lists, tuples,
-    numbers, strings, `View`s of tensors, `Numbers` of arrays, `Inert` objects. `size` is that of
-    the whole binary file, which stands behind the pickle afterwards. All the storages that it names
-    are put into `storages`; `nested` finds the one that some bytes, or a `Raw`, hold.
-
-    Raises PickleError for what is damaged or too large.
+    """What the pickle that begins where `file` (of `size` bytes) stands describes: dictionaries,
+    lists, tuples, numbers, strings, `View`s of tensors, `Numbers` of arrays, `Inert` objects. The
+    storages that it names are put into `storages`; `nested` finds the one that bytes, or a `Raw`,
+    hold. Raises PickleError for what is damaged or too large.
     """
     machine = _Machine({} if storages is None else storages, nested)
     try:
@@ -149,9 +142,7 @@ _LINES: Mapping[str, Callable[..., Any]] = {
 class _Machine:
     """The pickle machine: a stack, what lies below each open mark, and the memo."""
 
-    def __init__(
-        self, storages: dict[str, Storage], nested: Callable[[Any], Storage] | None
-    ) -> None:
+    def __init__(self, storages: dict[str, Storage], nested: Nesting) -> None:
         self.storages, self.nested = storages, nested
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []

@@ -93,8 +93,9 @@ class Tangents:
         dx: Scaled | None = None,
         dp: Params | None = None,
     ) -> Scaled:
-        """The derivatives (T+1, N, S_all) of the states of a place, `ds` that before step `start`, zero
-        before. `dx` (T, N, I) are those of its inputs, `dp` of the parameters of the first step."""
+        """The derivatives (T+1, N, S_all) of the states of a place, `ds` that before step `start`,
+        zero before. `dx` (T, N, I) are those of its inputs, `dp` of the parameters of the first
+        step."""
         states = self.states[at]
         path = Scaled(np.zeros(states.shape), np.full(states.shape[:-1], ZERO_EXPONENT))
         path[start - 1] = ds

@@ -79,8 +79,8 @@ def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  #
 
 
 def stacked(cell: SizedCell, params) -> list[np.ndarray]:
-    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has the
-    biases that stand beside a recurrent product alone, and zeros."""
+    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has
+    the biases that stand beside a recurrent product alone, and zeros."""
     uses = {use.weight: use for use in cell.uses}
     by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
                for role in ("input", "recurrent", "bias", "input_bias", "other")}  # fmt: skip

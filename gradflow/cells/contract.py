@@ -26,10 +26,11 @@ How the engine uses it. Forward, once a pass: `w = cell.bind(params)`, params a 
 parameter's name to (R, *shape). A block of steps: the input product with `w.hoisted` (R, G_x, I+1)
 into z[..., :G_x]; `views = cell.forward_views(z, saved, s, s_next, x)`; `cell.step(v, w)` for each
 v of zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
-code takes complex arrays. Backward: `cell.backward_views(local, ds, dz, ds_prev)` and `cell.pullback(v, w)` step by
-step. Where `cell.settles`, a cotangent that the loss or a layer above puts into the rows
-`outputs` of ds_t is first brought to the state by `cell.settle(local, ds, dz, w)`, in place; the
-pullback then adds what else it reaches, and rows `outputs` of ds_prev are not written. What x_t receives is
+code takes complex arrays. Backward: `cell.backward_views(local, ds, dz, ds_prev)` and
+`cell.pullback(v, w)` step by step. Where `cell.settles`, a cotangent that the loss or a layer above
+puts into the rows `outputs` of ds_t is first brought to the state by `cell.settle(local, ds, dz,
+w)`, in place; the pullback then adds what else it reaches, and rows `outputs` of ds_prev are not
+written. What x_t receives is
 W_x^T dz[..., :G_x] (`w.hoisted[..., :-1]`) plus dz[..., dx].
 
 Terms. `uses` says where each weight stands: dL/dW = sum over its uses of `factor` times the sum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, cast
@@ -239,10 +240,9 @@ class SizedCell:
     # Rows
 
     def _stacked_rows(self, entries: Sequence[Entry]) -> list[slice]:
-        rows, start = [], 0
-        for entry in entries:
-            rows.append(slice(start, start := start + math.prod(self.sizes(entry.shape))))
-        return rows
+        widths = [math.prod(self.sizes(entry.shape)) for entry in entries]
+        stops = list(itertools.accumulate(widths))
+        return [slice(stop - width, stop) for width, stop in zip(widths, stops, strict=True)]
 
     def _output_rows(self, output: Node | None) -> slice:
         """The rows that are the output: of a part, or behind the state."""

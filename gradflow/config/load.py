@@ -190,7 +190,7 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
         try:
             for layer in range(min(run.layers, 2)):
                 run.cell_of_layer(layer)
-        except EquationsError as wrong:
+        except EquationsError as wrong:  # noqa: PERF203 (once for each shape)
             sizes = f"with hidden_size {run.hidden_size} and input_size {run.input_size}"
             message = f"{run.cell.name} {sizes}: {wrong.mistakes[0].message}"
             if message not in told:

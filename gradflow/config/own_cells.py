@@ -1,5 +1,5 @@
-"""Cells of the user's own: `cell: ./mgu.yaml`, `{type: equations, ...}`; and options that are lists,
-one cell for each of their values."""
+"""Cells of the user's own: `cell: ./mgu.yaml`, `{type: equations, ...}`; and options that are
+lists, one cell for each of their values."""
 
 from __future__ import annotations
 

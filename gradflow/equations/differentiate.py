@@ -78,7 +78,7 @@ def differentiate(reduced: Reduced, gauges: Iterable[str]) -> Derivatives:
 
 
 def _varies(node: Node, gauges: set[str], still: set[int]) -> bool:
-    """Whether a node has a derivative by anything; `still` are the ids of the gauges' new values."""
+    """Whether a node has a derivative by anything; `still` are ids of the gauges' new values."""
     is_gauge = id(node) in still or (node.kind in LEAVES and node.payload in gauges)
     return not node.static and not is_gauge
 

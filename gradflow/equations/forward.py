@@ -72,7 +72,9 @@ class Step(Writer):
         for node in nodes:
             if (node.kind == "function" and node.payload == "sigmoid") or node.kind == "rest":
                 self._reserve_exponential(node)
-        self.count([node for _, node in self.roots] + self._late())
+        roots = [node for _, node in self.roots]
+        self.count(roots + self._late())
+        self.shorten(roots)
         for part, node in self.roots:
             place = self.views.of(self.arrays.s_next, [part], f"{part}_next")
             if self.home.get(id(node)) == part:
@@ -87,11 +89,15 @@ class Step(Writer):
 
     # Values that have a place
 
-    def is_stored(self, node: Node) -> bool:
+    def is_stored(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> bool:
         leaf = node.kind in ("previous", "x", "after", "slot")
         return leaf or is_dear(node) or id(node) in self.home
 
-    def store(self, node: Node) -> str:
+    def store(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> str:
         if node.kind in ("previous", "x", "after"):
             return self._leaf(node)
         if node.kind == "slot":
@@ -132,7 +138,9 @@ class Step(Writer):
             self.arrays.saved.add((id(node), "inverse"), f"{label}_inverse", (ONE,))
         return self.views.of(self.arrays.saved, [id(node)], label)
 
-    def exponential(self, z: Node) -> str:
+    def exponential(  # noqa: D102 (see Writer)
+        self, z: Node
+    ) -> str:
         sigmoid = self.reduced.graph.node("function", (z,), "sigmoid", z.shape)
         self.value(sigmoid)
         return self.exponentials[id(sigmoid)]
@@ -271,6 +279,7 @@ class Linearize(Writer):
     def write(self) -> None:
         """The whole function."""
         self.count(node for _, node in self.entries)
+        self.shorten(node for key, node in self.entries if not isinstance(key, tuple))
         for key, node in self.entries:
             name = self.arrays.local.entries[self.arrays.local.at[key]].name
             place = self.views.of(self.arrays.local, [key], name)
@@ -283,10 +292,14 @@ class Linearize(Writer):
             self.into(node, place)
             self.held[id(node)] = place
 
-    def is_stored(self, node: Node) -> bool:
+    def is_stored(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> bool:
         return self._kept(node) is not None
 
-    def store(self, node: Node) -> str:
+    def store(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> str:
         found = self._kept(node)
         assert found is not None
         rows, key, wanted = found
@@ -323,7 +336,9 @@ class Linearize(Writer):
                 return
         super()._slope_into(node, place)
 
-    def exponential(self, z: Node) -> str:
+    def exponential(  # noqa: D102 (see Writer)
+        self, z: Node
+    ) -> str:
         sigmoid = self.step.reduced.graph.node("function", (z,), "sigmoid", z.shape)
         label = self.labels.get(id(sigmoid), "sigmoid")
         if (id(sigmoid), "e") in self.arrays.saved.at:

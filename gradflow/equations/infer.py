@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
@@ -381,7 +381,7 @@ class _Reader:
         }  # fmt: skip
         return by_kind[tree.kind](self.graph, *args)
 
-    _READERS = {
+    _READERS: ClassVar[Mapping[str, Callable[..., Node | None]]] = {
         "number": _number,
         "name": _name,
         "time": _time,

@@ -1,4 +1,4 @@
-"""Names and rows: what the code calls its arrays, and which rows of the engine's arrays they are."""
+"""Names and rows: what the code calls its arrays, and which rows of the engine's they are."""
 
 from __future__ import annotations
 

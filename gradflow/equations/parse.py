@@ -226,7 +226,7 @@ class _Reader:
         if self.here.text != "else":
             raise self.wrong("'else' and what holds otherwise")
         self.place += 1
-        other = self.expression()
+        other = self.nested(self.expression, condition)
         operands = (
             Tree("name", option.text, (), option.at),
             Tree("text", value.text.strip("'\""), (), value.at),

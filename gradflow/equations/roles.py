@@ -1,7 +1,7 @@
 """The roles of parameters, from where they stand.
 
-What multiplies something made of the state is recurrent, what multiplies something made of x_t alone
-is an input weight, what is only added a bias; gains of layernorm, and all else, are other.
+What multiplies something made of the state is recurrent, what multiplies something made of x_t
+alone is an input weight, what is only added a bias; gains of layernorm, and all else, are other.
 """
 
 from __future__ import annotations

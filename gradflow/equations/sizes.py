@@ -1,4 +1,4 @@
-"""Sizes as they are written: `H`, `I`, whole numbers and their sums, known as numbers only later."""
+"""Sizes as they are written: `H`, `I`, whole numbers and their sums, numbers only later."""
 
 from __future__ import annotations
 

@@ -33,9 +33,11 @@ class Piece:
 
     @property
     def signed(self) -> str:
+        """The expression with its sign."""
         return self.text if self.sign == "+" else f"-({self.text})"
 
     def into(self, place: str) -> str:
+        """The statement that puts it into a place."""
         if self.rows:
             return f"{place}[...] = 0\n{place}{self.rows} {self.sign}= {self.text}"
         if self.call is not None:
@@ -50,6 +52,7 @@ def whole(of: str, node: Node, axes: int) -> str:
 
 
 def code(size: object) -> str:
+    """A size as code."""
     return str(size).replace(" ", "")
 
 
@@ -89,7 +92,7 @@ def _outer_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Pi
 
 
 def _matmul_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
-    a, b = node.args
+    _, b = node.args
     other = writer.local(node.args[1 - number])
     if len(b.shape) == 1:
         if number == 0:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gradflow.equations.functions import FUNCTIONS
-from gradflow.equations.graph import Node
+from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Names
 from gradflow.equations.sizes import Size
+
+_PLACED = frozenset(("slot", "previous", "x", "after", "rest", "slope", "mask"))
+_DEEPEST = 60  # values that an expression may be nested in
 
 _SLOPES = {name: f"{name}_slope" for name in FUNCTIONS}
 
@@ -28,6 +31,7 @@ class Writer:
     weight: Callable[[Node], str] = lambda node: "k"  # of a fixed node, its name in w
 
     def line(self, text: str) -> None:
+        """Write a line."""
         self.lines.append(text)
 
     def count(self, roots: Iterable[Node]) -> None:
@@ -39,6 +43,18 @@ class Writer:
             self.uses[id(node)] += 1
             if self.uses[id(node)] == 1 and (is_root or id(node) not in self.held):
                 stack += [(arg, False) for arg in needed(node)]
+
+    def shorten(self, roots: Iterable[Node]) -> None:
+        """Compute some of the values on a long way to the roots beforehand: no expression is then
+        nested deeply, however many equations hang on each other."""
+        depth: dict[int, int] = {}
+        for node in in_order(roots):
+            own = 1 + max((depth[id(arg)] for arg in node.args), default=0)
+            if own > _DEEPEST and not node.static and node.kind not in _PLACED:
+                self.uses[id(node)] += 2
+                self.value(node)
+                own = 0
+            depth[id(node)] = own
 
     # Expressions
 

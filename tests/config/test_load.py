@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 
-from gradflow.cells import GRU, LSTM
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.config import load as loading
 from gradflow.config.load import from_mapping, load

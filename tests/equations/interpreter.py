@@ -162,10 +162,12 @@ class Interpreter:
         return a @ b
 
     def _power(self, a, b):
-        if np.ndim(b) == 0 and not isinstance(b, np.ndarray):
-            return a**b if float(b) != int(b) or abs(b) > 8 else functools.reduce(
-                lambda p, _: p * a, range(abs(int(b))), 1 + 0 * a) ** (1 if b >= 0 else -1)  # fmt: skip
-        return self.functions.exp(b * self.functions.log(a))
+        if np.ndim(b) or isinstance(b, np.ndarray):
+            return self.functions.exp(b * self.functions.log(a))
+        if float(b) != int(b) or abs(b) > 8:
+            return a**b
+        power = functools.reduce(lambda p, _: p * a, range(abs(int(b))), 1 + 0 * a)
+        return power if b >= 0 else 1 / power
 
     def _unaryop(self, node):
         value = self.evaluate(node.operand)

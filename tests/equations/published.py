@@ -20,7 +20,7 @@ def sizes(text):
 def equations(name, state, parameters, step, constants=None, **more) -> Equations:
     """`state`, `parameters` and `constants` by name to their sizes, such as "H I"."""
     declared = [Declared(n, sizes(s)) for n, s in parameters.items()]
-    declared += [Declared(n, sizes(s), trained=False) for n, s in (constants or {}).items()]
+    declared += [Declared(n, sizes(s), "ones", trained=False) for n, s in (constants or {}).items()]
     parts = tuple((part, sizes(s)) for part, s in state.items())
     return Equations(name, parts, tuple(declared), step, **more)
 
@@ -97,7 +97,8 @@ h[t] = h[t-1] + eps * tanh(a)""", options=(("eps", 0.1), ("gamma", 0.05))),
     "cornn": (
         equations("cornn", {"y": "H", "z": "H"},
                   {"W": "H I", "U": "H H", "V": "H H", "b": "H"},
-                  """z[t] = z[t-1] + dt * (tanh(U @ y[t-1] + V @ z[t-1] + W @ x[t] + b) - gamma * y[t-1] - eps * z[t-1])
+                  """a = tanh(U @ y[t-1] + V @ z[t-1] + W @ x[t] + b)
+z[t] = z[t-1] + dt * (a - gamma * y[t-1] - eps * z[t-1])
 y[t] = y[t-1] + dt * z[t]""", options=(("dt", 0.1), ("gamma", 1.3), ("eps", 2.0))),
         {"W": GIVEN["W_x"][:3], "U": GIVEN["W_s"][:3], "V": GIVEN["W_s"][3:6],
          "b": GIVEN["b"][:3]}, {"y": h0, "z": c0}, "x",

@@ -176,8 +176,8 @@ class Maker:
             ))  # fmt: skip
         if shape == "H" and draw.random() < 0.4:
             norm = f"layernorm({self.any('H', depth - 1)}"
-            return draw.choice((f"{norm})", f"{norm}, {self.parameter('H')})",
-                                f"{norm}, {self.parameter('H')}, {self.parameter('H')})"))  # fmt: skip
+            gain, shift = self.parameter("H"), self.parameter("H")
+            return draw.choice((f"{norm})", f"{norm}, {gain})", f"{norm}, {gain}, {shift})"))
         if shape == "2" and draw.random() < 0.5:
             return f"({self.any('H', depth - 1)})[{draw.choice(('0:2', '1:3', ':2'))}]"
         of = {"H": "H 2", "2": "2 H", "I": None}.get(shape)

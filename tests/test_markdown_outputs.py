@@ -167,5 +167,5 @@ def test_cells(capsys):
         assert head == ["option", "values", "default", "meaning"]
         assert rows == [[str(value) for value in option.values()] for option in cell["options"]]
     assert [t.content.rstrip() for t in MarkdownIt().parse(text) if t.type == "fence"] == [
-        cell["description"] for cell in found
+        cell["step"].rstrip() for cell in found
     ]

@@ -105,12 +105,7 @@ def analyzed(config, path):
 # The config
 
 
-NO_OPTION = pytest.mark.xfail(strict=True, reason="the cell has no such option yet")
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[NO_OPTION] * kind.startswith("keras")) for kind in ONE]
-)
+@pytest.mark.parametrize("kind", [kind for kind in ONE])
 def test_the_config_of_a_net_runs_as_it_stands(save, kind):
     path = save(ONE[kind], f"{kind}, ünd #1.npz")
     found = inspect(path)
@@ -156,7 +151,6 @@ def test_what_the_file_does_not_tell_is_a_default_with_its_choices(save):
     assert "not tell" not in inspect(save(ONE["gru"])).config
 
 
-@NO_OPTION
 def test_each_option_that_is_asked_for_stands_at_its_likeliest_value(save):
     config = inspect(save(ONE["keras gru"])).config
     assert (

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradflow.cells import CELLS
+from gradflow.cells import CELLS, SizedCell
 from gradflow.config.load import from_mapping
 from gradflow.verification import TOLERANCE, verify
 from nets import VARIANTS
@@ -24,8 +24,11 @@ def as_config(cell):
 @pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.label)
 def test_right_gradients_hold(cell, loss):
     found = verify(run_of(as_config(cell), loss=loss, output_size=3))
-    assert found.skipped is None
-    assert {c.lag for c in found.comparisons} >= {0, 1, 20}
+    if not found.comparisons:  # a gate without bounds
+        assert "linear" in cell.options.values()
+        return
+    assert found.skipped is None or "kink" in found.skipped
+    assert {c.lag for c in found.comparisons} >= ({0, 1} if found.skipped else {0, 1, 20})
     assert max(c.error for c in found.comparisons) <= TOLERANCE["float64"]
 
 
@@ -38,7 +41,7 @@ def test_float32_holds_within_its_own_tolerance():
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("output", ["dz", "ds_prev"])
 def test_a_wrong_pullback_is_found(monkeypatch, name, output):
-    cut, right = CELLS[name].backward_views, CELLS[name].pullback
+    cut, right = SizedCell.backward_views, SizedCell.pullback
 
     def views(self, local, ds, dz, ds_prev):
         out = dz if output == "dz" else ds_prev
@@ -49,8 +52,8 @@ def test_a_wrong_pullback_is_found(monkeypatch, name, output):
         right(self, tuple(own), p)
         out[..., 0, :] += 1e-6 * np.abs(ds).max()
 
-    monkeypatch.setattr(CELLS[name], "backward_views", views)
-    monkeypatch.setattr(CELLS[name], "pullback", wrong)
+    monkeypatch.setattr(SizedCell, "backward_views", views)
+    monkeypatch.setattr(SizedCell, "pullback", wrong)
     found = verify(run_of(name))
     assert not all(c.holds for c in found.comparisons)
 
@@ -78,13 +81,13 @@ def test_a_kink_is_set_aside_and_not_called_wrong(activation):
 
 
 def test_a_wrong_slope_is_found_far_outside_float_range(monkeypatch):
-    right = CELLS["rnn"].pullback
+    right = SizedCell.pullback
 
     def wrong(self, views, p):
         right(self, views, p)
         views[-1][...] *= 1 + 1e-6
 
-    monkeypatch.setattr(CELLS["rnn"], "pullback", wrong)
+    monkeypatch.setattr(SizedCell, "pullback", wrong)
     linear = {"type": "rnn", "activation": "linear"}
     found = verify(run_of(linear, ws_scale=1e-60, loss="sum", hidden_size=1))
     assert not all(c.holds for c in found.comparisons if c.quantity == "s")

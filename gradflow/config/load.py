@@ -63,7 +63,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     raw = read_config(source)
     document = tree.read(raw, source)
     folder = Path() if source == "-" else Path(source).parent
-    return experiment_of(document, folder, overrides, raw.decode("utf-8", "replace"))
+    return experiment_of(document, folder, overrides, text=raw.decode("utf-8", "replace"))
 
 
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
@@ -77,8 +77,8 @@ def experiment_of(
     document: Document,
     folder: Path,
     overrides: Sequence[str] = (),
-    text: str = "",
     tensors: Tensors | None = None,
+    text: str = "",
 ) -> Experiment:
     """The experiment of a parsed config; `folder` is where the files that it names are, `text` what
     was parsed, `tensors` what the file of its `weights` holds, where that is open already."""

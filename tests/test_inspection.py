@@ -105,7 +105,7 @@ def analyzed(config, path):
 # The config
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ONE])
+@pytest.mark.parametrize("kind", list(ONE))
 def test_the_config_of_a_net_runs_as_it_stands(save, kind):
     path = save(ONE[kind], f"{kind}, ünd #1.npz")
     found = inspect(path)

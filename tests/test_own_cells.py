@@ -115,7 +115,8 @@ def test_a_gauge_gives_the_gradient_of_the_true_values():
         "U_z @ h[t-1])\nn[t] = 0.9 * n[t-1] + i\nh[t] = c[t] / n[t]",
     }  # fmt: skip
     scaled = {
-        **plain, "name": "scaled", "state": {**plain["state"], "m": "H"}, "gauge": {"m": ["c", "n"]},
+        **plain, "name": "scaled", "state": {**plain["state"], "m": "H"},
+        "gauge": {"m": ["c", "n"]},
         "step": "i = W_i @ x[t] + U_i @ h[t-1]\nm[t] = max(log(0.9) + m[t-1], i)\n"
         "f = exp(log(0.9) + m[t-1] - m[t])\nc[t] = f * c[t-1] + exp(i - m[t]) * "
         "tanh(W_z @ x[t] + U_z @ h[t-1])\nn[t] = f * n[t-1] + exp(i - m[t])\nh[t] = c[t] / n[t]",

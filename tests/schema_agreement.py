@@ -36,7 +36,7 @@ def watch(monkeypatch):
                 assert not VALIDATOR.is_valid(data), f"only the schema accepts {data}"
             raise
         data = override(document.data, overrides, Faults(document))
-        if in_json(data):
+        if in_json(data) and not CELLS._own:  # no schema knows what is registered
             VALIDATOR.validate(data)
         return experiment
 

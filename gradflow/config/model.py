@@ -62,6 +62,20 @@ class _TextOr:
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
+class _OrOwnCell:
+    """In the schema of a cell: a file of equations, equations, and options that are lists."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        named = {"type": "object", "required": ["type"]}
+        kinds = [{"const": "equations"}, {"type": "string", "pattern": r"[./\\]"}]
+        own = {**named, "properties": {"type": {"anyOf": kinds}}}
+        listed = {**named, "not": {"additionalProperties": {"not": {"type": "array"}}}}
+        file = kinds[1]
+        return {"anyOf": [handler(core), file, own, listed]}
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -148,6 +162,7 @@ else:
         Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
         Field(discriminator="type"),
         _named("type"),
+        _OrOwnCell(),
         _NameOr(*CELLS),
     ]
     Base = Literal[tuple(INITIALIZERS)]

@@ -20,7 +20,7 @@ from gradflow.files.opening import open_regular
 
 _KEYS = (
     "type", "name", "state", "parameters", "constants", "options", "step", "output", "gauge",
-    "cite", "about", "help",
+    "cite", "about", "help", "bounds",
 )  # fmt: skip
 _REQUIRED = ("state", "step")
 _OF_PARAMETER = ("shape", "init", "role")

@@ -67,11 +67,18 @@ def softplus(z: Array, out: Array) -> None:
     np.add(rest, np.where(positive, z, 0), out=out)
 
 
+def _is_above(z: Array) -> Array:
+    """Whether a complex number counts as above 0: by its real part; where that is no more than the
+    square of a complex step leaves, at a kink, by the side that the step goes to."""
+    decides = np.abs(z.real) > 1e3 * z.imag**2
+    return np.where(decides, z.real > 0, z.imag > 0)
+
+
 def larger(a: Array, b: Array | float, out: Array) -> None:
     """max(a, b) into `out`; of complex numbers that with the larger real part, the first where
     they are equal."""
     if np.iscomplexobj(a) or np.iscomplexobj(b):
-        out[...] = np.where(np.real(a) >= np.real(b), a, b)
+        out[...] = np.where(_is_above(np.asarray(b) - a), b, a)
     else:
         np.maximum(a, b, out=out)
 
@@ -79,7 +86,7 @@ def larger(a: Array, b: Array | float, out: Array) -> None:
 def smaller(a: Array, b: Array | float, out: Array) -> None:
     """min(a, b) into `out`, likewise."""
     if np.iscomplexobj(a) or np.iscomplexobj(b):
-        out[...] = np.where(np.real(a) <= np.real(b), a, b)
+        out[...] = np.where(_is_above(np.asarray(a) - b), b, a)
     else:
         np.minimum(a, b, out=out)
 
@@ -87,7 +94,7 @@ def smaller(a: Array, b: Array | float, out: Array) -> None:
 def absolute(z: Array, out: Array) -> None:
     """|z| into `out`; of complex numbers z or -z, whichever has a real part above 0."""
     if np.iscomplexobj(z):
-        np.multiply(z, np.sign(z.real), out=out)
+        np.multiply(z, 1.0 * _is_above(z) - _is_above(-z), out=out)
     else:
         np.abs(z, out=out)
 
@@ -95,7 +102,7 @@ def absolute(z: Array, out: Array) -> None:
 def relu(z: Array, out: Array) -> None:
     """max(z, 0) into `out`."""
     if np.iscomplexobj(z):
-        np.multiply(z, z.real > 0, out=out)
+        np.multiply(z, _is_above(z), out=out)
     else:
         np.maximum(z, 0, out=out)
 

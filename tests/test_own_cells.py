@@ -1,0 +1,131 @@
+"""Cells of the user's own in a config: inline, in files, registered; options that are lists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradflow
+from gradflow.cells import CELLS
+from gradflow.config.load import load
+
+MGU = """\
+cell:
+  type: equations
+  name: mine
+  state: {h: H}
+  parameters: {W_f: [H, I], U_f: [H, H], b_f: H, W_n: [H, I], U_n: [H, H], b_n: H}
+  options: {floor: 0.0}
+  step: |
+    f = sigmoid(W_f @ x[t] + U_f @ h[t-1] + b_f + floor)
+    n = tanh(W_n @ x[t] + U_n @ (f * h[t-1]) + b_n)
+    h[t] = (1 - f) * h[t-1] + f * n
+sequence_length: 9
+hidden_size: 4
+"""
+
+
+def written(folder, text, name="config.yaml"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def faults(folder, text):
+    with pytest.raises(gradflow.InputError) as raised:
+        load(written(folder, text))
+    return [str(fault).replace(f"{folder}/", "") for fault in raised.value.faults]
+
+
+def curves(results):
+    return [result.flow.state.log10() for result in results]
+
+
+def test_equations_in_a_config_are_those_of_the_cell_that_they_are_of(tmp_path):
+    own = gradflow.analyze(load(written(tmp_path, MGU)))
+    shipped = gradflow.analyze({"cell": "mgu", "sequence_length": 9, "hidden_size": 4})
+    np.testing.assert_allclose(curves(own), curves(shipped), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_file_of_a_shipped_cell_is_a_cell_of_ones_own(tmp_path, name):
+    written(tmp_path, CELLS[name].source, "my.yaml")
+    small = "sequence_length: 5\nhidden_size: 3\nbias_scale: 0.3\n"
+    (own,) = gradflow.analyze(load(written(tmp_path, f"cell: ./my.yaml\n{small}")))
+    (same,) = gradflow.analyze(load(written(tmp_path, f"cell: {name}\n{small}")))
+    np.testing.assert_array_equal(own.flow.state.mantissa, same.flow.state.mantissa)
+
+
+def test_options_that_are_lists_are_swept(tmp_path):
+    runs = load(written(tmp_path, MGU.replace("  options:", "  floor: [0, 1.5]\n  options:"))).runs
+    assert [run.cell.label for run in runs] == ["mine", "mine[floor=1.5]"]
+    text = "cell: [rnn, {type: lstm, forget_bias: [0, 1], activation: [tanh, relu]}]"
+    labels = [run.cell.label for run in load(written(tmp_path, text)).runs]
+    assert labels == [
+        "rnn", "lstm", "lstm[activation=relu]", "lstm[forget_bias=1]",
+        "lstm[forget_bias=1 activation=relu]",
+    ]  # fmt: skip
+
+
+def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path):
+    text = MGU.replace("+ b_f + floor", "+ b_g + floor").replace("f * n", "f @ n * q")
+    first, *_, last = faults(tmp_path, text)
+    assert first.startswith("config.yaml:5:47: error: cell.parameters.b_f: 'b_f' is used nowhere")
+    message, line, mark = last.split("\n")
+    assert message.startswith("config.yaml:10:39: error: cell.step: unknown name 'q'")
+    assert line.strip() == "h[t] = (1 - f) * h[t-1] + f @ n * q"
+    assert line[mark.index("^")] == "q"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("name: mine", "nmae: mine"), "3:3: error: cell.nmae: unknown key: did you mean 'name'?"),
+        (("state: {h: H}", "state: H"), "cell.state: expected a mapping, such as {h: H}"),
+        (("b_f: H,", "b_f: {size: H},"), "cell.parameters.b_f: the key shape is required"),
+        (("floor: 0.0", "floor: true"), "expected a number, or a list of names"),
+        (("  options", "  flor: 1\n  options"), "cell.flor: unknown key: did you mean 'floor'?"),
+        (("type: equations", "type: ./no.yaml"), "no.yaml: no such file"),
+    ],
+)
+def test_a_form_that_is_none_is_told(tmp_path, change, told):
+    assert any(told in fault for fault in faults(tmp_path, MGU.replace(*change)))
+
+
+def test_a_registered_cell_has_a_name_in_configs(monkeypatch):
+    monkeypatch.setattr(CELLS, "_own", {})
+    plain = {"name": "mine", "state": {"h": "H"}, "parameters": {"U": ["H", "H"]},
+             "options": {"k": 1.0}, "step": "h[t] = tanh(k * U @ h[t-1] + x[t][0:1])"}  # fmt: skip
+    gradflow.register(plain)
+    small = {"sequence_length": 4, "hidden_size": 3}
+    results = gradflow.analyze(
+        {"cell": [{"type": "mine"}, {"type": "mine", "k": [0.5, 2]}], **small}
+    )
+    assert [r.axes["cell"] for r in results] == ["mine", "mine[k=0.5]", "mine[k=2]"]
+    with pytest.raises(ValueError, match="lstm is a cell of gradflow already"):
+        gradflow.register({**plain, "name": "lstm"})
+
+
+def test_a_gauge_gives_the_gradient_of_the_true_values():
+    parts = {"W_i": ["H", "I"], "U_i": ["H", "H"], "W_z": ["H", "I"], "U_z": ["H", "H"]}
+    plain = {
+        "type": "equations", "name": "plain", "state": {"h": "H", "c": "H", "n": "H"},
+        "parameters": parts,
+        "step": "i = exp(W_i @ x[t] + U_i @ h[t-1])\nc[t] = 0.9 * c[t-1] + i * tanh(W_z @ x[t] + "
+        "U_z @ h[t-1])\nn[t] = 0.9 * n[t-1] + i\nh[t] = c[t] / n[t]",
+    }  # fmt: skip
+    scaled = {
+        **plain, "name": "scaled", "state": {**plain["state"], "m": "H"},
+        "gauge": {"m": ["c", "n"]},
+        "step": "i = W_i @ x[t] + U_i @ h[t-1]\nm[t] = max(log(0.9) + m[t-1], i)\n"
+        "f = exp(log(0.9) + m[t-1] - m[t])\nc[t] = f * c[t-1] + exp(i - m[t]) * "
+        "tanh(W_z @ x[t] + U_z @ h[t-1])\nn[t] = f * n[t-1] + exp(i - m[t])\nh[t] = c[t] / n[t]",
+    }  # fmt: skip
+    small = {"sequence_length": 12, "hidden_size": 4}
+    a, b = gradflow.analyze({"cell": [plain, scaled], **small})
+    np.testing.assert_allclose(a.flow.state.log10(), b.flow.state.log10(), rtol=0, atol=1e-12)
+    for name in ("W_x", "W_s"):
+        np.testing.assert_allclose(
+            a.flow.terms[name].log10(), b.flow.terms[name].log10(), rtol=0, atol=1e-12
+        )
+    assert "m" not in b.flow.parts

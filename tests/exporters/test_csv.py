@@ -20,7 +20,7 @@ from gradflow.results import AXES, NET_AXES
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"
     "bias_scale,seed,lag,grad_norm,log10_grad_norm,relative,grad_h,grad_c,grad_W_x,grad_W_s,grad_b,"
-    "share_W_s,layers,bidirectional,layer,direction,log10_p10,log10_p50,log10_p90"
+    "share_W_s,layers,bidirectional,layer,direction,log10_p10,log10_p50,log10_p90,grad_other"
 )
 """Scripts elsewhere rely on this order: columns are only ever added, at the right."""
 TEXTS = ["cell", "ws_init", "wx_init", "bidirectional", "layer", "direction"]
@@ -39,7 +39,9 @@ def expected(results):
         layers = result.axes["layers"]
         for lag in lags:
             spread = [math.nan] * 3 if result.flow is None else result.flow.log10_percentiles[lag]
-            rows.append([result.run, *axes, lag, *numbers(result.flow, lag), layers, *spread])
+            other = math.nan  # these cells have no other parameters
+            own = numbers(result.flow, lag)
+            rows.append([result.run, *axes, lag, *own, layers, *spread, other])
     return np.array(rows, dtype=float).reshape(len(rows), -1)
 
 

@@ -59,7 +59,7 @@ def test_arrays_hold_the_numbers():
     assert_array_equal(run["grad_b"][:-1], result.flow.terms["b_s"].floats())
     assert run["grad_b"][-1] is None
     assert_array_equal(run["share_W_s"][:-1], result.flow.share_W_s)
-    assert set(run["totals"]) == {"W_x", "W_s", "b_s", "W_o"}
+    assert set(run["totals"]) == {"W_x", "W_s", "b_s", "other", "W_o"}
     assert run["totals"]["W_s"] == pytest.approx(2**2.5)
     assert run["log10_totals"]["W_s"] == pytest.approx(2.5 * math.log10(2))
 
@@ -88,7 +88,7 @@ def test_a_diverged_run_says_so():
     assert run["diverged_at"] == 37
     assert run["notes"] == ["so"]
     assert run["grad_norm"] == [None] * 4
-    assert run["totals"] == dict.fromkeys(("W_x", "W_s", "b_s", "W_o"))
+    assert run["totals"] == dict.fromkeys(("W_x", "W_s", "b_s", "other", "W_o"))
     assert run["diagnosis"] == {
         "rate": None,
         "rate_low": None,
@@ -160,7 +160,7 @@ def test_provenance_tells_versions_config_and_blas():
         lambda found: found.pop("format"),
         lambda found: found.update(format=2),
         lambda found: found["runs"][0].pop("places"),
-        lambda found: found["runs"][0].update(unknown=1),
+        lambda found: found["runs"][0].update(unknown={}),
         lambda found: found["runs"][0]["grad_norm"].append("a lot"),
         lambda found: found["runs"][0]["log10_grad_norm"].append("1.0e-400"),
         lambda found: found["runs"][0]["diagnosis"].update(rate="fast"),

@@ -297,8 +297,8 @@ def compared(result, run, given, exact, tolerance):
     the true one by less than a tenth of `tolerance`.
 
     The terms of a cell that mixes its state with another, (1 - z) n + z h, are made of differences
-    of forward states, h - n, whose own rounding no backward pass can undo: there, and nowhere else,
-    an ulp in every state counts too.
+    of forward states, h - n, whose own rounding no backward pass can undo, and its loss may be what
+    is left of states that cancel: there, and nowhere else, an ulp in every state counts too.
     """
     found, tolerance = reported(result), Decimal(tolerance)
     largest = Decimal(float(np.finfo(run.dtype).max))
@@ -312,7 +312,7 @@ def compared(result, run, given, exact, tolerance):
                 wrong = _wrong(found, exact, steady, tolerance, largest)
         if wrong and "(1 - " in run.cell.equations.step:
             rounded = _steady(run, given, exact, tolerance / 10, 7, np.random.default_rng(7))
-            terms = {key for key in steady if key[0][1].startswith(("term", "total", "share"))}
+            terms = {key for key in steady if key[0][1].startswith(("term", "total", "share", "loss"))}
             steady -= terms - rounded
             wrong = _wrong(found, exact, steady, tolerance, largest)
     return len(steady), wrong

@@ -70,11 +70,12 @@ def test_a_stack_far_outside_float_range_matches_its_closed_form(g):
 def test_runs_that_are_left_out_change_no_byte_of_merged_directions(merge):
     cell = VARIANTS[0]
     stack = random_stack(cell, layers=2, directions=2, T=9, R=3)
-    params = dict(stack.params)
+    params, cells = dict(stack.params), dict(stack.cells)
     for at in ((1, 0), (1, 1)):
         if merge != "concat":
-            params[at] = params[at]._replace(W_x=params[at].W_x[..., :4])
-    net = unroll_net(cell, params, stack.x, stack.s0, merge=merge)
+            params[at] = {**params[at], "W": params[at]["W"][..., :4]}
+            cells[at] = cell.sized(4, 4)
+    net = unroll_net(cells, params, stack.x, stack.s0, merge=merge)
     kept = np.array([0, 2])
     whole = backpropagate_net(net, stack.ds_T)
     part = backpropagate_net(net.select(kept), {at: ds[kept] for at, ds in stack.ds_T.items()})

@@ -7,7 +7,7 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.engine.flow import backpropagate, unroll
-from nets import random_net
+from nets import parts_of, random_net, stacked
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -33,17 +33,16 @@ def torch_run(net):
     Returns the states, and in the order of lags the gradient of each sample's loss at each state
     and the gradient of each copy: the term that its step adds to the gradient of the batch.
     """
-    (T, _, _, I), H = net.x.shape, net.cell.hidden_size(net.s0.shape[-1])  # noqa: E741
-    module = MODULES[net.cell](I, H).double()
+    (T, _, _, I), H = net.x.shape, net.cell.H  # noqa: E741
+    module = MODULES[net.cell.cell](I, H).double()
     x = torch.from_numpy(net.x[:, 0])
-    parts = net.cell.parts(net.s0[0]).values()
+    parts = parts_of(net.cell, net.s0[0]).values()
     states = [[torch.from_numpy(s.copy())[None].requires_grad_() for s in parts]]
     copies = []
     for t in range(T):
         own = {
             name: torch.from_numpy(value[0].copy()).requires_grad_()
-            for name, value in zip(PARAMETERS, net.params, strict=True)
-            if value is not None
+            for name, value in zip(PARAMETERS, stacked(net.cell, net.params), strict=False)
         }
         carried = tuple(states[-1]) if len(states[-1]) > 1 else states[-1][0]
         _, carried = torch.func.functional_call(module, own, (x[t : t + 1], carried))
@@ -77,17 +76,18 @@ def frobenius(terms):
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
 @pytest.mark.parametrize(("T", "N", "H"), [(9, 3, 4), (1, 1, 1), (40, 20, 6), (15, 1, 5)])
 def test_states_gradients_and_per_lag_terms_equal_pytorch(cell, T, N, H):
-    H = max(H, cell.output_size(H) + 1) if cell.projects else H  # as PyTorch demands
+    H = max(H, cell.sized(H, 1).P + 1) if "proj_size" in cell.options else H  # PyTorch demands it
     net = random_net(cell, T=T, N=N, H=H)
     values, grads, terms = torch_run(net)
-    trajectory = unroll(cell, net.params, net.x, net.s0)
+    trajectory = unroll(net.cell, net.params, net.x, net.s0)
     (flow,) = backpropagate(trajectory, net.ds_T)
 
     np.testing.assert_allclose(trajectory.last_tape.states[:, 0], values, rtol=0, atol=1e-12)
     np.testing.assert_allclose(flow.state.floats(), root_mean_square(grads), rtol=1e-10)
     for part, curve in flow.parts.items():
-        of_part = root_mean_square(cell.parts(grads)[part])
+        of_part = root_mean_square(parts_of(net.cell, grads)[part])
         np.testing.assert_allclose(curve.floats(), of_part, rtol=1e-10)
+    terms["other"] = terms.get("W_p", np.zeros(0))
     for name, curve in flow.terms.items():
         np.testing.assert_allclose(curve.floats(), frobenius(terms[name]) / N, rtol=1e-10)
         total = np.linalg.norm(terms[name].sum(axis=0)) / N

@@ -9,7 +9,7 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
 from gradflow.engine.network import backpropagate_net, unroll_net
-from nets import random_stack
+from nets import parts_of, random_stack, stacked
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -32,10 +32,13 @@ def give(module, params, suffix):
 
 def own_module(stack, layers, directions):
     """PyTorch's module of the whole net, with the stack's parameters."""
-    I, H = stack.x.shape[-1], stack.cell.hidden_size(stack.s0[0, 0].shape[-1])  # noqa: E741
-    module = MODULES[stack.cell](I, H, num_layers=layers, bidirectional=directions == 2).double()
+    I, H = stack.x.shape[-1], stack.cells[0, 0].H  # noqa: E741
+    module = MODULES[stack.cells[0, 0].cell](
+        I, H, num_layers=layers, bidirectional=directions == 2
+    ).double()
     for (layer, direction), p in stack.params.items():
-        give(module, p, f"_l{layer}" + ("_reverse" if direction else ""))
+        own = stacked(stack.cells[layer, direction], p)
+        give(module, own, f"_l{layer}" + ("_reverse" if direction else ""))
     return module
 
 
@@ -47,12 +50,12 @@ def stepped(stack, layers, directions):
         outputs = []
         for direction in range(directions):
             at = layer, direction
-            H = stack.cell.hidden_size(stack.s0[at].shape[-1])
-            step = MODULES[stack.cell](y.shape[-1], H).double()
-            give(step, stack.params[at], "_l0")
+            H = stack.cells[at].H
+            step = MODULES[stack.cells[at].cell](y.shape[-1], H).double()
+            give(step, stacked(stack.cells[at], stack.params[at]), "_l0")
             state = [
                 torch.from_numpy(part)[None].clone().requires_grad_()
-                for part in stack.cell.parts(stack.s0[at][0]).values()
+                for part in parts_of(stack.cells[at], stack.s0[at][0]).values()
             ]
             handed[at], h_of = [state], []
             for x in reversed(y) if direction else y:
@@ -73,7 +76,7 @@ def stepped(stack, layers, directions):
 @pytest.mark.parametrize("cell", MODULES, ids=lambda cell: cell.label)
 def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
     stack = random_stack(cell, layers=layers, directions=directions, T=11, N=4, H=5, I=3)
-    net = unroll_net(cell, stack.params, stack.x, stack.s0)
+    net = unroll_net(stack.cells, stack.params, stack.x, stack.s0)
     found = backpropagate_net(net, stack.ds_T)
 
     y, handed, last = stepped(stack, layers, directions)
@@ -93,7 +96,7 @@ def test_every_layer_and_direction_equals_pytorch(cell, layers, directions):
 
     # PyTorch's own module: the same output, and the same gradient of every parameter.
     module = own_module(stack, layers, directions)
-    parts = [cell.parts(stack.s0[at][0]) for at in sorted(stack.s0)]
+    parts = [parts_of(stack.cells[at], stack.s0[at][0]) for at in sorted(stack.s0)]
     s0 = [torch.from_numpy(np.stack([p[name] for p in parts])) for name in cell.state_parts]
     out, s_T = module(torch.from_numpy(stack.x[:, 0]), tuple(s0) if len(s0) > 1 else s0[0])
     torch.testing.assert_close(out, y, rtol=0, atol=1e-12)

@@ -66,7 +66,9 @@ def last_states(run):
 def last_outputs(run):
     """(N, D·H): the last h of each direction of the uppermost layer, side by side."""
     states = last_states(run)
-    return np.concatenate([run.cell.parts(states[at])["h"] for at in run.top_places], axis=-1)
+    return np.concatenate(
+        [states[at][..., run.cells[at].outputs] for at in run.top_places], axis=-1
+    )
 
 
 def ends(outputs, width):

@@ -25,9 +25,8 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 def give(module, params, suffix):
     """Put the parameters of one place into PyTorch's module."""
-    for name, value in zip(NAMES, params, strict=True):
-        if value is not None:
-            getattr(module, name + suffix).data = torch.from_numpy(value[0])
+    for name, value in zip(NAMES, params, strict=False):
+        getattr(module, name + suffix).data = torch.from_numpy(value[0])
 
 
 def own_module(stack, layers, directions):

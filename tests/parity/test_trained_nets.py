@@ -54,12 +54,9 @@ def read_net(path, dtype="float64", cell=None):
 
 def last_states(run):
     """(N, S) by place, at its own last step, by gradflow's engine."""
-    params = {
-        at: type(p)(*(None if a is None else a[None] for a in p))
-        for at, p in parameters(run).items()
-    }
+    params = {at: {name: a[None] for name, a in p.items()} for at, p in parameters(run).items()}
     start = {at: s[None] for at, s in initial_state(run).items()}
-    net = unroll_net(run.cell, params, inputs(run)[:, None], start, merge=run.merge)
+    net = unroll_net(run.cells, params, inputs(run)[:, None], start, merge=run.merge)
     return {at: s[0] for at, s in net.last.items()}
 
 

@@ -78,6 +78,11 @@ def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  #
     return Net(sized, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
 
 
+def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:
+    """The parts of states (..., S) by name."""
+    return {part.name: s[..., part.rows] for part in cell.parts.values()}
+
+
 def stacked(cell: SizedCell, params) -> list[np.ndarray]:
     """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has
     the biases that stand beside a recurrent product alone, and zeros."""

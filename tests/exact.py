@@ -312,7 +312,8 @@ def compared(result, run, given, exact, tolerance):
                 wrong = _wrong(found, exact, steady, tolerance, largest)
         if wrong and "(1 - " in run.cell.equations.step:
             rounded = _steady(run, given, exact, tolerance / 10, 7, np.random.default_rng(7))
-            terms = {key for key in steady if key[0][1].startswith(("term", "total", "share", "loss"))}
+            rounded_too = ("term", "total", "share", "loss")
+            terms = {key for key in steady if key[0][1].startswith(rounded_too)}
             steady -= terms - rounded
             wrong = _wrong(found, exact, steady, tolerance, largest)
     return len(steady), wrong

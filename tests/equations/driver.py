@@ -22,9 +22,10 @@ class Net(NamedTuple):
     dy_T: np.ndarray | None = None
 
 
-def as_number(text, H, I):  # noqa: E741
-    """A size of the test's own cells as a number."""
-    return {"H": H, "I": I}.get(text) or (int(text[0]) * H if "*" in text else int(text))
+def as_number(text, H, I, options):  # noqa: E741
+    """A size as a number: H, I, an option, a multiple of H, or a number."""
+    known = {"H": H, "I": I, **options}
+    return known[text] if text in known else int(text[0]) * H if "*" in text else int(text)
 
 
 def random_net(cell: Cell, *, T=5, R=1, N=3, I=2, H=3, seed=0, scale=0.7, output=None) -> Net:  # noqa: E741
@@ -40,7 +41,7 @@ def random_net(cell: Cell, *, T=5, R=1, N=3, I=2, H=3, seed=0, scale=0.7, output
         size = p.shape[-1] ** -0.5 if len(p.shape) == 2 else 0.5
         params[p.name] = scale * size * draw(R, *p.shape)
     for declared in cell.equations.parameters:  # also those that only dead code names
-        shape = [as_number(text, H, I) for text in declared.shape]
+        shape = [as_number(text, H, I, cell.options) for text in declared.shape]
         params.setdefault(declared.name, 0.3 * draw(R, *shape))
     s0 = np.zeros((R, N, sized.S_all))
     s0[..., : sized.S] = 0.5 * draw(R, N, sized.S)

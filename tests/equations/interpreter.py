@@ -113,7 +113,8 @@ class Interpreter:
     def __init__(self, equations, options, functions=FLOATS):
         self.equations, self.functions = equations, functions
         self.options = {**equations.defaults, **options}
-        self.tree = ast.parse(equations.step)
+        lines = map(str.strip, equations.step.splitlines())  # gradflow is easy on spaces
+        self.tree = ast.parse("\n".join(lines))
         self.output = ast.parse(equations.output or self.default_output(), mode="eval").body
         self.sizes = {}
 

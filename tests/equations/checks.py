@@ -51,7 +51,7 @@ def agree(cell, net, tolerance=1e-11):
     equations, options = cell.equations, cell.options
     with np.errstate(all="ignore"):
         states = interpreted(net, equations, options)
-        if not np.isfinite(states).all() or np.abs(states).max() > 1e6:
+        if not np.isfinite(states).all() or np.abs(states).max() > 1e4:
             return False
         done = both_ways(net)
     scale = 1 + np.abs(states)

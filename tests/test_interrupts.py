@@ -17,10 +17,23 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"]
 
 
+# Whoever runs the tests may ignore signals, as nohup does, which a child would inherit.
+HEARD = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+"""
+
+
 def ran(code):
     """In a process of its own: where others run too, any thread may be handed the signal."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", HEARD + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 
 import gradflow
+from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
+from gradflow.exporters import EXPORTERS
 
 MGU = """\
 cell:
@@ -129,3 +134,36 @@ def test_a_gauge_gives_the_gradient_of_the_true_values():
             a.flow.terms[name].log10(), b.flow.terms[name].log10(), rtol=0, atol=1e-12
         )
     assert "m" not in b.flow.parts
+
+
+INPUT_ONLY = """\
+cell:
+  type: equations
+  name: input_gated
+  state: {h: H, m: [H, 2]}
+  parameters: {W_z: [H, I], W_n: [H, I], k: 2}
+  step: |
+    z = sigmoid(W_z @ x[t])
+    m[t] = 0.5 * m[t-1] + outer(W_n @ x[t], k)
+    h[t] = (1 - z) * h[t-1] + z * sum(m[t])
+sequence_length: 6
+hidden_size: 3
+batch_size: 2
+"""
+
+
+@pytest.mark.parametrize("more", [{}, {"layers": 2}, {"layers": 2, "bidirectional": True}])
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_cell_without_recurrent_weights_is_shown_in_every_format(capsys, tmp_path, name, more):
+    path = written(tmp_path, INPUT_ONLY)
+    overrides = [f"--set={key}={str(value).lower()}" for key, value in more.items()]
+    code, out, err = main(capsys, "analyze", path, "--format", name, *overrides)
+    assert (code, err) == (0, "")
+    assert "input_gated" in out
+    if name == "csv":
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert {row["grad_W_s"] for row in rows} == {row["share_W_s"] for row in rows} == {""}
+        assert all(
+            float(row["grad_W_x"]) > 0 for row in rows if row["lag"] == "0" and row["grad_h"]
+        )
+        assert all(row["grad_m"] for row in rows)

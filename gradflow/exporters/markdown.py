@@ -110,13 +110,10 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
 
 def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
     lags = choose_lags(T, view.lags)
-    shown = {
-        "‖∂L/∂s‖": flow.state,
-        "relative to lag 0": flow.relative,
-        "∂L/∂W_s term": flow.terms["W_s"],
-        "∂L/∂W_x term": flow.terms["W_x"],
-        "W_s share": Magnitudes.of(flow.share_W_s),
-    }
+    shown = {"‖∂L/∂s‖": flow.state, "relative to lag 0": flow.relative}
+    shown |= {f"∂L/∂{name} term": flow.terms[name] for name in ("W_s", "W_x") if name in flow.terms}
+    if "W_s" in flow.terms:
+        shown["W_s share"] = Magnitudes.of(flow.share_W_s)
     columns = [(head, _texts(values, lags)) for head, values in shown.items()]
     yield "\n"
     yield from table([("lag", [*map(str, lags)]), *columns])

@@ -88,14 +88,15 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
     shown = {("", "‖∂L/∂s‖"): flow.state}
     if view.width >= _WIDE and len(flow.parts) > 1:
         shown |= {("", f"‖∂L/∂{part}‖"): norms for part, norms in flow.parts.items()}
-    shown_terms = {(f"∂L/∂{name}", "term"): flow.terms[name] for name in ("W_s", "W_x")}
-    share = Magnitudes.of(flow.share_W_s)
+    there = [name for name in ("W_s", "W_x") if name in flow.terms]
+    shown_terms = {(f"∂L/∂{name}", "term"): flow.terms[name] for name in there}
+    if "W_s" in there:
+        shown_terms["W_s", "share"] = Magnitudes.of(flow.share_W_s)
     columns = [
         _lag_column(lags),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown.items()),
         Column(("", "relative"), _relative_cells(relative, view)),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown_terms.items()),
-        _magnitudes(("W_s", "share"), share, lags),
     ]
     columns.append(_bars(relative, view, room_beside(columns, view.width)))
     yield from grid(columns)
@@ -104,7 +105,8 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
         f"relative: ‖∂L/∂s‖ over {words.relative_to([result])}, drawn at the right on a log scale.",
         view,
     )
-    yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
+    if "W_s" in there:
+        yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
     yield from _marks(relative.log10(), view)
     yield []
 

@@ -64,7 +64,7 @@ class Functions:
 
     def _max(self, a, b):
         a, b = np.broadcast_arrays(np.asarray(a), np.asarray(b))
-        first = real(a) >= real(b)
+        first = (real(a) >= real(b)) | (real(a) != real(a))  # no number stays none, as in NumPy
         return np.where(first, a, b)
 
     def sum(self, v):

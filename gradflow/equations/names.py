@@ -41,11 +41,14 @@ COLUMNS = frozenset(
         "bidirectional",
         "layer",
         "direction",
-        "log10_p10",
-        "log10_p50",
-        "log10_p90",
+        "totals",
+        "diagnosis",
+        "diverged_at",
+        "notes",
+        "places",
     ]
 )
+PREFIXES = ("grad_", "log10_")
 KEYS = frozenset(
     [
         "title",
@@ -72,7 +75,8 @@ KEYS = frozenset(
         "cite",
     ]
 )
-"""Columns of a CSV and keys of a config, which an option is beside."""
+"""Columns of a CSV and keys of a JSON run, how more of them begin, and keys of a config: an option
+stands beside them all."""
 
 PARTS_TAKEN = frozenset(("norm", "W_x", "W_s", "b", "other"))
 """What cannot be a part of the state, since `grad_norm` and so on are columns."""
@@ -88,7 +92,7 @@ def taken(name: str) -> str | None:
         return "what an init expression draws from"
     if name in LETTERS:
         return "a letter of the equations"
-    if name in COLUMNS:
+    if name in COLUMNS or name.startswith(PREFIXES):
         return "a column of the results"
     return "a key of the config" if name in KEYS else None
 

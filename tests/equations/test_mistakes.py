@@ -8,10 +8,14 @@ import dataclasses
 import pytest
 
 from equations.published import CELLS, equations
+from gradflow.cells import CELLS as SHIPPED
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Declared
 from gradflow.equations.mistakes import At, EquationsError, marked
+from gradflow.equations.names import taken
 from gradflow.equations.parse import MOST_STATEMENTS
+from gradflow.exporters.csv import header
+from gradflow.exporters.schema import results_schema
 
 GOOD = equations(
     "mgu", {"h": "H"},
@@ -159,3 +163,9 @@ def test_sizes_that_agree_as_numbers_alone_are_taken_as_numbers():
 def test_every_published_cell_compiles_without_a_mistake():
     for made, _, _, which in CELLS.values():
         Cell.of(made).sized(3, 2 if which == "x" else 3)
+
+
+def test_no_option_can_take_the_name_of_a_column_or_of_a_key_of_the_results():
+    options = {name for cell in SHIPPED.values() for name in cell.equations.defaults}
+    found = {*header(), *results_schema()["$defs"]["run"]["properties"]} - options
+    assert [name for name in sorted(found) if taken(name) is None] == []

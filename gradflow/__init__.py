@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gradflow.errors import InputError as InputError
     from gradflow.logspace import Magnitudes as Magnitudes
     from gradflow.results import Result as Result
+    from gradflow.saved import load_results as load_results
     from gradflow.verification import verify as verify
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
@@ -42,6 +43,7 @@ _HOMES = {
     "analyze": "api",
     "backpropagate": "engine.flow",
     "load": "api",
+    "load_results": "saved",
     "register": "cells.library",
     "unroll": "engine.flow",
     "verify": "verification",

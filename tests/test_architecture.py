@@ -32,7 +32,8 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
+    "tracking", "exporters", "saved", "checks", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
 # fmt: on

@@ -22,7 +22,12 @@ FORMAT = 1
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
-    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "runs": ['
+    made = {
+        **(view.made or head(view.config)),
+        "parts": list(view.parts),
+        "options": list(view.options),
+    }
+    yield json.dumps(made, allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
         yield before + json.dumps(_run(result), allow_nan=False)[:-1] + ', "places": ['
@@ -76,7 +81,9 @@ def _run(result: Result) -> dict[str, object]:
         "run": result.run,
         **_plain_mapping(result.axes),
         **_plain_mapping(result.options),
+        "objective": result.objective,
         **_totals(result.flow),
+        **_starts(result.flow),
         "loss": plain(result.loss),
         "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
@@ -92,6 +99,7 @@ def _place(part: LayerResult) -> dict[str, object]:
         "layer": part.layer,
         "direction": part.direction,
         **_totals(part.flow),
+        **_starts(part.flow),
         "diagnosis": diagnosis(part.diagnosis),
         **_curves(part.flow, len(part.flow.state)),
     }
@@ -114,6 +122,16 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
         "totals": {name: numbers.get(name, [None])[0] for name in TOTALS},
         "log10_totals": {name: logs.get(name, [None])[0] for name in TOTALS},
     }
+
+
+def _starts(flow: GradientFlow | None) -> dict[str, object]:
+    """What the curves are compared with, and the typical curve, which horizons are read from."""
+    if flow is None:
+        return {"start": None, "log10_typical": None, "log10_typical_start": None}
+    start = None if flow.start is None else _listed(flow.start[np.newaxis])[0]
+    typical = _listed(flow.log10_typical) if len(flow.log10_typical) else None
+    typical_start = plain(flow.log10_typical_start)
+    return {"start": start, "log10_typical": typical, "log10_typical_start": typical_start}
 
 
 def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:

@@ -53,6 +53,8 @@ def results_schema() -> Schema:
                 "format": {"const": FORMAT},
                 "provenance": _provenance(),
                 "config": {"type": "object", "description": "every default filled in"},
+                "parts": {"type": "array", "items": _TEXT},
+                "options": {"type": "array", "items": _TEXT},
                 "runs": {"type": "array", "items": {"$ref": "#/$defs/run"}},
             }
         ),
@@ -101,6 +103,7 @@ def _run() -> Schema:
     facts = {
         **_facts((*RUN, *NET)),
         **_measured(),
+        "objective": {**_TEXT, "description": "the loss, and where it is read"},
         "loss": _NUMBER,
         "diverged_at": {
             "type": ["integer", "null"],
@@ -149,6 +152,18 @@ def _measured() -> Schema:
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "start": {
+            "description": "what `relative` is over; null: grad_norm at lag 0",
+            "anyOf": [magnitude, {"type": "null"}],
+        },
+        "log10_typical": {
+            "description": "log10 of the geometric mean over the batch",
+            "anyOf": [{"type": "array", "items": _NUMBER}, {"type": "null"}],
+        },
+        "log10_typical_start": {
+            **_NUMBER,
+            "description": "what log10_typical is compared with",
+        },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
         **arrays,
     }

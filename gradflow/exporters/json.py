@@ -31,6 +31,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         **(view.made or head(view.config)),
         "parts": list(view.parts),
         "options": list(view.options),
+        "measures": list(view.measures),
     }
     yield json.dumps(made, allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
@@ -164,7 +165,27 @@ def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
             arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
         figures = {figure: plain(value) for figure, value in measured.figures.items()}
         arrays[name] = {**figures, "note": measured.note}
-    return arrays
+    return {**arrays, "measured": {name: _exactly(one) for name, one in measures.items()}}
+
+
+def _exactly(measured: Measured) -> dict[str, object]:
+    """What of a measure's results the keys beside this one leave open, so that they can be read
+    back: figures that are not finite, how long curves are, and where those are infinite."""
+    curves: dict[str, object] = {}
+    for name, curve in measured.curves.items():
+        curves[name] = {"length": len(curve)}
+        if not isinstance(curve, Magnitudes) and np.isinf(curve).any():
+            infinite = {sign: np.flatnonzero(curve == float(sign)) for sign in ("-inf", "inf")}
+            curves[name] = {"length": len(curve), **_plain_mapping(infinite)}
+    figures = {name: _number_or_text(value) for name, value in measured.figures.items()}
+    return {"note": measured.note, "figures": figures, "curves": curves}
+
+
+def _number_or_text(value: object) -> object:
+    """A figure; where it is not finite, in an object: `{"float": "inf"}`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(float(value))}
+    return plain(value)
 
 
 def _array(name: str, curve: Curve, found: Values, length: int) -> list[object]:

@@ -60,6 +60,7 @@ def results_schema() -> Schema:
                 "config": {"type": "object", "description": "every default filled in"},
                 "parts": {"type": "array", "items": _TEXT},
                 "options": {"type": "array", "items": _TEXT},
+                "measures": {"type": "array", "items": _TEXT},
                 "runs": {"type": "array", "items": {"$ref": "#/$defs/run"}},
             }
         ),
@@ -188,6 +189,10 @@ def _measured() -> Schema:
         "log10_typical_start": {
             **_NUMBER,
             "description": "what log10_typical is compared with",
+        },
+        "measured": {
+            "type": "object",
+            "description": "measures once more, to be read back exactly",
         },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
         **_arrays(curve_names()),

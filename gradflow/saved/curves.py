@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import TOTALS
 from gradflow.logspace import Magnitudes
+from gradflow.measures.terms import TOTALS
 from gradflow.results import NO_LAGS, GradientFlow
 from gradflow.saved.values import an_object, damaged, floats, member, number
 
@@ -29,7 +29,7 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
         at: where it stands in the file.
         parts: the parts of the states of all cells of the file.
     """
-    curves = _Curves(run, at, T)
+    curves = Curves(run, at, T)
     state = curves.magnitudes("grad_norm")
     if state is None:
         return None
@@ -56,33 +56,36 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
 
 
 @dataclass(frozen=True)
-class _Curves:
+class Curves:
     """What the file has against lag, of one net or place."""
 
     run: Mapping[str, Any]
     at: str
     T: int
 
-    def magnitudes(self, name: str, length: int | None = None) -> Magnitudes | None:
-        """(T+1,), or the `length` given; None where there is none."""
-        values = self._values(name, length)
-        return None if values is None else magnitudes(values, f"{self.at}.{name}")
+    def magnitudes(
+        self, name: str, length: int | None = None, null: float | None = None
+    ) -> Magnitudes | None:
+        """(T+1,), or the `length` given; None where there is none. `null`: what null stands for,
+        where it may stand."""
+        values = self._values(name, length, null is not None)
+        return None if values is None else magnitudes(values, f"{self.at}.{name}", null)
 
     def floats(self, name: str, null: float, length: int | None = None) -> Array:
         """The same of plain numbers; `null` stands for null."""
-        values = self._values(name, length)
+        values = self._values(name, length, False)
         if values is None:
-            return np.full(length or self.T + 1, null)
+            return np.full(self.T + 1 if length is None else length, null)
         return floats(values, f"{self.at}.{name}", null)
 
-    def _values(self, name: str, length: int | None) -> list[Any] | None:
+    def _values(self, name: str, length: int | None, unknown: bool) -> list[Any] | None:
         values = member(self.run, name, self.at)
         if not isinstance(values, list) or len(values) != self.T + 1:
             damaged(f"{self.at}.{name}", f"a list of {self.T + 1}", values)
         if length is not None and any(value is not None for value in values[length:]):
             damaged(f"{self.at}.{name}", f"nothing after lag {length - 1}", values[length])
         own = values[:length]
-        return None if all(value is None for value in own) else own
+        return None if not unknown and all(value is None for value in own) else own
 
 
 def _scalar(value: Any, at: str) -> Magnitudes:
@@ -94,16 +97,16 @@ def _typical_start(run: Mapping[str, Any], at: str, null: float) -> float:
     return null if value is None else number(value, f"{at}.log10_typical_start")
 
 
-def magnitudes(values: list[Any], at: str) -> Magnitudes:
-    """Numbers, and texts of those past float range."""
-    if None in values:
+def magnitudes(values: list[Any], at: str, null: float | None = None) -> Magnitudes:
+    """Numbers, and texts of those past float range; `null` stands for null, if it may stand."""
+    if null is None and None in values:
         damaged(at, "numbers", None)
     texts = [(i, value) for i, value in enumerate(values) if type(value) is str]
     for _, text in texts:
         if not _PAST_FLOATS.fullmatch(text):
             damaged(at, "a number of 17 digits and an exponent", text)
     inside = [0.0 if type(value) is str else value for value in values] if texts else values
-    numbers = floats(inside, at, math.nan)
+    numbers = floats(inside, at, math.nan if null is None else null)
     if (numbers < 0).any():
         damaged(at, "no negative number", float(numbers.min()))
     found = Magnitudes.of(numbers)

@@ -13,9 +13,10 @@ from gradflow.errors import Fault, InputError
 from gradflow.exporters.json import FORMAT
 from gradflow.exporters.view import Lags, View
 from gradflow.files.opening import open_regular
+from gradflow.measures import OPTIONAL
 from gradflow.results import AXES, NET_AXES, Result
 from gradflow.saved.runs import result
-from gradflow.saved.values import DamagedError, an_object, damaged, member, number, texts
+from gradflow.saved.values import DamagedError, an_object, damaged, member, number, one_of, texts
 from gradflow.system import bytes_available
 
 WRITTEN_BY = "gradflow analyze --output NAME.json"
@@ -30,7 +31,7 @@ class Saved:
     Attributes:
         results: as `gradflow.analyze` gave them.
         head: with what they were made: versions, provenance, config.
-        title, lags, thresholds, parts, options: how they are shown, as `View` has it.
+        title, lags, thresholds, parts, options, measures: how they are shown, as `View` has it.
     """
 
     results: tuple[Result, ...]
@@ -40,6 +41,7 @@ class Saved:
     thresholds: tuple[float, float]
     parts: tuple[str, ...]
     options: tuple[str, ...]
+    measures: tuple[str, ...]
 
     def view(self, **how: Any) -> View:
         """How they are shown: as `analyze` showed them; `how`: width, colour, tables."""
@@ -50,6 +52,7 @@ class Saved:
             lags=self.lags,
             parts=self.parts,
             options=self.options,
+            measures=self.measures,
             thresholds=self.thresholds,
             **how,
         )
@@ -149,7 +152,15 @@ def _saved(data: Mapping[str, Any]) -> Saved:
         thresholds=(bounds[0], bounds[1]),
         parts=parts,
         options=options,
+        measures=_measures(member(data, "measures", "")),
     )
+
+
+def _measures(value: Any) -> tuple[str, ...]:
+    names = texts(value, "measures")
+    for name in names:
+        one_of(name, "measures", tuple(OPTIONAL))
+    return names
 
 
 def _lags(value: Any) -> Lags:

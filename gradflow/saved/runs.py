@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from gradflow.exporters.columns import NET, RUN, Kind
+from gradflow.exporters.columns import NET, RUN
+from gradflow.measures.contract import Kind
 from gradflow.results import Diagnosis, Direction, LayerResult, NoRate, Result, Verdict
 from gradflow.saved.curves import flow
+from gradflow.saved.measured import measured
 from gradflow.saved.values import (
     LARGEST,
     a_text,
@@ -62,6 +64,7 @@ def result(run: Any, at: str, parts: Sequence[str], options: Sequence[str]) -> R
         notes=texts(member(run, "notes", at), f"{at}.notes"),
         options=chosen,
         objective=a_text(member(run, "objective", at), f"{at}.objective"),
+        measures=measured(run, at, T),
     )
     if (found.diverged_at is None) != bool(found.flow or found.layers):
         damaged(at, "curves, or the step where the run diverged", "both or neither")
@@ -79,6 +82,7 @@ def _place(place: Any, at: str, T: int, parts: Sequence[str]) -> LayerResult:
         direction=one_of(member(place, "direction", at), f"{at}.direction", get_args(Direction)),
         diagnosis=_diagnosis(member(place, "diagnosis", at), f"{at}.diagnosis", T),
         flow=curves,
+        measures=measured(place, at, T),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from command import main
 from drawn import drawn_config
 from gradflow.exporters import EXPORTERS, View
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
 from gradflow.saved import read_results
+from measures.throwaway import added, removed
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 SMALL = {"sequence_length": 6, "hidden_size": 3, "input_size": 2, "batch_size": 2}
@@ -31,6 +34,7 @@ def written(path, config):
         lags=experiment.lags,
         parts=experiment.parts,
         options=experiment.options,
+        measures=tuple(one.name for one in experiment.measures),
         thresholds=experiment.thresholds,
     )
     path.write_text("".join(EXPORTERS["json"](results, view)))
@@ -123,6 +127,42 @@ def test_places_options_and_every_magnitude_come_back(more, tmp_path):
     same(results, saved.results)
     assert (saved.title, saved.lags, saved.thresholds) == ("T", view.lags, view.thresholds)
     assert (saved.parts, saved.options) == (view.parts, view.options)
+
+
+@pytest.mark.parametrize("scope", ["net", "both"])
+@pytest.mark.parametrize("which", ["all", "none"])
+def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch):
+    before = added(tmp_path, monkeypatch, scope)
+    try:
+        asked = [{"type": "sizes", "which": which, "power": 2}, "steps"]
+        config = {"cell": "lstm", "layers": 2, **SMALL, "measure": asked}
+        results, view = written(tmp_path / "r.json", config)
+        saved = read_results(tmp_path / "r.json")
+        same(results, saved.results)
+        for name in EXPORTERS:
+            again = "".join(EXPORTERS[name](list(saved.results), saved.view()))
+            assert again == "".join(EXPORTERS[name](results, view)), name
+    finally:
+        removed(before)
+
+
+def test_curves_and_figures_of_measures_come_back_where_they_are_not_finite(tmp_path, monkeypatch):
+    before = added(tmp_path, monkeypatch)
+    try:
+        results, view = written(tmp_path / "r.json", {"cell": "rnn", **SMALL, "measure": ["sizes"]})
+        line = np.array([0.5, -math.inf, math.inf, math.nan, 1.0, -math.inf])
+        figures = {"sizes_rms": math.inf, "sizes_none": None, "sizes_h_word": "inf"}
+        odd = Measured({"log10_line": line}, figures, note="so")
+        results = [replace(results[0], measures={"sizes": odd})]
+        text = "".join(EXPORTERS["json"](results, view))
+        (tmp_path / "r.json").write_text(text)
+        [again] = gradflow.load_results(tmp_path / "r.json")
+        found = again.measures["sizes"]
+        np.testing.assert_array_equal(found.curves["log10_line"], line)
+        assert list(found.curves) == ["log10_line"]
+        assert (dict(found.figures), found.note) == (figures, "so")
+    finally:
+        removed(before)
 
 
 def test_a_cell_of_ones_own_comes_back_with_its_parts_and_options(tmp_path):

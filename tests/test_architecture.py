@@ -34,8 +34,8 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.measuring", "runs.stack",
     "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "exporters", "saved", "checks", "output", "terminal", "api", "testing",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers", "inspection",
+    "tracking", "exporters", "saved", "output", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""

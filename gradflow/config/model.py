@@ -87,6 +87,17 @@ class _MeasureForms:
         return json_schema()
 
 
+class _ExpectForm:
+    """In the schema of `expect`: the figures that there are. `config.expect` checks it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        from gradflow.config.expect import json_schema
+
+        return json_schema()
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -364,6 +375,11 @@ class Config(_Strict):
         [],
         description="what to measure besides the gradient: names of measures, or mappings "
         "{type: ..., options}",
+    )
+    expect: Annotated[Any, _ExpectForm()] = Field(
+        [],
+        description="what `gradflow check` holds the results to: a list of mappings such as "
+        "{where: {cell: lstm}, horizon: {min: 100}}",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     tape_memory: Bytes = Field(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -43,3 +44,15 @@ def test_only_tables_load_rich(name):
         f"list(FORMATS[{name!r}].show(\"results\", [], View())); assert 'rich' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_function_that_the_list_names_is_there(name):
+    for shown in FORMATS[name].shows.values():
+        module, function = shown.split(":")
+        assert callable(getattr(import_module(f"gradflow.formats.{module}"), function))
+
+
+def test_no_suffix_asks_for_two_formats():
+    suffixes = [suffix for one in FORMATS.values() for suffix in one.suffixes]
+    assert len(suffixes) == len(set(suffixes))

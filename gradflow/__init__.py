@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gradflow.api import analyze as analyze
+    from gradflow.api import check as check
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
     from gradflow.cells.library import register as register

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradflow.config.load import from_mapping
 from gradflow.config.load import load as load_file
+from gradflow.errors import Fault, InputError
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute
+
+if TYPE_CHECKING:
+    from gradflow.checks.report import Report
 
 Source = str | PathLike[str] | Mapping[str, Any] | Experiment
 """A config: its path, its keys and values as a mapping, or what `load` gave."""
@@ -46,3 +50,45 @@ def analyze(config: Source) -> list[Result]:
         InputError: the config or a file that it names is wrong; with every fault found.
     """
     return list(execute(load(config)))
+
+
+def check(
+    config: str | PathLike[str] | Mapping[str, Any],
+    *,
+    baseline: str | PathLike[str] | None = None,
+    tolerance: float = 0.05,
+) -> Report:
+    """Run a config and hold the results to its `expect:`, and to a baseline.
+
+    Args:
+        config: the path of a YAML file, or the same keys and values as a mapping.
+        baseline: what `gradflow analyze --output NAME.json` wrote; None: no baseline.
+        tolerance: decades that curves may be apart from it.
+
+    Returns:
+        A Report: true where everything holds, `str` is a line an expectation, `judgements` and
+        `comparison` have the numbers.
+
+    Raises:
+        InputError: with every fault of the config, its expectations and the baseline; nothing is
+            expected at all.
+    """
+    from gradflow.checks.compare import Side, compare
+    from gradflow.checks.judge import judge
+    from gradflow.checks.report import Report
+    from gradflow.config.expect import load_expected
+    from gradflow.saved import read_results
+
+    source = "config" if isinstance(config, Mapping) else str(config)
+    experiment, wanted = load_expected(config if isinstance(config, Mapping) else source)
+    if not wanted and baseline is None:
+        raise InputError(Fault("nothing is expected: add `expect:`, or give a baseline", source))
+    saved = None if baseline is None else read_results(baseline)
+    results = list(execute(experiment))
+    comparison = None
+    if saved is not None:
+        before = Side(saved.results, saved.thresholds)
+        comparison = compare(before, Side(results, experiment.thresholds), tolerance)
+    judgements = tuple(judge(wanted, results))
+    named = None if baseline is None else str(baseline)
+    return Report(source, judgements, comparison, named, experiment.title)

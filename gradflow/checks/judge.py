@@ -4,15 +4,18 @@ the bound."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from typing import Literal
 
 from gradflow.checks.figures import Found, NotMeasuredError, Number, read
-from gradflow.checks.wanted import Wanted, number_text
+from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault, InputError
 from gradflow.results import Result
+
+_BARE = ("cell", "checkpoint")  # what needs no name beside its value
 
 Outcome = Literal["held", "missed", "undecided"]
 
@@ -78,7 +81,7 @@ def label(result: Result) -> str:
     """What tells a run from the others; the cell of one that is alone."""
     axes = result.varied or ("cell",)
     return " ".join(
-        str(result.axes[axis]) if axis == "cell" else f"{axis}={_short(result.axes[axis])}"
+        str(result.axes[axis]) if axis in _BARE else f"{axis}={_short(result.axes[axis])}"
         for axis in axes
     )
 
@@ -138,8 +141,8 @@ def _off(wanted: Wanted, found: Found) -> str:
         return "at the bound"
     within = (value < bound) != small
     if within:
-        return f"{number_text(abs(float(value) - bound))} within it"
-    return f"{number_text(abs(float(value) - bound))} {side}"
+        return f"{abs(float(value) - bound):.3g} within it"
+    return f"{abs(float(value) - bound):.3g} {side}"
 
 
 def _log10(value: Number) -> float:
@@ -152,3 +155,11 @@ def _short(value: object) -> str:
 
 def _fault(wanted: Wanted, message: str) -> Fault:
     return Fault(message, wanted.source, wanted.line, key=f"expect[{wanted.item}].{wanted.name}")
+
+
+def first_misses(judgements: Iterable[Judgement]) -> Iterator[tuple[Judgement, int]]:
+    """Of each expectation the first run that fails it, and how many do."""
+    for _, group in groupby(judgements, key=lambda one: id(one.wanted)):
+        failing = [one for one in group if one.fails]
+        if failing:
+            yield failing[0], len(failing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,12 +110,3 @@ def written(text: str) -> tuple[str, str, str] | None:
         return None
     signs = {">=": "min", "≥": "min", "<=": "max", "≤": "max"}
     return found[1], signs.get(found[2], "is"), found[3]
-
-
-def number_text(value: object) -> str:
-    """A figure in few digits."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "infinite" if value > 0 else "minus infinity" if value < 0 else "unknown"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:.3e}" if not isinstance(value, int | str) and value is not None else str(value)

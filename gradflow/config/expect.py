@@ -107,23 +107,31 @@ def expectations(
     return found
 
 
-def option(text: str, experiment: Experiment) -> Wanted:
-    """`horizon>=100` of the command line.
+def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
+    """What `--expect 'horizon>=100'` says, of each text.
 
     Raises:
-        InputError: it is no expectation.
+        InputError: with every fault.
     """
-    told = written(text)
-    source = f"--expect {text!r}"
-    if told is None:
-        raise InputError(Fault("expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE", source))
-    name, bound, value = told
-    document = Document(source, None, {}, {})
-    faults = Faults(document)
-    reader = _Reader(document, experiment, faults, [m.name for m in experiment.measures])
-    found = reader.item({name: {bound: tree.parse_value(value, source)}}, (), 0)
-    faults.stop_if_any()
-    return replace(found[0], line=None)
+    found: list[Wanted] = []
+    wrong: list[Fault] = []
+    for number, text in enumerate(texts):
+        source = f"--expect {text}"
+        told = written(text)
+        if told is None:
+            wrong.append(Fault("expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE", source))
+            continue
+        name, bound, value = told
+        faults = Faults(Document(source, None, {}, {}))
+        reader = _Reader(faults.document, experiment, faults, [m.name for m in experiment.measures])
+        try:
+            found += reader.item({name: {bound: tree.parse_value(value, source)}}, (), number)
+        except InputError as error:
+            wrong += error.faults
+        wrong += faults.found
+    if wrong:
+        raise InputError(*wrong)
+    return found
 
 
 def _asked(data: Tree, experiment: Experiment | None) -> list[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gradflow.errors import Fault, InputError
-from gradflow.exporters.json import FORMAT
-from gradflow.exporters.view import Lags, View
 from gradflow.files.opening import open_regular
+from gradflow.formats.json import FORMAT
+from gradflow.formats.view import Lags, View
 from gradflow.measures import OPTIONAL
 from gradflow.results import AXES, NET_AXES, Result
 from gradflow.saved.runs import result
@@ -52,6 +52,7 @@ class Saved:
             lags=self.lags,
             parts=self.parts,
             options=self.options,
+            varied=self.results[0].varied if self.results else (),
             measures=self.measures,
             thresholds=self.thresholds,
             **how,
@@ -80,6 +81,13 @@ def read_results(path: str | PathLike[str]) -> Saved:
         return _saved(data)
     except DamagedError as damage:
         raise InputError(Fault(f"damaged: {damage}", source)) from None
+
+
+def holds_results(path: Path) -> bool:
+    """Whether a file looks like one of results, sound or damaged."""
+    with open_regular(path, str(path)) as file:
+        head = bytes(file.read_at(0, min(file.size, 100)))
+    return head.lstrip().startswith(b"{") and b'"gradflow"' in head
 
 
 def _parsed(path: Path, source: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from gradflow.exporters.columns import NET, RUN
+from gradflow.formats.columns import NET, RUN
 from gradflow.measures.contract import Kind
 from gradflow.results import Diagnosis, Direction, LayerResult, NoRate, Result, Verdict
 from gradflow.saved.curves import flow

@@ -12,8 +12,8 @@ import pytest
 
 import gradflow
 from gradflow.errors import InputError
-from gradflow.exporters import EXPORTERS, View
-from gradflow.exporters.schema import results_schema
+from gradflow.formats import FORMATS, View
+from gradflow.formats.schema import results_schema
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, run_elsewhere, stacks
 from gradflow.runs.scheduling.journal import Journal
@@ -39,7 +39,7 @@ def exported(name, config, **view):
         measures=tuple(one.name for one in experiment.measures),
         **view,
     )
-    return "".join(EXPORTERS[name](results, shown))
+    return "".join(FORMATS[name].show("results", results, shown))
 
 
 @pytest.mark.usefixtures("measures")

@@ -13,7 +13,7 @@ import pytest
 import gradflow
 from command import main
 from drawn import drawn_config
-from gradflow.exporters import EXPORTERS, View
+from gradflow.formats import FORMATS, View, for_screen
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
@@ -34,10 +34,11 @@ def written(path, config):
         lags=experiment.lags,
         parts=experiment.parts,
         options=experiment.options,
+        varied=experiment.varied,
         measures=tuple(one.name for one in experiment.measures),
         thresholds=experiment.thresholds,
     )
-    path.write_text("".join(EXPORTERS["json"](results, view)))
+    path.write_text("".join(FORMATS["json"].show("results", results, view)))
     return results, view
 
 
@@ -98,9 +99,9 @@ def test_drawn_runs_come_back_whole(seed, tmp_path):
     results, view = written(tmp_path / "r.json", config)
     saved = read_results(tmp_path / "r.json")
     same(results, saved.results)
-    for name in EXPORTERS:
-        again = "".join(EXPORTERS[name](list(saved.results), saved.view()))
-        assert again == "".join(EXPORTERS[name](results, view)), name
+    for name in for_screen("results"):
+        again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
+        assert again == "".join(FORMATS[name].show("results", results, view)), name
 
 
 @pytest.mark.fuzz
@@ -139,9 +140,9 @@ def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch
         results, view = written(tmp_path / "r.json", config)
         saved = read_results(tmp_path / "r.json")
         same(results, saved.results)
-        for name in EXPORTERS:
-            again = "".join(EXPORTERS[name](list(saved.results), saved.view()))
-            assert again == "".join(EXPORTERS[name](results, view)), name
+        for name in for_screen("results"):
+            again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
+            assert again == "".join(FORMATS[name].show("results", results, view)), name
     finally:
         removed(before)
 
@@ -154,7 +155,7 @@ def test_curves_and_figures_of_measures_come_back_where_they_are_not_finite(tmp_
         figures = {"sizes_rms": math.inf, "sizes_none": None, "sizes_h_word": "inf"}
         odd = Measured({"log10_line": line}, figures, note="so")
         results = [replace(results[0], measures={"sizes": odd})]
-        text = "".join(EXPORTERS["json"](results, view))
+        text = "".join(FORMATS["json"].show("results", results, view))
         (tmp_path / "r.json").write_text(text)
         [again] = gradflow.load_results(tmp_path / "r.json")
         found = again.measures["sizes"]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradflow.exporters import words
-from gradflow.exporters.lags import choose_lags
-from gradflow.exporters.parts import with_parts
-from gradflow.exporters.view import View
+from gradflow.formats import words
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.parts import with_parts
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 if TYPE_CHECKING:
-    from gradflow.exporters import layout
+    from gradflow.formats import layout
 
 Column = tuple[str, Sequence[str]]
 """The head of a column and its texts, as they are to be read; two heads may be the same."""

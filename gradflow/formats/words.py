@@ -9,8 +9,8 @@ from decimal import Decimal
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.parts import WHOLE
-from gradflow.exporters.view import View
+from gradflow.formats.parts import WHOLE
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.exporters.columns import NET, PLACE, RUN, Field
-from gradflow.exporters.json import FORMAT, curve_names, with_logarithms
+from gradflow.formats.columns import NET, PLACE, RUN, Field
+from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.contract import Curve, Figure, Kind, Measure
 from gradflow.measures.terms import TOTALS

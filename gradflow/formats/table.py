@@ -10,9 +10,9 @@ from itertools import chain, repeat
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters import charts, words
-from gradflow.exporters.lags import choose_lags
-from gradflow.exporters.layout import (
+from gradflow.formats import charts, words
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.layout import (
     Cell,
     Column,
     Line,
@@ -23,8 +23,8 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.parts import PLACE_AXES, with_parts
-from gradflow.exporters.view import View
+from gradflow.formats.parts import PLACE_AXES, with_parts
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 

@@ -43,6 +43,7 @@ _HOMES = {
     "Result": "results",
     "analyze": "api",
     "backpropagate": "measures.flows",
+    "check": "api",
     "load": "api",
     "load_results": "saved",
     "register": "cells.library",

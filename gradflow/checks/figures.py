@@ -63,7 +63,7 @@ class Found:
 # Names
 
 
-def kinds(parts: Iterable[str] = (), asked: Iterable[str] | None = None) -> dict[str, Kind]:
+def kinds(asked: Iterable[str] | None = None) -> dict[str, Kind]:
     """The kind of every per-run figure by its flat name, without those that a measure names after
     gates and the like.
 
@@ -92,7 +92,7 @@ def curves(parts: Iterable[str] = (), asked: Iterable[str] | None = None) -> dic
 
 def kind_of(name: str, asked: Iterable[str] | None = None) -> Kind | None:
     """The kind of a figure, those named after gates and the like too; None: there is none."""
-    known = kinds((), asked)
+    known = kinds(asked)
     if name in known and "<" not in name:
         return known[name]
     patterns = (f for f in known if "<" in f)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +21,7 @@ from gradflow.config.overrides import override
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.errors import Fault, InputError
 from gradflow.measures import OPTIONAL
-from gradflow.results import AXES, NET_AXES
+from gradflow.results import AXES, NET_AXES, Result
 from gradflow.runs.experiment import Experiment, Run
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load_expected(
-    config: str | FilePath | Mapping[str, Any],
+    config: str | PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
     tensors: Tensors | None = None,
 ) -> tuple[Experiment, list[Wanted]]:
@@ -58,17 +59,7 @@ def load_expected(
     Raises:
         InputError: with every fault of the config and of its expectations.
     """
-    if isinstance(config, Mapping):
-        document, folder, text = (
-            Document("config", cast(Tree, _plain(config)), {}, {}),
-            FilePath(),
-            "",
-        )
-    else:
-        source = str(config)
-        raw = read_config(source)
-        document, text = tree.read(raw, source), raw.decode("utf-8", "replace")
-        folder = FilePath() if source == "-" else FilePath(source).parent
+    document, folder, text = opened(config)
     scratch = Faults(document)
     data = override(document.data, overrides, scratch)
     faults = Faults(document, scratch.overridden)
@@ -85,6 +76,37 @@ def load_expected(
     return experiment, found
 
 
+def opened(config: str | PathLike[str] | Mapping[str, Any]) -> tuple[Document, FilePath, str]:
+    """A config's document, the folder that the files it names are in, and its text.
+
+    Args:
+        config: the path of a YAML file, `-` for standard input, or its keys and values.
+    """
+    if isinstance(config, Mapping):
+        return Document("config", cast(Tree, _plain(config)), {}, {}), FilePath(), ""
+    source = str(config)
+    raw = read_config(source)
+    folder = FilePath() if source == "-" else FilePath(source).parent
+    return tree.read(raw, source), folder, raw.decode("utf-8", "replace")
+
+
+def expected(
+    item: Mapping[str, Any], experiment: Experiment | None, results: Sequence[Result]
+) -> list[Wanted]:
+    """What one mapping, as in the list of a config, expects of results.
+
+    Raises:
+        InputError: with every fault.
+    """
+    faults = Faults(Document("expected", None, {}, {}))
+    asked = dict.fromkeys(name for result in results for name in result.measures)
+    parts = dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)
+    reader = _Reader(faults, experiment, list(asked), list(parts))
+    found = reader.item(cast(Tree, _plain(item)), (), 0)
+    faults.stop_if_any()
+    return found
+
+
 def expectations(
     data: Tree, document: Document, experiment: Experiment | None, faults: Faults
 ) -> list[Wanted]:
@@ -99,7 +121,7 @@ def expectations(
     if given is None or given == []:
         return []
     items = given if isinstance(given, list) else [given]
-    reader = _Reader(document, experiment, faults, _asked(data, experiment))
+    reader = _Reader(faults, experiment, _asked(data, experiment), _parts(experiment))
     found: list[Wanted] = []
     for number, item in enumerate(items):
         path: Path = ("expect", number) if isinstance(given, list) else ("expect",)
@@ -123,7 +145,10 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
             continue
         name, bound, value = told
         faults = Faults(Document(source, None, {}, {}))
-        reader = _Reader(faults.document, experiment, faults, [m.name for m in experiment.measures])
+        if name in curves(experiment.parts):
+            wrong.append(Fault(f"{name} is a column against lag, not a figure of a run", source))
+            continue
+        reader = _Reader(faults, experiment, _asked(None, experiment), _parts(experiment))
         try:
             found += reader.item({name: {bound: tree.parse_value(value, source)}}, (), number)
         except InputError as error:
@@ -141,24 +166,23 @@ def _asked(data: Tree, experiment: Experiment | None) -> list[str]:
     return list(OPTIONAL)
 
 
+def _parts(experiment: Experiment | None) -> Sequence[str]:
+    return experiment.parts if experiment is not None else ()
+
+
 class _Reader:
     """Reads one expectation after the other."""
 
     def __init__(
         self,
-        document: Document,
-        experiment: Experiment | None,
         faults: Faults,
+        experiment: Experiment | None,
         asked: Sequence[str],
+        parts: Sequence[str],
     ) -> None:
-        self.document, self.experiment, self.faults, self.asked = (
-            document,
-            experiment,
-            faults,
-            asked,
-        )
-        parts = experiment.parts if experiment else ()
-        self.kinds, self.curves = kinds(parts, asked), curves(parts, asked)
+        self.document, self.experiment = faults.document, experiment
+        self.faults, self.asked = faults, asked
+        self.kinds, self.curves = kinds(asked), curves(parts, asked)
 
     def item(self, item: Tree, path: Path, number: int) -> list[Wanted]:
         """One mapping of the list."""

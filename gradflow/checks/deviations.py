@@ -16,6 +16,7 @@ import numpy as np
 from gradflow.checks.figures import curves
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
+from gradflow.measures import MEASURES
 from gradflow.measures.contract import Curve
 from gradflow.results import NO_LAGS, GradientFlow, LayerResult, Result
 
@@ -71,7 +72,7 @@ def deviations(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
 def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]]:
     """(name, log10 of the one, of the other) of every column that either side has."""
     parts = dict.fromkeys(name for p in (a, b) if p.flow is not None for name in p.flow.parts)
-    asked = dict.fromkeys([*a.measures, *b.measures])
+    asked = [name for name in dict.fromkeys([*a.measures, *b.measures]) if name in MEASURES]
     for name, curve in curves(parts, asked).items():
         if name == curve.name and name != "log10_grad_norm":
             one, other = (_log10(curve, part) for part in (a, b))
@@ -170,8 +171,8 @@ def _horizons(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
         if any(len(one) == 0 for one in logs):
             continue
         moved = max(
-            _from_threshold(a, logs[0], lags[1], b, logs[1]),
-            _from_threshold(b, logs[1], lags[0], a, logs[0]),
+            _from_threshold(a, logs[0], lags[1], logs[1]),
+            _from_threshold(b, logs[1], lags[0], logs[0]),
         )
         verdicts = (a.part.diagnosis.verdict, b.part.diagnosis.verdict)
         same = verdicts[0] == verdicts[1]
@@ -192,7 +193,7 @@ def _relative(flow: GradientFlow | None, name: str) -> Array:
         return np.asarray(flow.log10_typical - flow.log10_typical_start)
 
 
-def _from_threshold(seen: Seen, logs: Array, lag: int | None, other: Seen, others: Array) -> float:
+def _from_threshold(seen: Seen, logs: Array, lag: int | None, others: Array) -> float:
     """How far a curve is, at the horizon of the other one, from having left its thresholds on the
     same side; 0 where the other never leaves them."""
     if lag is None or (np.isnan(logs[lag]) and np.isnan(others[lag])):
@@ -200,7 +201,7 @@ def _from_threshold(seen: Seen, logs: Array, lag: int | None, other: Seen, other
     if np.isnan(logs[lag]) or np.isnan(others[lag]):
         return math.inf
     low, high = seen.log10_thresholds
-    gap = logs[lag] - low if others[lag] < other.log10_thresholds[0] else high - logs[lag]
+    gap = logs[lag] - low if others[lag] < 0 else high - logs[lag]
     return max(0.0, float(gap))
 
 

@@ -9,6 +9,8 @@ from itertools import groupby
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
 
+_OUTCOMES = ("held", "missed", "undecided", "undecided, allowed")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -52,8 +54,8 @@ class Report:
         told = []
         if self.judgements:
             outcomes = [_outcome(one) for one in self.judgements]
-            counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
-            counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+            there = [outcome for outcome in _OUTCOMES if outcome in outcomes]
+            counted = ", ".join(f"{outcomes.count(one)} {one}" for one in there)
             told.append(f"{_many(len(outcomes), 'figure')}: {counted}")
         if self.comparison is not None:
             pairs = self.comparison.pairs

@@ -344,8 +344,10 @@ class _Reader:
         return None
 
     def _words(self, name: str, given: Tree, path: Path) -> tuple[str, ...]:
-        words = given if isinstance(given, list) else [given]
-        for i, word in enumerate(words if given is not None else ()):
+        words = given if isinstance(given, list) else [] if given is None else [given]
+        if given == []:
+            self.faults.add(path, f"expected {' or '.join(WORDS[name])}, found an empty list")
+        for i, word in enumerate(words):
             if word not in WORDS[name]:
                 near = _near(word, WORDS[name]) if isinstance(word, str) else ""
                 message = f"expected {' or '.join(WORDS[name])}, found {shown(word)}{near}"

@@ -17,7 +17,7 @@ from gradflow.config import measures, tree
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
 from gradflow.config.messages import faults_in
-from gradflow.config.model import Config, FileInput
+from gradflow.config.model import SWEPT, Config, FileInput
 from gradflow.config.overrides import override
 from gradflow.config.own_cells import own_cells
 from gradflow.config.trained import beside, read_weights
@@ -34,20 +34,6 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
-
-SWEPT = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "layers",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""The keys that may be lists; the last one varies fastest."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:

@@ -47,7 +47,7 @@ def _of_run(trajectory: Trajectory, run: int) -> Measured:
     steps = len(trajectory.x) * trajectory.last.shape[1]
 
     def count(node: Node) -> int:
-        return steps * math.prod(cell.sizes(node.shape))
+        return int(steps * math.prod(cell.sizes(node.shape)))
 
     openings = {name: _Opening(count(node)) for name, node in report.gates.items()}
     scales = {k.name: Distribution(count(k.value), -_LONGEST, _SHORTEST) for k in report.keepers}
@@ -56,7 +56,7 @@ def _of_run(trajectory: Trajectory, run: int) -> Measured:
             openings[name].add(values.of(node))
         for keeper in report.keepers:
             scales[keeper.name].add(_log2_decay(values, keeper))
-    figures = {}
+    figures: dict[str, float | str | None] = {}
     for name, opening in openings.items():
         figures |= {f"gates_{name}_{what}": value for what, value in opening.figures()}
     for name, scale in scales.items():
@@ -119,7 +119,7 @@ MEASURE = Measure(
         Figure(
             "gates_<gate>_time_scale_p50",
             "number",
-            "of the gate that keeps the state (LSTM f, GRU z, MGU 1-f): median of -1/ln f, in steps",
+            "of what keeps the state (LSTM f, GRU z, MGU 1-f): median of -1/ln f, in steps",
         ),
         Figure("gates_<gate>_time_scale_p90", "number", "90th percentile of that"),
     ),

@@ -23,7 +23,11 @@ from gradflow.columns import Array
 from gradflow.equations.functions import FUNCTIONS, fresh
 
 _EPSILON, _STEP, _WIDEST = 1e-3, 1 / 16, 9.9
-_LARGEST = 1e12  # a mean square that is taken to be infinite
+LARGEST = 1e12
+"""A mean square that is taken to be infinite."""
+
+
+_SHARES = {"linear": 1.0, "relu": 0.5}  # of a Gaussian's square that passes, whatever its size
 
 
 @lru_cache(maxsize=1)
@@ -53,10 +57,9 @@ def slope(activation: str, z: Array) -> Array:
 def average(of: Callable[[str, Array], Array], activation: str, q: Array) -> Array:
     """⟨of(√q ζ)²⟩ for every q."""
     q = np.asarray(q, dtype=np.float64)
-    homogeneous = {("linear", value): q, ("linear", slope): np.ones_like(q),
-                   ("relu", value): q / 2, ("relu", slope): np.full_like(q, 0.5)}  # fmt: skip
-    if (activation, of) in homogeneous:
-        return homogeneous[activation, of]
+    if activation in _SHARES:
+        share = np.full_like(q, _SHARES[activation])
+        return share if of is slope else share * q
     zeta, weights = nodes()
     at = np.sqrt(q)[..., None] * zeta
     return np.asarray((of(activation, at) ** 2) @ weights)
@@ -72,7 +75,7 @@ def fixed_point(activation: str, g: float, drive: float) -> float:
     low, high = 1e-14, max(1.0, 2 * drive)
     while excess(high) > 0:
         high *= 2
-        if high > _LARGEST:
+        if high > LARGEST:
             return math.inf
     if excess(low) <= 0:
         return drive
@@ -87,9 +90,7 @@ def fixed_point(activation: str, g: float, drive: float) -> float:
 def growth(activation: str, g: float, drive: float) -> float:
     """χ at the fixed point."""
     q = fixed_point(activation, g, drive)
-    if activation in ("linear", "relu"):
-        q = 1.0  # whatever it is
-    return g * g * float(average(slope, activation, np.array(min(q, _LARGEST))))
+    return g * g * float(average(slope, activation, np.array(min(q, LARGEST))))
 
 
 def critical(activation: str, drive: float) -> float | None:
@@ -112,6 +113,6 @@ def along(activation: str, g: float, q_h: Array, drive: Array) -> tuple[Array, A
     q, chi = np.empty_like(drive), np.empty_like(drive)
     for t, own in enumerate(drive):
         q[t] = g * g * q_h + own
-        q_h = average(value, activation, np.minimum(q[t], _LARGEST))
-        chi[t] = g * g * average(slope, activation, np.minimum(q[t], _LARGEST))
+        q_h = average(value, activation, np.minimum(q[t], LARGEST))
+        chi[t] = g * g * average(slope, activation, np.minimum(q[t], LARGEST))
     return q, chi

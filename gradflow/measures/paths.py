@@ -32,8 +32,8 @@ def paths(subject: Subject) -> list[Measured]:
     `log10_direct_path`: the root mean square, over units and samples, of the product of the direct
     partials of lags 1..k alone, over the parts of the state that have one; 0 at lag 0. Its square
     is the mean of what the direct path keeps of a cotangent with random signs.
-    `direct_share`: ‖∂L/∂s_{T-k} along direct paths‖ / ‖∂L/∂s_{T-k}‖, both RMS over the batch. It may
-    be above 1, where what comes through the matrices cancels some of it.
+    `direct_share`: ‖∂L/∂s_{T-k} along direct paths‖ / ‖∂L/∂s_{T-k}‖, both RMS over the batch. It
+    may be above 1, where what comes through the matrices cancels some of it.
     """
     net, places = subject.net, subject.places
     cells = {at: net.places[at].cell for at in places}

@@ -114,15 +114,22 @@ def _mean_field(
     settled = slice(len(logs) // _SETTLED, None)
     chi_settled = math.exp(logs[settled].mean())
     critical = meanfield.critical(elman.activation, float(drive[settled].mean()))
-    scale = settings.get("ws_scale", 1.0)
-    known = critical is not None and gain > 0 and isinstance(scale, int | float)
+    scale = settings.get("ws_scale", gain)
+    if critical is not None and gain > 0 and isinstance(scale, int | float):
+        critical *= scale / gain
+    else:
+        critical = None
     curve = np.concatenate([[0.0], np.cumsum(logs[::-1])]) / (2 * LN10)
     return curve, {
-        "q": float(q[settled].mean()),
+        "q": _finite(float(q[settled].mean())),
         "chi": chi_settled,
         "rate_predicted": math.sqrt(chi_settled),
-        "critical_predicted": float(scale) * critical / gain if known else None,
+        "critical_predicted": critical,
     }
+
+
+def _finite(q: float) -> float | None:
+    return q if q < meanfield.LARGEST else None
 
 
 def drive_of(trajectory: Trajectory, run: int) -> Array:
@@ -165,7 +172,7 @@ MEASURE = Measure(
         Figure(
             "critical_predicted",
             "number",
-            "the ws_scale at which an rnn's gradient neither vanishes nor explodes, driven as it is",
+            "the ws_scale at which an rnn neither loses nor blows up its gradient, driven as it is",
         ),
         Figure(
             "predicted_error",

@@ -27,6 +27,7 @@ from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.differentiate import STRUCTURED, Derivatives, differentiate, operands_of
 from gradflow.equations.graph import Node
+from gradflow.equations.reduce import Use
 from gradflow.equations.samples import Samples
 from gradflow.equations.weights import evaluate
 from gradflow.measures.steps import blocks_of_values
@@ -132,7 +133,7 @@ class _Chain:
         self.parts = parts
         self.rows = [row for row, _ in self._each(None)]
 
-    def _recurrent(self, slot: Node) -> Iterator[tuple[object, Node]]:
+    def _recurrent(self, slot: Node) -> Iterator[tuple[Use, Node]]:
         if slot.kind == "slot":
             for use, operand in zip(slot.payload.uses, operands_of(slot), strict=True):
                 if operand is not None and use.kind == "matrix" and operand.past:

@@ -24,7 +24,7 @@ from gradflow.measures.lyapunov import exponents
 H, I, N = 64, 16, 4  # noqa: E741
 
 
-def drawn(name: str, H: int, T: int, N: int) -> Trajectory:  # noqa: N803
+def drawn(name: str, H: int, T: int, N: int) -> Trajectory:
     """A forward pass of a Gaussian net."""
     rng = np.random.default_rng(0)
     cell = CELLS[name]().sized(H, I)
@@ -42,7 +42,7 @@ def by_qr_at_every_step(forward: Trajectory, count: int) -> np.ndarray:
     U = torch.cat([p[f"U_{g}"] for g in "ifgo"])
     b = torch.cat([p[f"b_{g}"] for g in "ifgo"])
     x = torch.from_numpy(forward.x[:, 0].copy())
-    T, N, _ = x.shape  # noqa: N806
+    T, N, _ = x.shape
     h, c = torch.zeros(N, H, dtype=x.dtype), torch.zeros(N, H, dtype=x.dtype)
     start = torch.from_numpy(np.random.default_rng(0).standard_normal((N, 2 * H, count)))
     Q, _ = torch.linalg.qr(start)

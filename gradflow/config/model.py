@@ -245,14 +245,46 @@ StateChoice = Annotated[
 ]
 
 
+class EveryModel(_Strict):
+    """Steps n, 2n, 3n, ..."""
+
+    every: Size = Field(description="n: the loss is read at every n-th step")
+
+
+LossSteps = Annotated[
+    Annotated[Literal["last", "all"], Tag("(name)")]
+    | Annotated[
+        list[Size], Field(min_length=1, json_schema_extra={"uniqueItems": True}), Tag("(list)")
+    ]
+    | Annotated[EveryModel, Tag("(every)")],
+    Discriminator(lambda value: _STEPS_BY_TYPE.get(type(value), "(name)")),
+]
+_STEPS_BY_TYPE: dict[type, str] = {list: "(list)", dict: "(every)", EveryModel: "(every)"}
+
+
 class LossModel(_Strict):
-    """The loss at the last step."""
+    """The loss, and the steps at which it is read."""
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: NumberOrFile | None = Field(
         None,
-        description="mse: Y as a number or a file of shape (N, O); cross_entropy: the class, "
-        "or a file of N classes; drawn at random where not given",
+        description="mse: Y as a number or a file of shape (N, O), or (T', N, O) for a target of "
+        "each step; cross_entropy: the class, or a file of N or (T', N) classes; T' is how many "
+        "steps the loss is read at, or at least sequence_length: a row for each step of the input; "
+        "drawn at random where not given",
+    )
+    at: LossSteps = Field(
+        "last",
+        description="where the loss is read: last (each direction's own last step), all, a list of "
+        "steps 1..T or {every: n} (steps n, 2n, ...), in the input's own time for both directions",
+    )
+    reduce: Literal["mean", "sum"] = Field(
+        "mean", description="what becomes of the losses of these steps"
+    )
+    truncate: Size | None = Field(
+        None,
+        description="the state is cut off from its past every so many steps, as truncated "
+        "backpropagation does",
     )
 
     @model_validator(mode="after")
@@ -338,10 +370,12 @@ class Config(_Strict):
         Zeros(kind="zeros"), description="zeros or {kind: gaussian, scale: 1.0}"
     )
     loss: LossChoice = Field(
-        LossModel(kind="mse", target=None),
+        LossModel(kind="mse"),
         description="mse: ½‖O_T - Y‖², Y ~ N(0, 1); cross_entropy: over output_size classes; "
         "probe: v·s_T, v a random unit vector; sum: the sum of h_T. A mapping "
-        "{kind: mse, target: 0.0} sets the target",
+        "{kind: mse, target: 0.0} sets the target; `at: all`, a list of steps or {every: n} reads "
+        "the loss there, `reduce: mean` (default) or `sum` over them; `truncate: k` cuts the state "
+        "off from its past every k steps",
     )
     weights: WeightsChoice | None = Field(
         None,
@@ -374,6 +408,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "zeros": Zeros,
     "(file)": FileInput,
     "loss": LossModel,
+    "at": EveryModel,
     "thresholds": Thresholds,
     "weights": WeightsModel,
 }

@@ -51,9 +51,12 @@ class Block:
 
 
 class Measure:
-    """Collects the curves of R runs while the backward pass goes through the blocks."""
+    """Collects the curves of R runs while the backward pass goes through the blocks; without
+    `terms` those of the state alone."""
 
-    def __init__(self, cell: SizedCell, params: Params, ds_T: Array, share: bool) -> None:
+    def __init__(
+        self, cell: SizedCell, params: Params, ds_T: Array, share: bool, terms: bool = True
+    ) -> None:
         self.cell, self.share = cell, share
         self.R, self.N, _ = ds_T.shape
         # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
@@ -62,7 +65,8 @@ class Measure:
             part: [] for part in cell.parts if part not in cell.gauge
         }
         self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
-        self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell, params)]
+        measured = groups(cell, params) if terms else []
+        self.terms = [(group, self._terms(group, ds_T)) for group in measured]
 
     def _terms(self, group: Group, ds_T: Array) -> Terms:
         share = "W_s" if self.share else None
@@ -101,6 +105,8 @@ class Measure:
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
+        if not self.terms:
+            return
         dz, exponent = block.dz.value, block.dz.exponent
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*dz.shape[:-1], 1), dz.dtype)  # the input of a bias

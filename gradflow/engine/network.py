@@ -8,8 +8,9 @@ of a layer hand to the next one is side by side, or their sum, average or produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,23 @@ from gradflow.results import GradientFlow
 
 Place = tuple[int, int]
 """(layer, direction)."""
+
+Watch = Callable[[Place, int, Array], None]
+"""As `flow.Watch`, with the place that the states are of; steps count along its own time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What a loss that is read at other steps than the last one does on the way back.
+
+    Attributes:
+        entry: as `flow.Entry`, with the place that the states are of.
+        truncate: behind every so many steps, in a place's own time, the state is cut off from its
+            past; None: nowhere.
+    """
+
+    entry: Callable[[Place, int, Array], Array | None] = lambda at, t, states: None
+    truncate: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +81,7 @@ def unroll_net(
     *,
     merge: str = "concat",
     budget: int = BUDGET,
+    watch: Watch = lambda at, t, states: None,
     progress: Progress = lambda steps: None,
 ) -> NetTrajectory:
     """Run R nets forward over `x` (T, R or 1, N, I); arguments as for `flow.unroll`, by place.
@@ -83,6 +102,7 @@ def unroll_net(
                 s0[at],
                 outputs=layer + 1 < layers,
                 budget=budget // len(params),
+                watch=partial(watch, at),
                 progress=progress,
             )
             if (h := places[at].outputs) is not None:
@@ -111,17 +131,26 @@ def backpropagate_net(
     ds_T: Mapping[Place, Array],
     *,
     share: bool = True,
+    terms: bool = True,
+    losses: Losses | None = None,
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
-    """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()}
-    for at, block in net_blocks_backward(net, ds_T, progress):
+    """One backward pass through every place; arguments as for `flow.backpropagate`, by place.
+    `losses` says what the loss adds at other steps than the last; without `terms` only the state's
+    curves are measured."""
+    measures = {
+        at: Measure(t.cell, t.params, ds_T[at], share, terms) for at, t in net.places.items()
+    }
+    for at, block in net_blocks_backward(net, ds_T, progress, losses):
         measures[at].add(block)
     return {at: measure.flows() for at, measure in measures.items()}
 
 
 def net_blocks_backward(
-    net: NetTrajectory, ds_T: Mapping[Place, Array], progress: Progress = lambda steps: None
+    net: NetTrajectory,
+    ds_T: Mapping[Place, Array],
+    progress: Progress = lambda steps: None,
+    losses: Losses | None = None,
 ) -> Iterator[tuple[Place, Block]]:
     """The backward pass itself, the uppermost layer first: (place, block) of each block."""
     injected: dict[int, Scaled | None] = dict.fromkeys(range(net.directions))
@@ -131,7 +160,11 @@ def net_blocks_backward(
             at = layer, direction
             trajectory = net.places[at]
             dx = _Received(trajectory) if layer else None
-            for block in blocks_backward(trajectory, ds_T[at], injected[direction], progress):
+            loss = partial(losses.entry, at) if losses else None
+            truncate = losses.truncate if losses else None
+            for block in blocks_backward(
+                trajectory, ds_T[at], injected[direction], progress, loss=loss, truncate=truncate
+            ):
                 yield at, block
                 if dx is not None:
                     dx.add(block)

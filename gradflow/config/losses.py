@@ -59,7 +59,8 @@ def read_target(config: Config, folder: Path, faults: Faults) -> float | Array |
     N, O = config.batch_size, 1 if classes else config.output_size  # noqa: E741 (the field's)
     shaped = _shaped(values, N, O)
     if shaped is None:
-        message = f"expected {target} to be of shape {_shapes(N, O, classes)}, found {values.shape}"
+        each = "" if config.loss.at == "last" else f", or (T', {N}, {O}) for each step"
+        message = f"expected {target} to be of shape {(N, O)}{each}, found {values.shape}"
         faults.add(("loss", "target"), message)
     elif shaped.ndim == 3 and (message := _wrong_length(config, len(shaped))):
         faults.add(("loss", "target"), f"{target} has {len(shaped)} rows of targets: {message}")
@@ -90,12 +91,6 @@ def _shaped(values: Array, N: int, O: int) -> Array | None:  # noqa: E741
     each_step += [(N,)] if O == 1 else []
     each_step += [()] if N == O == 1 else []
     return values.reshape(-1, N, O) if values.shape[1:] in each_step else None
-
-
-def _shapes(N: int, O: int, classes: bool) -> str:  # noqa: E741
-    if classes:
-        return f"({N},), or (T', {N}) for each step"
-    return f"({N}, {O}), or (T', {N}, {O}) for each step"
 
 
 def _wrong_length(config: Config, rows: int) -> str | None:

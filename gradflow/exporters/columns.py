@@ -83,7 +83,12 @@ CURVES = (
         lambda flow: flow.state.log10(),
         any_size=False,
     ),
-    Curve("relative", "grad_norm over that of the whole net at lag 0", lambda flow: flow.relative),
+    Curve(
+        "relative",
+        "grad_norm over that of the whole net at lag 0, or at the last step of the loss; empty "
+        "after it",
+        lambda flow: flow.relative,
+    ),
     Curve("grad_h", "the part of it that is ∂L/∂h", lambda flow: flow.parts.get("h")),
     Curve(
         "grad_c",

@@ -22,7 +22,7 @@ def loss_of(model: LossModel, target: float | Array | None) -> Loss:
 def check_loss(config: Config, faults: Faults) -> None:
     """Every step of the loss lies within the shortest sequence, and stands once."""
     T, loss = min(config.sequence_length), config.loss
-    which = "the sequence_length" if len(config.sequence_length) == 1 else "the shortest sequence"
+    which = "the sequence_length" if len(config.sequence_length) == 1 else "the shortest sequence_length"
     most = f"expected at most {T}, {which}"
     if isinstance(loss.at, list):
         seen: set[int] = set()
@@ -101,7 +101,7 @@ def _wrong_length(config: Config, rows: int) -> str | None:
     for T in config.sequence_length:
         count = len(loss.at) if isinstance(loss.at, tuple) else T // int(loss.at)
         if rows != count and rows < T:
-            wanted = f"expected {count}, the steps at which the loss is read"
+            wanted = f"expected {count}, one for each step of the loss"
             return wanted if count == T else f"{wanted}, or at least {T}, a row for each step"
     return None
 

@@ -193,7 +193,7 @@ def blocks_backward(
         truncate: the state is cut off from its past behind every so many steps.
     """
     cell, w = trajectory.cell, trajectory.w
-    length = block_length(cell, ds_T.shape[1])
+    length = _block_length(cell, ds_T)
     sweep = Sweep(cell, w, ds_T, length)
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
@@ -275,11 +275,16 @@ def block_length(cell: SizedCell, batch: int) -> int:
     return int(max(4, _LEAST_ROWS // batch, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
 
 
+def _block_length(cell: SizedCell, s: Array) -> int:
+    """The same for states (R, N, .)."""
+    return block_length(cell, s.shape[1])
+
+
 def _forward_length(cell: SizedCell, s: Array) -> int:
     """Steps in a block of the forward pass."""
     R, N, _ = s.shape
     if N < _FEW:  # the input product of a block depends on its length in the last digits
-        return block_length(cell, N)
+        return _block_length(cell, s)
     width = max(1, R * N * cell.G_x)
     return int(max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
 
@@ -303,7 +308,7 @@ def _segments(cell: SizedCell, x: Array, s0: Array, budget: int) -> list[tuple[i
     step_bytes = R * tape_bytes_per_step(cell, N, s0.itemsize)
     length = T
     if T * step_bytes > budget:
-        block = block_length(cell, N)
+        block = _block_length(cell, s0)
         balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
         length = block * max(1, math.ceil(balanced / block))
     return [(start, min(start + length, T)) for start in range(0, T, length)]

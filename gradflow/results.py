@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
+from gradflow.measures.measured import Measured
 
 AXES = (
     "cell",
@@ -48,8 +49,8 @@ class GradientFlow:
             parameter at step T-k adds to dL/dW.
         share_W_s: (T,) norm of the sum of the W_s terms at lags 0..k over the norm of the total
             (float64; NaN where the total is zero).
-        start: scalar: what the curve is compared with: the gradient of the whole net at lag `first`,
-            which for a lower layer is that of the layers above; None: `state[first]`.
+        start: scalar: what the curve is compared with: the gradient of the whole net at lag
+            `first`, which for a lower layer is that of the layers above; None: `state[first]`.
         totals: scalars: norms of dL/dW_x, dL/dW_s, dL/db_s and, with an output layer, dL/dW_o.
         log_samples: (T+1, N) natural logarithm of each sample's own norm, -inf at an exact zero.
             A Result has them no more, since they may be as large as its input.
@@ -131,13 +132,14 @@ class LayerResult:
     Attributes:
         layer: from 0, the lowest.
         direction: `forward` or `reverse`; of a reverse one, lags count along its own time.
-        diagnosis, flow: as in Result, of this part alone; parameter terms are its own.
+        diagnosis, flow, measures: as in Result, of this part alone; parameter terms are its own.
     """
 
     layer: int
     direction: Direction
     diagnosis: Diagnosis
     flow: GradientFlow
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +159,8 @@ class Result:
         diverged_at: the step (1..T) whose state first left float range, else None.
         options: every option of its cell, by name.
         objective: the loss and where it is read, as people say it: `mse at the last step`.
+        measures: what was asked for besides, by the name of the measure, of the net as a whole; of
+            its parts, see `layers`. Empty where the forward pass diverged.
     """
 
     run: int
@@ -170,6 +174,7 @@ class Result:
     notes: tuple[str, ...] = field(default=())
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     objective: str = ""
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def sequence_length(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.engine.measure import Block
+from gradflow.engine.block import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
 from gradflow.logspace import Magnitudes, Scaled, near_one, scale
 from gradflow.runs import sampling
@@ -80,9 +80,7 @@ def verify(run: Run) -> Verification:
     (goal,) = readings.objectives
     one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
     start = {at: s[None] for at, s in s0.items()}
-    net = unroll_net(
-        run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch
-    )
+    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch)
     readings.close()
     if diverged_at := int(net.diverged_at[0] or readings.lost_at[0]):
         return Verification(run, (), f"the forward state left float range at step {diverged_at}")

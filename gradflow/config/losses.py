@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,8 +23,8 @@ def loss_of(model: LossModel, target: float | Array | None) -> Loss:
 def check_loss(config: Config, faults: Faults) -> None:
     """Every step of the loss lies within the shortest sequence, and stands once."""
     T, loss = min(config.sequence_length), config.loss
-    which = "the sequence_length" if len(config.sequence_length) == 1 else "the shortest sequence_length"
-    most = f"expected at most {T}, {which}"
+    which = "shortest " if len(config.sequence_length) > 1 else ""
+    most = f"expected at most {T}, the {which}sequence_length"
     if isinstance(loss.at, list):
         seen: set[int] = set()
         for i, step in enumerate(loss.at):
@@ -62,15 +63,15 @@ def read_target(config: Config, folder: Path, faults: Faults) -> float | Array |
         each = "" if config.loss.at == "last" else f", or (T', {N}, {O}) for each step"
         message = f"expected {target} to be of shape {(N, O)}{each}, found {values.shape}"
         faults.add(("loss", "target"), message)
-    elif shaped.ndim == 3 and (message := _wrong_length(config, len(shaped))):
-        faults.add(("loss", "target"), f"{target} has {len(shaped)} rows of targets: {message}")
+    elif shaped.ndim == 3 and (wrong := _wrong_length(config, len(shaped))):
+        faults.add(("loss", "target"), f"{target} has {len(shaped)} rows of targets: {wrong}")
     elif classes and not _is_class(values, config.output_size):
         message = f"expected classes from 0 to {config.output_size - 1} in {target}"
         faults.add(("loss", "target"), message)
     return shaped
 
 
-def _at(model: LossModel) -> str | int | tuple[int, ...]:
+def _at(model: LossModel) -> Literal["last"] | int | tuple[int, ...]:
     at = model.at
     if isinstance(at, EveryModel):
         return at.every
@@ -86,7 +87,7 @@ def _shaped(values: Array, N: int, O: int) -> Array | None:  # noqa: E741
     flat = values.reshape(len(values), -1)
     if flat.shape == (N, O):
         return flat
-    each_step = [(N, O)]
+    each_step: list[tuple[int, ...]] = [(N, O)]
     each_step += [(O,)] if N == 1 else []
     each_step += [(N,)] if O == 1 else []
     each_step += [()] if N == O == 1 else []

@@ -8,7 +8,7 @@ of a layer hand to the next one is side by side, or their sum, average or produc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,10 +17,9 @@ import numpy as np
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
+from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
-from gradflow.engine.measure import Block, Measure
 from gradflow.logspace import Scaled, near_one, sum_of_scaled
-from gradflow.results import GradientFlow
 
 Place = tuple[int, int]
 """(layer, direction)."""
@@ -129,21 +128,17 @@ def merged(outputs: Sequence[Array], merge: str) -> Array:
 def backpropagate_net(
     net: NetTrajectory,
     ds_T: Mapping[Place, Array],
+    observers: Mapping[Place, Iterable[Observer]],
     *,
-    share: bool = True,
-    terms: bool = True,
     losses: Losses | None = None,
     progress: Progress = lambda steps: None,
-) -> dict[Place, list[GradientFlow]]:
+) -> None:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place.
-    `losses` says what the loss adds at other steps than the last; without `terms` only the state's
-    curves are measured."""
-    measures = {
-        at: Measure(t.cell, t.params, ds_T[at], share, terms) for at, t in net.places.items()
-    }
+    `losses` says what the loss adds at other steps than the last."""
+    watching = {at: list(own) for at, own in observers.items()}
     for at, block in net_blocks_backward(net, ds_T, progress, losses):
-        measures[at].add(block)
-    return {at: measure.flows() for at, measure in measures.items()}
+        for observer in watching.get(at, ()):
+            observer.add(block)
 
 
 def net_blocks_backward(

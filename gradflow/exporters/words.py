@@ -204,9 +204,9 @@ def on_reach(results: Sequence[Result]) -> str | None:
     if not any(result.diagnosis.of_reach for result in results):
         return None
     return (
-        "Verdict, rate and horizon: of the loss at one step on its way back from there, the mean of "
-        "the logs over such steps and the batch. The gradient of the whole loss says where gradient "
-        "arrives, not how far it reaches."
+        "Verdict, rate and horizon: of the loss at one step on its way back from there, the mean "
+        "of the logs over such steps and the batch. The gradient of the whole loss says where "
+        "gradient arrives, not how far it reaches."
     )
 
 

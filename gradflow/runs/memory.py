@@ -34,8 +34,10 @@ def bytes_needed(run: Run) -> dict[str, int]:
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
     losses = len(run.loss_steps)
-    targets = losses * N * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(
-        run.loss.kind, 0
+    targets = (
+        losses
+        * N
+        * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
     )
     # Where a loss reads both directions at once, their outputs at its steps; of several steps the
     # reach, its sum and count for each sample and lag, and each pass's own logs.

@@ -13,8 +13,9 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.engine.flow import Progress
-from gradflow.engine.measure import log_norms_joined
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net
+from gradflow.logspace import log_norms_joined
+from gradflow.measures.gradient import Gradient
 from gradflow.runs.experiment import Run
 from gradflow.runs.readings import Readings
 
@@ -27,7 +28,8 @@ def origins(run: Run) -> list[int]:
     count = len(run.loss_steps)
     if count == 1:
         return []
-    return np.linspace(0, count - 1, min(count, MOST_ORIGINS)).round().astype(int).tolist()
+    chosen: list[float] = np.linspace(0, count - 1, min(count, MOST_ORIGINS)).round().tolist()
+    return list(map(int, chosen))
 
 
 class Reach:
@@ -43,7 +45,7 @@ class Reach:
         for at, by_lag in logs.items():
             t = int(self.run.own_loss_steps(at)[origin])
             own[at] = by_lag[len(by_lag) - 1 - t :]
-        whole: dict[Place | None, Array] = {**own}
+        whole: dict[Place | None, Array] = dict(own.items())
         for direction in {at[1] for at in own}:
             joined = log_norms_joined([a for at, a in own.items() if at[1] == direction])
             if not self.run.bidirectional:
@@ -100,9 +102,10 @@ def measure(
     found: Sequence[Reach] = [Reach(readings.runs[r]) for r in runs]
     for origin in chosen:
         ds_T, losses = readings.entering(net, runs, only=origin)
-        flows = backpropagate_net(
-            net, ds_T, share=False, terms=False, losses=losses, progress=progress
-        )
+        watching = {at: Gradient(t, ds_T[at]) for at, t in net.places.items()}
+        observers = {at: [own] for at, own in watching.items()}
+        backpropagate_net(net, ds_T, observers, losses=losses, progress=progress)
+        logs = {at: own.log_samples() for at, own in watching.items()}
         for row, reach in enumerate(found):
-            reach.add(origin, {at: own[row].log_samples for at, own in flows.items()})
+            reach.add(origin, {at: own[row] for at, own in logs.items()})
     return list(found)

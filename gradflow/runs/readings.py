@@ -108,9 +108,7 @@ class Readings:
         plain = loss.at == "last" and loss.truncate is None
         return ds_T, None if plain else Losses(entry, loss.truncate)
 
-    def _entry(
-        self, runs: Array, only: int | None
-    ) -> Callable[[Place, int, Array], Array | None]:
+    def _entry(self, runs: Array, only: int | None) -> Callable[[Place, int, Array], Array | None]:
         def entry(at: Place, t: int, states: Array) -> Array | None:
             if at not in self._own:
                 return None

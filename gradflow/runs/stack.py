@@ -11,14 +11,17 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.columns import Array
-from gradflow.diagnosis import diagnose, over_batch
+from gradflow.diagnosis import diagnose
 from gradflow.engine.flow import Progress
-from gradflow.engine.measure import log_norms_joined, whole_net
-from gradflow.engine.network import Place, backpropagate_net, unroll_net
-from gradflow.logspace import Magnitudes, root_sum_of_squares
+from gradflow.engine.network import Place, unroll_net
+from gradflow.logspace import Magnitudes, log_norms_joined, root_sum_of_squares
+from gradflow.measures.batch import over_batch
+from gradflow.measures.flows import backpropagate_net, whole_net
+from gradflow.measures.measured import Measured
 from gradflow.results import NO_SAMPLES, Diagnosis, Direction, GradientFlow, LayerResult, Result
 from gradflow.runs import reach, sampling
 from gradflow.runs.experiment import Run
+from gradflow.runs.measuring import Measuring, Of
 from gradflow.runs.reach import Reach
 from gradflow.runs.readings import Readings
 
@@ -52,13 +55,21 @@ def run_stack(
 
     good = np.flatnonzero(diverged_at == 0)
     flows: dict[Place, list[GradientFlow]] = {}
+    measured: list[dict[Of, dict[str, Measured]]] = []
     reaches: list[Reach] | None = None
     if len(good):
         kept = net if len(good) == len(runs) else net.select(good)
-        steps = lambda k: progress(k * len(good))  # noqa: E731
         ds_T, entering = readings.entering(kept, good)
-        flows = backpropagate_net(kept, ds_T, losses=entering, progress=steps)
-        reaches = reach.measure(kept, readings, good, steps)
+        measuring = Measuring([runs[r] for r in good], kept, ds_T)
+
+        def told(steps: int) -> None:
+            progress(steps * len(good))
+
+        flows = backpropagate_net(
+            kept, ds_T, losses=entering, watching=measuring.watchers, progress=told
+        )
+        measured = measuring.found()
+        reaches = reach.measure(kept, readings, good, told)
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -79,7 +90,8 @@ def run_stack(
         row = int(np.searchsorted(good, r))
         own = {at: found[row] for at, found in flows.items()}
         its = reaches[row] if reaches else None
-        yield _read(result, run, own, its, readings.output_gradient(r), thresholds)
+        read = _read(result, run, own, its, readings.output_gradient(r), thresholds)
+        yield _with_measures(read, measured[row]) if run.measures else read
 
 
 def backward_passes(run: Run) -> int:
@@ -119,13 +131,20 @@ def _read(
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
 
 
-def _placed(
-    run: Run, at: Place | None, flow: GradientFlow, reached: Reach | None
-) -> GradientFlow:
+def _placed(run: Run, at: Place | None, flow: GradientFlow, reached: Reach | None) -> GradientFlow:
     """The curves of a place, or of the whole of a one-way net, with the lag of the last loss, and
     how far the loss of any one step reaches."""
     first = run.sequence_length - int(run.own_loss_steps(at or run.places[0]).max())
     return replace(flow, first=first, log_reach=reached.at(at) if reached else NO_SAMPLES)
+
+
+def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -> Result:
+    """The result with what was measured besides, of the whole net and of its places."""
+    layers = tuple(
+        replace(part, measures=found.get((part.layer, DIRECTIONS.index(part.direction)), {}))
+        for part in result.layers
+    )
+    return replace(result, measures=found.get(None, {}), layers=layers)
 
 
 def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:

@@ -1,5 +1,5 @@
-"""A whole net and its loss at any steps, sample by sample, from the text of the equations alone, and
-every gradient of it by HIPS autograd."""
+"""A whole net and its loss at any steps, sample by sample, from the text of the equations alone,
+and every gradient of it by HIPS autograd."""
 
 from __future__ import annotations
 

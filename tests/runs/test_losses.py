@@ -119,7 +119,9 @@ def test_a_sum_of_outer_products_stands_any_size(dtype):
     total.add((left[2:4] / np.array(big, dtype)), right[2:4] * np.array(big, dtype))
     total.add(left[4:], right[4:])
     expected = np.linalg.norm(left.astype(float).T @ right.astype(float))
-    assert_allclose(float(total.norm().floats()), expected, rtol=1e-5 if dtype == "float32" else 1e-13)
+    assert_allclose(
+        float(total.norm().floats()), expected, rtol=1e-5 if dtype == "float32" else 1e-13
+    )
     tiny = OuterSum()
     for part in (slice(0, 3), slice(3, 6)):
         tiny.add(left[part] / np.array(big, dtype), right[part] / np.array(big, dtype))

@@ -7,7 +7,7 @@ import pytest
 
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import backpropagate, unroll
-from gradflow.engine.measure import log_norms_joined
+from gradflow.logspace import log_norms_joined
 from gradflow.engine.network import backpropagate_net, unroll_net
 from gradflow.measures.reach import Reached, measured, percentiles, reach, spaced
 from measures.jacobians import linear_net

@@ -10,20 +10,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from gradflow.axes import AXES, NET_AXES, PLACE_AXES
 from gradflow.config import tree
 from gradflow.config.load import experiment_of, read_config
 from gradflow.config.tree import Document
 from gradflow.engine.flow import Progress
 from gradflow.errors import Fault, InputError, first_faults, visible
-from gradflow.results import AXES, NET_AXES, Result
+from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, time_steps
 
 CHECKPOINT = "checkpoint"
 """The axis that tells checkpoints apart, before those of a sweep."""
-
-PART = ("layer", "direction")
-"""Which part of a bidirectional net, that has no one state, a result tells of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,7 @@ def plan(
     if example is None:
         raise InputError("expected at least one checkpoint")
     varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis]) > 1]
-    parts = PART if example.runs[0].bidirectional else ()
+    parts = PLACE_AXES if example.runs[0].bidirectional else ()
     return Track(tuple(names), example, (CHECKPOINT, *varied, *parts), steps, load)
 
 

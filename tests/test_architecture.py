@@ -20,7 +20,8 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
+    "errors", "axes", "interrupts", "system", "blas", "columns", "products", "logspace",
+    "initializers",
     "equations", "cells",
     "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
     "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",
@@ -30,8 +31,8 @@ CORE = [
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.measuring", "runs.stack",
-    "runs.memory",
+    "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
+    "runs.measuring", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
     "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",

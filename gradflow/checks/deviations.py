@@ -165,6 +165,9 @@ def _measured(a: Part, b: Part, place: str) -> Iterator[Deviation]:
 
 def _horizons(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
     """Of the horizons, and of the verdict that the first of them gives."""
+    if a.part.diagnosis.of_reach or b.part.diagnosis.of_reach:
+        yield from _reaches(a, b, place)
+        return
     for name in ("horizon", "horizon_typical"):
         logs = [_relative(seen.part.flow, name) for seen in (a, b)]
         lags = [getattr(seen.part.diagnosis, name) for seen in (a, b)]
@@ -181,6 +184,22 @@ def _horizons(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
         yield Deviation(name + place, decades, None, *texts)
         if name == "horizon":
             yield Deviation(f"verdict{place}", 0.0 if same else moved, None, *verdicts)
+
+
+def _reaches(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
+    """The same of how far the loss of any one step reaches, whose curve is not kept: the ratio of
+    the horizons, beyond T one more than that."""
+    found = [seen.part.diagnosis for seen in (a, b)]
+    T = max(len(seen.part.flow.state) - 1 for seen in (a, b) if seen.part.flow is not None)
+    lags = [T + 1 if one.horizon is None else one.horizon for one in found]
+    moved = apart(float(lags[0]), float(lags[1]))
+    if found[0].of_reach != found[1].of_reach:
+        moved = math.inf
+    texts = [f"> {T}" if one.horizon is None else str(one.horizon) for one in found]
+    yield Deviation(f"horizon{place}", moved, None, *texts)
+    verdicts = (found[0].verdict, found[1].verdict)
+    same = verdicts[0] == verdicts[1]
+    yield Deviation(f"verdict{place}", 0.0 if same else moved, None, *verdicts)
 
 
 def _relative(flow: GradientFlow | None, name: str) -> Array:

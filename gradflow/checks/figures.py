@@ -15,11 +15,12 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow.axes import Kind
 from gradflow.checks.wanted import Wanted
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.logspace import Magnitudes
 from gradflow.measures import ALWAYS, MEASURES, OPTIONAL
-from gradflow.measures.contract import Curve, Kind, Values
+from gradflow.measures.contract import Curve, Values
 from gradflow.measures.gradient import part_curve
 from gradflow.measures.terms import TOTALS
 from gradflow.results import Diagnosis, LayerResult, Result
@@ -153,6 +154,8 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
     name = wanted.figure
     if lag > T:
         raise NotMeasuredError(f"its last lag is {T}")
+    if part.flow is not None and lag < part.flow.first:
+        raise NotMeasuredError(f"its loss is first read at lag {part.flow.first}")
     parts = part.flow.parts if part.flow is not None else ()
     curve = curves(parts).get(name)
     values = None if curve is None else _values(curve, part)

@@ -92,11 +92,12 @@ def _run(result: Result) -> dict[str, object]:
         "run": result.run,
         **_plain_mapping(result.axes),
         **_plain_mapping(result.options),
-        "objective": result.objective,
         **_totals(result.flow),
         **_starts(result.flow),
         "loss": plain(result.loss),
+        "objective": result.objective,
         "diagnosis": diagnosis(result.diagnosis),
+        "of_reach": result.diagnosis.of_reach,
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
@@ -113,6 +114,7 @@ def _place(part: LayerResult) -> dict[str, object]:
         **_totals(part.flow),
         **_starts(part.flow),
         "diagnosis": diagnosis(part.diagnosis),
+        "of_reach": part.diagnosis.of_reach,
         **_curves(part.flow, len(part.flow.state)),
         **_asked(part.measures, len(part.flow.state)),
     }
@@ -140,11 +142,16 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
 def _starts(flow: GradientFlow | None) -> dict[str, object]:
     """What the curves are compared with, and the typical curve, which horizons are read from."""
     if flow is None:
-        return {"start": None, "log10_typical": None, "log10_typical_start": None}
+        return dict.fromkeys(("first", "start", "log10_typical", "log10_typical_start"))
     start = None if flow.start is None else _listed(flow.start[np.newaxis])[0]
     typical = _listed(flow.log10_typical) if len(flow.log10_typical) else None
     typical_start = plain(flow.log10_typical_start)
-    return {"start": start, "log10_typical": typical, "log10_typical_start": typical_start}
+    return {
+        "first": flow.first,
+        "start": start,
+        "log10_typical": typical,
+        "log10_typical_start": typical_start,
+    }
 
 
 def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:

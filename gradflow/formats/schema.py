@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gradflow.axes import Kind
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import NET, PLACE, RUN, Field
 from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
-from gradflow.measures.contract import Curve, Figure, Kind, Measure
+from gradflow.measures.contract import Curve, Figure, Measure
 from gradflow.measures.terms import TOTALS
 
 Schema = dict[str, Any]
@@ -109,8 +110,8 @@ def _run() -> Schema:
     facts = {
         **_facts((*RUN, *NET)),
         **_measured(),
-        "objective": {**_TEXT, "description": "the loss, and where it is read"},
-        "loss": _NUMBER,
+        "loss": {**_NUMBER, "description": "the batch mean"},
+        "objective": {**_TEXT, "description": "the loss and the steps at which it is read"},
         "diverged_at": {
             "type": ["integer", "null"],
             "description": "the step (1..T) whose state first left float range",
@@ -178,8 +179,12 @@ def _measured() -> Schema:
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "first": {
+            "type": ["integer", "null"],
+            "description": "the lag of the last step at which the loss is read",
+        },
         "start": {
-            "description": "what `relative` is over; null: grad_norm at lag 0",
+            "description": "what `relative` is over; null: grad_norm at the lag `first`",
             "anyOf": [magnitude, {"type": "null"}],
         },
         "log10_typical": {
@@ -195,6 +200,10 @@ def _measured() -> Schema:
             "description": "measures once more, to be read back exactly",
         },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
+        "of_reach": {
+            "type": "boolean",
+            "description": "whether the diagnosis is of how far the loss of any one step reaches",
+        },
         **_arrays(curve_names()),
     }
 

@@ -9,6 +9,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from gradflow.axes import PLACE_AXES
 from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
@@ -23,7 +24,7 @@ from gradflow.formats.layout import (
     render,
     room_beside,
 )
-from gradflow.formats.parts import PLACE_AXES, with_parts
+from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -60,6 +61,9 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         if shows_lags and results[0].flow is not None:
             yield from _one_run(results[0], results[0].flow, view)
         yield from _facts(results[0], view)
+        if (text := words.on_reach(results)) is not None:
+            yield []
+            yield from _prose(text, view)
     elif shows_lags and len(results) <= words.FEW_RUNS:
         yield from _run_beside_run(results, view)
         yield from _summary(results, view)

@@ -14,7 +14,7 @@ from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
 from gradflow.measures.terms import TOTALS
 from gradflow.results import NO_LAGS, GradientFlow
-from gradflow.saved.values import an_object, damaged, floats, member, number
+from gradflow.saved.values import an_object, damaged, floats, member, number, whole
 
 _PAST_FLOATS = re.compile(r"[0-9]\.[0-9]{16}e[-+][0-9]{1,12}")
 _TERMS = {"W_x": "grad_W_x", "W_s": "grad_W_s", "b_s": "grad_b", "other": "grad_other"}
@@ -37,6 +37,7 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
     terms = {term: curves.magnitudes(name, T) for term, name in _TERMS.items()}
     totals = an_object(member(run, "totals", at), f"{at}.totals")
     start, typical = member(run, "start", at), member(run, "log10_typical", at)
+    first = whole(member(run, "first", at), f"{at}.first", T)
     percentiles = [curves.floats(name, -math.inf) for name in _PERCENTILES]
     return GradientFlow(
         state=state,
@@ -49,6 +50,7 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
             if totals.get(name) is not None
         },
         start=None if start is None else _scalar(start, f"{at}.start"),
+        first=first or 0,
         log10_percentiles=np.stack(percentiles, axis=1),
         log10_typical=NO_LAGS if typical is None else curves.floats("log10_typical", -math.inf),
         log10_typical_start=_typical_start(run, at, math.nan if typical is None else -math.inf),

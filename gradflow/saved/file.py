@@ -9,12 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gradflow.axes import AXES, NET_AXES
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.formats.json import FORMAT
 from gradflow.formats.view import Lags, View
 from gradflow.measures import OPTIONAL
-from gradflow.results import AXES, NET_AXES, Result
+from gradflow.results import Result
 from gradflow.saved.runs import result
 from gradflow.saved.values import DamagedError, an_object, damaged, member, number, one_of, texts
 from gradflow.system import bytes_available

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from gradflow.axes import Kind
 from gradflow.formats.columns import NET, RUN
-from gradflow.measures.contract import Kind
 from gradflow.results import Diagnosis, Direction, LayerResult, NoRate, Result, Verdict
 from gradflow.saved.curves import flow
 from gradflow.saved.measured import measured
@@ -55,7 +55,7 @@ def result(run: Any, at: str, parts: Sequence[str], options: Sequence[str]) -> R
         axes=facts,
         varied=(),
         loss=math.nan if loss is None else number(loss, f"{at}.loss"),
-        diagnosis=_diagnosis(member(run, "diagnosis", at), f"{at}.diagnosis", T),
+        diagnosis=_diagnosis(run, at, T),
         flow=flow(run, at, T, parts),
         diverged_at=whole(diverged_at, f"{at}.diverged_at", T),
         layers=tuple(
@@ -80,14 +80,18 @@ def _place(place: Any, at: str, T: int, parts: Sequence[str]) -> LayerResult:
     return LayerResult(
         layer=layer,
         direction=one_of(member(place, "direction", at), f"{at}.direction", get_args(Direction)),
-        diagnosis=_diagnosis(member(place, "diagnosis", at), f"{at}.diagnosis", T),
+        diagnosis=_diagnosis(place, at, T),
         flow=curves,
         measures=measured(place, at, T),
     )
 
 
-def _diagnosis(found: Any, at: str, T: int) -> Diagnosis:
-    found = an_object(found, at)
+def _diagnosis(run: Mapping[str, Any], at: str, T: int) -> Diagnosis:
+    of_reach = member(run, "of_reach", at)
+    if not isinstance(of_reach, bool):
+        damaged(f"{at}.of_reach", "true or false", of_reach)
+    found = an_object(member(run, "diagnosis", at), f"{at}.diagnosis")
+    at = f"{at}.diagnosis"
 
     def figure(key: str) -> float | None:
         value = member(found, key, at)
@@ -112,4 +116,5 @@ def _diagnosis(found: Any, at: str, T: int) -> Diagnosis:
         horizon_typical=lag("horizon_typical", T),
         projected_horizon=lag("projected_horizon"),
         no_rate=None if why is None else one_of(why, f"{at}.no_rate", get_args(NoRate)),
+        of_reach=of_reach,
     )

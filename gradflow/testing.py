@@ -17,8 +17,10 @@ import numpy as np
 
 from gradflow.api import load
 from gradflow.checks.compare import Comparison, Side, compare
+from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.report import Report
+from gradflow.checks.wanted import without_place
 from gradflow.config.expect import expected
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, View, charts, words
@@ -142,7 +144,10 @@ def _bounds(name: str, bound: Any) -> Any:
         return {"is": bound}
     if isinstance(bound, Iterable):
         return {"is": list(bound)}
-    if name.partition("_l")[0] in REACHES:
+    figure, _ = without_place(name)
+    if figure in REACHES or (
+        kind_of(figure) is None and figure not in curves()
+    ):  # what is not known is told with the nearest name
         return {"min": bound}
     raise InputError(f"{name}: expected (least, most), such as (0.98, None), found {bound!r}")
 

@@ -135,7 +135,7 @@ def test_places_options_and_every_magnitude_come_back(more, tmp_path):
 def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch):
     before = added(tmp_path, monkeypatch, scope)
     try:
-        asked = [{"type": "sizes", "which": which, "power": 2}, "steps"]
+        asked = [{"type": "sizes", "which": which, "power": 2}, "counted"]
         config = {"cell": "lstm", "layers": 2, **SMALL, "measure": asked}
         results, view = written(tmp_path / "r.json", config)
         saved = read_results(tmp_path / "r.json")

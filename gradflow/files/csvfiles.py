@@ -3,6 +3,10 @@
 A CSV file is UTF-8 text with one row per line; lines that start with `#` are comments. Columns
 are separated by `,` or else `;`, a tab or blanks, whichever the first two rows show; where they
 show both `,` and `;` the file is refused. A first row without a number is the header.
+
+What is all numbers goes through `numpy.loadtxt`. What is not is cut into cells here and not by the
+`csv` module, though that takes a sixth of the time: it does not say where a cell begins, which
+every fault has to, joins lines where a quote is not closed, and knows no blanks as a separator.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput
 from gradflow.config.overrides import override
 from gradflow.config.own_cells import own_cells
-from gradflow.config.trained import beside, read_weights
+from gradflow.config.trained import beside, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
@@ -57,7 +57,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
     directory; `tensors` are those of its `weights`, where they are open. Raises InputError."""
-    plain = cast(Tree, _plain(data))
+    plain = cast(Tree, plain_data(data))
     return experiment_of(Document("config", plain, {}, {}), Path(), tensors=tensors)
 
 
@@ -67,19 +67,34 @@ def experiment_of(
     overrides: Sequence[str] = (),
     tensors: Tensors | None = None,
     text: str = "",
+    checkpoint: str | None = None,
 ) -> Experiment:
-    """The experiment of a parsed config; `folder` is where the files that it names are, `tensors`
-    what the file of its `weights` holds, where that is open already, `text` what was parsed."""
+    """The experiment of a parsed config.
+
+    Args:
+        document: what was parsed.
+        folder: where the files that it names are.
+        overrides: `KEY=VALUE` texts.
+        tensors: what the file of its `weights` holds, where that is open already.
+        text: what was parsed, as text.
+        checkpoint: a file of weights, from the current directory, in place of the one it names.
+
+    Raises:
+        InputError: with every fault found; those of the checkpoint name it as it is given.
+    """
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    home = folder
+    if checkpoint is not None:
+        data, home = with_file(data, checkpoint, faults), Path()
     written = data.get("cell")
     data, own = own_cells(data, document, folder, text, faults)
     told = None
     if data.get("weights") is not None:
-        told = read_weights(data, folder, faults, tensors)
+        told = read_weights(data, home, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
@@ -211,12 +226,12 @@ def _as_data(config: Config, asked: Sequence[Asked]) -> dict[str, object]:
     return data
 
 
-def _plain(value: object) -> object:
+def plain_data(value: object) -> object:
     """Tuples, NumPy arrays and scalars as what YAML would have given."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_data(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_data(value.tolist())
     if isinstance(value, list | tuple | range):
-        return [_plain(v) for v in value]
+        return [plain_data(v) for v in value]
     return str(value) if isinstance(value, Path) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import jsonschema
 from pydantic import ValidationError
@@ -11,10 +12,12 @@ from pydantic import ValidationError
 from gradflow import tracking
 from gradflow.cells import CELLS
 from gradflow.config import load
+from gradflow.config.cells import cells_of
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.overrides import override
 from gradflow.config.starter import schema_text
+from gradflow.config.tree import Document
 from gradflow.errors import InputError
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))
@@ -70,4 +73,7 @@ def model_accepts(data):
         Config.model_validate(data)
     except ValidationError:
         return False
-    return True
+    document = Document("config", data, {}, {})
+    faults = Faults(document)
+    cells_of(data, document, Path(), "", faults)
+    return not faults.found

@@ -85,11 +85,11 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("name: mine", "nmae: mine"), "3:3: error: cell.nmae: unknown key: did you mean 'name'?"),
+        (("name: mine", "nmae: mine"), "3:3: error: cell.nmae: unknown key; did you mean name?"),
         (("state: {h: H}", "state: H"), "cell.state: expected a mapping, such as {h: H}"),
         (("b_f: H,", "b_f: {size: H},"), "cell.parameters.b_f: the key shape is required"),
         (("floor: 0.0", "floor: true"), "expected a number, or a list of names"),
-        (("  options", "  flor: 1\n  options"), "cell.flor: unknown key: did you mean 'floor'?"),
+        (("  options", "  flor: 1\n  options"), "cell.flor: unknown key; did you mean floor?"),
         (("type: equations", "type: ./no.yaml"), "no.yaml: no such file"),
     ],
 )

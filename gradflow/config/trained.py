@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from gradflow.cells import CELLS, Stacked, unstacked
+from gradflow.config.cells import is_own
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
 from gradflow.config.tree import Tree
@@ -51,7 +52,13 @@ class Told:
 
     def trained_run(self, run: Run) -> Run:
         """The run with the file's parameters in place of random ones."""
-        return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
+        return run.with_trained(self.trained)
+
+
+def has_parameters(data: Mapping[str, Tree]) -> bool:
+    """Whether `weights` names a tensor for each parameter."""
+    weights = data.get("weights")
+    return isinstance(weights, dict) and weights.get("parameters") is not None
 
 
 def read_weights(
@@ -184,6 +191,10 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
         faults.add(("cell",), f"expected one cell, the {told.cell} of {told.file}")
         return filled
     named = choice.get("type", told.cell)
+    if is_own(named):
+        message = "a cell of one's own takes a tensor for each parameter: give weights parameters, "
+        faults.add(("cell",), f"{message}{{file: {told.file}, parameters: {{W: name}}}}")
+        return filled
     if not isinstance(named, str) or named not in CELLS:
         return given  # which the validation of the whole config refuses
     if told.cell not in (named, PROJECTING.get(named)):

@@ -52,7 +52,7 @@ class Curve:
 
 _KINDS: dict[str, Kind] = {
     "cell": "text",
-    "ws_init": "text",
+    "ws_init": "word",
     "ws_scale": "number",
     "wx_init": "text",
     "wx_scale": "number",

@@ -148,8 +148,9 @@ def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The checkpoints of each run, by what tells the run from the others."""
     sections: dict[str, list[Result]] = {}
     for result in results:
-        axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PART)]
-        name = " ".join(words.phrase(axis, result.axes[axis]) for axis in axes)
+        axes = {axis: result.axes[axis] for axis in result.varied
+                if axis not in (CHECKPOINT, *PART) and result.axes[axis] is not None}  # fmt: skip
+        name = " ".join(words.phrase(axis, value) for axis, value in axes.items())
         sections.setdefault(name, []).append(result)
     return sections
 

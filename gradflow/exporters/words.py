@@ -82,7 +82,8 @@ def symbol(axis: str) -> str:
 
 def phrases(result: Result) -> list[str]:
     """What tells this run from the others, one phrase per thing that varies."""
-    return [phrase(axis, result.axes[axis]) for axis in result.varied] or [f"run {result.run}"]
+    there = {axis: result.axes[axis] for axis in result.varied if result.axes[axis] is not None}
+    return [phrase(axis, value) for axis, value in there.items()] or [f"run {result.run}"]
 
 
 def name(result: Result) -> str:
@@ -93,9 +94,24 @@ def name(result: Result) -> str:
 def settings(results: Sequence[Result]) -> list[str]:
     """What all runs have in common, one phrase per setting; last, what the gradient is of."""
     first = results[0]
-    same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
-    said = [phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value]
+    same = {axis: _there(results, axis) for axis in first.axes if axis not in first.varied}
+    said = [
+        phrase(axis, value)
+        for axis, value in same.items()
+        if value is not None and _PLAIN.get(axis) != value
+    ]
     return [text for text in (*said, first.objective) if text]
+
+
+def _there(results: Sequence[Result], axis: str) -> object:
+    """The value of an axis that does not vary; None where no run has it."""
+    return next((r.axes[axis] for r in results if r.axes[axis] is not None), None)
+
+
+def setting(result: Result, axis: str) -> str:
+    """The value of an axis as it stands in a column of its own; blank where the run has none."""
+    value = result.axes[axis]
+    return "" if value is None else clean(str(value))
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -103,7 +119,7 @@ def identity(results: Sequence[Result]) -> dict[str, list[str]]:
     varied = results[0].varied
     if not varied:
         return {"run": [str(result.run) for result in results]}
-    return {symbol(axis): [clean(str(result.axes[axis])) for result in results] for axis in varied}
+    return {symbol(axis): [setting(result, axis) for result in results] for axis in varied}
 
 
 _WHY: dict[NoRate, tuple[str, str]] = {

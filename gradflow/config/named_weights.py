@@ -18,11 +18,12 @@ from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.messages import unknown_key
 from gradflow.config.model import Config, WeightsModel
+from gradflow.config.trained import NOT_BESIDE as NO_DRAW
 from gradflow.config.tree import Path
 from gradflow.engine.network import Place
 from gradflow.equations.mistakes import EquationsError
 from gradflow.equations.sizes import Shape, spelled
-from gradflow.errors import InputError
+from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run, Trained
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ NOT_BESIDE = ("prefix", "layer", "direction", "W_x", "W_s", "b_x", "b_s", "W_p")
 """Keys of `weights` that choose a net in a file, where `parameters` names each tensor already."""
 
 _DIRECTIONS = (("forward", ""), ("reverse", "_reverse"))
+_PLACES = ("the layers", "both directions")
 _MOST_LAYERS = 1000
 
 References = Mapping[str, tuple[Path, str]]
@@ -84,6 +86,10 @@ def read_named(
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
+    for key in NO_DRAW:
+        if _is_given(config, key):
+            message = f"has no meaning beside weights: they come from {weights.file}"
+            faults.add((key,), message, key=True)
     net = _Net(config, weights, Reader(tensors), faults)
     cells = list(dict.fromkeys(cells))
     net.check_names(cells)
@@ -116,12 +122,11 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
             found[layer, direction] = {
                 name: ((*start, name), _filled(text, words)) for name, text in own.items()
             }
-    _check_told_apart(found, faults)
-    return found
+    return found if _are_told_apart(found, faults) else {}
 
 
-def _check_told_apart(places: Mapping[Place, References], faults: Faults) -> None:
-    """Each layer and direction has tensors of its own."""
+def _are_told_apart(places: Mapping[Place, References], faults: Faults) -> bool:
+    """Whether each layer and direction has tensors of its own."""
     texts = {at: [text for _, text in own.values()] for at, own in places.items()}
     for at, own in texts.items():
         for other, remedy in (
@@ -129,8 +134,10 @@ def _check_told_apart(places: Mapping[Place, References], faults: Faults) -> Non
             ((at[0], at[1] - 1), "put {direction} or {reverse} into the names"),
         ):
             if own and texts.get(other) == own:
-                faults.add(("weights", "parameters"), f"every place has the same tensors: {remedy}")
-                return
+                message = f"{_PLACES[at[1] > 0]} have the same tensors: {remedy}"
+                faults.add(("weights", "parameters"), message)
+                return False
+    return True
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
@@ -152,6 +159,7 @@ class _Net:
     sizes: dict[str, Any] = field(default_factory=dict)
     places: dict[Place, References] = field(default_factory=dict)
     _arrays: dict[str, Array | None] = field(default_factory=dict)
+    _told: set[tuple[Path, Fault]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.places = _places(self.config, self.weights, self.faults)
@@ -194,7 +202,7 @@ class _Net:
         for option, value in cell.options.items():
             if value != equations.defaults[option] and option not in words:
                 message = f"{option} makes initial values, and these come from {self.weights.file}"
-                self.faults.add(("cell",), f"{message}: leave it out")
+                self.faults.add(("cell", option), f"{message}: leave it out")
 
     def of(self, cell: Cell) -> Trained:
         """The parameters of a cell at every place, as far as nothing is wrong."""
@@ -229,7 +237,9 @@ class _Net:
                 self._arrays[text] = self.reader.array(text)
             except InputError as error:
                 self._arrays[text] = None
-                self.faults.adopt(error.faults, path)
+                new = [fault for fault in error.faults if (path, fault) not in self._told]
+                self._told.update((path, fault) for fault in new)
+                self.faults.adopt(new, path)
         return self._arrays[text]
 
     def _config_sizes(self) -> tuple[int, int]:
@@ -284,7 +294,10 @@ class _Net:
     def _output_layer(self, widths: Mapping[Place, int]) -> tuple[Array, Array] | None:
         """W_o (O, P of every direction) and b_o (O,), where the config names them."""
         weights = self.weights
-        if weights.W_o is None or not widths:
+        is_whole = len(widths) == len(self.places) and all(
+            array is not None for array in self._arrays.values()
+        )
+        if weights.W_o is None or not is_whole or not widths:
             return None
         from gradflow.weights.choose import of_both_directions
 

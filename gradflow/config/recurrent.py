@@ -49,8 +49,8 @@ def _instead(key: str, choices: Sequence[Choice], config: Config) -> str:
     names = list(dict.fromkeys(cell.name for cell in cells))
     listed = " and ".join(", ".join(names).rsplit(", ", 1))
     options = list(dict.fromkeys(name for cell in cells for name in cell.options))
-    other = f"wx_{key[3:]} is that of the input weights"
-    other += f"; options: {', '.join(options)}" if options else ""
+    other = f"wx_{key[3:]} is there for the input weights"
+    other += f", and the cell has options: {', '.join(options)}" if options else ""
     if any(_recurrent(cell, config) for cell in cells):
         return (
             f"has no meaning: the recurrent weights of {listed} have an `init` of their own; "

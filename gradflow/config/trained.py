@@ -71,6 +71,13 @@ def read_weights(
         chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
     except ValidationError:
         return None
+    cells = data.get("cell")
+    for one in cells if isinstance(cells, list) else [cells]:
+        if is_own(_as_mapping(one, "type").get("type") if isinstance(one, dict | str) else None):
+            message = "a cell of one's own takes a tensor for each of its parameters by name: "
+            example = f"{{file: {chosen.file}, parameters: {{NAME: TENSOR, ...}}}}"
+            faults.add(("weights",), message + example)
+            return None
     from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
 
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
@@ -191,10 +198,6 @@ def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
         faults.add(("cell",), f"expected one cell, the {told.cell} of {told.file}")
         return filled
     named = choice.get("type", told.cell)
-    if is_own(named):
-        message = "a cell of one's own takes a tensor for each parameter: give weights parameters, "
-        faults.add(("cell",), f"{message}{{file: {told.file}, parameters: {{W: name}}}}")
-        return filled
     if not isinstance(named, str) or named not in CELLS:
         return given  # which the validation of the whole config refuses
     if told.cell not in (named, PROJECTING.get(named)):

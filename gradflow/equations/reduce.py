@@ -2,7 +2,8 @@
 
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel.
+(1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel; 1 ± tanh z is
+made of these.
 """
 
 from __future__ import annotations
@@ -213,14 +214,27 @@ class _Reducer:
         return None
 
     def _plain_sum(self, terms: list[tuple[float, Node]], constant: float, shape: Shape) -> Node:
-        if len(terms) == 1 and terms[0][0] == -1 and constant == 1:
-            term = terms[0][1]
-            if term.kind == "function" and term.payload == "sigmoid":
-                return self.graph.node("rest", term.args, None, shape)
+        if len(terms) == 1 and abs(terms[0][0]) == 1 and constant == 1:
+            made = self._beside_one(*terms[0])
+            if made is not None:
+                return made
         if len(terms) == 1 and terms[0][0] == 1 and constant == 0:
             return terms[0][1]
         payload = (tuple(sign for sign, _ in terms), constant)
         return self.graph.node("sum", [term for _, term in terms], payload, shape)
+
+    def _beside_one(self, sign: float, term: Node) -> Node | None:
+        """1 - σ(z), and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their digits."""
+        if term.kind != "function":
+            return None
+        if term.payload == "sigmoid" and sign == -1:
+            return self.graph.node("rest", term.args, None, term.shape)
+        if term.payload == "tanh":
+            twice = self.graph.node("sum", term.args, ((2.0,), 0.0), term.shape)
+            kind = ("rest", None) if sign == -1 else ("function", "sigmoid")
+            half = self.graph.node(kind[0], (twice,), kind[1], term.shape)
+            return self.graph.node("sum", (half,), ((2.0,), 0.0), term.shape)
+        return None
 
     def _slot(
         self,

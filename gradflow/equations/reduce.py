@@ -214,26 +214,28 @@ class _Reducer:
         return None
 
     def _plain_sum(self, terms: list[tuple[float, Node]], constant: float, shape: Shape) -> Node:
-        if len(terms) == 1 and abs(terms[0][0]) == 1 and constant == 1:
-            made = self._beside_one(*terms[0])
+        if len(terms) == 1 and abs(terms[0][0]) == abs(constant) > 0:
+            ((sign, term),) = terms
+            made = self._beside_one(sign / constant, term)
             if made is not None:
-                return made
+                factor, half = made
+                return self._plain_sum([(constant * factor, half)], 0.0, shape)
         if len(terms) == 1 and terms[0][0] == 1 and constant == 0:
             return terms[0][1]
         payload = (tuple(sign for sign, _ in terms), constant)
         return self.graph.node("sum", [term for _, term in terms], payload, shape)
 
-    def _beside_one(self, sign: float, term: Node) -> Node | None:
-        """1 - σ(z), and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their digits."""
+    def _beside_one(self, sign: float, term: Node) -> tuple[float, Node] | None:
+        """1 - σ(z), and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their digits: a
+        factor and a node."""
         if term.kind != "function":
             return None
         if term.payload == "sigmoid" and sign == -1:
-            return self.graph.node("rest", term.args, None, term.shape)
+            return 1.0, self.graph.node("rest", term.args, None, term.shape)
         if term.payload == "tanh":
             twice = self.graph.node("sum", term.args, ((2.0,), 0.0), term.shape)
-            kind = ("rest", None) if sign == -1 else ("function", "sigmoid")
-            half = self.graph.node(kind[0], (twice,), kind[1], term.shape)
-            return self.graph.node("sum", (half,), ((2.0,), 0.0), term.shape)
+            kind, function = ("rest", None) if sign == -1 else ("function", "sigmoid")
+            return 2.0, self.graph.node(kind, (twice,), function, term.shape)
         return None
 
     def _slot(

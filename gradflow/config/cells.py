@@ -5,6 +5,7 @@ options that are lists. A cell is one of gradflow's, or the user's own: `./mgu.y
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 from gradflow.cells import CELLS, Cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
-from gradflow.config.own_cells import KEYS, Reader
+from gradflow.config.own_cells import BOUNDS, KEYS, Reader
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.equations.declaration import Equations
 from gradflow.equations.mistakes import EquationsError
@@ -23,12 +24,8 @@ from gradflow.errors import InputError
 LARGEST, LARGEST_SIZE = 1e100, 10**9
 """The largest number that an option may be, and the largest that is a size."""
 
-_BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
-    "gt": ("more than", lambda value, bound: value > bound),
-    "ge": ("at least", lambda value, bound: value >= bound),
-    "lt": ("less than", lambda value, bound: value < bound),
-    "le": ("at most", lambda value, bound: value <= bound),
-}
+MOST_CELLS = 100_000
+"""The most combinations of options that one cell is taken on with."""
 
 Options = dict[str, float | int | str]
 
@@ -183,6 +180,10 @@ def _combinations(
             misfit = misfit_of(one, given[name], dict(bounds.get(name, ())))
             if misfit is not None:
                 told.add((*at, number) if isinstance(value, list) else at, misfit)
+    count = math.prod(map(len, values.values()))
+    if count > MOST_CELLS:
+        message = f"expected at most {MOST_CELLS:,} combinations of options, found {count:,}"
+        told.add(path, lambda: message)
     if len(told.places) > before:
         return
     for point in itertools.product(*values.values()):
@@ -212,8 +213,8 @@ def misfit_of(value: Any, given: object, bounds: Mapping[str, float]) -> Callabl
             expected = "a finite number"
         else:
             limits = [*bounds.items(), ("ge", -LARGEST), ("le", LARGEST)]
-            broken = (b for b in limits if not _BOUNDS[b[0]][1](value, b[1]))
-            expected = next((f"{_BOUNDS[kind][0]} {bound:g}" for kind, bound in broken), None)
+            broken = (b for b in limits if not BOUNDS[b[0]][1](value, b[1]))
+            expected = next((f"{BOUNDS[kind][0]} {bound:g}" for kind, bound in broken), None)
     elif not is_number or value % 1 != 0:
         expected = "a whole number"
     elif not 1 <= value <= LARGEST_SIZE:

@@ -23,7 +23,14 @@ KEYS = (
 )  # fmt: skip
 _REQUIRED = ("state", "step")
 _OF_PARAMETER = ("shape", "init", "role")
-_BOUNDS = ("gt", "ge", "lt", "le")
+BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
+    "gt": ("more than", lambda value, bound: value > bound),
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "lt": ("less than", lambda value, bound: value < bound),
+    "le": ("at most", lambda value, bound: value <= bound),
+}
+"""What bounds an option: in words, and whether a value is within."""
+
 _LARGEST = 1e100
 _LONGEST_NAME = 60
 
@@ -183,16 +190,19 @@ def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], tell: _Te
     at = ("bounds", name)
     if name not in options:
         tell(at, f"'{name}' is no option{nearest(name, options)}", key=True)
-    elif not isinstance(options[name], float):
+    elif not isinstance(default := options[name], float):
         tell(at, f"'{name}' is no number with a point, and only such have bounds", key=True)
     elif not isinstance(value, dict):
         tell(at, f"expected a mapping, such as {_EXAMPLES['bounds']}")
     else:
         for kind, bound in value.items():
-            if kind not in _BOUNDS:
-                tell((*at, kind), f"expected one of {', '.join(_BOUNDS)}", key=True)
+            if kind not in BOUNDS:
+                tell((*at, kind), f"expected one of {', '.join(BOUNDS)}", key=True)
             elif not _is_number(bound):
                 tell((*at, kind), "expected a number")
+            elif not BOUNDS[kind][1](default, float(bound)):  # type: ignore[arg-type]
+                message = f"the default {default:g} is not {BOUNDS[kind][0]} {bound:g}"
+                tell((*at, kind), message)
 
 
 _EXAMPLES = {

@@ -47,7 +47,9 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
         for p in equations.parameters
     }
     reader = _Reader(equations, options, mistakes, state, shapes)
+    told = len(mistakes.found)
     written = statements(equations.step, mistakes)
+    reader.is_whole = len(mistakes.found) == told
     reader.assigned_at = {_key(s): s.at.line for s in reversed(written)}
     for statement in written:
         reader.assign(statement)
@@ -93,6 +95,7 @@ class _Reader:
         self.assigned_at: dict[str, int] = {}
         self.used: set[str] = set()  # names met in any branch
         self.where = "step"
+        self.is_whole = True  # whether every equation could be read
 
     # Statements
 
@@ -142,12 +145,13 @@ class _Reader:
         """What can be said only at the end: what is missing, roles, the output."""
         for part in self.state:
             if f"{part}[t]" not in self.values:
-                message = f"the step never assigns {part}[t]"
-                self.mistakes.add(f"state.{part}", At(1, 1), message)
+                if self.is_whole:
+                    message = f"the step never assigns {part}[t]"
+                    self.mistakes.add(f"state.{part}", At(1, 1), message)
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
-        for declared in self.equations.parameters:
+        for declared in self.equations.parameters if self.is_whole else ():
             if declared.name not in self.used:
                 kind = "parameters" if declared.trained else "constants"
                 message = f"'{declared.name}' is used nowhere in the step"

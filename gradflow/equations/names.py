@@ -119,6 +119,9 @@ def check_names(equations: Equations, mistakes: Mistakes) -> None:
                 mistakes.add(where, At(1, 1), message)
             declared.setdefault(name, group)
     _check_parts(equations, mistakes)
+    if not equations.parameters:
+        message = "a cell needs a parameter or a constant, such as W: [H, I]"
+        mistakes.add("parameters", At(1, 1), message)
     for name, value in equations.options:
         if isinstance(value, tuple) and (not value or len(set(value)) < len(value)):
             message = "expected a list of different names, the default first"

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.config.faults import Faults
+from gradflow.config.losses import read_target
 from gradflow.config.model import Config, FileInput, FileState
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
@@ -46,7 +47,7 @@ def read_files(
     if not isinstance(chosen, FileInput):
         config, start = _initial_state(config, folder, faults)
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
-        return config, Read(signal, start, _target(config, folder, faults))
+        return config, Read(signal, start, read_target(config, folder, faults))
     values = _series(chosen, folder, faults, tensors)
     if values is None:
         return config, Read(Signal("zeros"), InitialState("zeros"), None)
@@ -67,7 +68,7 @@ def read_files(
     lengths = config.sequence_length if "sequence_length" in given else [T]
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
     config, start = _initial_state(config.model_copy(update=sizes), folder, faults)
-    return config, Read(Signal("file", values=values), start, _target(config, folder, faults))
+    return config, Read(Signal("file", values=values), start, read_target(config, folder, faults))
 
 
 def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config, InitialState]:
@@ -193,33 +194,3 @@ def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | N
         message = f"looked up, it would take {needed:,} bytes of memory"
         raise InputError(Fault(f"{message}, more than there are: give fewer tokens", str(path)))
     return table[tokens.astype(np.intp)].reshape(len(tokens), -1, table.shape[1])
-
-
-def _target(config: Config, folder: Path, faults: Faults) -> float | Array | None:
-    """The loss's target: a number, an array (N, O), or (N,) of classes; None: drawn at random."""
-    target = config.loss.target
-    classes = config.loss.kind == "cross_entropy"
-    if not isinstance(target, str):
-        if classes and target is not None and not _is_class(target, config.output_size):
-            message = f"expected a class from 0 to {config.output_size - 1}, found {target:g}"
-            faults.add(("loss", "target"), message)
-        return target
-    path = folder / target
-    try:
-        values = series.read_array(path)
-    except InputError as error:
-        faults.adopt(error.faults, ("loss", "target"))
-        return None
-    expected = (config.batch_size, 1 if classes else config.output_size)
-    if values.reshape(len(values), -1).shape != expected:
-        message = f"expected {target} to be of shape {expected}, found {values.shape}"
-        faults.add(("loss", "target"), message)
-    elif classes and not _is_class(values, config.output_size):
-        message = f"expected classes from 0 to {config.output_size - 1} in {target}"
-        faults.add(("loss", "target"), message)
-    return values.reshape(len(values), -1)
-
-
-def _is_class(value: float | Array, count: int) -> bool:
-    values = np.asarray(value)
-    return bool(((values >= 0) & (values < count) & (values == np.floor(values))).all())

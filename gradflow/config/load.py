@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from pydantic import ValidationError
 
-from gradflow.config import tree
+from gradflow.config import measures, tree
 from gradflow.config.cells import Choice, cells_of
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import Read, check_initial_state, read_files
+from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput, FileState
 from gradflow.config.named_weights import read_named
@@ -26,7 +27,8 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
-from gradflow.runs.experiment import Experiment, Loss, Run
+from gradflow.measures.contract import Asked
+from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def experiment_of(
         told = read_weights(data, folder, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], folder, faults, tensors)
     if named is not None:
@@ -101,8 +104,9 @@ def experiment_of(
     config, read = read_files(config, folder, faults, given.tensors if given else None)
     if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
+        check_loss(config, faults)
     faults.stop_if_any()
-    runs = _runs(config, choices, read, faults)
+    runs = _runs(config, choices, read, asked, faults)
     if given is not None:
         runs = tuple(map(given.trained_run, runs))
     if isinstance(config.initial_state, FileState):
@@ -112,7 +116,7 @@ def experiment_of(
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
-    return Experiment(runs, config.title, lags, thresholds, _as_data(config, choices))
+    return Experiment(runs, config.title, lags, thresholds, _as_data(config, choices, asked))
 
 
 def read_config(source: str) -> bytes:
@@ -152,7 +156,9 @@ def _check_lags(config: Config, faults: Faults) -> None:
             faults.add(("lags", i), message)
 
 
-def _runs(config: Config, choices: Sequence[Choice], read: Read, faults: Faults) -> tuple[Run, ...]:
+def _runs(
+    config: Config, choices: Sequence[Choice], read: Read, asked: tuple[Asked, ...], faults: Faults
+) -> tuple[Run, ...]:
     """Every combination of the keys that hold lists, in the order in which they stand; a cell that
     has nothing to scale or draw as the keys of W_s say has one run for all their values."""
     axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
@@ -172,10 +178,11 @@ def _runs(config: Config, choices: Sequence[Choice], read: Read, faults: Faults)
         "batch_size": config.batch_size,
         "input": read.input,
         "initial_state": read.initial_state,
-        "loss": Loss(config.loss.kind, read.target),
+        "loss": loss_of(config.loss, read.target),
         "dtype": config.dtype,
         "bidirectional": config.bidirectional,
         "tape_memory": config.tape_memory,
+        "measures": asked,
     }
     runs = tuple(
         Run(**dict(zip(one, point, strict=True)), **fixed)
@@ -202,9 +209,15 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     faults.stop_if_any()
 
 
-def _as_data(config: Config, choices: Sequence[Choice]) -> dict[str, object]:
-    """The config as plain data, every default filled in; an axis of one value as that value."""
+def _as_data(
+    config: Config, choices: Sequence[Choice], asked: Sequence[Asked]
+) -> dict[str, object]:
+    """The config as plain data, every default filled in; an axis of one value as that value, and
+    no `measure` where none is asked for."""
     data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
+    data["measure"] = measures.plain(asked)
+    if not asked:
+        del data["measure"]
     written: list[Tree] = []
     for choice in choices:  # what is written once may stand for several cells
         if not any(choice.written is one for one in written):

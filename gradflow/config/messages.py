@@ -34,6 +34,7 @@ _EXPECTED = {
 _EXPECTED_AT = {
     "lags": "auto, all or a list of lags",
     "target": "a number or the name of a file",
+    "at": "last, all, a list of steps or a mapping such as {every: 10}",
     "tape_memory": "a number of bytes or a text such as 512MiB",
     "columns": "the name or the number of a column",
 }
@@ -118,7 +119,8 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     if kind in _NO_MAPPING:
         return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
-    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not (key == "lags" and len(path) > 1):
+    item = key in ("lags", "at") and path[-1] != key
+    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:
         return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
     names = context.get("expected") or context.get("expected_tags")
     if not names and kind not in _EXPECTED:
@@ -137,20 +139,21 @@ def one_of(names: Iterable[str], found: object, guess: bool = True) -> str:
     """`expected tanh or relu, found "tahn"; did you mean tanh?`"""
     names = list(names)
     expected = " or ".join(", ".join(names).rsplit(", ", 1))
-    near = _nearest(found, names) if guess and isinstance(found, str) else None
+    near = nearest(found, names) if guess and isinstance(found, str) else None
     hint = f"; did you mean {near}?" if near else ""
     return f"expected {expected}, found {shown(found)}{hint}"
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:
     """`unknown key; did you mean hidden_size?`, or the known ones where none is near."""
-    near = _nearest(name, known)
+    near = nearest(name, known)
     if near:
         return f"unknown key; did you mean {near}?"
     return f"unknown key; known are {', '.join(known)}" if len(known) <= 10 else "unknown key"
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None where none is near."""
     near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
     return near[0] if near else None
 
@@ -162,13 +165,13 @@ def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
         return None
     names = [name, "file"]
     near = misspelt(found, names)
-    return None if near is None else (near, str(_nearest(near, names)))
+    return None if near is None else (near, str(nearest(near, names)))
 
 
 def misspelt(mapping: Mapping[str, object], names: list[str]) -> str | None:
     """The first of a mapping's keys that was meant to be one of these names, but is not."""
     keys = (key for key in islice(mapping, _MOST_KEYS) if key not in names)
-    return next((key for key in keys if _nearest(key, names)), None)
+    return next((key for key in keys if nearest(key, names)), None)
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> list[str]:

@@ -334,7 +334,8 @@ class Config(_Strict):
         None,
         description="a file of trained parameters in place of random ones, beside the config: "
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
-        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
+        "{file: ..., parameters: {W: TENSOR, ...}} a tensor for each parameter of the cell",
     )
     measure: Annotated[Any, _MeasureForms()] = Field(
         [],

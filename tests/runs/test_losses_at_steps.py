@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import gradflow
+from command import main
 from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses, net_blocks_backward, unroll_net
 from gradflow.logspace import near_one
 from gradflow.runs.losses import objective
+from gradflow.runs.memory import bytes_needed
 from gradflow.runs.reach import MOST_ORIGINS, origins
 from gradflow.runs.runner import execute
 from gradflow.runs.sampling import stream
@@ -345,3 +351,61 @@ def test_a_loss_whose_gradient_is_not_finite_is_told_with_its_step():
     [other] = gradflow.analyze({**config, "wx_scale": 1e-180})
     assert other.diverged_at is None
     assert np.isfinite(other.loss)
+
+
+def test_nothing_is_kept_of_a_long_sequence_but_what_is_stated():
+    """States are read from the tape; of two directions the outputs are kept, which is stated."""
+    config = {
+        "cell": "rnn", "sequence_length": 1500, "hidden_size": 64, "batch_size": 2, "input_size": 1,
+        "tape_memory": "256KiB",
+    }  # fmt: skip
+
+    def peak(at, **more):
+        [run] = from_mapping({**config, "loss": {"kind": "sum", "at": at}, **more}).runs
+        tracemalloc.start()
+        result_of(run)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found, sum(bytes_needed(run).values())
+
+    outputs = 1500 * 2 * 64 * 8
+    last, every = peak("last"), peak("all")
+    assert every[0] - last[0] < 0.5 * outputs
+    both = {"bidirectional": True}
+    assert peak("all", **both)[1] - peak("last", **both)[1] > 2 * outputs
+
+
+def test_before_the_last_step_of_the_loss_the_relative_gradient_is_empty(capsys, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("cell: gru\nsequence_length: 8\nloss: {kind: mse, at: [3, 5]}\n", "utf-8")
+    _, out, _ = main(capsys, "analyze", path, "--format", "csv")
+    rows = [*csv.DictReader(out.splitlines())]
+    assert [row["relative"] == "" for row in rows] == [True] * 3 + [False] * 6
+    assert [row["log10_grad_norm"] for row in rows[:3]] == ["-inf"] * 3
+    assert float(rows[3]["relative"]) == 1
+    _, out, _ = main(capsys, "analyze", path)
+    assert "mse at steps 3 and 5" in out
+    assert "relative: ‖∂L/∂s‖ over its value at lag 3" in " ".join(out.split())
+    _, out, _ = main(capsys, "analyze", path, "--format", "json")
+    [run] = json.loads(out)["runs"]
+    assert run["objective"] == "mse at steps 3 and 5"
+    assert run["relative"][:4] == [None, None, None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ({"at": "last"}, "mse at the last step"),
+        ({"at": "all"}, "mse at every step"),
+        ({"at": {"every": 2}}, "mse at every 2nd step"),
+        ({"at": {"every": 3}, "reduce": "sum"}, "mse at every 3rd step, summed"),
+        ({"at": [4]}, "mse at step 4"),
+        ({"at": [7, 1, 3]}, "mse at steps 1, 3 and 7"),
+        ({"at": [1, 2, 3, 4, 5, 7]}, "mse at 6 steps from 1 to 7"),
+        ({"at": "all", "truncate": 5}, "mse at every step, cut off every 5 steps"),
+    ],
+    ids=str,
+)
+def test_what_is_said_of_a_loss(loss, said):
+    [run] = from_mapping({"cell": "rnn", "loss": {"kind": "mse", **loss}, **SMALL}).runs
+    assert run.objective == said

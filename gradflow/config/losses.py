@@ -97,10 +97,11 @@ def _shaped(values: Array, N: int, O: int) -> Array | None:  # noqa: E741
 def _in_order(targets: Array, config: Config) -> Array:
     """Targets with a row for each step that is listed, in the order of the steps."""
     at = config.loss.at
-    each = isinstance(at, list) and targets.ndim == 3 and len(targets) == len(at)
-    if each and len(at) < min(config.sequence_length):  # else a row for each step of the input
-        return targets[np.argsort(at)]
-    return targets
+    if not isinstance(at, list) or targets.ndim != 3 or len(targets) != len(at):
+        return targets
+    if len(at) == min(config.sequence_length):  # a row for each step of the input
+        return targets
+    return targets[np.argsort(at)]
 
 
 def _wrong_length(config: Config, rows: int) -> str | None:

@@ -43,6 +43,7 @@ COLUMNS = frozenset(
         "direction",
         "totals",
         "diagnosis",
+        "objective",
         "diverged_at",
         "notes",
         "places",

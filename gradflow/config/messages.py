@@ -130,19 +130,20 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
         return message
     if path[0] == "input" and PurePath(found).suffix:
         return f"{message}; for a file write {{file: {found}}}"
-    near = _nearest(found, known)
+    near = nearest(found, known)
     return f"{message}; did you mean {near}?" if near else message
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
     """`; did you mean hidden_size?`, or the known names where none is near."""
-    near = _nearest(name, known)
+    near = nearest(name, known)
     if near:
         return f"; did you mean {near}?"
     return f"; known are {', '.join(known)}" if len(known) <= 10 else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None where none is near."""
     near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
     return near[0] if near else None
 
@@ -153,7 +154,7 @@ def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
     if name is None or not isinstance(found, dict):
         return None
     names = [name, "file"] if path[0] == "input" else [name]
-    pairs = ((key, _nearest(key, names)) for key in islice(found, _MOST_KEYS))
+    pairs = ((key, nearest(key, names)) for key in islice(found, _MOST_KEYS))
     return next(((key, near) for key, near in pairs if near and near != key), None)
 
 

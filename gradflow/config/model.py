@@ -76,6 +76,17 @@ class _OrOwnCell:
         return {"anyOf": [handler(core), file, own, listed]}
 
 
+class _MeasureForms:
+    """In the schema of `measure`: the measures with their options. `config.measures` checks it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        from gradflow.config.measures import json_schema
+
+        return json_schema()
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -348,6 +359,11 @@ class Config(_Strict):
         description="a file of trained parameters in place of random ones, beside the config: "
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
         "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+    )
+    measure: Annotated[Any, _MeasureForms()] = Field(
+        [],
+        description="what to measure besides the gradient: names of measures, or mappings "
+        "{type: ..., options}",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     tape_memory: Bytes = Field(

@@ -11,7 +11,8 @@ from itertools import groupby
 import numpy as np
 
 from gradflow import __version__
-from gradflow.exporters import markdown, words
+from gradflow.formats import markdown, words
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.runs.stack import DIRECTIONS
 from gradflow.verification import Comparison, Verification
@@ -25,11 +26,11 @@ _NAMES = {
 }
 
 
-def table(verifications: Sequence[Verification], varied: Sequence[str]) -> Iterator[str]:
+def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
     """One block a run: each quantity, at how many lags it was compared, the largest error."""
     for number, verification in enumerate(verifications):
         axes = verification.run.axes
-        names = " ".join(f"{name}={axes[name]}" for name in varied if name != "cell")
+        names = " ".join(f"{name}={axes[name]}" for name in view.varied if name != "cell")
         yield f"run {number}: {axes['cell']} {names}".rstrip() + "\n"
         if verification.comparisons:
             yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<14}  complex step    error"
@@ -42,7 +43,7 @@ def table(verifications: Sequence[Verification], varied: Sequence[str]) -> Itera
     yield from (f"{line}\n" for line in _verdict(verifications))
 
 
-def to_markdown(verifications: Sequence[Verification], varied: Sequence[str]) -> Iterator[str]:
+def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[str]:
     """A row per run and quantity; what was not compared, and how many comparisons hold."""
     rows = []
     notes = []
@@ -51,22 +52,22 @@ def to_markdown(verifications: Sequence[Verification], varied: Sequence[str]) ->
         for name, group in _by_quantity(verification):
             worst, span = _worst(group)
             numbers = [_short(value) for value in (worst.backpropagated, worst.complex_step)]
-            settings = [words.clean(str(axes[axis])) for axis in varied]
+            settings = [words.clean(str(axes[axis])) for axis in view.varied]
             error, holds = f"{worst.error:.1e}", _holds(group)
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
         if verification.skipped:
             notes.append(f"run {number}: not compared: {verification.skipped}")
-    heads = ["run", *map(words.symbol, varied), "quantity", "lags"]
+    heads = ["run", *map(words.symbol, view.varied), "quantity", "lags"]
     heads += ["backpropagated", "complex step", "error", "holds"]
     if rows:
         columns = list(zip(heads, zip(*rows, strict=True), strict=True))
-        yield from markdown.table(columns, left=len(varied) + 3)
+        yield from markdown.table(columns, left=len(view.varied) + 3)
         yield "\n"
     lines = [*notes, *_verdict(verifications)]
     yield from (f"- {markdown.prose(words.clean(line))}\n" for line in lines)
 
 
-def to_json(verifications: Sequence[Verification], varied: Sequence[str]) -> Iterator[str]:
+def to_json(verifications: Sequence[Verification], view: View) -> Iterator[str]:
     """Every comparison, a run a line."""
     yield json.dumps({"gradflow": __version__, "format": 1})[:-1] + ', "runs": [\n'
     runs = (_plain(number, found) for number, found in enumerate(verifications))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradflow.exporters import words
-from gradflow.exporters.lags import choose_lags
-from gradflow.exporters.parts import with_parts
-from gradflow.exporters.view import View
+from gradflow.formats import words
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.parts import with_parts
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 if TYPE_CHECKING:
-    from gradflow.exporters import layout
+    from gradflow.formats import layout
 
 Column = tuple[str, Sequence[str]]
 """The head of a column and its texts, as they are to be read; two heads may be the same."""
@@ -37,7 +37,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     if not words.shows_lags(shown, view):
         yield "\nFor the gradient lag by lag, add `--tables`.\n"
     elif len(shown) == 1 and shown[0].flow is not None:
-        yield from _one_run(shown[0].sequence_length, shown[0].flow, view)
+        yield from _one_run(shown[0], shown[0].flow, view)
     elif any(result.flow is not None for result in shown):
         yield from _run_beside_run(shown, view)
 
@@ -103,13 +103,15 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
         if len(results) <= words.FEW_RUNS or result.flow is None:
             yield name + words.reach(result, view)
         yield from (name + words.clean(note) for note in result.notes)
+        for measure, pieces in words.measured(result) if len(results) == 1 else ():
+            yield f"{measure}: {(' ' if result.measures[measure].note else ', ').join(pieces)}"
     if len(results) > 1:
         yield words.verdicts(results)
     yield from words.explanations(results, interval="95 % interval")
 
 
-def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
-    lags = choose_lags(T, view.lags)
+def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[str]:
+    lags = choose_lags(result.sequence_length, view.lags)
     shown = {"‖∂L/∂s‖": flow.state, "relative to lag 0": flow.relative}
     shown |= {f"∂L/∂{name} term": flow.terms[name] for name in ("W_s", "W_x") if name in flow.terms}
     if "W_s" in flow.terms:
@@ -117,6 +119,9 @@ def _one_run(T: int, flow: GradientFlow, view: View) -> Iterator[str]:
     columns = [(head, _texts(values, lags)) for head, values in shown.items()]
     yield "\n"
     yield from table([("lag", [*map(str, lags)]), *columns])
+    if measured := words.measured_curves(result, lags):
+        yield "\n"
+        yield from table([("lag", [*map(str, lags)]), *measured.items()])
 
 
 def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:

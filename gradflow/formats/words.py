@@ -8,8 +8,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from gradflow.exporters.parts import WHOLE
-from gradflow.exporters.view import View
+from gradflow.columns import Array
+from gradflow.formats.parts import WHOLE
+from gradflow.formats.view import View
+from gradflow.logspace import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 
 UNKNOWN = "–"
@@ -195,6 +197,41 @@ def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
         yield "typical: the horizon of the geometric mean over the batch."
     if any(d.projected_horizon is not None for d in found):
         yield "≈: where the fitted line leaves the thresholds."
+
+
+def number(value: object) -> str:
+    """A figure of a measure: a word as it is, a number in three digits."""
+    if isinstance(value, str):
+        return clean(value)
+    if not isinstance(value, int | float) or math.isnan(value):
+        return UNKNOWN
+    return short(value) if math.isfinite(value) else f"{value:g}"
+
+
+def measured(result: Result) -> Iterator[tuple[str, list[str]]]:
+    """What was measured besides the gradient: the name of each measure, and its figures or why
+    there are none."""
+    for name, found in result.measures.items():
+        figures = [
+            f"{figure.removeprefix(f'{name}_')} {number(value)}"
+            for figure, value in found.figures.items()
+        ]
+        yield name, figures + ([] if found.note is None else clean(found.note).split(" "))
+
+
+def measured_curves(result: Result, lags: Sequence[int]) -> dict[str, list[str]]:
+    """Their curves at `lags`, by column name; blank past the end of one."""
+    curves = (item for found in result.measures.values() for item in found.curves.items())
+    return {name: _at(values, lags) for name, values in curves}
+
+
+def _at(values: Magnitudes | Array, lags: Sequence[int]) -> list[str]:
+    there = np.array([lag for lag in lags if lag < len(values)], dtype=np.int64)
+    if isinstance(values, Magnitudes):
+        texts = [short(text) for text in values[there].texts()]
+    else:
+        texts = [number(value) for value in values[there].tolist()]
+    return texts + [""] * (len(lags) - len(there))
 
 
 def without_rate(diagnosis: Diagnosis) -> str | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradflow.exporters.layout import Cell, Column, Span, blocks, fold, grid, render, room_beside
+from gradflow.formats.layout import Cell, Column, Span, blocks, fold, grid, render, room_beside
 
 KEY = Column(("lag",), [Cell("1"), Cell("10")], "right")
 COLUMNS = [Column(("x",), [Cell("1"), Cell("2" * n)], "left") for n in (3, 7, 5, 9, 2, 8, 4, 6, 30)]

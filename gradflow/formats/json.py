@@ -11,8 +11,8 @@ import numpy as np
 from gradflow import __version__
 from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.exporters.columns import CURVES, MORE_CURVES, part_curves, values
-from gradflow.exporters.view import View
+from gradflow.formats.columns import CURVES, MORE_CURVES, part_curves, values
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Curve, Values

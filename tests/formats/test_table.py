@@ -9,14 +9,14 @@ from made_results import SAMPLES, lengths, made, sweep, wide
 from rich.cells import cell_len
 
 import gradflow
-from gradflow.exporters import EXPORTERS, View
+from gradflow.formats import FORMATS, View
 from gradflow.results import Diagnosis
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def lines(results, **view):
-    text = "".join(EXPORTERS["table"](results, View(**view)))
+    text = "".join(FORMATS["table"].show("results", results, View(**view)))
     return text.split("\n")[:-1]
 
 

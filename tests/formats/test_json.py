@@ -13,8 +13,8 @@ from numpy.testing import assert_array_equal
 
 import gradflow
 from gradflow import __version__
-from gradflow.exporters import EXPORTERS, View
-from gradflow.exporters.schema import results_schema, results_text
+from gradflow.formats import FORMATS, View
+from gradflow.formats.schema import results_schema, results_text
 from gradflow.results import Diagnosis
 
 VALIDATOR = jsonschema.Draft202012Validator(results_schema())
@@ -29,7 +29,7 @@ def loaded(results, **view):
         assert len(dict(pairs)) == len(pairs), f"a key stands twice among {[k for k, _ in pairs]}"
         return dict(pairs)
 
-    text = "".join(EXPORTERS["json"](results, View(**view)))
+    text = "".join(FORMATS["json"].show("results", results, View(**view)))
     assert text.endswith("}\n")
     found = json.loads(text, parse_constant=refuse, object_pairs_hook=without_twins)
     VALIDATOR.validate(found)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.exporters.columns import NET, PLACE, RUN, Field
-from gradflow.exporters.json import FORMAT, curve_names
-from gradflow.measures.contract import Figure, Kind
+from gradflow.formats.columns import NET, PLACE, RUN, Field
+from gradflow.formats.json import FORMAT, curve_names, with_logarithms
+from gradflow.measures import MEASURES, OPTIONAL
+from gradflow.measures.contract import Curve, Figure, Kind, Measure
 from gradflow.measures.terms import TOTALS
 
 Schema = dict[str, Any]
@@ -63,7 +65,7 @@ def results_schema() -> Schema:
             "magnitude": _MAGNITUDE,
             "diagnosis": _object({figure.name: _described(figure) for figure in FIGURES}),
             "run": _run(),
-            "place": _object({**_facts(PLACE), **_measured()}, more={"type": "array"}),
+            "place": _with_asked(_object({**_facts(PLACE), **_measured()}, more={"type": "array"})),
         },
     }
 
@@ -120,7 +122,35 @@ def _run() -> Schema:
     # A cell of the user's own has options and parts of a state of its own.
     run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
-    return run
+    return _with_asked(run)
+
+
+def _with_asked(schema: Schema) -> Schema:
+    """The schema with what a config can ask for: curves beside the others, and by the name of each
+    measure its figures."""
+    for name in OPTIONAL:
+        measure = MEASURES[name]
+        schema["properties"] |= _arrays(with_logarithms(measure.curves))
+        schema["properties"][name] = _figures(measure)
+    return schema
+
+
+def _figures(measure: Measure) -> Schema:
+    """The figures of a measure, as far as the net has them, and its note."""
+    known = {f.name: _described(f) for f in measure.figures if "<" not in f.name}
+    patterns = {
+        f"^{re.sub('<[^>]*>', '.+', f.name)}$": _described(f)
+        for f in measure.figures
+        if "<" in f.name
+    }
+    return {
+        "type": "object",
+        "description": measure.meaning,
+        "required": ["note"],
+        "properties": {**known, "note": {"type": ["string", "null"]}},
+        "patternProperties": patterns,
+        "additionalProperties": False,
+    }
 
 
 def _options() -> Schema:
@@ -141,17 +171,22 @@ def _options() -> Schema:
 def _measured() -> Schema:
     """What a net and each place of it have: totals, diagnosis, arrays against lag."""
     magnitude = {"$ref": "#/$defs/magnitude"}
-    arrays = {}
-    for name, curve in curve_names().items():
-        own = curve.any_size and name == curve.name
-        arrays[name] = {
-            "type": "array",
-            "items": magnitude if own else _NUMBER,
-            "description": curve.meaning if name == curve.name else f"log10 of {curve.name}",
-        }
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
-        **arrays,
+        **_arrays(curve_names()),
+    }
+
+
+def _arrays(curves: Mapping[str, Curve]) -> Schema:
+    """Arrays against lag, by name."""
+    magnitude = {"$ref": "#/$defs/magnitude"}
+    return {
+        name: {
+            "type": "array",
+            "items": magnitude if curve.any_size and name == curve.name else _NUMBER,
+            "description": curve.meaning if name == curve.name else f"log10 of {curve.name}",
+        }
+        for name, curve in curves.items()
     }

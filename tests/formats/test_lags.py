@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from gradflow.exporters.lags import all_lags, choose_lags
+from gradflow.formats.lags import all_lags, choose_lags
 
 
 @pytest.mark.parametrize("T", [1, 2, 19, 20, 21, 50, 100, 137, 1000, 9999, 10**4, 10**6, 10**9])

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gradflow import __version__
-from gradflow.exporters import markdown, words
-from gradflow.exporters.layout import Cell, Column, Line, Span, fold, grid, render
+from gradflow.formats import markdown, words
+from gradflow.formats.layout import Cell, Column, Line, Span, fold, grid, render
+from gradflow.formats.view import View
 from gradflow.inspection import FoundNet, Inspection, option_choices
 from gradflow.offers import yaml_text
 from gradflow.weights import RecurrentLayer
@@ -32,9 +33,10 @@ weights:
 """
 
 
-def table(found: Inspection, width: int, colour: bool, every: bool = False) -> Iterator[str]:
-    """The tensors (`every`: each on its own line), the layers, what is wrong or unknown, and a
-    config; in at most `width` columns where names allow it."""
+def table(found: Inspection, view: View) -> Iterator[str]:
+    """The tensors (`view.tables`: each on its own line), the layers, what is wrong or unknown, and
+    a config; no wider than the view where names allow it."""
+    width, colour, every = view.width, view.colour, bool(view.tables)
     for line in _page(found, width, every):
         yield render(line, colour)
     if found.config is not None:
@@ -76,7 +78,7 @@ def _title(net: FoundNet, part: str) -> str:
     return f"{part} of {whole}" if part else whole
 
 
-def to_json(found: Inspection) -> Iterator[str]:
+def to_json(found: Inspection, view: View) -> Iterator[str]:
     """The same as one JSON object, with each tensor by itself."""
     tensors = [
         {
@@ -116,11 +118,11 @@ def to_json(found: Inspection) -> Iterator[str]:
     yield json.dumps(facts, allow_nan=False) + "\n"
 
 
-def to_markdown(found: Inspection, every: bool = False) -> Iterator[str]:
+def to_markdown(found: Inspection, view: View) -> Iterator[str]:
     """What `table` shows, in Markdown."""
     yield f"### {markdown.escaped(words.clean(found.source))}\n\n"
     yield f"{markdown.prose(' · '.join(_counts(found)))}\n\n"
-    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not every))
+    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not view.tables))
     if any(net.layers for net in found.nets):
         yield "\n"
         yield from markdown.grid(_layer_columns(found))

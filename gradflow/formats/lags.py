@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.view import Lags
+from gradflow.formats.view import Lags
 
 _ABOUT_20 = 24
 _STEPS_PER_DECADE = (

@@ -10,12 +10,13 @@ from typing import Any
 
 from gradflow import __version__
 from gradflow.equations.declaration import Equations
-from gradflow.exporters import markdown
+from gradflow.formats import markdown
+from gradflow.formats.view import View
 
 _HINT = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
 
 
-def text(cells: Sequence[Equations]) -> Iterator[str]:
+def text(cells: Sequence[Equations], view: View) -> Iterator[str]:
     """A paragraph a cell."""
     for equations in cells:
         yield from _paragraph(_described(equations))
@@ -23,7 +24,7 @@ def text(cells: Sequence[Equations]) -> Iterator[str]:
     yield _HINT
 
 
-def to_markdown(cells: Sequence[Equations]) -> Iterator[str]:
+def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
     """A section a cell, its options as a table."""
     for equations in cells:
         cell = _described(equations)
@@ -46,7 +47,7 @@ def to_markdown(cells: Sequence[Equations]) -> Iterator[str]:
     yield _HINT
 
 
-def to_json(cells: Sequence[Equations]) -> Iterator[str]:
+def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
     """The same as one JSON object."""
     facts = {"gradflow": __version__, "format": 1, "cells": list(map(_described, cells))}
     yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"

@@ -10,9 +10,9 @@ from itertools import chain, repeat
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters import charts, words
-from gradflow.exporters.lags import choose_lags
-from gradflow.exporters.layout import (
+from gradflow.formats import charts, words
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.layout import (
     Cell,
     Column,
     Line,
@@ -23,8 +23,8 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.parts import PLACE_AXES, with_parts
-from gradflow.exporters.view import View
+from gradflow.formats.parts import PLACE_AXES, with_parts
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
 
@@ -109,6 +109,11 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
         yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
     yield from _marks(relative.log10(), view)
     yield []
+    measured = words.measured_curves(result, lags)
+    more = [Column((name,), [*map(Cell, texts)]) for name, texts in measured.items()]
+    for block in blocks(more, [_lag_column(lags)], view.width) if more else ():
+        yield from grid(block)
+        yield []
 
 
 def _lag_column(lags: Sequence[int]) -> Column:
@@ -184,10 +189,12 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
         facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}" for name, norm in totals]
     if math.isfinite(result.loss):
         facts["loss"] = [words.short(result.loss)]
-    for name, pieces in facts.items():
+    measured = dict(words.measured(result))
+    for name, pieces in (*facts.items(), *measured.items()):
         style = _STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
         starts = chain([name], repeat(""))
-        gap = "  " if name == "total" else " "
+        has_note = name in measured and result.measures[name].note is not None
+        gap = "  " if name == "total" or (name in measured and not has_note) else " "
         lines = fold(pieces, gap, view.width - _INDENT, style)
         for start, line in zip(starts, lines, strict=False):
             yield [Span(start.ljust(_INDENT), _DIM), *line]

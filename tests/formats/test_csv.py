@@ -12,9 +12,9 @@ import pytest
 from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gradflow.exporters import EXPORTERS, View
-from gradflow.exporters.columns import NET, RUN
-from gradflow.exporters.csv import header
+from gradflow.formats import FORMATS, View
+from gradflow.formats.columns import NET, RUN
+from gradflow.formats.csv import header
 from gradflow.results import AXES, NET_AXES
 
 HEADER = (
@@ -27,7 +27,7 @@ TEXTS = ["cell", "ws_init", "wx_init", "bidirectional", "layer", "direction"]
 
 
 def exported(results, **view):
-    return "".join(EXPORTERS["csv"](results, View(**view)))
+    return "".join(FORMATS["csv"].show("results", results, View(**view)))
 
 
 def expected(results):
@@ -175,7 +175,7 @@ def test_rows_stream_run_by_run_in_blocks():
             drawn.append(run)
             yield made(run, T=10_000)
 
-    pieces = EXPORTERS["csv"](runs(), View())
+    pieces = FORMATS["csv"].show("results", runs(), View())
     assert next(pieces) == HEADER + "\n"
     assert drawn == []
     blocks = [next(pieces), next(pieces), next(pieces)]

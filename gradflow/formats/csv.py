@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.exporters.columns import (
+from gradflow.formats.columns import (
     CURVES,
     LAG,
     MORE_CURVES,
@@ -23,8 +23,8 @@ from gradflow.exporters.columns import (
     part_curves,
     values,
 )
-from gradflow.exporters.lags import all_lags
-from gradflow.exporters.view import View
+from gradflow.formats.lags import all_lags
+from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.measures.contract import Curve, Values
 from gradflow.measures.measured import Measured

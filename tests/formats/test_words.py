@@ -5,7 +5,7 @@ import math
 import pytest
 from made_results import made
 
-from gradflow.exporters import words
+from gradflow.formats import words
 from gradflow.results import Diagnosis
 
 

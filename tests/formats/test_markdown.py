@@ -6,12 +6,12 @@ import pytest
 from made_results import made, sweep, wide
 
 import gradflow
-from gradflow.exporters import EXPORTERS, View
+from gradflow.formats import FORMATS, View
 from printed import tables
 
 
 def exported(results, **view):
-    return "".join(EXPORTERS["markdown"](results, View(**view)))
+    return "".join(FORMATS["markdown"].show("results", results, View(**view)))
 
 
 @pytest.mark.parametrize("asked", [None, True, False])

@@ -7,12 +7,12 @@ import io
 import json
 import math
 import os.path
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from gradflow.exporters import charts, words
-from gradflow.exporters.json import diagnosis, head, plain
-from gradflow.exporters.lags import choose_lags
-from gradflow.exporters.layout import (
+from gradflow.formats import charts, words
+from gradflow.formats.json import diagnosis, head, plain
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.layout import (
     Cell,
     Column,
     Line,
@@ -23,9 +23,9 @@ from gradflow.exporters.layout import (
     render,
     room_beside,
 )
-from gradflow.exporters.markdown import escaped, prose
-from gradflow.exporters.markdown import table as markdown_table
-from gradflow.exporters.view import Lags, View
+from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.view import Lags, View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT, PART
 
@@ -37,8 +37,6 @@ _STYLES = {
 }
 _HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
 _BAR = (8, 40)  # the fewest and most characters of a bar
-
-Exporter = Callable[[Sequence[Result], View], Iterator[str]]
 
 
 def shown_lags(results: Sequence[Result], lags: Lags) -> list[int]:
@@ -60,7 +58,8 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 # CSV and JSON
 
 
-def _csv(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_csv(results: Sequence[Result], view: View) -> Iterator[str]:
+    """A row per checkpoint and run, with the gradient at some lags."""
     lags = shown_lags(results, view.lags)
     facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
@@ -81,7 +80,7 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     return [*axes, *facts, *logs]
 
 
-def _json(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_json(results: Sequence[Result], view: View) -> Iterator[str]:
     """Infinities as null, one row a line."""
     lags = shown_lags(results, view.lags)
     weights = view.config.get("weights")
@@ -110,7 +109,8 @@ def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
 # Tables
 
 
-def _table(results: Sequence[Result], view: View) -> Iterator[str]:
+def table(results: Sequence[Result], view: View) -> Iterator[str]:
+    """One table per run of the sweep, the checkpoints as rows."""
     for line in _page(results, view):
         yield render(line, view.colour)
 
@@ -249,7 +249,8 @@ def _prose(text: str, width: int, style: str = "dim") -> Iterator[Line]:
 # Markdown
 
 
-def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
+    """One table of all checkpoints and runs."""
     lags = shown_lags(results, view.lags)
     if view.title and (title := words.clean(view.title)):
         yield f"### {escaped(title)}\n\n"
@@ -271,12 +272,3 @@ def _markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     yield from markdown_table(columns, left=len(axes) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
     yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))
-
-
-EXPORTERS: Mapping[str, Exporter] = {
-    "table": _table,
-    "csv": _csv,
-    "json": _json,
-    "markdown": _markdown,
-}
-"""Every format by its name."""

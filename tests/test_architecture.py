@@ -30,8 +30,8 @@ CORE = [
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.measuring", "runs.stack",
-    "runs.memory",
+    "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
+    "runs.measuring", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
     "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
 ]

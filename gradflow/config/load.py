@@ -16,6 +16,7 @@ from gradflow.columns import Array
 from gradflow.config import measures, tree
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
+from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
 from gradflow.config.overrides import override
@@ -26,7 +27,7 @@ from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.measures.contract import Asked
-from gradflow.runs.experiment import Experiment, Loss, Run, Signal
+from gradflow.runs.experiment import Experiment, Run, Signal
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def experiment_of(
     config, signal, target = read_files(config, folder, faults, tensors)
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
+        check_loss(config, faults)
     faults.stop_if_any()
     runs = _runs(config, own, signal, target, asked, faults)
     if told is not None:
@@ -177,7 +179,7 @@ def _runs(
         "batch_size": config.batch_size,
         "input": signal,
         "initial_state": Signal(state.kind, getattr(state, "scale", 1.0)),
-        "loss": Loss(config.loss.kind, target),
+        "loss": loss_of(config.loss, target),
         "dtype": config.dtype,
         "bidirectional": config.bidirectional,
         "tape_memory": config.tape_memory,

@@ -34,6 +34,7 @@ _EXPECTED = {
 _EXPECTED_AT = {
     "lags": "auto, all or a list of lags",
     "target": "a number or the name of a file",
+    "at": "last, all, a list of steps or a mapping such as {every: 10}",
     "tape_memory": "a number of bytes or a text such as 512MiB",
     "columns": "the name or the number of a column",
 }
@@ -114,7 +115,8 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     if kind in _NO_MAPPING:
         return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
-    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not (key == "lags" and len(path) > 1):
+    item = key in ("lags", "at") and path[-1] != key
+    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:
         return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
     names = context.get("expected") or context.get("expected_tags")
     if not names and kind not in _EXPECTED:

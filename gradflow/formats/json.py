@@ -88,6 +88,7 @@ def _run(result: Result) -> dict[str, object]:
         **_plain_mapping(result.options),
         **_totals(result.flow),
         "loss": plain(result.loss),
+        "objective": result.objective,
         "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),

@@ -112,7 +112,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
 
 def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[str]:
     lags = choose_lags(result.sequence_length, view.lags)
-    shown = {"‖∂L/∂s‖": flow.state, "relative to lag 0": flow.relative}
+    shown = {"‖∂L/∂s‖": flow.state, f"relative to lag {flow.first}": flow.relative}
     shown |= {f"∂L/∂{name} term": flow.terms[name] for name in ("W_s", "W_x") if name in flow.terms}
     if "W_s" in flow.terms:
         shown["W_s share"] = Magnitudes.of(flow.share_W_s)

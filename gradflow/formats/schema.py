@@ -106,7 +106,8 @@ def _run() -> Schema:
     facts = {
         **_facts((*RUN, *NET)),
         **_measured(),
-        "loss": _NUMBER,
+        "loss": {**_NUMBER, "description": "the batch mean"},
+        "objective": {**_TEXT, "description": "the loss and the steps at which it is read"},
         "diverged_at": {
             "type": ["integer", "null"],
             "description": "the step (1..T) whose state first left float range",

@@ -60,6 +60,9 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         if shows_lags and results[0].flow is not None:
             yield from _one_run(results[0], results[0].flow, view)
         yield from _facts(results[0], view)
+        if (text := words.on_reach(results)) is not None:
+            yield []
+            yield from _prose(text, view)
     elif shows_lags and len(results) <= words.FEW_RUNS:
         yield from _run_beside_run(results, view)
         yield from _summary(results, view)

@@ -99,6 +99,7 @@ def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
         **result.axes,
         **result.options,
         "loss": plain(result.loss),
+        "objective": result.objective,
         "diagnosis": diagnosis(result.diagnosis),
         "diverged_at": result.diverged_at,
         "log10_grad_norm": plain(log10_gradient(result, lags)),

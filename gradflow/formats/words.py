@@ -187,6 +187,8 @@ def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
     interval is headed."""
     there = [result for result in results if result.flow is not None]
     found = [result.diagnosis for result in there]
+    if (text := on_reach(results)) is not None:
+        yield text
     if any(d.rate_ci is not None for d in found):
         yield f"{interval}: interval of this net's rate over inputs, not over other weights."
     if any(d.rate is not None and d.rate_ci is None for d in found):
@@ -234,6 +236,17 @@ def _at(values: Magnitudes | Array, lags: Sequence[int]) -> list[str]:
     return texts + [""] * (len(lags) - len(there))
 
 
+def on_reach(results: Sequence[Result]) -> str | None:
+    """What a diagnosis is of where the loss is read at several steps; None where it is not."""
+    if not any(result.diagnosis.of_reach for result in results):
+        return None
+    return (
+        "Verdict, rate and horizon: of the loss at one step on its way back from there, the mean "
+        "of the logs over such steps and the batch. The gradient of the whole loss says where "
+        "gradient arrives, not how far it reaches."
+    )
+
+
 def without_rate(diagnosis: Diagnosis) -> str | None:
     """Why there is no rate, or None."""
     why = diagnosis.no_rate
@@ -247,15 +260,20 @@ def has_parts(results: Sequence[Result]) -> bool:
 
 def relative_to(results: Sequence[Result]) -> str:
     """What the relative gradient is relative to; of a stack also why a lower layer starts at 0."""
+    first = {result.flow.first for result in results if result.flow is not None}
+    start = first.pop() if len(first) == 1 else None
+    lag, following = "the last step of the loss", "the next lag"
+    if start is not None:
+        lag, following = f"lag {start}", f"lag {start + 1}"
     if not has_parts(results):
-        return "its value at lag 0"
+        return f"its value at {lag}"
     whole = "all layers of its direction" if _is_directed(results[0]) else "the whole net"
-    text = f"that of {whole} at lag 0"
+    text = f"that of {whole} at {lag}"
     lower = [r.flow for r in results if r.flow is not None and str(r.axes["layer"]).isdigit()]
-    if any(flow.relative.mantissa[0] == 0 for flow in lower):
+    if any(flow.relative.mantissa[flow.first] == 0 for flow in lower):
         text += (
             ". A lower layer has 0 there: within the last step its way to the loss leads through"
-            " the layer above and is counted there; lag 1 is the first that reaches it"
+            f" the layer above and is counted there; {following} is the first that reaches it"
         )
     return text
 
@@ -282,19 +300,21 @@ def reach(result: Result, view: View) -> str:
         return "no gradient reaches the last state"
     if not result.flow.state.mantissa.any():
         return "no gradient reaches this layer"
-    lag = result.diagnosis.horizon
+    lag, said = result.diagnosis.horizon, ""
+    if result.diagnosis.of_reach:
+        said, start = "that of the loss at one step ", "its start"
     if lag is None:
         T = result.sequence_length
-        return f"stays between {vanishing:g} and {exploding:g} times {start} up to lag {T}"
-    if result.flow.relative[lag].log10() < 0:
-        return f"falls below {vanishing:g} of {start} at lag {lag}"
-    return f"grows beyond {exploding:g} times {start} at lag {lag}"
+        return f"{said}stays between {vanishing:g} and {exploding:g} times {start} up to lag {T}"
+    if result.diagnosis.verdict == "vanishing":
+        return f"{said}falls below {vanishing:g} of {start} at lag {lag}"
+    return f"{said}grows beyond {exploding:g} times {start} at lag {lag}"
 
 
 def _is_dead(flow: GradientFlow) -> bool:
-    """Whether there is nothing to compare with: the loss does not depend on the last state. (That
-    of a lower layer may be reached later.)"""
-    return bool(np.isnan(flow.relative.mantissa[0]))
+    """Whether there is nothing to compare with: the loss does not depend on the last state that it
+    reads. (That of a lower layer may be reached later.)"""
+    return bool(np.isnan(flow.relative.mantissa[flow.first]))
 
 
 def verdicts(results: Sequence[Result]) -> str:

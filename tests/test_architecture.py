@@ -24,7 +24,9 @@ CORE = [
     "equations", "cells",
     "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
     "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",
-    "measures.gradient", "measures.terms", "measures.share", "measures.flows", "measures",
+    "measures.gradient", "measures.terms", "measures.share", "measures.flows",
+    "measures.distribution", "measures.steps", "measures.gates", "measures.paths",
+    "measures.slopes", "measures.meanfield", "measures.transfer", "measures.theory", "measures",
     "diagnosis", "provenance",
 ]
 ROOMS = [

@@ -15,7 +15,8 @@ import numpy as np
 
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.engine.flow import Trajectory, backpropagate
+from gradflow.engine.flow import Trajectory
+from gradflow.engine.network import backpropagate_net
 from gradflow.equations.differentiate import others_of
 from gradflow.equations.graph import Node
 from gradflow.measures import meanfield, transfer
@@ -31,13 +32,14 @@ _SETTLED = 4  # the first quarter of the steps is left out of rates
 def theory(subject: Subject) -> list[Measured]:
     """The prediction for each run of one place.
 
-    `log10_predicted`: the typical gradient against lag, from the measured one at lag 0.
+    `log10_predicted`: the typical gradient of the loss at the last step against lag, from the
+    measured one at lag 0, or, where the last state meets no loss, at the first lag that has one.
     `rate_predicted`: its factor per step; of an rnn without leak √χ. `chi`: χ, by which the mean
     square of a cotangent changes in a step; `q`: the mean square of the pre-activations, both at
     the steps and samples of this input. `critical_predicted`: the `ws_scale` at which χ would be 1
-    with the drive as it is; None: nowhere, or where the theory starts from measured gates.
-    `predicted_error`: by how many decades the predicted curve is off at lag T, positive where it
-    is too high.
+    with the drive as it is; None: nowhere. `q` and it are of an rnn alone: gates are taken as they
+    are measured. `predicted_error`: by how many decades the predicted curve is off at lag T,
+    positive where it is too high; there where both are of the same thing, a loss at the last step.
     """
     cell = subject.cell
     if not transfer.is_simple(cell):
@@ -65,17 +67,20 @@ def _of_run(subject: Subject, run: int, measured: Array) -> Measured:
         curve, figures = _from_averages(subject.trajectory, run)
         approximate = "an approximation, from averages of this net's own gates and slopes"
         note = approximate if note is None else f"{approximate}; {note}"
-    predicted = curve + measured[0]
-    error = predicted[-1] - measured[-1]
-    figures["predicted_error"] = float(error) if math.isfinite(error) else None
+    there = np.flatnonzero(measured > -np.inf)
+    first = int(there[0]) if len(there) else 0  # a lower layer's last state meets no loss
+    predicted = np.where(np.arange(len(curve)) < first, np.nan, curve - curve[first])
+    predicted += measured[first] if len(there) else 0.0
+    if first == 0 and subject.losses is None and math.isfinite(measured[-1]):
+        figures["predicted_error"] = float(predicted[-1] - measured[-1])
     return Measured(curves={"log10_predicted": predicted}, figures=figures, note=note)
 
 
 def _measured(subject: Subject) -> list[Array]:
     """(T+1,) log10 of the typical gradient of every run."""
-    trajectory, ds_T = subject.trajectory, subject.ds_T[subject.place]
-    watcher = Gradient(trajectory, ds_T)
-    backpropagate(trajectory, ds_T, [watcher])
+    watcher = Gradient(subject.trajectory, subject.ds_T[subject.place])
+    observers = {subject.place: [watcher]}
+    backpropagate_net(subject.net, subject.ds_T, observers, losses=subject.losses)
     return [typical(samples) / LN10 for samples in watcher.log_samples()]
 
 
@@ -148,10 +153,8 @@ def _from_averages(trajectory: Trajectory, run: int) -> tuple[Array, dict[str, f
     rate = transfer.growth(transfer.averages(trajectory, run))
     curve = np.arange(len(trajectory.x) + 1) * math.log10(rate)
     return curve, {
-        "q": None,
         "chi": rate**2,
         "rate_predicted": rate,
-        "critical_predicted": None,
     }
 
 

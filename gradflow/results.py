@@ -13,25 +13,6 @@ from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
 
-AXES = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "input_size",
-    "batch_size",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""What tells one run from another, in the order of the columns of a CSV."""
-
-NET_AXES = ("layers", "bidirectional")
-"""More of that: how many layers, and whether each runs in both directions."""
-
-
 NO_SAMPLES: Array = np.zeros((0, 0))
 NO_LAGS: Array = np.zeros(0)
 

@@ -20,7 +20,8 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
+    "errors", "axes", "interrupts", "system", "blas", "columns", "products", "logspace",
+    "initializers",
     "equations", "cells",
     "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
     "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",

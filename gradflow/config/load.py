@@ -18,10 +18,10 @@ from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
-from gradflow.config.model import Config, FileInput
+from gradflow.config.model import SWEPT, Config, FileInput
 from gradflow.config.overrides import override
 from gradflow.config.own_cells import own_cells
-from gradflow.config.trained import beside, read_weights
+from gradflow.config.trained import beside, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
@@ -35,20 +35,6 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
-
-SWEPT = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "layers",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""The keys that may be lists; the last one varies fastest."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -81,19 +67,34 @@ def experiment_of(
     overrides: Sequence[str] = (),
     tensors: Tensors | None = None,
     text: str = "",
+    checkpoint: str | None = None,
 ) -> Experiment:
-    """The experiment of a parsed config; `folder` is where the files that it names are, `tensors`
-    what the file of its `weights` holds, where that is open already, `text` what was parsed."""
+    """The experiment of a parsed config.
+
+    Args:
+        document: what was parsed.
+        folder: where the files that it names are.
+        overrides: `KEY=VALUE` texts.
+        tensors: what the file of its `weights` holds, where that is open already.
+        text: what was parsed, as text.
+        checkpoint: a file of weights, from the current directory, in place of the one it names.
+
+    Raises:
+        InputError: with every fault found; those of the checkpoint name it as it is given.
+    """
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    home = folder
+    if checkpoint is not None:
+        data, home = with_file(data, checkpoint, faults), Path()
     written = data.get("cell")
     data, own = own_cells(data, document, folder, text, faults)
     told = None
     if data.get("weights") is not None:
-        told = read_weights(data, folder, faults, tensors)
+        told = read_weights(data, home, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.config.forms import MeasureForms
 from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
 from gradflow.equations.declaration import Option
@@ -73,17 +74,6 @@ class _OrOwnCell:
         listed = {**named, "not": {"additionalProperties": {"not": {"type": "array"}}}}
         file = kinds[1]
         return {"anyOf": [handler(core), file, own, listed]}
-
-
-class _MeasureForms:
-    """In the schema of `measure`: the measures with their options. `config.measures` checks it."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        from gradflow.config.measures import json_schema
-
-        return json_schema()
 
 
 def _listed(value: object) -> object:
@@ -357,7 +347,7 @@ class Config(_Strict):
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
         "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
     )
-    measure: Annotated[Any, _MeasureForms()] = Field(
+    measure: Annotated[Any, MeasureForms()] = Field(
         [],
         description="what to measure besides the gradient: names of measures, or mappings "
         "{type: ..., options}",
@@ -380,6 +370,13 @@ class Config(_Strict):
         Thresholds(), description="on the gradient relative to lag 0, for horizon and verdict"
     )
 
+
+SWEPT = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if any(isinstance(one, _OneOrMany) for one in field.metadata)
+)
+"""The keys that may be lists, in the order of the model; the last one varies fastest."""
 
 MODELS: dict[str, type[BaseModel]] = {
     **CELL_MODELS,

@@ -42,7 +42,7 @@ def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
         except LookupError as error:
             faults.found.append(Fault(str(error.args[0]), f"--set {text}", key=key))
             continue
-        faults.overridden[path] = text
+        faults.given[path] = f"--set {text}"
     return data
 
 

@@ -54,6 +54,15 @@ class Told:
         return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
 
 
+def with_file(data: Mapping[str, Tree], file: str, faults: Faults) -> dict[str, Tree]:
+    """The config with another file of weights; what else its `weights` say holds for that too."""
+    weights = _as_mapping(data.get("weights") or {})
+    if not isinstance(weights, dict):
+        return dict(data)  # which the validation of the whole config refuses
+    faults.given["weights", "file"] = file
+    return {**data, "weights": {**weights, "file": file}}
+
+
 def read_weights(
     data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
 ) -> Told | None:

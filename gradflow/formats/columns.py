@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gradflow.axes import AXES, KNOWN, NET_AXES, Kind
 from gradflow.measures import ALWAYS, MEASURES
-from gradflow.measures.contract import Curve, Kind, Values
+from gradflow.measures.contract import Curve, Values
 from gradflow.measures.gradient import part_curve
 from gradflow.measures.measured import Measured
-from gradflow.results import AXES, NET_AXES, GradientFlow
+from gradflow.results import GradientFlow
 
 
 @dataclass(frozen=True)
@@ -22,20 +23,8 @@ class Field:
     meaning: str
 
 
-_KINDS: dict[str, Kind] = {
-    "cell": "text",
-    "ws_init": "text",
-    "ws_scale": "number",
-    "wx_init": "text",
-    "wx_scale": "number",
-    "bias_scale": "number",
-    "bidirectional": "truth",
-}
-_MEANINGS = {"cell": "its short label; options that differ from their default in brackets"}
-
-
 def _setting(name: str) -> Field:
-    return Field(name, _KINDS.get(name, "whole"), _MEANINGS.get(name, "what the config says"))
+    return Field(name, KNOWN[name].kind, KNOWN[name].meaning)
 
 
 RUN = (Field("run", "whole", "the run's number, from 0"), *map(_setting, AXES))

@@ -10,9 +10,6 @@ from gradflow.results import Result
 WHOLE = "all"
 """What stands in place of a layer's number for the net as a whole."""
 
-PLACE_AXES = ("layer", "direction")
-"""What tells the parts of one run apart."""
-
 
 def with_parts(results: Sequence[Result]) -> list[Result]:
     """The results, and where any of them has parts, those beside it, told apart by the axes

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gradflow.axes import Kind
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import NET, PLACE, RUN, Field
 from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
-from gradflow.measures.contract import Curve, Figure, Kind, Measure
+from gradflow.measures.contract import Curve, Figure, Measure
 from gradflow.measures.terms import TOTALS
 
 Schema = dict[str, Any]

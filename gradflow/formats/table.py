@@ -9,6 +9,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from gradflow.axes import PLACE_AXES
 from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
@@ -23,7 +24,7 @@ from gradflow.formats.layout import (
     render,
     room_beside,
 )
-from gradflow.formats.parts import PLACE_AXES, with_parts
+from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result

@@ -9,6 +9,7 @@ import math
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
 
+from gradflow.axes import PLACE_AXES
 from gradflow.formats import charts, words
 from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.lags import choose_lags
@@ -27,7 +28,7 @@ from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import Lags, View
 from gradflow.results import Result
-from gradflow.tracking import CHECKPOINT, PART
+from gradflow.tracking import CHECKPOINT
 
 _STYLES = {
     "vanishing": "bright_blue",
@@ -149,7 +150,7 @@ def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The checkpoints of each run, by what tells the run from the others."""
     sections: dict[str, list[Result]] = {}
     for result in results:
-        axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PART)]
+        axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PLACE_AXES)]
         name = " ".join(words.phrase(axis, result.axes[axis]) for axis in axes)
         sections.setdefault(name, []).append(result)
     return sections
@@ -195,9 +196,9 @@ def _checkpoints(results: Sequence[Result]) -> Column:
 
 def _parts(results: Sequence[Result]) -> list[Column]:
     """Of which part of a bidirectional net each row tells."""
-    if not any(axis in result.axes for result in results for axis in PART):
+    if not any(axis in result.axes for result in results for axis in PLACE_AXES):
         return []
-    texts = [" ".join(str(result.axes.get(axis, "")) for axis in PART) for result in results]
+    texts = [" ".join(str(result.axes.get(axis, "")) for axis in PLACE_AXES) for result in results]
     return [Column(("layer",), [Cell(text.strip()) for text in texts], "left")]
 
 

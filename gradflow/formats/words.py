@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow.axes import KNOWN
 from gradflow.columns import Array
 from gradflow.formats.parts import WHOLE
 from gradflow.formats.view import View
@@ -17,36 +18,6 @@ from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 UNKNOWN = "–"
 FEW_RUNS = 9
 """Up to so many runs, lag tables are shown without being asked for."""
-
-_SYMBOLS = {
-    "sequence_length": "T",
-    "hidden_size": "H",
-    "input_size": "I",
-    "batch_size": "N",
-    "ws_init": "W_s",
-    "ws_scale": "W_s×",
-    "wx_init": "W_x",
-    "wx_scale": "W_x×",
-    "bias_scale": "bias×",
-}
-_PHRASES = {
-    "cell": "{}",
-    "sequence_length": "T={}",
-    "hidden_size": "H={}",
-    "input_size": "I={}",
-    "batch_size": "N={}",
-    "ws_init": "W_s {}",
-    "ws_scale": "W_s×{}",
-    "wx_init": "W_x {}",
-    "wx_scale": "W_x×{}",
-    "bias_scale": "bias×{}",
-    "seed": "seed {}",
-    "layers": "{} layers",
-    "bidirectional": "bidirectional",
-    "direction": "{}",
-}
-_PLAIN = {"layers": 1, "bidirectional": False}
-"""What goes without saying."""
 
 
 def short(number: str | float) -> str:
@@ -72,14 +43,19 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+_FORMS = {"direction": "{}"}
+"""How what is no axis of an experiment reads next to others, where it goes without its name."""
+
+
 def phrase(axis: str, value: object) -> str:
     """A setting as it reads beside others: `W_s×1.5`, `T=100`, `seed 2`."""
-    return clean(_PHRASES.get(axis, axis + " {}").format(value))
+    form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
+    return clean(form.format(value))
 
 
 def symbol(axis: str) -> str:
     """What heads a column of an axis' values: the field's letters where it has some."""
-    return _SYMBOLS.get(axis, axis)
+    return KNOWN[axis].symbol if axis in KNOWN else axis
 
 
 def phrases(result: Result) -> list[str]:
@@ -96,7 +72,11 @@ def settings(results: Sequence[Result]) -> list[str]:
     """What all runs have in common, one phrase per setting; last, what the gradient is of."""
     first = results[0]
     same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
-    said = [phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value]
+    said = [
+        phrase(axis, value)
+        for axis, value in same.items()
+        if axis not in KNOWN or KNOWN[axis].plain != value
+    ]
     return [text for text in (*said, first.objective) if text]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from gradflow.axes import Kind
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
@@ -26,9 +27,6 @@ from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
-
-Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
-"""What a single value is; a number may be unknown, a word missing."""
 
 Values: TypeAlias = "Magnitudes | Array | None"
 """A column; None where the cell has no such thing."""

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradflow.axes import AXES, NET_AXES
 from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
 from gradflow.measures.contract import Asked
-from gradflow.results import AXES, NET_AXES
 
 
 @dataclass(frozen=True, eq=False)

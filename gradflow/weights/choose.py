@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.weights.conventions import find_nets, within
+from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Stored, Tensors, float64, named, refuse
@@ -91,7 +91,7 @@ def output_layer(
     for name in filter(None, (W_o, b_o)):
         _check_there(tensors, name)
         arrays[name] = _floats(tensors, name)
-    transposed = layers[-1].convention in ("Keras", "Flax")
+    transposed = layers[-1].convention in TRANSPOSED
     weights = arrays[W_o].T if transposed else arrays[W_o]
     if weights.ndim != 2 or weights.shape[1] != width or not weights.size:
         expected = f"({width}, O)" if transposed else f"(O, {width})"

@@ -39,7 +39,7 @@ def exported(name, config):
         {"cell": ["rnn", "lstm", "gru", "mgu", "indrnn", "lstmp", "peephole"]},
         {"cell": ["lstm", {"type": "rnn", "leak": 0.3}], "layers": 2},
         {"cell": ["gru", "rnn"], "bidirectional": True, "layers": 2},
-        {"cell": "lstm", "dtype": "float32", "loss": {"at": "all"}},
+        {"cell": "lstm", "dtype": "float32", "loss": {"kind": "mse", "at": "all"}},
         {"cell": "rnn", "ws_init": "identity"},
     ],
 )
@@ -73,7 +73,7 @@ def test_a_table_has_the_figures_or_says_why_there_are_none():
 
 
 @pytest.mark.parametrize("more", [{"layers": 2}, {"bidirectional": True}, {}])
-@pytest.mark.parametrize("loss", [{}, {"loss": {"at": "all", "truncate": 5}}])
+@pytest.mark.parametrize("loss", [{}, {"loss": {"kind": "mse", "at": "all", "truncate": 5}}])
 def test_without_recurrent_weights_all_of_the_gradient_goes_the_direct_way(more, loss):
     (result,) = gradflow.analyze({**CONFIG, "cell": "lstm", "ws_scale": 0.0, **more, **loss})
     found = [result.measures, *(part.measures for part in result.layers)]
@@ -89,5 +89,5 @@ def test_a_trained_net_is_told_from_a_random_one(tmp_path):
              weight_hh_l0=rng.normal(size=(8, 8)), bias_ih_l0=np.zeros(8),
              bias_hh_l0=np.zeros(8))  # fmt: skip
     config = {k: v for k, v in CONFIG.items() if k not in ("hidden_size", "input_size")}
-    (result,) = gradflow.analyze({**config, "cell": "rnn", "weights": str(tmp_path / "w.npz")})
+    (result,) = gradflow.analyze({**config, "cell": {"type": "rnn", "activation": "tanh"}, "weights": str(tmp_path / "w.npz")})
     assert "trained" in result.measures["theory"].note

@@ -89,5 +89,11 @@ def test_a_trained_net_is_told_from_a_random_one(tmp_path):
              weight_hh_l0=rng.normal(size=(8, 8)), bias_ih_l0=np.zeros(8),
              bias_hh_l0=np.zeros(8))  # fmt: skip
     config = {k: v for k, v in CONFIG.items() if k not in ("hidden_size", "input_size")}
-    (result,) = gradflow.analyze({**config, "cell": {"type": "rnn", "activation": "tanh"}, "weights": str(tmp_path / "w.npz")})
+    (result,) = gradflow.analyze(
+        {
+            **config,
+            "cell": {"type": "rnn", "activation": "tanh"},
+            "weights": str(tmp_path / "w.npz"),
+        }
+    )
     assert "trained" in result.measures["theory"].note

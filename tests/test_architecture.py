@@ -27,7 +27,8 @@ CORE = [
     "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",
     "measures.gradient", "measures.terms", "measures.share", "measures.flows",
     "measures.distribution", "measures.steps", "measures.gates", "measures.paths",
-    "measures.slopes", "measures.meanfield", "measures.transfer", "measures.theory", "measures",
+    "measures.slopes", "measures.meanfield", "measures.leaky", "measures.transfer",
+    "measures.theory", "measures",
     "diagnosis", "provenance",
 ]
 ROOMS = [

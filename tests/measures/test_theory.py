@@ -10,7 +10,7 @@ import pytest
 
 from gradflow.cells import CELLS, GRU, LSTM, RNN
 from gradflow.initializers import gaussian, orthogonal
-from gradflow.measures import meanfield, transfer
+from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.flows import backpropagate
 from gradflow.measures.theory import theory
 from measures.subjects import subject_of
@@ -22,7 +22,7 @@ SLOPES = {"tanh": lambda z: mpmath.sech(z) ** 2,
 VALUES = {"tanh": mpmath.tanh, "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
           "relu": lambda z: max(z, 0), "linear": lambda z: z}  # fmt: skip
 
-APPROXIMATED = [LSTM(), GRU(), GRU(reset="before"), CELLS["mgu"](), RNN(leak=0.4)]
+APPROXIMATED = [LSTM(), GRU(), GRU(reset="before"), CELLS["mgu"]()]
 WITHOUT = [CELLS["indrnn"](), CELLS["lstmp"](proj_size=3), CELLS["peephole"]()]
 
 
@@ -110,6 +110,38 @@ def test_a_linear_integrator_has_the_radius_of_its_matrix():
     found = transfer.growth(transfer.averages(subject_of(net).trajectory, 0))
     gain = 0.3 * np.linalg.norm(net.params["U"]) / 8
     assert found == pytest.approx(0.7 + gain, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("activation", "leak", "g"),
+    [("tanh", 0.5, 1.0), ("tanh", 0.1, 2.5), ("linear", 0.3, 0.8), ("relu", 0.3, 0.9),
+     ("sigmoid", 0.3, 2.0)],
+)  # fmt: skip
+def test_a_leaky_net_is_followed_through_its_covariances(activation, leak, g):
+    net = rnn_net(256, g, activation=activation, leak=leak, T=200)
+    (found,) = theory(subject_of(net, {"ws_scale": g}))
+    assert found.note is None
+    assert found.figures["rate_predicted"] == pytest.approx(measured_rate(net), rel=0.02)
+    if activation == "linear":
+        assert found.figures["critical_predicted"] == pytest.approx(1, rel=0.01)
+
+
+def test_a_leaky_net_in_closed_form():
+    white = np.where(np.arange(64) == 0, 0.7, 0.0)
+    found = leaky.leaky("linear", 0.8, 0.3, white)
+    assert found.rate == pytest.approx(0.7 + 0.3 * 0.8, rel=1e-6)
+    # q = g² Var h + 0.7, and Var h of the integrator of a linear net, whose W forgets all phases:
+    # S(ω) (|1 - 0.7 e^iω|² - (0.3 g)²) = 0.09 x 0.7
+    omega = np.linspace(0, 2 * np.pi, 20001)[:-1]
+    variance = (0.09 * 0.7 / (np.abs(1 - 0.7 * np.exp(1j * omega)) ** 2 - (0.3 * 0.8) ** 2)).mean()
+    assert found.q == pytest.approx(0.64 * variance + 0.7, rel=1e-6)
+    # a leak of 1 is none
+    assert leaky.leaky("tanh", 0.9, 1.0, white).rate ** 2 == pytest.approx(
+        meanfield.growth("tanh", 0.9, 0.7), rel=1e-6
+    )
+    assert leaky.critical("tanh", 1.0, white) == pytest.approx(
+        meanfield.critical("tanh", 0.7), rel=1e-4
+    )
 
 
 def test_without_parts_that_keep_anything_averages_give_chi():

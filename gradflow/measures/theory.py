@@ -2,7 +2,8 @@
 
 Of an rnn it is mean field (see `meanfield`, and `leaky` of one that leaks), from the size of W_s,
 the input and the biases alone. Of gated cells it is an approximation (see `transfer`) from averages
-of the net's own gates and slopes. Both are of the random net with weights of the same size (the gain, ‖W_s‖_F/√H).
+of the net's own gates and slopes. Both are of the random net with weights of the same size (the
+gain, ‖W_s‖_F/√H).
 """
 
 from __future__ import annotations

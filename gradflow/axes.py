@@ -1,4 +1,4 @@
-"""The axes: what tells one run of an experiment from another, and what each is called where."""
+"""The axes: what may differ between the runs of an experiment, and what each is called where."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ NET_AXES = tuple(axis.name for axis in _NET)
 """Those right of what is measured: how many layers, and whether each runs in both directions."""
 
 PLACE_AXES = ("layer", "direction")
-"""What tells the places of one net apart."""
+"""What differs between the places of one net."""

@@ -1,4 +1,4 @@
-"""Numbers past float range: an array beside a power-of-two exponent.
+"""Numbers past float range: an array and a power-of-two exponent.
 
 Gradients through time leave float64 quickly (0.5^1075 is 0, 1.5^2000 is inf). Scaling by a power
 of two is exact, so a mantissa kept near one and an integer exponent lose nothing.
@@ -289,8 +289,8 @@ def sum_of_squares(squares: Array, exponent: Array, axis: int) -> tuple[Array, A
 def log_norms(squares: Array, exponent: Array) -> Array:
     """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
 
-    No digit depends on how a square is split between the number and its exponent, nor on what lies
-    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    No digit depends on how a square is split between the number and its exponent, nor on what is
+    next to it: the logarithm is that of a mantissa, in arrays that are laid out alike.
     """
     mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
     with np.errstate(divide="ignore"):

@@ -1,6 +1,6 @@
 """A matrix times columns, as fast as OpenBLAS has it.
 
-For products of up to 100^3 multiplications OpenBLAS has code of its own on processors with
+For products of up to 100^3 multiplications OpenBLAS has separate code on processors with
 AVX-512, which copies neither matrix first. A recurrent product is larger, but its rows may be taken
 in blocks that are not. Measured (one thread; microseconds whole and in blocks, G x H times N):
 1024 x 256 x 32 405, 293 in float64, 192, 150 in float32; 1024 x 256 x 4 127, 48; 4096 x 1024 x 32

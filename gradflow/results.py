@@ -84,13 +84,13 @@ class Diagnosis:
         rate: the typical factor per step: e to the mean over samples of the slope of ln||dL_n/ds||
             against lag, where that is straight; None where it is nowhere.
         rate_ci: 95 % interval of this net's rate over inputs (another draw of inputs, the same
-            weights); None without a rate and where there are too few lags for one.
+            weights); None without a rate and with too few lags for one.
         half_life: ln 1/2 / ln rate in steps; None unless the whole interval lies below 1.
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
             None without a rate, where its interval holds 1, and where that is within T.
-        no_rate: why there is no rate; None where there is one, and where the run diverged.
+        no_rate: why there is no rate; None if there is one, and if the run diverged.
         of_reach: whether all of this is of how far the loss of any one step reaches, since the loss
             is read at several, rather than of the gradient of the whole loss.
     """

@@ -20,7 +20,7 @@ from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, time_steps
 
 CHECKPOINT = "checkpoint"
-"""The axis that tells checkpoints apart, before those of a sweep."""
+"""The axis of the checkpoints, before those of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)

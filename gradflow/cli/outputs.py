@@ -1,6 +1,6 @@
 """Where a command's report goes: standard output and files, checked before any work is done.
 
-destinations = Destinations.of("results", format, output)      # wrong suffixes are told
+destinations = Destinations.of("results", format, output)      # reports wrong suffixes
 destinations.open(contexts, reading=..., making=...)           # nothing that is read is lost
 destinations.write(content, view)                              # files, then standard output
 """
@@ -129,7 +129,7 @@ class Destinations:
         return len(self.files) + (self.screen is not None)
 
     def write(self, content: Any, view: Callable[[bool], View]) -> None:
-        """Write the files, then standard output. `view` is told whether it is for a screen."""
+        """Write the files, then standard output. `view` is asked whether it is for a screen."""
         for file, one in self._open:
             file.write(one.show(self.report, content, view(False)))
         if self.screen is not None:

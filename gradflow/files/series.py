@@ -67,7 +67,7 @@ def standardize(array: Floats) -> Floats:
         raise InputError(*first_faults(faults))
     scaled = rows / np.abs(rows).max(axis=0)  # so that no sum or square leaves float range
     centred = scaled - scaled.mean(axis=0)
-    # Where the values are large beside their spread, the first mean is off by as much.
+    # Where the values are large against their spread, the first mean is off by as much.
     centred -= centred.mean(axis=0)
     # The same again for the spread itself, whose square may underflow.
     centred /= np.abs(centred).max(axis=0)

@@ -1,5 +1,5 @@
-"""Every column that CSV, JSON, its schema and the README's table have: what tells the runs apart,
-and the curves that the measures declare."""
+"""Every column that CSV, JSON, its schema and the README's table have: what differs between the
+runs, and the curves that the measures declare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradflow.results import GradientFlow
 
 @dataclass(frozen=True)
 class Field:
-    """One thing that tells a run, or a place in its net, from the others."""
+    """One thing in which runs, or places of their nets, differ."""
 
     name: str
     kind: Kind
@@ -28,7 +28,7 @@ def _setting(name: str) -> Field:
 
 
 RUN = (Field("run", "whole", "the run's number, from 0"), *map(_setting, AXES))
-"""What tells the runs apart, left of the lag."""
+"""What differs between the runs, left of the lag."""
 
 LAG = Field("lag", "whole", "k = 0..T; 0 is the last state")
 
@@ -38,13 +38,13 @@ CURVES = tuple(curve for curve in _ALWAYS if not curve.later)
 """What is measured at each lag."""
 
 NET = tuple(map(_setting, NET_AXES))
-"""How the layers of the net stand, right of what is measured."""
+"""How the layers of the net are arranged, right of what is measured."""
 
 PLACE = (
     Field("layer", "whole", "from 0, the lowest; empty in the rows of the whole net"),
     Field("direction", "text", "forward or reverse; empty in the rows of the whole net"),
 )
-"""Which part of the net the row tells of."""
+"""Which part of the net the row is of."""
 
 MORE_CURVES = tuple(curve for curve in _ALWAYS if curve.later)
 """More of what is measured at each lag, right of the place: columns are only ever added."""

@@ -39,7 +39,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
 
 
 def head(config: Mapping[str, object]) -> dict[str, object]:
-    """What stands before the results: with what they were made."""
+    """What comes before the results: with what they were made."""
     content = plain(config)
     return {
         "gradflow": __version__,

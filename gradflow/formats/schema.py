@@ -120,14 +120,14 @@ def _run() -> Schema:
             "description": "each layer and direction of a net that has more than one",
         },
     }
-    # A cell of the user's own has options and parts of a state of its own.
+    # A cell of the user's own may have any options and parts of a state.
     run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
     return _with_asked(run)
 
 
 def _with_asked(schema: Schema) -> Schema:
-    """The schema with what a config can ask for: curves beside the others, and by the name of each
+    """The schema with what a config can ask for: curves next to the others, and by the name of each
     measure its figures."""
     for name in OPTIONAL:
         measure = MEASURES[name]

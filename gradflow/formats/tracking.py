@@ -49,7 +49,7 @@ def shown_lags(results: Sequence[Result], lags: Lags) -> list[int]:
 
 
 def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
-    """log10 of the gradient norm at `lags`: -inf at an exact zero, NaN where there is none."""
+    """log10 of the gradient norm at `lags`: -inf at an exact zero, NaN if there is none."""
     if result.flow is None:
         return [math.nan] * len(lags)
     logs = result.flow.state.log10().tolist()
@@ -147,7 +147,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
 
 
 def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The checkpoints of each run, by what tells the run from the others."""
+    """The checkpoints of each run, by what differs between the runs."""
     sections: dict[str, list[Result]] = {}
     for result in results:
         axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PLACE_AXES)]
@@ -195,7 +195,7 @@ def _checkpoints(results: Sequence[Result]) -> Column:
 
 
 def _parts(results: Sequence[Result]) -> list[Column]:
-    """Of which part of a bidirectional net each row tells."""
+    """Of which part of a bidirectional net each row is."""
     if not any(axis in result.axes for result in results for axis in PLACE_AXES):
         return []
     texts = [" ".join(str(result.axes.get(axis, "")) for axis in PLACE_AXES) for result in results]

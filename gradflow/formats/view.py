@@ -27,7 +27,7 @@ class View:
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
-        tables: whether a table shows every lag, or tensor, too; None: only where there are few.
+        tables: whether a table shows every lag, or tensor, too; None: only if there are few.
     """
 
     title: str | None = None

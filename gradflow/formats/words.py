@@ -48,7 +48,7 @@ _FORMS = {"direction": "{}"}
 
 
 def phrase(axis: str, value: object) -> str:
-    """A setting as it reads beside others: `W_s×1.5`, `T=100`, `seed 2`."""
+    """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
     form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
     return clean(form.format(value))
 
@@ -59,7 +59,7 @@ def symbol(axis: str) -> str:
 
 
 def phrases(result: Result) -> list[str]:
-    """What tells this run from the others, one phrase per thing that varies."""
+    """What differs between this run and the others, one phrase per thing that varies."""
     return [phrase(axis, result.axes[axis]) for axis in result.varied] or [f"run {result.run}"]
 
 
@@ -81,7 +81,7 @@ def settings(results: Sequence[Result]) -> list[str]:
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
-    """The columns that tell the runs apart: by the head of each, its value for every run."""
+    """What differs between the runs: by the head of a column, its value for every run."""
     varied = results[0].varied
     if not varied:
         return {"run": [str(result.run) for result in results]}
@@ -163,7 +163,7 @@ def shows_typical(result: Result) -> bool:
 
 
 def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
-    """Sentences on what stands among rates and horizons, as far as it does. `interval` is how the
+    """Sentences on what is among rates and horizons, as far as it does. `interval` is how the
     interval is headed."""
     there = [result for result in results if result.flow is not None]
     found = [result.diagnosis for result in there]
@@ -234,7 +234,7 @@ def without_rate(diagnosis: Diagnosis) -> str | None:
 
 
 def has_parts(results: Sequence[Result]) -> bool:
-    """Whether layers or directions of a net stand among the results."""
+    """Whether layers or directions of a net are among the results."""
     return any("layer" in result.axes for result in results)
 
 

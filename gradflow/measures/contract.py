@@ -5,7 +5,7 @@ figures it gives, the options it takes, and the function that finds them. It is 
 
 `observe`  watches the loss's backward pass through one place: `observe(subject, **options)` gives
            a `Watcher`, which sees every block and then says what it found.
-`of`       makes passes of its own: `of(subject, **options)`.
+`of`       makes its own passes: `of(subject, **options)`.
 
 Both give a list of `Measured`, one a run of the subject.
 """
@@ -37,7 +37,7 @@ class Curve:
     """Values against lag: (T+1,) or (T,).
 
     Attributes:
-        name: of the column; `grad_<part>` stands for one column a part.
+        name: of the column; `grad_<part>` is one column a part.
         meaning: in words, for the docs and the schema.
         any_size: whether they are Magnitudes, which may leave float range; else floats.
         later: whether the column came after those of the place, and is right of it: columns are
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Option:
-    """What a measure can be told: a number of the default's type, or one of `choices`.
+    """What a measure can be asked for: a number of the default's type, or one of `choices`.
 
     Attributes:
         default: a whole number, a number or, with `choices`, a name.
@@ -95,7 +95,7 @@ class Option:
 Scope = Literal["net", "place", "both"]
 """Of what a measure is in a net of several places. `net`: of the whole state, in a bidirectional
 net, which has none, of each place alone; `place`: of each place alone; `both`: of each place, and
-of the whole where there is one."""
+of the whole if there is one."""
 
 
 @dataclass(frozen=True, eq=False)

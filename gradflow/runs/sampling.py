@@ -1,6 +1,6 @@
 """All that is random in a run: parameters, input, initial state, target.
 
-Each draws from a stream of its own, so that runs of one seed differ only in what the sweep
+Each draws from its own stream, so that runs of one seed differ only in what the sweep
 changes: another `ws_scale` is the same base matrix times another number, a longer sequence
 starts with the same inputs, another layer leaves those below it as they are.
 """

@@ -19,10 +19,9 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
-from gradflow.engine.measure import log_norms
 from gradflow.engine.network import Place
 from gradflow.engine.sweep import normalise
-from gradflow.logspace import Scaled, safe_bits, squares_of
+from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
 from gradflow.measures.measured import Measured
 
 LN10 = float(np.log(10.0))

@@ -7,8 +7,8 @@ import pytest
 
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import backpropagate, unroll
-from gradflow.engine.measure import log_norms_joined
 from gradflow.engine.network import backpropagate_net, unroll_net
+from gradflow.logspace import log_norms_joined
 from gradflow.measures.reach import Reached, measured, percentiles, reach, spaced
 from measures.jacobians import linear_net
 from measures.whole_states import with_gauge

@@ -53,6 +53,13 @@ class Magnitudes:
         of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
         return Magnitudes(*of)
 
+    @staticmethod
+    def read(texts: Sequence[str]) -> Magnitudes:
+        """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
+        at most 12 digits): the same numbers, bit for bit."""
+        high, low, exponent = _read_scientific(texts)
+        return Magnitudes.of(high + low, exponent)
+
     def __truediv__(self, other: Magnitudes) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -168,6 +175,33 @@ def _fine_powers() -> tuple[Array, Array, Array]:
     """`_power_of_two` of 0..255, as three arrays."""
     high, low, tens = zip(*map(_power_of_two, range(_FINE)), strict=True)
     return np.array(high), np.array(low), np.array(tens)
+
+
+def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
+    """(high, low, exponent): (high + low) * 2**exponent, of texts with 17 digits each."""
+    digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
+    tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
+    fine = tens & (_FINE - 1)
+    coarse, which = np.unique(tens - fine, return_inverse=True)
+    high = digits.astype(np.float64)
+    low = (digits - high.astype(np.int64)).astype(np.float64)
+    exponent = np.zeros(len(digits), dtype=np.int64)
+    for powers, at in ((coarse, which), (np.arange(_FINE), fine)):
+        leads = zip(*map(_power_of_ten, powers.tolist()), strict=True)
+        own_high, own_low, twos = (np.array(column)[at] for column in leads)
+        high, low = _multiply(high, low, own_high, own_low)
+        exponent += twos
+    return high, low, exponent
+
+
+@lru_cache(maxsize=4096)
+def _power_of_ten(tens: int) -> tuple[float, float, int]:
+    """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
+    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    twos = math.floor(tens / _LOG10_2)
+    leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
+    high = float(leading)
+    return high, float(context.subtract(leading, Decimal(high))), twos
 
 
 def _multiply(

@@ -60,10 +60,10 @@ class Magnitudes:
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
     @staticmethod
-    def roots(blocks: Sequence[tuple[Array, Array]]) -> Magnitudes:
-        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along
-        their first axes; rounding may have left a square just below zero."""
-        squares, exponent = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    def roots(blocks: Sequence[tuple[Array, Array]], axis: int = 0) -> Magnitudes:
+        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along an
+        axis; rounding may have left a square just below zero."""
+        squares, exponent = (np.concatenate(column, axis) for column in zip(*blocks, strict=True))
         return Magnitudes.of(np.sqrt(np.maximum(squares, 0, dtype=np.float64)), exponent)
 
     def over(self, divisor: float) -> Magnitudes:
@@ -250,14 +250,35 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
     exponent = np.zeros(squares.shape, dtype=np.int64)
-    bits = safe_bits(a.dtype)
-    far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))
-    if far.any():
+    near = are_near_one(squares, safe_bits(a.dtype))
+    if not near.all():
+        far = ~near
         size = exponent_of(flat[far], (-1,))
         size[size == ZERO_EXPONENT] = 0
         near = scale(flat[far], -size[:, None])
         squares[far], exponent[far] = np.vecdot(near, near), size
     return squares, exponent
+
+
+def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
+    """`squares_of` each of these stretches of rows of matrices (..., W, G), beside each other:
+    (..., P)."""
+    blocks = [a[..., own, :] for own in rows]
+    squares = np.empty((*a.shape[:-2], len(rows)))
+    for which, block in enumerate(blocks):
+        flat = block.reshape(*block.shape[:-2], -1)
+        np.vecdot(flat, flat, out=squares[..., which])
+    exponent = np.zeros(squares.shape, dtype=np.int64)
+    if not are_near_one(squares, safe_bits(a.dtype)).all():
+        for which, block in enumerate(blocks):
+            squares[..., which], exponent[..., which] = squares_of(block, axes=2)
+    return squares, exponent
+
+
+def are_near_one(squares: Array, bits: int) -> Array:
+    """Where what was squared lies within 2**±bits."""
+    inside: Array = (squares > 4.0**-bits) & (squares < 4.0**bits)
+    return inside
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:

@@ -75,6 +75,9 @@ class SizedCell:
         gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.
         uses: every use of a trained weight.
+        step: `step(views, w)` is one step, s_{t-1} to s_t.
+        pullback: `pullback(views, w)` is one step of the chain rule, dL/ds_t to dL/dz_t and
+            dL/ds_{t-1}.
         settles: whether `settle` has anything to do.
         gauge: a part that carries scale to the parts it is the scale of.
     """
@@ -103,6 +106,7 @@ class SizedCell:
         self.S = _end([part.rows for part in self.parts.values()])
         self.outputs = self._output_rows(step.output)
         self.P = self.outputs.stop - self.outputs.start
+        self.step, self.pullback = code.step, code.pullback
         self.settles = code.settle is not None
         self.gauge = dict(cell.equations.gauge)
         roles = cast("dict[str, Role]", step.roles)
@@ -205,10 +209,6 @@ class SizedCell:
         """
         return self._views("step", z, saved, s, s_next, x)
 
-    def step(self, views: Views, w: Bound) -> None:
-        """One step: s_{t-1} to s_t."""
-        self._code.step(views, w)
-
     def linearize(
         self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound
     ) -> None:
@@ -226,10 +226,6 @@ class SizedCell:
             ds_prev: (..., N, S_all), filled with dL/ds_{t-1}.
         """
         return self._views("pullback", local, ds, dz, ds_prev)
-
-    def pullback(self, views: Views, w: Bound) -> None:
-        """One step of the chain rule: dL/ds_t to dL/dz_t and dL/ds_{t-1}."""
-        self._code.pullback(views, w)
 
     def settle(self, local: Array, ds: Array, dz: Array, w: Bound) -> None:
         """Add to dL/ds_t, in place, what comes through the output of the same step; `dz` is room

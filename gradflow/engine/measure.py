@@ -54,15 +54,17 @@ class Measure:
     """Collects the curves of R runs while the backward pass goes through the blocks."""
 
     def __init__(self, cell: SizedCell, params: Params, ds_T: Array, share: bool) -> None:
-        self.cell, self.share = cell, share
+        self.cell, self.params, self.share = cell, params, share
         self.R, self.N, _ = ds_T.shape
-        # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
-        self.state: list[tuple[Array, Array]] = []
-        self.parts: dict[str, list[tuple[Array, Array]]] = {
-            part: [] for part in cell.parts if part not in cell.gauge
+        self.parts = [part for part in cell.parts if part not in cell.gauge]
+        self.scales = {
+            part: cell.parts[scale].rows for scale, own in cell.gauge.items() for part in own
         }
+        # Blocks of mean squares over the batch, of each part and of the whole state where it has
+        # several, (P, K, R), and the exponents that they are in units of.
+        self.means: list[tuple[Array, Array]] = []
         self.samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
-        self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell, params)]
+        self.terms = [(group, self._terms(group, ds_T)) for group in groups(cell)]
 
     def _terms(self, group: Group, ds_T: Array) -> Terms:
         share = "W_s" if self.share else None
@@ -70,7 +72,7 @@ class Measure:
 
     def add(self, block: Block) -> None:
         """Measure one block; the first one must be the last in time."""
-        new = slice(1 if self.state else 0, None)  # ds[0] is the end of the block before
+        new = slice(1 if self.means else 0, None)  # ds[0] is the end of the block before
         # A state may be too large to be squared, which is found then, or that of a diverged run.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             self._add_states(block.ds[new], block.states[new])
@@ -78,41 +80,45 @@ class Measure:
 
     def _add_states(self, ds: Scaled, states: Array) -> None:
         """Record the norms of K cotangents (K, R, N, S_all) of these states."""
-        scales = {part: scale for scale, own in self.cell.gauge.items() for part in own}
-        squares, units = [], []
-        for name in self.parts:
-            part, own = ds.value[..., self.cell.parts[name].rows], ds.exponent
-            if name in scales:
-                m = states[..., self.cell.parts[scales[name]].rows]
-                part, shift = _without_scale(part, m)
-                own = own + shift
-            square, unit = squares_of(part)
-            squares.append(square)
-            units.append(own + unit)
-            self.parts[name].append(self._batch_mean(square, units[-1]))
-        whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
-        self.state.append(self._batch_mean(*whole))
+        squares, units = self._of_parts(ds, states)
+        if len(squares) == 1:
+            whole = squares[0], units[0]
+        else:
+            whole = sum_of_squares(squares, units, axis=0)
+            squares = np.concatenate([squares, whole[0][None]])
+            units = np.concatenate([units, whole[1][None]])
+        total, unit = sum_of_squares(squares, units, axis=-1)
+        self.means.append((total / self.N, unit))
         self.samples.append(whole)
 
-    def _batch_mean(self, squares: Array, exponent: Array) -> tuple[Array, Array]:
-        """The mean over the batch of `squares * 4**exponent` (K, R, N), and its own exponent."""
-        total, unit = sum_of_squares(squares, exponent, axis=-1)
-        return total / self.N, unit
+    def _of_parts(self, ds: Scaled, states: Array) -> tuple[Array, Array]:
+        """Each sample's square for each part of the state, (P, K, R, N), and the exponents."""
+        shape = len(self.parts), *ds.exponent.shape
+        squares, units = np.empty(shape), np.empty(shape, np.int64)
+        for which, name in enumerate(self.parts):
+            part, own = ds.value[..., self.cell.parts[name].rows], ds.exponent
+            if name in self.scales:
+                part, shift = _without_scale(part, states[..., self.scales[name]])
+                own = own + shift
+            squares[which], unit = squares_of(part)
+            np.add(own, unit, out=units[which])
+        return squares, units
 
     def _add_terms(self, block: Block) -> None:
         """Add the parameters' terms of K lags."""
         dz, exponent = block.dz.value, block.dz.exponent
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*dz.shape[:-1], 1), dz.dtype)  # the input of a bias
-        rights = Rights(x, block.s, block.local, one)
+        rights = Rights(x, block.s, block.local, one, self.params)
         for group, terms in self.terms:
             for left, outer, its in group.factors(dz, exponent, rights):
                 terms.add(left, outer, its)
 
     def flows(self) -> list[GradientFlow]:
         """The finished curves, one a run. L is the batch mean: parameter terms are over N."""
-        state = Magnitudes.roots(self.state)
-        parts = {name: Magnitudes.roots(blocks) for name, blocks in self.parts.items()}
+        means = Magnitudes.roots(self.means, axis=1)
+        state = means[-1]
+        parts = {name: means[which] for which, name in enumerate(self.parts)}
         squares, exponents = (np.concatenate(column) for column in zip(*self.samples, strict=True))
         norms, sums, running = self._by_curve()
         terms = {name: _together(curves).over(self.N) for name, curves in norms.items()}

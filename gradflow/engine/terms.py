@@ -23,6 +23,7 @@ from gradflow.logspace import (
     safe_bits,
     scale,
     squares_of,
+    squares_of_rows,
 )
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
@@ -139,8 +140,7 @@ class Terms:
             squares = sizes[0].astype(np.float64)
             return None, squares, np.zeros(squares.shape, np.int64), sizes
         matrices = products.formed(left, outer)
-        found = [squares_of(matrices[..., rows, :], axes=2) for rows in self._rows]
-        squares, unit = (np.stack(column, axis=-1) for column in zip(*found, strict=True))
+        squares, unit = squares_of_rows(matrices, self._rows)
         return matrices, squares, unit, [squares]
 
     def _mended(

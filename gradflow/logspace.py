@@ -249,30 +249,36 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
-    exponent = np.zeros(squares.shape, dtype=np.int64)
-    near = are_near_one(squares, safe_bits(a.dtype))
-    if not near.all():
-        far = ~near
-        size = exponent_of(flat[far], (-1,))
-        size[size == ZERO_EXPONENT] = 0
-        near = scale(flat[far], -size[:, None])
-        squares[far], exponent[far] = np.vecdot(near, near), size
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            squares[~near], exponent[~near] = _squares_far(flat[~near])
     return squares, exponent
 
 
 def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
-    """`squares_of` each of these stretches of rows of matrices (..., W, G), beside each other:
-    (..., P)."""
-    blocks = [a[..., own, :] for own in rows]
+    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    (..., P), and their exponents, as of `squares_of`."""
+    flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
     squares = np.empty((*a.shape[:-2], len(rows)))
-    for which, block in enumerate(blocks):
-        flat = block.reshape(*block.shape[:-2], -1)
-        np.vecdot(flat, flat, out=squares[..., which])
-    exponent = np.zeros(squares.shape, dtype=np.int64)
-    if not are_near_one(squares, safe_bits(a.dtype)).all():
-        for which, block in enumerate(blocks):
-            squares[..., which], exponent[..., which] = squares_of(block, axes=2)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for which, flat in enumerate(flats):
+            np.vecdot(flat, flat, out=squares[..., which])
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            for which, flat in enumerate(flats):
+                at = (~near[..., which], which)
+                squares[at], exponent[at] = _squares_far(flat[at[0]])
     return squares, exponent
+
+
+def _squares_far(a: Array) -> tuple[Array, Array]:
+    """The same of vectors (n, width) that have to be brought near one before they are squared."""
+    size = exponent_of(a, (-1,))
+    size[size == ZERO_EXPONENT] = 0
+    near = scale(a, -size[:, None])
+    return np.vecdot(near, near), size
 
 
 def are_near_one(squares: Array, bits: int) -> Array:

@@ -113,8 +113,9 @@ def are_safe(sizes: Sequence[Array], outer: Outer, zeros: bool) -> bool:
     inside = np.logical_and.reduce([first, *others]) if others else first
     if inside.all() or not zeros:
         return bool(inside.all())
-    there = [[right.any(axis=(-2, -1)) for right in rights.values()] for _, rights in outer]
-    return bool((inside | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
+    lags = ~inside.all(axis=(1, 2))  # the last one, where all started from zero
+    there = [[a[lags].any(axis=(-2, -1)) for a in rights.values()] for _, rights in outer]
+    return bool((inside[lags] | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
 
 
 def leveled(

@@ -154,6 +154,8 @@ class Terms:
     ) -> tuple[Array, Array]:
         """Squares from Gram matrices, those that lost digits there taken of the matrix itself."""
         kept = products.keep_digits(squares, sizes[1], left.dtype)
+        if kept.all():
+            return squares, unit
         for which, name in enumerate(self.names):
             if only in (None, which) and not kept[..., which].all():
                 factors = [(rows, rights[name]) for rows, rights in outer]
@@ -194,11 +196,14 @@ class Terms:
         own = np.where(something, exponent[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
         self._lower(self._restrict(matrices, only), own - top)
-        matrices[0] += self._total
-        for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
-            matrices[k] += matrices[k - 1]
-        self._total = matrices[-1].copy() if len(matrices) > 1 else matrices[0]
-        if self._measures_share(only):
+        if not self._measures_share(only):
+            for matrix in matrices:
+                self._total += matrix
+        else:
+            matrices[0] += self._total
+            for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
+                matrices[k] += matrices[k - 1]
+            self._total[...] = matrices[-1]
             which = self.names.index(str(self.share))
             squares, unit = squares_of(matrices[..., self._rows[which], :], axes=2)
             self.cumulative.append((squares, top[:, which] + unit))
@@ -221,6 +226,8 @@ class Terms:
         """Bring a total near one that terms of this `size` (K, R, P) may have taken far from it."""
         self._bound += np.exp2(size - self._exponent).sum(axis=0)
         over = self._bound > 2.0 ** (safe_bits(self._total.dtype) // 4)
+        if not over.any():
+            return
         for which in np.flatnonzero(over.any(axis=0)):
             matrix = self._total[:, self._rows[which]]
             norm = Magnitudes.of(np.sqrt((found := squares_of(matrix, axes=2))[0]), found[1])
@@ -274,9 +281,11 @@ class Terms:
     def _rise_to(self, exponent: Array) -> Array:
         """Make room in the total for terms at `exponent` (R, P); returns what now holds."""
         top: Array = np.maximum(self._exponent, exponent)
-        self._lower(self._total, self._exponent - top)
-        self._bound *= _power(self._exponent - top)
-        self._exponent = top
+        shift = self._exponent - top
+        if shift.any():
+            self._lower(self._total, shift)
+            self._bound *= _power(shift)
+            self._exponent = top
         return top
 
     def _lower(self, matrices: Array, exponent: Array) -> None:

@@ -32,6 +32,7 @@ from gradflow.equations.layout import Entry, View
 from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
 from gradflow.equations.sizes import Shape
+from gradflow.products import product, product_for
 
 
 class Chosen(Protocol):
@@ -142,16 +143,22 @@ class SizedCell:
 
     # Parameters
 
-    def bind(self, params: Params) -> Bound:
-        """The parameters, stacked and laid as the code reads them."""
-        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params))
+    def bind(self, params: Params, N: int | None = None) -> Bound:
+        """The parameters, stacked and laid as the code reads them, for a batch of N; of any size
+        where that is None."""
+        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params), product=product)
+        shapes = []
         for stacked in self._code.stacked:
             blocks = [self._summed(uses, params) for uses in stacked.blocks]
             matrix = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
+            shapes.append(matrix.shape[-2:])
             setattr(bound, stacked.name, np.ascontiguousarray(matrix))
             setattr(bound, f"{stacked.name}_T", np.ascontiguousarray(matrix.mT))
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
+        vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))
+        if N is not None and vectors:  # a matrix brings columns of its own
+            bound.product = product_for(shapes, N)
         return bound
 
     def _hoisted(self, params: Params) -> Array:

@@ -89,7 +89,7 @@ class Trajectory:
         return Trajectory(
             self.cell,
             params,
-            self.cell.bind(params),
+            self.cell.bind(params, self.x.shape[2]),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
@@ -122,7 +122,7 @@ def unroll(
     """
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])
-    w = cell.bind(params)
+    w = cell.bind(params, x.shape[2])
     segments = _segments(cell, x, s0, budget)
     starts, kept = [_handed(cell, s0)], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
@@ -256,13 +256,14 @@ def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Pr
     saved = columns.empty((length, R, N, cell.saved), s.dtype)
     local = columns.empty((K if keep else 0, R, N, cell.local), s.dtype)
     states[0] = s
+    step = cell.step
     with unwatched():
         for steps in _blocks(K, length):
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
-            for step in zip(*cell.forward_views(*rows), strict=True):
-                cell.step(step, w)
+            for views in zip(*cell.forward_views(*rows), strict=True):
+                step(views, w)
             if keep:
                 cell.linearize(*rows, local[steps], w)
             progress(count)

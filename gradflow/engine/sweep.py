@@ -90,13 +90,14 @@ class Sweep:
             local[steps], after[steps], dz.value[steps], states.value[1:][steps]
         )
         first = scale(states.value[start], (states.exponent[start] - unit)[..., None])
+        pullback, w = self.cell.pullback, self.w
         with unwatched():
             for k, step in enumerate(zip(*views, strict=True), start):
                 if added is not None:
                     after[k] = states.value[k] if k > start else first
                     after[k, ..., self.cell.outputs] += added[k - start]
-                    self.cell.settle(local[k], after[k], dz.value[k], self.w)
-                self.cell.pullback(step, self.w)
+                    self.cell.settle(local[k], after[k], dz.value[k], w)
+                pullback(step, w)
         states.exponent[start + 1 : stop + 1] = unit
         dz.exponent[steps] = unit
         return stop

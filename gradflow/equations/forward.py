@@ -225,12 +225,12 @@ class Step(Writer):
                 self._written.add(id(slot))
         ready = [id(slot) in self._written for slot in product.slots]
         if not any(ready):
-            self.line(f"product(w.{name}, {value}, out={place})")
+            self.line(f"w.product(w.{name}, {value}, out={place})")
         else:
             for slot, is_ready in zip(product.slots, ready, strict=True):
                 if not is_ready:
                     self.line(f"{self._z((slot,))}[...] = 0")
-            self.line(f"{place} += product(w.{name}, {value})")
+            self.line(f"{place} += w.product(w.{name}, {value})")
         self._written |= {id(slot) for slot in product.slots}
 
     def _function_of(self, group: tuple[Node, ...], wanted: Node) -> str:

@@ -117,7 +117,9 @@ class Sweep:
             if near.all():  # most often
                 return None
             between = _squares(dz)
-        fine = near | (are_near_one(given[1:], 4 * bits // 3) & are_near_one(between, 4 * bits // 3))
+        fine = near | (
+            are_near_one(given[1:], 4 * bits // 3) & are_near_one(between, 4 * bits // 3)
+        )
         fine &= are_near_one(taken, bits)
         if not fine.all():  # a cotangent may be zero, but neither squared nor scaled away
             zero = (taken == 0) & ~before.any(axis=-1)
@@ -130,6 +132,8 @@ class Sweep:
 
 def _squares(vectors: Array) -> Array:
     """(..., N): sums of squares of vectors (..., N, width), about; the fastest way there is."""
+    if vectors.shape[-2] < 4:
+        return np.asarray(np.vecdot(vectors, vectors))
     columns = vectors.mT
     ones = np.ones((1, columns.shape[-2]), columns.dtype)
     squares: Array = np.matmul(ones, np.square(columns))[..., 0, :]

@@ -10,6 +10,7 @@ their shapes then: no digit of a run depends on which way its company makes it g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -253,9 +254,10 @@ class Terms:
             (left[..., rows] @ C[:, rows] * right).sum(axis=(-2, -1)) for rows, right in factors
         )  # (K, R)
         top = np.maximum(np.maximum.accumulate(exponent, axis=0), before)
-        weight = _power(exponent[:, None] - top)  # (j, k, R)
-        earlier = np.tri(len(left), k=-1).T[..., None]
-        inner = (gram * weight * earlier).sum(axis=0) + with_C * _power(before - top)
+        among = gram * _earlier(len(left))
+        if (exponent != top).any():
+            among *= _power(exponent[:, None] - top)  # (j, k, R)
+        inner = among.sum(axis=0) + with_C * _power(before - top)
         own = _power(exponent - top)
         start, its = squares_of(C, axes=2)
         sums, alone = (
@@ -300,6 +302,12 @@ class Terms:
             matrices[..., : self._rows[only].start, :] = 0
             matrices[..., self._rows[only].stop :, :] = 0
         return matrices
+
+
+@lru_cache(maxsize=8)
+def _earlier(K: int) -> Array:
+    """(j, k, 1): 1 where lag j comes before lag k."""
+    return np.triu(np.ones((K, K)), 1)[..., None]
 
 
 def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Array:

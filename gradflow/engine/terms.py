@@ -255,7 +255,7 @@ class Terms:
         )  # (K, R)
         top = np.maximum(np.maximum.accumulate(exponent, axis=0), before)
         among = gram * _earlier(len(left))
-        if (exponent != top).any():
+        if (exponent != top[-1]).any():
             among *= _power(exponent[:, None] - top)  # (j, k, R)
         inner = among.sum(axis=0) + with_C * _power(before - top)
         own = _power(exponent - top)

@@ -51,8 +51,8 @@ class Rights:
 
     def at(self, lags: slice) -> Rights:
         """These lags alone."""
-        own = (getattr(self, name)[lags] for name in ("x", "s", "local", "one"))
-        return Rights(*own, self.params)
+        x, s, local, one = (a[lags] for a in (self.x, self.s, self.local, self.one))
+        return Rights(x, s, local, one, self.params)
 
 
 @dataclass(frozen=True, eq=False)

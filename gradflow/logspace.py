@@ -67,10 +67,10 @@ class Magnitudes:
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
     @staticmethod
-    def roots(blocks: Sequence[tuple[Array, Array]]) -> Magnitudes:
-        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along
-        their first axes; rounding may have left a square just below zero."""
-        squares, exponent = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    def roots(blocks: Sequence[tuple[Array, Array]], axis: int = 0) -> Magnitudes:
+        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along an
+        axis; rounding may have left a square just below zero."""
+        squares, exponent = (np.concatenate(column, axis) for column in zip(*blocks, strict=True))
         return Magnitudes.of(np.sqrt(np.maximum(squares, 0, dtype=np.float64)), exponent)
 
     def over(self, divisor: float) -> Magnitudes:
@@ -283,15 +283,42 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
-    exponent = np.zeros(squares.shape, dtype=np.int64)
-    bits = safe_bits(a.dtype)
-    far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))
-    if far.any():
-        size = exponent_of(flat[far], (-1,))
-        size[size == ZERO_EXPONENT] = 0
-        near = scale(flat[far], -size[:, None])
-        squares[far], exponent[far] = np.vecdot(near, near), size
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            squares[~near], exponent[~near] = _squares_far(flat[~near])
     return squares, exponent
+
+
+def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
+    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    (..., P), and their exponents, as of `squares_of`."""
+    flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
+    squares = np.empty((*a.shape[:-2], len(rows)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for which, flat in enumerate(flats):
+            np.vecdot(flat, flat, out=squares[..., which])
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            for which, flat in enumerate(flats):
+                at = (~near[..., which], which)
+                squares[at], exponent[at] = _squares_far(flat[at[0]])
+    return squares, exponent
+
+
+def _squares_far(a: Array) -> tuple[Array, Array]:
+    """The same of vectors (n, width) that have to be brought near one before they are squared."""
+    size = exponent_of(a, (-1,))
+    size[size == ZERO_EXPONENT] = 0
+    near = scale(a, -size[:, None])
+    return np.vecdot(near, near), size
+
+
+def are_near_one(squares: Array, bits: int) -> Array:
+    """Where what was squared lies within 2**±bits."""
+    inside: Array = (squares > 4.0**-bits) & (squares < 4.0**bits)
+    return inside
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:

@@ -171,7 +171,7 @@ def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
         for of, curve in named.items():
             arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
         figures = {figure: plain(value) for figure, value in measured.figures.items()}
-        arrays[name] = {**figures, "note": measured.note}
+        arrays[name] = {**MEASURES[name].nested(figures), "note": measured.note}
     return {**arrays, "measured": {name: _exactly(one) for name, one in measures.items()}}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -143,11 +142,16 @@ def _with_asked(schema: Schema) -> Schema:
 def _figures(measure: Measure) -> Schema:
     """The figures of a measure, as far as the net has them, and its note."""
     known = {f.name: _described(f) for f in measure.figures if "<" not in f.name}
+    several = [f for f in measure.figures if "<" in f.name]
     patterns = {
-        f"^{re.sub('<[^>]*>', '.+', f.name)}$": _described(f)
-        for f in measure.figures
-        if "<" in f.name
+        f"^{f.pattern.pattern}$": _described(f)
+        for f in several
+        if f.nested_in(measure.name) is None
     }
+    nested = {inner: _described(f) for f in several if (inner := f.nested_in(measure.name))}
+    if nested:
+        each = {"type": "object", "properties": nested, "additionalProperties": False}
+        patterns[f"^(?!{'|'.join([*known, 'note'])}$).+$"] = each
     return {
         "type": "object",
         "description": measure.meaning,

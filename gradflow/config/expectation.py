@@ -147,7 +147,7 @@ class Reader:
         measure = measure_of(name)
         if measure is not None:
             return f"{name} is not measured: add `measure: [{measure}]`"
-        known = [n for n in (*self.kinds, *self.curves, "where", "allow_undecided") if "<" not in n]
+        known = (*kinds(), *self.curves, *curves(), "where", "allow_undecided")
         return f"unknown figure{_near(name, known)}"
 
     def _bounds(

@@ -8,6 +8,7 @@ import pytest
 
 import gradflow
 from command import main
+from gradflow.checks.judge import judge
 from gradflow.config.expect import from_options, load_expected
 from gradflow.config.load import load
 from measures.throwaway import added, removed
@@ -188,3 +189,25 @@ def test_options_of_the_command_line():
         strict=True,
     ):  # fmt: skip
         assert any(f"--expect {text}" in one and message in one for one in told), text
+
+
+def test_figures_of_the_measures_that_come_along(tmp_path):
+    base = "cell: [lstm, rnn]\nsequence_length: 20\nmeasure: [gates, paths]\n"
+    lines = [
+        "{where: {cell: lstm}, gates_f_p50: {min: 0.4, max: 0.6}}",
+        "{where: {cell: lstm}, log10_direct_path: {lag: 9, max: 0}}",
+    ]
+    wanted = expected(tmp_path, lines, base)
+    results = gradflow.analyze(load(tmp_path / "net.yaml"))
+    assert [one.outcome for one in judge(wanted, results)] == ["held", "held"]
+    (told,) = faults(tmp_path, ["{gates_f_p5: {min: 0.4}}"], base=base)
+    assert "did you mean gates_<gate>_p50?" in told
+    wanted = expected(
+        tmp_path, ["{gates_f_p50: {min: 0}}", "{direct_share: {lag: 3, min: 0}}"], base
+    )
+    with pytest.raises(gradflow.InputError) as caught:
+        judge(wanted, results)
+    assert len(caught.value.faults) == 2
+    for fault in caught.value.faults:
+        assert "run 1 (rnn): it has no " in str(fault)
+        assert str(fault).count(": rnn has no ") == 1

@@ -61,7 +61,7 @@ class Report:
             pairs = self.comparison.pairs
             held = sum(pair.held for pair in pairs)
             told.append(f"{_many(len(pairs), 'run')} beside {self.baseline}: {held} as before")
-        return "; ".join(told) + "."
+        return ("; ".join(told) or "Nothing is expected") + "."
 
 
 @dataclass(frozen=True)

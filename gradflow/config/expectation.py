@@ -11,7 +11,7 @@ from gradflow.axes import AXES, NET_AXES
 from gradflow.cells import CELLS
 from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
 from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, without_place
-from gradflow.config.faults import Faults
+from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
 from gradflow.runs.experiment import Experiment, Run
@@ -52,6 +52,8 @@ class Reader:
             self.faults.add(path, "names no figure: add one, such as horizon: {min: 100}")
         found = []
         for name in names:
+            if len(self.faults.found) >= MOST:
+                break  # the nearest name of each takes time
             one = self._figure(name, item[name], (*path, name), runs)
             if one is not None:
                 one = replace(one, where=where or {}, allow_undecided=lenient is True)

@@ -9,6 +9,7 @@ import pytest
 import gradflow
 from command import main
 from gradflow.checks.judge import judge
+from gradflow.config import expectation
 from gradflow.config.expect import from_options, load_expected
 from gradflow.config.load import load
 from measures.throwaway import added, removed
@@ -211,3 +212,15 @@ def test_figures_of_the_measures_that_come_along(tmp_path):
     for fault in caught.value.faults:
         assert "run 1 (rnn): it has no " in str(fault)
         assert str(fault).count(": rnn has no ") == 1
+
+
+def test_of_thousands_of_faults_some_are_told_and_no_time_is_lost(tmp_path, monkeypatch):
+    asked = []
+    really = expectation.nearest
+    monkeypatch.setattr(expectation, "nearest", lambda *a: asked.append(a) or really(*a))
+    told = faults(tmp_path, ["{horizn: {min: 3}}"] * 5000)
+    assert len(told) <= 101
+    assert len(asked) <= 101
+    told = faults(tmp_path, ["{" + ", ".join(f"horizn{n}: 3" for n in range(5000)) + "}"])
+    assert len(told) <= 101
+    assert len(asked) <= 202

@@ -158,7 +158,7 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
         raise NotMeasuredError(f"its loss is first read at lag {part.flow.first}")
     parts = part.flow.parts if part.flow is not None else ()
     curve = curves(parts).get(name)
-    values = None if curve is None else _values(curve, part)
+    values = None if curve is None else values_of(curve, part)
     if values is None:
         raise NotMeasuredError(f"it has no {name}{_why_not(part, name)}")
     if lag >= len(values):
@@ -172,7 +172,8 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
     return _number(float(values[lag]))
 
 
-def _values(curve: Curve, part: Result | LayerResult) -> Values:
+def values_of(curve: Curve, part: Result | LayerResult) -> Values:
+    """A column of a run or a place; None where it has no such thing."""
     if curve.of is not None:
         return None if part.flow is None else curve.of(part.flow)
     found = (m.curves[curve.name] for m in part.measures.values() if curve.name in m.curves)

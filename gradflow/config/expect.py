@@ -46,7 +46,7 @@ def load_expected(
     faults = Faults(document, scratch.given)
     experiment, others = None, []
     try:
-        experiment = experiment_of(document, folder, overrides, tensors, text)
+        experiment = experiment_of(document, folder, overrides, tensors=tensors, text=text)
     except InputError as error:
         others = list(error.faults)
     found = expectations(data, document, experiment, faults)

@@ -98,6 +98,8 @@ FAULTS = [
     ("{verdict: stabel}", 'found "stabel"; did you mean stable?'),
     ("{verdict: {min: 3}}", "verdict is a word"),
     ("{verdict: []}", "expected vanishing or exploding"),
+    ("{verdict: }", "stable or diverged, found nothing"),
+    ("{no_rate: {is: }}", "expected u-shaped or bent or zero or short, found nothing"),
     ("{ws_scale: {min: 1}}", "ws_scale is a setting: it belongs under `where`"),
     ("{reset: after}", "reset is a setting: it belongs under `where`"),
     ("{rate_l1: {min: 1}}", "the net has no such place: it has one layer"),
@@ -156,8 +158,10 @@ def test_a_figure_of_a_measure_has_to_be_asked_for(tmp_path, monkeypatch):
         (told,) = faults(tmp_path, ["{log10_line: {lag: 2, min: 0}}"])
         assert "add `measure: [sizes]`" in told
         base = BASE + "measure: [sizes]\n"
-        lines = ["{sizes_rms: {min: 0}}", "{log10_line: {lag: 2, min: 0}}"]
-        assert len(expected(tmp_path, lines, base)) == 2
+        lines = ["{sizes_rms: {min: 0}}", "{log10_line: {lag: 2, min: 0}}", "{sizes_h_word: small}"]
+        assert len(expected(tmp_path, lines, base)) == 3
+        (told,) = faults(tmp_path, ["{sizes_h_word: 3}"], base=base)
+        assert "expected a word, found 3" in told
     finally:
         removed(before)
 

@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import junit_rules
 import numpy as np
 import pytest
 
 import gradflow
-from checks import junit_rules
 from command import main
 
 NET = """cell: [rnn, lstm]

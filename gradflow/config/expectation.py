@@ -62,7 +62,7 @@ class Reader:
         return found
 
     def _line(self, path: Path) -> int | None:
-        """Where a key stands in the file; None: in no file."""
+        """Where a key is in the file; None: in no file."""
         from_options = any(path[:n] in self.faults.given for n in range(1, len(path) + 1))
         marks = self.document.marks
         return None if from_options or not marks else self.document.mark(path, key=True).line
@@ -102,7 +102,7 @@ class Reader:
         if self.experiment and name in _all_options():
             return f"no cell of this config has the option {name}"
         if kind_of(name) or name in self.curves:
-            return f"{name} is a figure: it stands beside `where`, not in it"
+            return f"{name} is a figure: it is written next to `where`, not in it"
         return f"unknown setting{_near(name, known)}"
 
     def _runs(self, where: Mapping[str, tuple[Setting, ...]] | None, path: Path) -> Sequence[Run]:
@@ -165,7 +165,7 @@ class Reader:
         if not any(key in given for key in BOUNDS) and before == len(self.faults.found):
             self.faults.add(path, f"expected {_FIGURE}, found {shown(bound)}")
         if "is" in given and ("min" in given or "max" in given):
-            self.faults.add((*path, "is"), "stands beside min or max: give one or the other")
+            self.faults.add((*path, "is"), "is given next to min or max: give one or the other")
         at = {key: (*path, key) if isinstance(bound, dict) else path for key in given}
         fields: dict[str, Any] = {}
         if kind is None:

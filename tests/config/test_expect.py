@@ -86,7 +86,7 @@ FAULTS = [
     ("{rate: {min: .nan}}", "expect[0].rate.min: expected a number, found .nan"),
     ("{rate: {min: fast}}", 'expected a number, found "fast"'),
     ("{rate: {min: true}}", "expected a number, found true"),
-    ("{rate: {min: 1, is: 1}}", "stands beside min or max"),
+    ("{rate: {min: 1, is: 1}}", "is given next to min or max"),
     ("{rate: {mn: 1}}", "expect[0].rate.mn: unknown bound; did you mean min?"),
     ("{rate: {}}", "expected a number, or a mapping such as {min: 0.98, max: 1.02}"),
     ("{rate: }", "expected a number, found nothing"),

@@ -77,7 +77,7 @@ FAULTS = [
     ("{where: {ws_scale: 3}, rate: {min: 1}}", "matches no run: ws_scale is 0.5, 1 here"),
     ("{where: {cell: rnn, forget_bias: 1.0}, rate: {min: 1}}", "none has all of this at once"),
     ("{where: {reset: after}, rate: {min: 1}}", "no cell of this config has the option reset"),
-    ("{where: {horizon: 3}, rate: {min: 1}}", "horizon is a figure: it stands beside `where`"),
+    ("{where: {horizon: 3}, rate: {min: 1}}", "horizon is a figure: it is written next to `where`"),
     ("{where: {cell: {type: lstm}}, rate: {min: 1}}", "expected a value, or a list of them"),
     ("{where: {ws_scale: .nan}, rate: {min: 1}}", "expected a value, or a list of them"),
     ("{where: {ws_scale: []}, rate: {min: 1}}", "expected a value, or a list of them"),

@@ -1,0 +1,84 @@
+"""Where the gradient neither vanishes nor explodes: the value of a setting at which the rate is 1.
+
+For each net of an experiment the setting is looked for at which the typical factor per step, the
+rate of `diagnosis.rate`, crosses 1. All values of one net are tried with the same draws (common
+random numbers): another `ws_scale` is the same base matrix times another number. So the log of the
+rate is a continuous function of the setting, and its zero is found by bracketing: values over the
+whole range first, then regula falsi within the first change of sign (Dowell and Jarratt, BIT 11,
+1971, the Illinois rule). All nets take each step of the search together, as one sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gradflow.critical.search import GRID, MOST, Critical, Point, Search, point
+from gradflow.critical.settings import SCALES, Setting
+from gradflow.results import Result
+from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.runner import time_steps
+
+__all__ = ["LEAST_STEPS", "SCALES", "Critical", "Point", "find", "most_time_steps"]
+
+LEAST_STEPS = 200
+"""A net is run at least so long, since the ends of a curve are bent."""
+
+
+def find(
+    experiment: Experiment,
+    evaluate: Callable[[Experiment], Iterable[Result]],
+    vary: str = "ws_scale",
+    between: tuple[float, float] | None = None,
+) -> list[Critical]:
+    """The critical value of `vary` for each net of an experiment.
+
+    Args:
+        experiment: its runs, but for those that differ only in `vary`.
+        evaluate: runs an experiment and gives its results in order (`runner.execute`).
+        vary: one of SCALES, or `cell.OPTION`, an option that is a number.
+        between: the range; the default is 0.1 to 10 for a scale, and for an option -10 to 10, as
+            far as its bounds allow.
+
+    Raises:
+        InputError: `vary` is nothing that can be varied, or the range is empty or out of bounds.
+    """
+    setting = Setting(vary, between, experiment.runs)
+    nets = [_lengthened(run) for run in _apart(experiment.runs, setting)]
+    searches = [Search(run, setting) for run in nets]
+    while wanted := [(s, x) for s in searches for x in s.wanted()]:
+        runs = tuple(setting.applied(search.run, value) for search, value in wanted)
+        for (search, value), result in zip(
+            wanted, evaluate(replace(experiment, runs=runs)), strict=True
+        ):
+            search.add(point(value, result))
+    return [search.found(number) for number, search in enumerate(searches)]
+
+
+def most_time_steps(experiment: Experiment, vary: str) -> int:
+    """The time steps that `find` takes at most."""
+    setting = Setting(vary, None, experiment.runs)
+    nets = [_lengthened(run) for run in _apart(experiment.runs, setting)]
+    return sum(map(time_steps, nets)) * (GRID + MOST)
+
+
+def _apart(runs: Sequence[Run], setting: Setting) -> list[Run]:
+    """The runs, of those that differ only in the setting the first."""
+    nets: dict[object, Run] = {}
+    for run in runs:
+        axes = {name: value for name, value in run.axes.items() if name != "cell"}
+        options: Mapping[str, object] = run.cell.options
+        if setting.option is None:
+            axes.pop(setting.key)
+        else:
+            options = {n: v for n, v in options.items() if n != setting.option}
+        key = (run.cell.equations, tuple(axes.items()), tuple(options.items()))
+        nets.setdefault(key, run)
+    return list(nets.values())
+
+
+def _lengthened(run: Run) -> Run:
+    """A run that is long enough; one over a user's series has the length that it has."""
+    if run.input.values is not None or run.sequence_length >= LEAST_STEPS:
+        return run
+    return replace(run, sequence_length=LEAST_STEPS)

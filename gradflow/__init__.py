@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
     from gradflow.cells.library import register as register
-    from gradflow.engine.flow import backpropagate as backpropagate
     from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
     from gradflow.logspace import Magnitudes as Magnitudes
+    from gradflow.measures.flows import backpropagate as backpropagate
     from gradflow.results import Result as Result
     from gradflow.verification import verify as verify
 
@@ -40,7 +40,7 @@ _HOMES = {
     "Magnitudes": "logspace",
     "Result": "results",
     "analyze": "api",
-    "backpropagate": "engine.flow",
+    "backpropagate": "measures.flows",
     "load": "api",
     "register": "cells.library",
     "unroll": "engine.flow",

@@ -284,3 +284,20 @@ def sum_of_squares(squares: Array, exponent: Array, axis: int) -> tuple[Array, A
         return squares.sum(axis=axis), np.squeeze(first, axis)
     top = np.where(squares == 0, ZERO_EXPONENT, exponent).max(axis=axis, keepdims=True)
     return scale(squares, 2 * (exponent - top)).sum(axis=axis), np.squeeze(top, axis)
+
+
+def log_norms(squares: Array, exponent: Array) -> Array:
+    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
+
+    No digit depends on how a square is split between the number and its exponent, nor on what lies
+    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    """
+    mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
+    with np.errstate(divide="ignore"):
+        logs = np.log(mantissa)
+    return np.where(mantissa == 0, -np.inf, (logs + (2 * exponent + shift) * math.log(2.0)) / 2)
+
+
+def log_norms_joined(parts: Sequence[Array]) -> Array:
+    """The logs of each sample's norm over several parts of a state, from those of the parts."""
+    return np.asarray(np.logaddexp.reduce([2 * part for part in parts]) / 2)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
+from gradflow.measures.measured import Measured
 
 AXES = (
     "cell",
@@ -119,13 +120,14 @@ class LayerResult:
     Attributes:
         layer: from 0, the lowest.
         direction: `forward` or `reverse`; of a reverse one, lags count along its own time.
-        diagnosis, flow: as in Result, of this part alone; parameter terms are its own.
+        diagnosis, flow, measures: as in Result, of this part alone; parameter terms are its own.
     """
 
     layer: int
     direction: Direction
     diagnosis: Diagnosis
     flow: GradientFlow
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +147,8 @@ class Result:
         diverged_at: the step (1..T) whose state first left float range, else None.
         options: every option of its cell, by name.
         objective: the loss and where it is read, as people say it: `mse at the last step`.
+        measures: what was asked for besides, by the name of the measure, of the net as a whole; of
+            its parts, see `layers`. Empty where the forward pass diverged.
     """
 
     run: int
@@ -158,6 +162,7 @@ class Result:
     notes: tuple[str, ...] = field(default=())
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     objective: str = ""
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def sequence_length(self) -> int:

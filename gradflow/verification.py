@@ -14,7 +14,7 @@ import numpy as np
 from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.engine.measure import Block
+from gradflow.engine.block import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
 from gradflow.logspace import Magnitudes, Scaled, near_one, scale
 from gradflow.runs import sampling

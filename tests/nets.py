@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow.cells import CELLS, Cell, SizedCell
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.logspace import Magnitudes
+from gradflow.measures.flows import backpropagate
 from gradflow.results import GradientFlow
 
 

@@ -23,20 +23,23 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
-    "equations", "cells", "results",
-    "engine.outer", "engine.terms", "engine.uses", "engine.measure", "engine.sweep", "engine.flow",
-    "engine.network", "diagnosis", "provenance",
+    "equations", "cells",
+    "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
+    "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",
+    "measures.gradient", "measures.terms", "measures.share", "measures.flows", "measures",
+    "diagnosis", "provenance",
 ]
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
+    "runs.experiment", "runs.sampling", "runs.losses", "runs.measuring", "runs.stack",
+    "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
     "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""
 # fmt: on
-FOLDERS = {"engine", "files", "runs"}
+FOLDERS = {"engine", "files", "measures", "runs"}
 """Their files are rooms of their own."""
 
 

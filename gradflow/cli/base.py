@@ -222,6 +222,7 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         lags=experiment.lags,
         parts=experiment.parts,
         options=experiment.options,
+        measures=tuple(one.name for one in experiment.measures),
         thresholds=experiment.thresholds,
         width=width,
         colour=colour,

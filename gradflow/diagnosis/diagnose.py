@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.diagnosis.batch import LN10
 from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
+from gradflow.measures.batch import LN10
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
 

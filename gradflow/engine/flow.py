@@ -1,4 +1,4 @@
-"""The engine: unroll a cell through time, backpropagate, measure. It knows no cell by name.
+"""The engine: unroll a cell through time, and backpropagate. It knows no cell by name.
 
 Arrays are time-major, with the runs that are advanced together on the second axis: inputs
 (T, R, N, I), states (T+1, R, N, S). Time is cut into blocks of a few steps; what needs no
@@ -10,7 +10,7 @@ from the state at its start where it does not (Chen et al., arXiv:1604.06174).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,9 @@ from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array, laid
-from gradflow.engine.measure import Block, Measure
+from gradflow.engine.block import Block, Observer
 from gradflow.engine.sweep import Sweep, normalise, unwatched
 from gradflow.logspace import Scaled
-from gradflow.results import GradientFlow
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
@@ -142,24 +141,23 @@ def unroll(
 def backpropagate(
     trajectory: Trajectory,
     ds_T: Array,
+    observers: Iterable[Observer],
     *,
-    share: bool = True,
     progress: Progress = lambda steps: None,
-) -> list[GradientFlow]:
-    """One backward pass: the gradient at every lag, for each of the R runs.
+) -> None:
+    """One backward pass, every block of which is shown to each of the observers.
 
     Args:
         trajectory: the forward pass.
         ds_T: (R, N, S_all), the gradient of each sample's own loss at the last state, and in the
             rows `cell.outputs` at the last output.
-        share: also measure the running sum of the W_s terms at every lag, which costs about as
-            much as another recurrent product; without it `share_W_s` is NaN.
+        observers: who is shown the blocks.
         progress: called with the steps done.
     """
-    measure = Measure(trajectory.cell, trajectory.params, ds_T, share)
+    observers = list(observers)
     for block in blocks_backward(trajectory, ds_T, progress=progress):
-        measure.add(block)
-    return measure.flows()
+        for observer in observers:
+            observer.add(block)
 
 
 def blocks_backward(

@@ -8,7 +8,7 @@ of a layer hand to the next one is side by side, or their sum, average or produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,9 @@ import numpy as np
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
+from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
-from gradflow.engine.measure import Block, Measure
 from gradflow.logspace import Scaled, near_one, sum_of_scaled
-from gradflow.results import GradientFlow
 
 Place = tuple[int, int]
 """(layer, direction)."""
@@ -109,15 +108,15 @@ def merged(outputs: Sequence[Array], merge: str) -> Array:
 def backpropagate_net(
     net: NetTrajectory,
     ds_T: Mapping[Place, Array],
+    observers: Mapping[Place, Iterable[Observer]],
     *,
-    share: bool = True,
     progress: Progress = lambda steps: None,
-) -> dict[Place, list[GradientFlow]]:
+) -> None:
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()}
+    watching = {at: list(own) for at, own in observers.items()}
     for at, block in net_blocks_backward(net, ds_T, progress):
-        measures[at].add(block)
-    return {at: measure.flows() for at, measure in measures.items()}
+        for observer in watching.get(at, ()):
+            observer.add(block)
 
 
 def net_blocks_backward(

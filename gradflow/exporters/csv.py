@@ -6,7 +6,7 @@ what it is, whichever rows it looks at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,42 +18,50 @@ from gradflow.exporters.columns import (
     NET,
     PLACE,
     RUN,
-    Curve,
     Field,
+    asked_curves,
     part_curves,
+    values,
 )
 from gradflow.exporters.lags import all_lags
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
+from gradflow.measures.contract import Curve, Values
+from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow, Result
 
 _BLOCK = 4096  # rows held as text at a time
 
-Values = Magnitudes | Array | None
-"""A column; None: empty throughout."""
 
-
-def header(options: Sequence[str] = (), parts: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names of the columns, the last ones of these parts of states and options of cells."""
+def header(
+    options: Sequence[str] = (), parts: Sequence[str] = (), measures: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The names of the columns, the last ones of these parts of states, options of cells, and
+    measures asked for."""
     shown: list[Curve | Field] = [*RUN, LAG, *CURVES, *NET, *PLACE, *MORE_CURVES]
     shown += part_curves(parts)
-    return (*(column.name for column in shown), *options)
+    asked = (curve.name for curve in asked_curves(measures))
+    return (*(column.name for column in shown), *options, *asked)
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """The header, then the rows of each run in blocks of some thousand."""
-    yield ",".join(header(view.options, view.parts)) + "\n"
+    yield ",".join(header(view.options, view.parts, view.measures)) + "\n"
     more = (*MORE_CURVES, *part_curves(view.parts))
+    asked = asked_curves(view.measures)
     for result in results:
         facts = {"run": result.run, **result.axes}
         start = _fields([facts[field.name] for field in RUN])
         net = [facts[field.name] for field in NET]
         options = [_fields([result.options.get(name) for name in view.options])]
         lags = all_lags(result.sequence_length, view.lags)
-        for flow, *place in _curves(result):
+        for flow, measured, *place in _curves(result):
             middle = _fields([*net, *place])
-            left, right = (_columns(curves, flow) for curves in (CURVES, more))
-            ends = [middle, *right, *(options if view.options else [])]
+            left, right, last = (
+                [values(curve, flow, measured) for curve in curves]
+                for curves in (CURVES, more, asked)
+            )
+            ends = [middle, *right, *(options if view.options else []), *last]
             for at in range(0, len(lags), _BLOCK):
                 yield _block(start, lags[at : at + _BLOCK], [*left, *ends])
 
@@ -63,19 +71,21 @@ def pointed(text: str) -> str:
     return text.replace("e", ".0e") if "e" in text and "." not in text else text
 
 
-def _curves(result: Result) -> Iterator[tuple[GradientFlow | None, int | None, str | None]]:
-    """(curve, layer, direction): the whole net, where it has one state, then each of its parts.
+def _curves(
+    result: Result,
+) -> Iterator[tuple[GradientFlow | None, Mapping[str, Measured], int | None, str | None]]:
+    """(curve, measures, layer, direction): the whole net, where it has one state, then each part.
 
     Where there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
     DuckDB takes a column whose first value is -inf for dates or text.
     """
     parts = result.layers
     if result.flow is not None or not parts:
-        yield result.flow, None, None
+        yield result.flow, result.measures, None, None
     else:
         parts = tuple(sorted(parts, key=lambda part: -part.layer))
     for part in parts:
-        yield part.flow, part.layer, part.direction
+        yield part.flow, part.measures, part.layer, part.direction
 
 
 def _fields(values: Sequence[object]) -> str:
@@ -96,10 +106,6 @@ def _quoted(text: str) -> str:
     if any(character in text for character in ',"\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-def _columns(curves: Iterable[Curve], flow: GradientFlow | None) -> list[Values]:
-    return [None if flow is None else curve.of(flow) for curve in curves]
 
 
 def _block(start: str, lags: Array, columns: Iterable[Values | str]) -> str:

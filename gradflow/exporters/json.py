@@ -10,9 +10,14 @@ import numpy as np
 
 from gradflow import __version__
 from gradflow.columns import Array
-from gradflow.exporters.columns import CURVES, FIGURES, MORE_CURVES, TOTALS, Curve, part_curves
+from gradflow.diagnosis.figures import FIGURES
+from gradflow.exporters.columns import CURVES, MORE_CURVES, part_curves, values
 from gradflow.exporters.view import View
 from gradflow.logspace import Magnitudes
+from gradflow.measures import MEASURES
+from gradflow.measures.contract import Curve, Values
+from gradflow.measures.measured import Measured
+from gradflow.measures.terms import TOTALS
 from gradflow.provenance import provenance
 from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 
@@ -62,8 +67,13 @@ def plain(value: object) -> object:
 def curve_names(parts: Iterable[str] = ()) -> dict[str, Curve]:
     """The arrays against lag: the columns of the CSV, with those of these parts of a state, and the
     logarithm of every magnitude."""
+    return with_logarithms((*CURVES, *MORE_CURVES, *part_curves(parts)))
+
+
+def with_logarithms(curves: Iterable[Curve]) -> dict[str, Curve]:
+    """Curves by the names of their arrays: their own, and that of the logarithm of a magnitude."""
     named = {}
-    for curve in (*CURVES, *MORE_CURVES, *part_curves(parts)):
+    for curve in curves:
         named[curve.name] = curve
         if curve.any_size:
             named[f"log10_{curve.name}"] = curve
@@ -83,6 +93,7 @@ def _run(result: Result) -> dict[str, object]:
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
         **_curves(result.flow, result.sequence_length + 1),
+        **_asked(result.measures, result.sequence_length + 1),
     }
 
 
@@ -94,6 +105,7 @@ def _place(part: LayerResult) -> dict[str, object]:
         **_totals(part.flow),
         "diagnosis": diagnosis(part.diagnosis),
         **_curves(part.flow, len(part.flow.state)),
+        **_asked(part.measures, len(part.flow.state)),
     }
 
 
@@ -118,14 +130,31 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
 
 def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
     """Every array against lag, null past its end."""
+    named = curve_names(flow.parts if flow else ())
+    return {
+        name: _array(name, curve, values(curve, flow, {}), length) for name, curve in named.items()
+    }
+
+
+def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
+    """What was asked for besides: the curves among the others, the figures by the measure's
+    name."""
     arrays: dict[str, object] = {}
-    for name, curve in curve_names(flow.parts if flow else ()).items():
-        values = None if flow is None else curve.of(flow)
-        if isinstance(values, Magnitudes) and name != curve.name:
-            values = values.log10()
-        listed = [] if values is None else _listed(values)
-        arrays[name] = listed + [None] * (length - len(listed))
+    for name, measured in measures.items():
+        named = with_logarithms(MEASURES[name].curves)
+        for of, curve in named.items():
+            arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
+        figures = {figure: plain(value) for figure, value in measured.figures.items()}
+        arrays[name] = {**figures, "note": measured.note}
     return arrays
+
+
+def _array(name: str, curve: Curve, found: Values, length: int) -> list[object]:
+    """A curve, or its logarithm if that is what is named."""
+    if isinstance(found, Magnitudes) and name != curve.name:
+        found = found.log10()
+    listed = [] if found is None else _listed(found)
+    return listed + [None] * (length - len(listed))
 
 
 def _listed(values: Magnitudes | Array) -> list[object]:

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradflow.cells import CELLS
-from gradflow.exporters.columns import FIGURES, NET, PLACE, RUN, TOTALS, Field, Figure, Kind
+from gradflow.diagnosis.figures import FIGURES
+from gradflow.exporters.columns import NET, PLACE, RUN, Field
 from gradflow.exporters.json import FORMAT, curve_names
+from gradflow.measures.contract import Figure, Kind
+from gradflow.measures.terms import TOTALS
 
 Schema = dict[str, Any]
 
@@ -75,7 +78,7 @@ def _object(properties: Mapping[str, Schema], more: Schema | bool = False) -> Sc
     }
 
 
-def _described(column: Field | Figure[Any]) -> Schema:
+def _described(column: Field | Figure) -> Schema:
     return {**_KINDS[column.kind], "description": column.meaning}
 
 

@@ -23,6 +23,7 @@ class View:
         parts: the parts of the states of the experiment's cells; one that is neither h nor c has a
             column of the CSV.
         options: the options of the experiment's cells, a column of the CSV each.
+        measures: the names of the measures that are asked for, in their order.
         thresholds: the relative gradient below which it vanishes and above which it explodes,
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
@@ -35,6 +36,7 @@ class View:
     lags: Lags = "auto"
     parts: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     thresholds: tuple[float, float] = (1e-3, 1e3)
     width: int = 80
     colour: bool = False

@@ -13,6 +13,7 @@ from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
+from gradflow.measures.contract import Asked
 from gradflow.results import AXES, NET_AXES
 
 
@@ -78,6 +79,7 @@ class Run:
     bidirectional: bool = False
     trained: Trained | None = None
     tape_memory: int = BUDGET
+    measures: tuple[Asked, ...] = ()
 
     @property
     def places(self) -> list[Place]:
@@ -183,6 +185,11 @@ class Experiment:
         return tuple(
             name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
         )
+
+    @property
+    def measures(self) -> tuple[Asked, ...]:
+        """What is to be measured besides the gradient; the same of every run."""
+        return self.runs[0].measures if self.runs else ()
 
     @property
     def parts(self) -> tuple[str, ...]:

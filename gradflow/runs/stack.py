@@ -11,15 +11,18 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.columns import Array
-from gradflow.diagnosis import diagnose, over_batch
+from gradflow.diagnosis import diagnose
 from gradflow.engine.flow import Progress
-from gradflow.engine.measure import log_norms_joined, whole_net
-from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
-from gradflow.logspace import Magnitudes, root_sum_of_squares
+from gradflow.engine.network import NetTrajectory, Place, unroll_net
+from gradflow.logspace import Magnitudes, log_norms_joined, root_sum_of_squares
+from gradflow.measures.batch import over_batch
+from gradflow.measures.flows import backpropagate_net, whole_net
+from gradflow.measures.measured import Measured
 from gradflow.results import NO_SAMPLES, Diagnosis, Direction, GradientFlow, LayerResult, Result
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import objective
+from gradflow.runs.measuring import Measuring, Of
 
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "reverse")
 
@@ -52,10 +55,18 @@ def run_stack(
 
     good = np.flatnonzero(diverged_at == 0)
     flows: dict[Place, list[GradientFlow]] = {}
+    measured: list[dict[Of, dict[str, Measured]]] = []
     if len(good):
         kept = net if len(good) == len(runs) else net.select(good)
         ds_T = {at: ds[good] for at, ds in ds_T.items()}
-        flows = backpropagate_net(kept, ds_T, progress=lambda k: progress(k * len(good)))
+        measuring = Measuring([runs[r] for r in good], kept, ds_T)
+        flows = backpropagate_net(
+            kept,
+            ds_T,
+            watching=measuring.watchers,
+            progress=lambda k: progress(k * len(good)),
+        )
+        measured = measuring.found()
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -73,9 +84,11 @@ def run_stack(
             progress(run.sequence_length * len(run.places))
             yield result
             continue
-        own = {at: found[int(np.searchsorted(good, r))] for at, found in flows.items()}
+        place = int(np.searchsorted(good, r))
+        own = {at: found[place] for at, found in flows.items()}
         outer = objectives[r].output_gradient
-        yield _read(result, run, own, outer(last[r]) if outer else None, thresholds)
+        read = _read(result, run, own, outer(last[r]) if outer else None, thresholds)
+        yield _with_measures(read, measured[place]) if run.measures else read
 
 
 def _read(
@@ -106,6 +119,15 @@ def _read(
         diagnosis = diagnose(whole, thresholds)
     whole = _kept(replace(whole, totals={**whole.totals, **outer}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
+
+
+def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -> Result:
+    """The result with what was measured besides, of the whole net and of its places."""
+    layers = tuple(
+        replace(part, measures=found.get((part.layer, DIRECTIONS.index(part.direction)), {}))
+        for part in result.layers
+    )
+    return replace(result, measures=found.get(None, {}), layers=layers)
 
 
 def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from gradflow import results
 from gradflow.logspace import Magnitudes
+from gradflow.measures import MEASURES
+from gradflow.measures.measured import Measured
 from gradflow.runs.experiment import Run
 
 _TYPES: dict[str, type[Any]] = {
@@ -81,7 +83,31 @@ def result_of(value: object, run: Run) -> results.Result:
     for flow in (value.flow, *(part.flow for part in value.layers)):
         if flow is not None and not _is_whole(flow, value.sequence_length):
             raise ValueError("a curve of another length, or of other numbers")
+    asked = {one.name for one in run.measures}
+    for found in (value.measures, *(part.measures for part in value.layers)):
+        for name, measured in found.items():
+            if name not in asked or not _is_measured(name, measured, value.sequence_length):
+                raise ValueError("a measure that was not asked for, or other curves than its own")
     return value
+
+
+def _is_measured(name: str, found: Measured, T: int) -> bool:
+    """Whether the curves are those of a measure, with the lengths and kinds that they should
+    have."""
+    declared = {curve.name: curve for curve in MEASURES[name].curves}
+    for of, values in found.curves.items():
+        shapes = ((T,), (T + 1,))
+        if of not in declared or declared[of].any_size != isinstance(values, Magnitudes):
+            return False
+        if isinstance(values, Magnitudes):
+            shape = np.asarray(values.mantissa).shape
+            if not (_holds(values.mantissa, shape, "f") and _holds(values.exponent, shape, "i")):
+                return False
+        elif not any(_holds(values, shape, "f") for shape in shapes):
+            return False
+        if np.asarray(getattr(values, "mantissa", values)).shape not in shapes:
+            return False
+    return True
 
 
 def _is_whole(flow: results.GradientFlow, T: int) -> bool:

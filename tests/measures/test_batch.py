@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gradflow.diagnosis.batch import percentiles, typical
+from gradflow.measures.batch import percentiles, typical
 
 
 @pytest.mark.parametrize("N", [1, 2, 3, 11, 32])

@@ -74,7 +74,8 @@ class GradientFlow:
     @property
     def relative(self) -> Magnitudes:
         """(T+1,) `state` over `start`."""
-        return self.state / (self.state[0] if self.start is None else self.start)
+        ratio: Magnitudes = self.state / (self.state[0] if self.start is None else self.start)
+        return ratio
 
 
 Direction = Literal["forward", "reverse"]

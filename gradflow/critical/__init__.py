@@ -19,7 +19,10 @@ from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import time_steps
 
-__all__ = ["LEAST_STEPS", "SCALES", "Critical", "Point", "find", "most_time_steps"]
+__all__ = ["LEAST_STEPS", "Evaluate", "SCALES", "Critical", "Point", "find", "most_time_steps"]
+
+Evaluate = Callable[[Experiment], Iterable[Result]]
+"""Runs an experiment and gives its results in order, as `runner.execute` does."""
 
 LEAST_STEPS = 200
 """A net is run at least so long, since the ends of a curve are bent."""
@@ -27,9 +30,13 @@ LEAST_STEPS = 200
 
 def find(
     experiment: Experiment,
-    evaluate: Callable[[Experiment], Iterable[Result]],
+    evaluate: Evaluate,
     vary: str = "ws_scale",
     between: tuple[float, float] | None = None,
+    *,
+    grid: int = GRID,
+    most: int = MOST,
+    least_steps: int = LEAST_STEPS,
 ) -> list[Critical]:
     """The critical value of `vary` for each net of an experiment.
 
@@ -39,13 +46,16 @@ def find(
         vary: one of SCALES, or `cell.OPTION`, an option that is a number.
         between: the range; the default is 0.1 to 10 for a scale, and for an option -10 to 10, as
             far as its bounds allow.
+        grid: how many values are tried over the whole range.
+        most: how many more at most, within a bracket.
+        least_steps: a run that is shorter is made so long.
 
     Raises:
         InputError: `vary` is nothing that can be varied, or the range is empty or out of bounds.
     """
     setting = Setting(vary, between, experiment.runs)
-    nets = [_lengthened(run) for run in _apart(experiment.runs, setting)]
-    searches = [Search(run, setting) for run in nets]
+    nets = [_lengthened(run, least_steps) for run in _apart(experiment.runs, setting)]
+    searches = [Search(run, setting, grid, most) for run in nets]
     while wanted := [(s, x) for s in searches for x in s.wanted()]:
         runs = tuple(setting.applied(search.run, value) for search, value in wanted)
         for (search, value), result in zip(
@@ -58,7 +68,7 @@ def find(
 def most_time_steps(experiment: Experiment, vary: str) -> int:
     """The time steps that `find` takes at most."""
     setting = Setting(vary, None, experiment.runs)
-    nets = [_lengthened(run) for run in _apart(experiment.runs, setting)]
+    nets = [_lengthened(run, LEAST_STEPS) for run in _apart(experiment.runs, setting)]
     return sum(map(time_steps, nets)) * (GRID + MOST)
 
 
@@ -77,8 +87,8 @@ def _apart(runs: Sequence[Run], setting: Setting) -> list[Run]:
     return list(nets.values())
 
 
-def _lengthened(run: Run) -> Run:
+def _lengthened(run: Run, least: int) -> Run:
     """A run that is long enough; one over a user's series has the length that it has."""
-    if run.input.values is not None or run.sequence_length >= LEAST_STEPS:
+    if run.input.values is not None or run.sequence_length >= least:
         return run
-    return replace(run, sequence_length=LEAST_STEPS)
+    return replace(run, sequence_length=least)

@@ -100,21 +100,21 @@ def _slope(result: Result) -> float:
 class Search:
     """The search of one net: says which values it wants next, and is given their points."""
 
-    def __init__(self, run: Run, setting: Setting) -> None:
-        self.run, self.setting = run, setting
+    def __init__(self, run: Run, setting: Setting, grid: int = GRID, most: int = MOST) -> None:
+        self.run, self.setting, self._grid = run, setting, grid
         self.why = setting.missing(run)
         self.points: list[Point] = []
         self.bracket: tuple[Point, Point] | None = None
         self._weights = [1.0, 1.0]  # of the ends of the bracket
         self._last: Literal["low", "high"] | None = None
-        self._left = MOST
+        self._left = most
 
     def wanted(self) -> list[float]:
         """The values to try next; none once the search is over."""
         if self.why is not None:
             return []
         if not self.points:
-            return self.setting.values(GRID)
+            return self.setting.values(self._grid)
         if self.bracket is None or self._left == 0 or self._is_close():
             return []
         self._left -= 1
@@ -125,13 +125,13 @@ class Search:
         self.points.append(point)
         if self.bracket is not None:
             self._narrow(point)
-        elif len(self.points) == GRID:
+        elif len(self.points) == self._grid:
             changes = self._changes()
             self.bracket = changes[0] if changes else None
 
     def _changes(self) -> list[tuple[Point, Point]]:
         """Neighbours on different sides of 1, over the first values."""
-        grid = self.points[:GRID]
+        grid = self.points[: self._grid]
         return [
             (a, b) for a, b in itertools.pairwise(grid)
             if (a.log_rate < 0) != (b.log_rate < 0)
@@ -175,7 +175,7 @@ class Search:
         setting = self.setting
         if self.why is not None:
             return Critical(number, self.run, setting.key, None, None, None, 0, (), self.why)
-        grid, tried = self.points[:GRID], tuple(sorted(self.points, key=lambda p: p.value))
+        grid, tried = self.points[: self._grid], tuple(sorted(self.points, key=lambda p: p.value))
         ends = grid[0], grid[-1]
         crossings = len(self._changes())
         if self.bracket is None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from gradflow.equations.differentiate import operands_of, others_of
 from gradflow.equations.graph import Node, in_order
 from gradflow.equations.reduce import Reduced, reduce
-from gradflow.equations.surroundings import Around, Block, Surroundings, is_recurrent
 from gradflow.equations.step import Step
+from gradflow.equations.surroundings import Around, Block, Surroundings, is_recurrent
 
 GATES = ("sigmoid", "hard_sigmoid", "keras2_hard_sigmoid")
 """The functions whose value is a gate: they lie between 0 (closed) and 1 (open). tanh is none: half

@@ -75,7 +75,9 @@ class Surroundings:
         """Every function of the step; that of 1 - σ(z) is σ."""
         graph = self.reduced.graph
         functions = [
-            graph.node("function", node.args, "sigmoid", node.shape) if node.kind == "rest" else node
+            graph.node("function", node.args, "sigmoid", node.shape)
+            if node.kind == "rest"
+            else node
             for node in self.nodes
             if node.kind in ("function", "rest")
         ]

@@ -19,6 +19,7 @@ from gradflow.engine.flow import Trajectory
 from gradflow.equations.graph import Node
 from gradflow.equations.report import Keeper
 from gradflow.equations.samples import Samples
+from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.distribution import BINS, Distribution
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
@@ -27,18 +28,18 @@ PERCENTILES = (10, 50, 90)
 _LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are told apart
 
 
-def gates(trajectory: Trajectory) -> list[Measured]:
-    """The gates of one place, a `Measured` a run; figures `gates_<gate>_mean`, `_p10`, `_p50`,
+def gates(subject: Subject) -> list[Measured]:
+    """The gates of one place, a `Measured` a run: figures `gates_<gate>_mean`, `_p10`, `_p50`,
     `_p90`, `_below_0.1`, `_above_0.9`, and of what keeps a part of the state
     `gates_<keeper>_time_scale_p50`, `_p90` in steps (infinite of a hard gate that is 1)."""
-    cell = trajectory.cell
+    cell = subject.cell
     if not cell.report.gates:
         note = (
             f"{cell.label} has no gates: none of its named intermediates is a sigmoid that "
             "multiplies something"
         )
-        return [Measured(note=note) for _ in range(len(trajectory.last))]
-    return [_of_run(trajectory, run) for run in range(len(trajectory.last))]
+        return [Measured(note=note) for _ in range(subject.runs)]
+    return [_of_run(subject.trajectory, run) for run in range(subject.runs)]
 
 
 def _of_run(trajectory: Trajectory, run: int) -> Measured:
@@ -46,7 +47,7 @@ def _of_run(trajectory: Trajectory, run: int) -> Measured:
     steps = len(trajectory.x) * trajectory.last.shape[1]
 
     def count(node: Node) -> int:
-        return steps * math.prod(cell.sizes(node.shape))
+        return int(steps * math.prod(cell.sizes(node.shape)))
 
     openings = {name: _Opening(count(node)) for name, node in report.gates.items()}
     scales = {k.name: Distribution(count(k.value), -_LONGEST, _SHORTEST) for k in report.keepers}
@@ -55,7 +56,7 @@ def _of_run(trajectory: Trajectory, run: int) -> Measured:
             openings[name].add(values.of(node))
         for keeper in report.keepers:
             scales[keeper.name].add(_log2_decay(values, keeper))
-    figures = {}
+    figures: dict[str, float | str | None] = {}
     for name, opening in openings.items():
         figures |= {f"gates_{name}_{what}": value for what, value in opening.figures()}
     for name, scale in scales.items():
@@ -101,3 +102,26 @@ def _time_scales(decays: Distribution) -> Mapping[str, float]:
     half, tenth = decays.percentiles((50, 10))
     return {name: math.inf if log2 <= -_LONGEST else 2.0**-log2
             for name, log2 in (("p50", half), ("p90", tenth))}  # fmt: skip
+
+
+MEASURE = Measure(
+    "gates",
+    "how far the gates are open, and for how long what keeps the state keeps it",
+    scope="place",
+    figures=(
+        Figure("gates_<gate>_mean", "number", "mean over steps, units and samples"),
+        *(
+            Figure(f"gates_<gate>_p{p}", "number", f"{p}th percentile over the same")
+            for p in PERCENTILES
+        ),
+        Figure("gates_<gate>_below_0.1", "number", "the share that is nearly closed"),
+        Figure("gates_<gate>_above_0.9", "number", "the share that is nearly open"),
+        Figure(
+            "gates_<gate>_time_scale_p50",
+            "number",
+            "of what keeps the state (LSTM f, GRU z, MGU 1-f): median of -1/ln f, in steps",
+        ),
+        Figure("gates_<gate>_time_scale_p90", "number", "90th percentile of that"),
+    ),
+    of=gates,
+)

@@ -17,26 +17,28 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
+from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
 
 SATURATED = 0.1
 
 
-def slopes(trajectory: Trajectory) -> list[Measured]:
+def slopes(subject: Subject) -> list[Measured]:
     """The slopes of one place, a `Measured` a run, over steps, units and samples: `slopes_rms`
     √⟨φ'²⟩, `slopes_geometric` exp⟨ln|φ'|⟩ (0 where a slope is), `slopes_saturated` the share below
     0.1 in size; of several functions together, and of each as `slopes_<function>_rms`, ...;
     `gain` ‖W_s‖_F/√H, of several recurrent weights one each, `gain_<block>`."""
-    cell, R = trajectory.cell, len(trajectory.last)
+    cell, trajectory, R = subject.cell, subject.trajectory, subject.runs
     if not cell.report.functions:
         note = f"{cell.label} has no recurrent weights: no function stands around their products"
         return [Measured(note=note) for _ in range(R)]
     gain = gains(trajectory)
-    return [
-        Measured(figures={**_figures(trajectory, run), **{k: float(v[run]) for k, v in gain.items()}})
-        for run in range(R)
-    ]
+    found = []
+    for run in range(R):
+        own = {name: float(values[run]) for name, values in gain.items()}
+        found.append(Measured(figures={**_figures(trajectory, run), **own}))
+    return found
 
 
 def gains(trajectory: Trajectory) -> dict[str, Array]:
@@ -86,3 +88,26 @@ def _read(name: str, parts: list[_Slopes]) -> dict[str, float]:
         f"{name}_geometric": math.exp(sum(part.logs for part in parts) / count),
         f"{name}_saturated": sum(part.saturated for part in parts) / count,
     }
+
+
+_MEANINGS = {
+    "rms": "√⟨φ'²⟩ over steps, units and samples",
+    "geometric": "exp⟨ln|φ'|⟩, 0 where a slope is 0",
+    "saturated": f"the share of slopes below {SATURATED} in size",
+}
+
+MEASURE = Measure(
+    "slopes",
+    "the slopes of the functions around a recurrent product, next to the size of its weights",
+    scope="place",
+    figures=(
+        *(Figure(f"slopes_{what}", "number", meaning) for what, meaning in _MEANINGS.items()),
+        *(
+            Figure(f"slopes_<function>_{what}", "number", f"of one of several functions: {meaning}")
+            for what, meaning in _MEANINGS.items()
+        ),
+        Figure("gain", "number", "‖W_s‖_F/√H, of the only recurrent weight"),
+        Figure("gain_<block>", "number", "the same of one of several, by gate"),
+    ),
+    of=slopes,
+)

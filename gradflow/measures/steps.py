@@ -13,14 +13,17 @@ from gradflow.equations.samples import Samples
 _ELEMENTS = 2**17  # of a vector of H, in a block
 
 
-def blocks_of_values(trajectory: Trajectory, run: int) -> Iterator[Samples]:
-    """Values of what the cell's report names, of one run of a pass, blocks in the order of lags."""
+def blocks_of_values(trajectory: Trajectory, run: int, since: int = 0) -> Iterator[Samples]:
+    """Values of what the cell's report names, of one run of a pass, blocks in the order of lags;
+    the first `since` steps are left out."""
     alone = trajectory.select(np.array([run]))
     cell = alone.cell
     for start, tape in alone.tapes(lambda steps: None):
         K, _, N, _ = tape.states[1:].shape
         length = max(1, _ELEMENTS // (N * max(cell.H, cell.S)))
-        for at in reversed(range(0, K, length)):
+        if start + K <= since:
+            return
+        for at in reversed(range(max(0, since - start), K, length)):
             stop = min(at + length, K)
             states = tape.states[at : stop + 1]
             x = alone.x[start + at : start + stop]

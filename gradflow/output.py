@@ -50,16 +50,16 @@ class WholeFile:
             raise _unwritable(self.path, error) from None
         return self
 
-    def write(self, pieces: Iterable[str]) -> None:
-        """Write the pieces as UTF-8 and move the file into place.
+    def write(self, pieces: Iterable[str] | Iterable[bytes]) -> None:
+        """Write the pieces, text as UTF-8, and move the file into place.
 
         Raises:
             GradflowError: the disk is full or fails.
         """
         try:
             name = self._make_temporary()
-            with open(name, "w", encoding="utf-8", errors="replace", newline="") as file:
-                file.writelines(pieces)
+            with open(name, "wb") as file:
+                file.writelines(map(_encoded, pieces))
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, self._mode)
@@ -161,6 +161,10 @@ def _real(path: Path) -> str:
 
 def _unwritable(path: Path, error: OSError) -> InputError:
     return InputError(Fault(f"cannot be written: {error.strerror}", str(path)))
+
+
+def _encoded(piece: str | bytes) -> bytes:
+    return piece.encode("utf-8", "replace") if isinstance(piece, str) else piece
 
 
 def _umask() -> int:

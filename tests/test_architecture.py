@@ -9,8 +9,6 @@ import pytest
 
 import gradflow
 from gradflow.cells import CELLS
-from gradflow.cli import Format
-from gradflow.exporters import EXPORTERS
 
 ROOT = Path(gradflow.__file__).parent
 MODULES = {
@@ -32,10 +30,10 @@ CORE = [
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.measuring", "runs.stack",
-    "runs.memory",
+    "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
+    "runs.measuring", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
+    "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
 ]
 """A room may use those before it."""
 # fmt: on
@@ -83,7 +81,7 @@ def test_the_core_knows_numpy_and_no_config_or_terminal(module):
         ("pydantic", {"config"}),
         ("pydantic_core", {"config"}),
         ("typer", {"cli"}),
-        ("rich", {"terminal", "exporters"}),
+        ("rich", {"terminal", "formats"}),
     ],
 )
 def test_a_heavy_package_has_its_room(package, rooms):
@@ -100,10 +98,6 @@ def test_no_file_is_too_long_to_be_read_at_one_sitting(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 400
 
 
-def test_the_formats_of_the_command_are_the_exporters():
-    assert [f.value for f in Format] == list(EXPORTERS)
-
-
 def test_only_the_command_prints_or_exits():
     for module, path in MODULES.items():
         if room(module) in ("terminal", "cli", "__main__"):
@@ -117,7 +111,7 @@ def test_only_the_command_prints_or_exits():
 def test_no_room_but_the_cells_lists_the_cells():
     """A cell is added by its own file and one line in CELLS."""
     for module, path in MODULES.items():
-        if room(module) in ("cells", "weights", "exporters", "config", ""):
+        if room(module) in ("cells", "weights", "formats", "config", ""):
             continue  # names there are formats, layouts and examples
         texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8")))
                  if isinstance(n, ast.Constant)}  # fmt: skip

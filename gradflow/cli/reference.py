@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import Report, ReportFormat, app, reporting
+from gradflow.cli.base import app, reporting
+from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
+from gradflow.formats import View
 from gradflow.terminal import write
 
 
@@ -25,11 +27,10 @@ def cells(
     numpy: Annotated[
         bool, typer.Option("--numpy", help="Print the NumPy code that its equations become.")
     ] = False,
-    format: ReportFormat = Report.table,
+    format: Annotated[str, format_option("cells")] = "table",
 ) -> None:
     """Show the cells: their equations, options and citations."""
     from gradflow.cells import CELLS
-    from gradflow.exporters.cells import text, to_json, to_markdown
 
     if (equations or numpy) and not name:
         flag = "--equations" if equations else "--numpy"
@@ -43,8 +44,7 @@ def cells(
     if numpy:
         return write([CELLS[name]().compiled.code.source])
     chosen = [CELLS[one].equations for one in ([name] if name else CELLS)]
-    show = {Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]
-    return write(show(chosen))
+    return Destinations.of("cells", format, None).write(chosen, lambda screen: View())
 
 
 class Described(str, Enum):
@@ -67,7 +67,7 @@ def schema(
 
         write([schema_text()])
     else:
-        from gradflow.exporters.schema import results_text
+        from gradflow.formats.schema import results_text
 
         write([results_text()])
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.config.faults import Faults
+from gradflow.config.losses import read_target
 from gradflow.config.model import Config, FileInput
 from gradflow.errors import Fault, InputError
 from gradflow.files import series
@@ -33,7 +34,7 @@ def read_files(
     chosen = config.input
     if not isinstance(chosen, FileInput):
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
-        return config, signal, _target(config, folder, faults)
+        return config, signal, read_target(config, folder, faults)
     values = _series(chosen, folder, faults, tensors)
     if values is None:
         return config, Signal("zeros"), None
@@ -54,7 +55,7 @@ def read_files(
     lengths = config.sequence_length if "sequence_length" in given else [T]
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
     config = config.model_copy(update=sizes)
-    return config, Signal("file", values=values), _target(config, folder, faults)
+    return config, Signal("file", values=values), read_target(config, folder, faults)
 
 
 def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
@@ -137,33 +138,3 @@ def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | N
         message = f"looked up, it would take {needed:,} bytes of memory"
         raise InputError(Fault(f"{message}, more than there are: give fewer tokens", str(path)))
     return table[tokens.astype(np.intp)].reshape(len(tokens), -1, table.shape[1])
-
-
-def _target(config: Config, folder: Path, faults: Faults) -> float | Array | None:
-    """The loss's target: a number, an array (N, O), or (N,) of classes; None: drawn at random."""
-    target = config.loss.target
-    classes = config.loss.kind == "cross_entropy"
-    if not isinstance(target, str):
-        if classes and target is not None and not _is_class(target, config.output_size):
-            message = f"expected a class from 0 to {config.output_size - 1}, found {target:g}"
-            faults.add(("loss", "target"), message)
-        return target
-    path = folder / target
-    try:
-        values = series.read_array(path)
-    except InputError as error:
-        faults.adopt(error.faults, ("loss", "target"))
-        return None
-    expected = (config.batch_size, 1 if classes else config.output_size)
-    if values.reshape(len(values), -1).shape != expected:
-        message = f"expected {target} to be of shape {expected}, found {values.shape}"
-        faults.add(("loss", "target"), message)
-    elif classes and not _is_class(values, config.output_size):
-        message = f"expected classes from 0 to {config.output_size - 1} in {target}"
-        faults.add(("loss", "target"), message)
-    return values.reshape(len(values), -1)
-
-
-def _is_class(value: float | Array, count: int) -> bool:
-    values = np.asarray(value)
-    return bool(((values >= 0) & (values < count) & (values == np.floor(values))).all())

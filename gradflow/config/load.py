@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from gradflow.cells import CELLS, Cell
 from gradflow.columns import Array
-from gradflow.config import tree
+from gradflow.config import measures, tree
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.files import read_files
+from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import Config, FileInput
 from gradflow.config.overrides import override
@@ -25,7 +26,8 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
-from gradflow.runs.experiment import Experiment, Loss, Run, Signal
+from gradflow.measures.contract import Asked
+from gradflow.runs.experiment import Experiment, Run, Signal
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
@@ -93,13 +95,15 @@ def experiment_of(
     if data.get("weights") is not None:
         told = read_weights(data, folder, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
+    asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     tensors = told.tensors if told else None
     config, signal, target = read_files(config, folder, faults, tensors)
     if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
+        check_loss(config, faults)
     faults.stop_if_any()
-    runs = _runs(config, own, signal, target, faults)
+    runs = _runs(config, own, signal, target, asked, faults)
     if told is not None:
         runs = tuple(map(told.trained_run, runs))
     for path, message in too_large(runs):
@@ -107,7 +111,9 @@ def experiment_of(
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
-    plain = _as_data(config) if own is None else {**_as_data(config), "cell": written}
+    plain = _as_data(config, asked)
+    if own is not None:
+        plain["cell"] = written
     return Experiment(runs, config.title, lags, thresholds, plain)
 
 
@@ -153,6 +159,7 @@ def _runs(
     own: list[Cell | None] | None,
     signal: Signal,
     target: float | Array | None,
+    asked: tuple[Asked, ...],
     faults: Faults,
 ) -> tuple[Run, ...]:
     """Every combination of the keys that hold lists, in the order in which they stand."""
@@ -172,10 +179,11 @@ def _runs(
         "batch_size": config.batch_size,
         "input": signal,
         "initial_state": Signal(state.kind, getattr(state, "scale", 1.0)),
-        "loss": Loss(config.loss.kind, target),
+        "loss": loss_of(config.loss, target),
         "dtype": config.dtype,
         "bidirectional": config.bidirectional,
         "tape_memory": config.tape_memory,
+        "measures": asked,
     }
     points = itertools.product(*axes.values())
     runs = tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)
@@ -204,9 +212,13 @@ def _cell(choice: BaseModel) -> Cell:
     return CELLS[options.pop("type")](**options)
 
 
-def _as_data(config: Config) -> dict[str, object]:
-    """The config as plain data, every default filled in; an axis of one value as that value."""
+def _as_data(config: Config, asked: Sequence[Asked]) -> dict[str, object]:
+    """The config as plain data, every default filled in; an axis of one value as that value, and
+    no `measure` where none is asked for."""
     data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
+    data["measure"] = measures.plain(asked)
+    if not asked:
+        del data["measure"]
     for name in SWEPT:
         values = cast("list[object]", data[name])
         data[name] = values[0] if len(values) == 1 else values

@@ -34,6 +34,7 @@ _EXPECTED = {
 _EXPECTED_AT = {
     "lags": "auto, all or a list of lags",
     "target": "a number or the name of a file",
+    "at": "last, all, a list of steps or a mapping such as {every: 10}",
     "tape_memory": "a number of bytes or a text such as 512MiB",
     "columns": "the name or the number of a column",
 }
@@ -114,7 +115,8 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     if kind in _NO_MAPPING:
         return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
-    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not (key == "lags" and len(path) > 1):
+    item = key in ("lags", "at") and path[-1] != key
+    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:
         return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
     names = context.get("expected") or context.get("expected_tags")
     if not names and kind not in _EXPECTED:
@@ -130,19 +132,20 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
         return message
     if path[0] == "input" and PurePath(found).suffix:
         return f"{message}; for a file write {{file: {found}}}"
-    near = _nearest(found, known)
+    near = nearest(found, known)
     return f"{message}; did you mean {near}?" if near else message
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
     """`; did you mean hidden_size?`, or the known names where none is near."""
-    near = _nearest(name, known)
+    near = nearest(name, known)
     if near:
         return f"; did you mean {near}?"
     return f"; known are {', '.join(known)}" if len(known) <= 10 else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None where none is near."""
     near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
     return near[0] if near else None
 
@@ -153,7 +156,7 @@ def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
     if name is None or not isinstance(found, dict):
         return None
     names = [name, "file"] if path[0] == "input" else [name]
-    pairs = ((key, _nearest(key, names)) for key in islice(found, _MOST_KEYS))
+    pairs = ((key, nearest(key, names)) for key in islice(found, _MOST_KEYS))
     return next(((key, near) for key, near in pairs if near and near != key), None)
 
 

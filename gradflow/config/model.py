@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import (
@@ -13,13 +12,13 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
-    WithJsonSchema,
     create_model,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
 from gradflow.equations.declaration import Option
 from gradflow.initializers import INITIALIZERS
@@ -76,6 +75,17 @@ class _OrOwnCell:
         return {"anyOf": [handler(core), file, own, listed]}
 
 
+class _MeasureForms:
+    """In the schema of `measure`: the measures with their options. `config.measures` checks it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        from gradflow.config.measures import json_schema
+
+        return json_schema()
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -85,40 +95,7 @@ def _named(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-def _whole(value: object) -> object:
-    """1e6 is a whole number, though YAML reads it as a float."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_BYTES = re.compile(r"^([0-9]{1,12}) ?(KiB|MiB|GiB)$")
-
-
-def _bytes(value: object) -> object:
-    """`512MiB` as a number of bytes."""
-    found = _BYTES.match(value) if isinstance(value, str) else None
-    if found is None:
-        return value
-    return int(found[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
-
-
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
-Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
-Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
-Bytes = Annotated[
-    int,
-    Field(ge=1, le=2**60),
-    BeforeValidator(lambda value: _bytes(_whole(value))),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": 2**60},
-                {"type": "string", "pattern": _BYTES.pattern},
-            ]
-        }
-    ),
-]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
@@ -245,14 +222,43 @@ StateChoice = Annotated[
 ]
 
 
+class EveryModel(_Strict):
+    """Steps n, 2n, 3n, ..."""
+
+    every: Size
+
+
+def _kind_of_steps(value: object) -> str:
+    if isinstance(value, list):
+        return "(list)"
+    return "(every)" if isinstance(value, dict | EveryModel) else "(name)"
+
+
+_Steps = Field(min_length=1, json_schema_extra={"uniqueItems": True})
+LossSteps = Annotated[
+    Annotated[Literal["last", "all"], Tag("(name)")]
+    | Annotated[list[Size], _Steps, Tag("(list)")]
+    | Annotated[EveryModel, Tag("(every)")],
+    Discriminator(_kind_of_steps),
+]
+
+
 class LossModel(_Strict):
-    """The loss at the last step."""
+    """The loss, and the steps at which it is read."""
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: NumberOrFile | None = Field(
         None,
-        description="mse: Y as a number or a file of shape (N, O); cross_entropy: the class, "
-        "or a file of N classes; drawn at random where not given",
+        description="mse: Y as a number or a file of shape (N, O), or (T', N, O), one for each "
+        "step of the loss or of the input; cross_entropy: the class, or a file of N or (T', N) "
+        "classes; drawn at random where not given",
+    )
+    at: LossSteps = Field(
+        "last", description="last, all, a list of steps 1..T or {every: n}: where the loss is read"
+    )
+    reduce: Literal["mean", "sum"] = Field("mean", description="of the losses of these steps")
+    truncate: Size | None = Field(
+        None, description="the state is cut off from its past every so many steps"
     )
 
     @model_validator(mode="after")
@@ -338,16 +344,23 @@ class Config(_Strict):
         Zeros(kind="zeros"), description="zeros or {kind: gaussian, scale: 1.0}"
     )
     loss: LossChoice = Field(
-        LossModel(kind="mse", target=None),
+        LossModel(kind="mse", target=None, at="last", reduce="mean", truncate=None),
         description="mse: ½‖O_T - Y‖², Y ~ N(0, 1); cross_entropy: over output_size classes; "
         "probe: v·s_T, v a random unit vector; sum: the sum of h_T. A mapping "
-        "{kind: mse, target: 0.0} sets the target",
+        "{kind: mse, target: 0.0} sets the target; `at: last` (each direction's own last step), "
+        "`all`, a list of steps 1..T or `{every: n}` says where it is read, `reduce: mean` or "
+        "`sum` what becomes of these, `truncate: k` cuts the state off from its past every k steps",
     )
     weights: WeightsChoice | None = Field(
         None,
         description="a file of trained parameters in place of random ones, beside the config: "
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
         "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+    )
+    measure: Annotated[Any, _MeasureForms()] = Field(
+        [],
+        description="what to measure besides the gradient: names of measures, or mappings "
+        "{type: ..., options}",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     tape_memory: Bytes = Field(
@@ -374,6 +387,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "zeros": Zeros,
     "(file)": FileInput,
     "loss": LossModel,
+    "at": EveryModel,
     "thresholds": Thresholds,
     "weights": WeightsModel,
 }

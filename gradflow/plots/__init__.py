@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradflow.errors import InputError
-from gradflow.exporters.view import View
+from gradflow.formats.view import View
 from gradflow.results import Result
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from gradflow.columns import Array
 from gradflow.errors import InputError
-from gradflow.exporters import words
-from gradflow.exporters.view import View
+from gradflow.formats import words
+from gradflow.formats.view import View
 from gradflow.plots import style
 from gradflow.plots.layout import Panel, plan
 from gradflow.results import GradientFlow, Result

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from gradflow.exporters.parts import with_parts
-from gradflow.exporters.words import clean, phrase
+from gradflow.formats.parts import with_parts
+from gradflow.formats.words import clean, phrase
 from gradflow.results import Result
 
 HEAT_FROM = 12

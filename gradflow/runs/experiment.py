@@ -28,10 +28,24 @@ class Signal:
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """The loss at the last step; `target` None is drawn at random (see losses.py)."""
+    """What the loss is, and where it is read (see losses.py).
+
+    Attributes:
+        target: a number, an array (N, O) for all steps or (T', N, O) for each, of classes with a
+            last axis of 1; None: drawn at random. T' is how many steps there are at which the loss
+            is read, or at least T: a row for each step of the input.
+        at: `last`, each direction's own last step; n, every n-th step; or the steps in order, 1..T
+            in the input's own time.
+        reduce: what becomes of the losses of these steps.
+        truncate: the state is cut off from its past behind every so many steps of a place's own
+            time; None: nowhere.
+    """
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: float | Array | None = None
+    at: Literal["last"] | int | tuple[int, ...] = "last"
+    reduce: Literal["mean", "sum"] = "mean"
+    truncate: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +147,45 @@ class Run:
         """S, the size of the state at a place."""
         return int(self.cells[at].S)
 
+    @cached_property
+    def loss_steps(self) -> Array:
+        """The steps at which the loss is read, 1..T in the input's own time, in order. `last` is
+        one step, T in the time of each direction."""
+        T, at = self.sequence_length, self.loss.at
+        if at == "last":
+            return np.array([T])
+        return np.arange(at, T + 1, at) if isinstance(at, int) else np.array(at)
+
+    def own_loss_steps(self, at: Place) -> Array:
+        """The same steps in the time of a place."""
+        backward = at[1] == 1 or (self.trained is not None and self.trained.backward)
+        if backward and self.loss.at != "last":
+            return np.asarray(self.sequence_length + 1 - self.loss_steps)
+        return self.loss_steps
+
     @property
     def objective(self) -> str:
         """The loss and where it is read, as people say it."""
-        where = "the last step of each direction" if self.bidirectional else "the last step"
-        return f"{self.loss.kind} at {where}"
+        said = [f"{self.loss.kind} at {self._where}"]
+        if self.loss.reduce == "sum" and self.loss.at != "last":
+            said.append("summed")
+        if self.loss.truncate is not None:
+            said.append(f"cut off every {self.loss.truncate} steps")
+        return ", ".join(said)
+
+    @property
+    def _where(self) -> str:
+        """At which steps the loss is read."""
+        at = self.loss.at
+        if at == "last":
+            return "the last step of each direction" if self.bidirectional else "the last step"
+        if isinstance(at, int):
+            return "every step" if at == 1 else f"every {_ordinal(at)} step"
+        if len(at) == 1:
+            return f"step {at[0]}"
+        if len(at) <= _NAMED:
+            return f"steps {', '.join(map(str, at[:-1]))} and {at[-1]}"
+        return f"{len(at)} steps from {at[0]} to {at[-1]}"
 
     @property
     def axes(self) -> dict[str, str | int | float]:
@@ -158,6 +206,15 @@ class Run:
             self.bidirectional,
             np.dtype(self.dtype),
         )
+
+
+_NAMED = 5  # steps of a loss that are named one by one
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from gradflow.runs.experiment import Run
 from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
+_REACH_BYTES_PER_LAG = 48
 _SAMPLE_BYTES_PER_LAG = 24  # the log of each sample's norm, twice while it is read, and increments
 
 
@@ -32,15 +33,26 @@ def bytes_needed(run: Run) -> dict[str, int]:
     weights = directions * (of_lowest + (run.layers - 1) * of_upper)
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
+    losses = len(run.loss_steps)
+    targets = (
+        losses
+        * N
+        * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
+    )
+    # Where a loss reads both directions at once, their outputs at its steps; of several steps the
+    # reach, its sum and count for each sample and lag, and each pass's own logs.
+    read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
+    reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
         * places
         + between
+        + read
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
-        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)),
-        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
+        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
+        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
     }
 
 

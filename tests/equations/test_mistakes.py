@@ -14,8 +14,8 @@ from gradflow.equations.declaration import Declared
 from gradflow.equations.mistakes import At, EquationsError, marked
 from gradflow.equations.names import taken
 from gradflow.equations.parse import MOST_STATEMENTS
-from gradflow.exporters.csv import header
-from gradflow.exporters.schema import results_schema
+from gradflow.formats.csv import header
+from gradflow.formats.schema import results_schema
 
 GOOD = equations(
     "mgu", {"h": "H"},

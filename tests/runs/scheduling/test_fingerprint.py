@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gradflow.cells import LSTM
+from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Loss, Run, Signal, Trained
 from gradflow.runs.scheduling import fingerprint
 from gradflow.runs.scheduling.fingerprint import Fingerprints
@@ -21,6 +22,7 @@ OTHER = {
     "initial_state": Signal("gaussian", 0.5),
     "loss": Loss("mse", 0.0),
     "dtype": "float32",
+    "measures": (Asked("sizes", {"power": 2}),),
     "trained": {"W_s": np.eye(2)},
 }
 

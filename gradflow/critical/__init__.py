@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from gradflow.critical.search import GRID, MOST, Critical, Point, Search, point
 from gradflow.critical.settings import SCALES, Setting
+from gradflow.measures.contract import Asked
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import time_steps
 
-__all__ = ["LEAST_STEPS", "Evaluate", "SCALES", "Critical", "Point", "find", "most_time_steps"]
+__all__ = ["LEAST_STEPS", "SCALES", "Critical", "Evaluate", "Point", "find", "most_time_steps"]
 
 Evaluate = Callable[[Experiment], Iterable[Result]]
 """Runs an experiment and gives its results in order, as `runner.execute` does."""
@@ -37,6 +38,7 @@ def find(
     grid: int = GRID,
     most: int = MOST,
     least_steps: int = LEAST_STEPS,
+    theory: bool = True,
 ) -> list[Critical]:
     """The critical value of `vary` for each net of an experiment.
 
@@ -49,6 +51,7 @@ def find(
         grid: how many values are tried over the whole range.
         most: how many more at most, within a bracket.
         least_steps: a run that is shorter is made so long.
+        theory: whether what theory predicts is found too.
 
     Raises:
         InputError: `vary` is nothing that can be varied, or the range is empty or out of bounds.
@@ -62,14 +65,31 @@ def find(
             wanted, evaluate(replace(experiment, runs=runs)), strict=True
         ):
             search.add(point(value, result))
-    return [search.found(number) for number, search in enumerate(searches)]
+    found = [search.found(number) for number, search in enumerate(searches)]
+    return _with_theory(found, experiment, evaluate) if vary == "ws_scale" and theory else found
+
+
+def _with_theory(
+    found: Sequence[Critical], experiment: Experiment, evaluate: Evaluate
+) -> list[Critical]:
+    """What was found, next to what the theory says at that scale, or at the one that was given."""
+    runs = tuple(replace(one.run, measures=(Asked("theory"),)) for one in found)
+    results = evaluate(replace(experiment, runs=runs))
+    predicted = [_predicted(result) for result in results]
+    return [replace(one, predicted=value) for one, value in zip(found, predicted, strict=True)]
+
+
+def _predicted(result: Result) -> float | None:
+    measured = result.measures.get("theory")
+    value = measured.figures.get("critical_predicted") if measured is not None else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def most_time_steps(experiment: Experiment, vary: str) -> int:
     """The time steps that `find` takes at most."""
     setting = Setting(vary, None, experiment.runs)
     nets = [_lengthened(run, LEAST_STEPS) for run in _apart(experiment.runs, setting)]
-    return sum(map(time_steps, nets)) * (GRID + MOST)
+    return sum(map(time_steps, nets)) * (GRID + MOST + 1)
 
 
 def _apart(runs: Sequence[Run], setting: Setting) -> list[Run]:

@@ -56,6 +56,8 @@ class Critical:
         crossings: how many changes of sign the values over the range show.
         tried: every point, by value.
         note: why there is no value, or what else is to be known, in one line.
+        predicted: what the theory of wide random nets says of `ws_scale`, driven as the run is;
+            None where there is none.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Critical:
     crossings: int
     tried: tuple[Point, ...]
     note: str | None = None
+    predicted: float | None = None
 
 
 def point(value: float, result: Result) -> Point:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gradflow.critical import Evaluate
-from gradflow.explanation.advice import Advice, advice_on, measured
+from gradflow.explanation.advice import MOST_RUNS, Advice, advice_on, measured
+from gradflow.explanation.expansion import Expansion, can_expand, expand
 from gradflow.explanation.factors import Factor, Factors, factors_of
 from gradflow.results import Result
-from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.experiment import Experiment
+from gradflow.runs.runner import time_steps
 
-__all__ = ["Advice", "Explanation", "Factor", "Factors", "explain"]
+__all__ = ["Advice", "Expansion", "Explanation", "Factor", "Factors", "explain"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Explanation:
         factors: what its rate is the product of, of each place of a net by name, '' for a net of
             one; a cell or a curve that has none is left out.
         advice: what would change it, tried; None where it was not asked for.
+        expansions: the sums over k of a run of few steps, factor by factor.
     """
 
     result: Result
     factors: dict[str, Factors]
     advice: tuple[Advice, ...] | None
+    expansions: tuple[Expansion, ...] = ()
 
 
 def explain(
@@ -43,7 +47,14 @@ def explain(
     asked = replace(experiment, runs=measured(experiment.runs))
     for run, result in zip(asked.runs, run_all(asked), strict=True):
         tried = tuple(advice_on(result, run, experiment, run_all)) if advice else None
-        yield Explanation(result, _by_place(result), tried)
+        sums = tuple(expand(run)) if can_expand(run) else ()
+        yield Explanation(result, _by_place(result), tried, sums)
+
+
+def most_time_steps(experiment: Experiment, advice: bool = True) -> int:
+    """The time steps that `explain` takes at most."""
+    runs = 1 + MOST_RUNS if advice else 1
+    return runs * sum(map(time_steps, experiment.runs))
 
 
 def _by_place(result: Result) -> dict[str, Factors]:
@@ -52,8 +63,3 @@ def _by_place(result: Result) -> dict[str, Factors]:
         name = f"l{part.layer}" + ("_reverse" if part.direction == "reverse" else "")
         found[name] = factors_of(part.diagnosis, part.measures)
     return {name: own for name, own in found.items() if own is not None}
-
-
-def runs_of(experiment: Experiment) -> tuple[Run, ...]:
-    """The runs as they are explained."""
-    return measured(experiment.runs)

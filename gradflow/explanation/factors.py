@@ -40,7 +40,7 @@ class Factors:
         factors: two, or one.
         predicted: their product, where it is a prediction; None where the last factor is what the
             measured rate leaves, so that they multiply to it.
-        decides: which factor makes the rate what it is, in a sentence.
+        decides: which factor makes the rate what it is, in a phrase.
     """
 
     factors: tuple[Factor, ...]
@@ -75,18 +75,18 @@ def _of_a_product(
     saturated = _number(figures, "slopes_saturated")
     detail = "" if saturated is None else f"{saturated:.0%} of the slopes are below 0.1"
     both = (
-        Factor("gain of W_s, ‖W_s‖_F/√H", gain),
-        Factor("rms slope of the nonlinearity", slope, detail if slope < 1 else ""),
+        Factor("gain of W_s", gain),
+        Factor("rms slope", slope, detail if slope < 1 else ""),
     )
     weigh = abs(math.log(gain)) if gain > 0 else math.inf
     bend = abs(math.log(slope)) if slope > 0 else math.inf
     if slope == 1 or weigh >= bend:
         size = "small" if gain < 1 else "large"
-        decides = f"the size of W_s decides it: a gain of {gain:.3g} is {size}"
+        decides = f"the size of W_s: a gain of {gain:.3g} is {size}"
     elif saturated is not None and saturated >= _SATURATED:
-        decides = f"saturation decides it: {saturated:.0%} of the slopes are below 0.1"
+        decides = f"saturation: {saturated:.0%} of the slopes are below 0.1"
     else:
-        decides = f"the slopes decide it: {slope:.3g} in the root mean square"
+        decides = f"the slopes: {slope:.3g} in the root mean square"
     return Factors(both, gain * slope, decides)
 
 
@@ -102,12 +102,10 @@ def _direct_rate(paths: Measured | None) -> float | None:
     last = int(there[-1])
     first = last // 4
     slope = float(logs[last] - logs[first]) / (last - first)
-    return 10.0 ** min(max(slope, -300.0), 300.0)
+    return float(10.0 ** min(max(slope, -300.0), 300.0))
 
 
-def _of_a_path(
-    direct: float, rate: float, figures: Mapping[str, float | str | None]
-) -> Factors:
+def _of_a_path(direct: float, rate: float, figures: Mapping[str, float | str | None]) -> Factors:
     """What the direct path keeps, times what the rest of the cell makes of it."""
     gate = figures.get("factors_gate")
     detail = ""
@@ -117,15 +115,14 @@ def _of_a_path(
         if p10 is not None and p50 is not None and p90 is not None:
             detail = f"{gate} is {p50:.3g} in the median, {p10:.3g} to {p90:.3g} for four in five"
         if scale is not None:
-            detail += f"; its time scale is {scale:.3g} steps"
+            detail += f"{', ' if detail else ''}a time scale of {scale:.3g} steps"
     has_rest = abs(math.log(rate / direct)) > 1e-6
-    path = Factor("direct path through the state", direct, detail)
+    path = Factor(f"direct path {gate}" if isinstance(gate, str) else "direct path", direct, detail)
     if not has_rest:
-        return Factors((path,), None, "the direct path is all there is")
-    rest = Factor("the rest, through the recurrent weights", rate / direct)
-    name = f"the direct path decides it: {gate} keeps {direct:.3g} a step" if isinstance(
-        gate, str
-    ) else f"the direct path decides it: it keeps {direct:.3g} a step"  # fmt: skip
+        return Factors((path,), None, "the direct path, which is all there is")
+    rest = Factor("the rest", rate / direct)
+    keeps = gate if isinstance(gate, str) else "it"
+    decides = f"the direct path: {keeps} keeps {direct:.3g} a step"
     if abs(math.log(rest.value)) > abs(math.log(direct)):
-        name = f"the recurrent weights decide it: they make {rest.value:.3g} of it a step"
-    return Factors((path, rest), None, name)
+        decides = f"the recurrent weights: they make {rest.value:.3g} of it a step"
+    return Factors((path, rest), None, decides)

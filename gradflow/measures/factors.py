@@ -59,7 +59,8 @@ def _keep(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
 
 
 def _gain(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
-    (gain,), ((_, slope, like),) = gains(trajectory).values(), trajectory.cell.report.functions
+    (gain,), (function,) = gains(trajectory).values(), trajectory.cell.report.functions
+    slope = function.slope
     rms = 1.0
     if slope is not None:
         size = _some_steps(trajectory, run).of(slope).astype(np.float64)

@@ -12,10 +12,10 @@ from statistics import median
 
 from gradflow.cells import Cell
 from gradflow.critical import Critical
-from gradflow.formats import words
+from gradflow.formats import layout, words
 from gradflow.formats.csv import pointed
 from gradflow.formats.json import head, plain
-from gradflow.formats.layout import Cell, Column, Line, fold, grid, render
+from gradflow.formats.layout import Column, Line, fold, grid, render
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import View
@@ -132,7 +132,7 @@ def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
     yield []
     heads, rows = _rows(content)
     columns = [
-        Column((head,), [Text(row[i]) for row in rows], "left" if i == 0 else "decimal")
+        Column((head,), [layout.Cell(row[i]) for row in rows], "left" if i == 0 else "decimal")
         for i, head in enumerate(heads)
     ]
     yield from grid(columns)

@@ -18,7 +18,15 @@ from gradflow.formats.view import View
 __all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
 
 Report = Literal[
-    "results", "tracking", "inspection", "verification", "critical", "explanation", "cells"
+    "results",
+    "tracking",
+    "inspection",
+    "verification",
+    "critical",
+    "explanation",
+    "cells",
+    "check",
+    "comparison",
 ]
 """What there is to show."""
 
@@ -30,6 +38,8 @@ _CALLED: dict[Report, str] = {
     "critical": "critical values",
     "explanation": "an explanation",
     "cells": "the cells",
+    "check": "a check",
+    "comparison": "a comparison",
 }
 
 
@@ -82,6 +92,8 @@ FORMATS: dict[str, Format] = {
                 "critical": "critical:table",
                 "explanation": "explanation:table",
                 "cells": "cells:text",
+                "check": "checks:table",
+                "comparison": "comparison:table",
             },
             has_notes=True,
         ),
@@ -92,6 +104,7 @@ FORMATS: dict[str, Format] = {
                 "results": "csv:export",
                 "tracking": "tracking:to_csv",
                 "critical": "critical:to_csv",
+                "comparison": "comparison:to_csv",
             },
         ),
         Format(
@@ -105,6 +118,8 @@ FORMATS: dict[str, Format] = {
                 "critical": "critical:to_json",
                 "explanation": "explanation:to_json",
                 "cells": "cells:to_json",
+                "check": "checks:to_json",
+                "comparison": "comparison:to_json",
             },
         ),
         Format(
@@ -118,6 +133,8 @@ FORMATS: dict[str, Format] = {
                 "critical": "critical:to_markdown",
                 "explanation": "explanation:to_markdown",
                 "cells": "cells:to_markdown",
+                "check": "checks:to_markdown",
+                "comparison": "comparison:to_markdown",
             },
             has_notes=True,
         ),
@@ -125,6 +142,9 @@ FORMATS: dict[str, Format] = {
             Format(kind, (f".{kind}",), {"results": f"figure:{kind}"}, False, needs="matplotlib")
             for kind in ("svg", "png", "pdf")
         ),
+        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format("junit", (".junit.xml",), {"check": "junit:export"}),
+        Format("github", (), {"check": "github:export"}),
     )
 }
 """Every format by its name."""

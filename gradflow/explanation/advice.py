@@ -55,7 +55,7 @@ def advice_on(result: Result, run: Run, experiment: Experiment, run_all: Evaluat
 
 def _critical(result: Result, run: Run, own: Experiment, run_all: Evaluate) -> Iterator[Advice]:
     """The scale of W_s at which the rate is 1."""
-    scale = abs(run.ws_scale)
+    scale = abs(run.ws_scale or 0.0)
     if scale == 0:
         return
     vanishes = result.diagnosis.verdict == "vanishing"

@@ -150,7 +150,7 @@ class _Net:
         dz, exponent = block.dz.value[:1], block.dz.exponent[:1]
         x = np.broadcast_to(block.x[:1], (1, N * S, *block.x.shape[2:]))
         one = np.ones((*dz.shape[:-1], 1))
-        rights = Rights(x, block.s[:1], block.local[:1], one)
+        rights = Rights(x, block.s[:1], block.local[:1], one, copies.params)
         found = [
             np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in outer]),
                      its[..., :1, None].astype(np.int32)).reshape(N, S, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -40,7 +41,7 @@ class Panel:
     @property
     def values(self) -> list[float]:
         """The numbers along `axis`."""
-        return [float(result.axes[self.axis or ""]) for result in self.results]
+        return [_number(result, self.axis or "") for result in self.results]
 
 
 def plan(results: Sequence[Result]) -> tuple[list[Panel], int]:
@@ -74,6 +75,11 @@ def _count(results: Sequence[Result], axis: str) -> int:
     return len({str(result.axes[axis]) for result in results})
 
 
+def _number(result: Result, axis: str) -> float:
+    value = result.axes[axis]
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -85,7 +91,7 @@ def _panels(
     title = clean(" ".join(phrase(axis, group[0].axes[axis]) for axis in apart))
     inside = [axis for axis in varied if axis not in apart]
     if along is not None:
-        group.sort(key=lambda r: float(r.axes[along]))
+        group.sort(key=lambda r: _number(r, along))
     size = len(group) if heat else MOST_LINES
     found = []
     for at in range(0, len(group), size):

@@ -37,8 +37,9 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
 FOLDERS = {"engine", "files", "measures", "runs"}

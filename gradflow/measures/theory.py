@@ -36,6 +36,7 @@ def theory(subject: Subject) -> list[Measured]:
 
     `log10_predicted`: the typical gradient of the loss at the last step against lag, from the
     measured one at lag 0, or, where the last state meets no loss, at the first lag that has one.
+    What a layer receives from those above it on the way is left out.
     `rate_predicted`: its factor per step; of an rnn without leak √χ. `chi`: χ, by which the mean
     square of a cotangent changes in a step; `q`: the mean square of the pre-activations, both at
     the steps and samples of this input. `critical_predicted`: the `ws_scale` at which χ would be 1

@@ -154,7 +154,7 @@ class _Net:
         found = [
             np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in outer]),
                      its[..., :1, None].astype(np.int32)).reshape(N, S, -1)
-            for group in groups(self.cell, copies.params)
+            for group in groups(self.cell)
             if curve in group.widths
             for left, outer, its in group.factors(dz, exponent, rights)
         ]  # fmt: skip

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
 
@@ -57,7 +55,7 @@ def factors_of(found: Diagnosis, measures: Mapping[str, Measured]) -> Factors | 
         return None if slope is None else _of_a_product(gain, slope, figures, found)
     if found.rate is None or not found.rate > 0:
         return None
-    direct = _direct_rate(measures.get("paths"))
+    direct = _number(figures, "paths_rate")
     if direct is None or not direct > 0:
         return None
     return _of_a_path(direct, found.rate, figures)
@@ -88,21 +86,6 @@ def _of_a_product(
     else:
         decides = f"the slopes: {slope:.3g} in the root mean square"
     return Factors(both, gain * slope, decides)
-
-
-def _direct_rate(paths: Measured | None) -> float | None:
-    """The factor per step of the direct path, over the last three quarters of the lags."""
-    curve = None if paths is None else paths.curves.get("log10_direct_path")
-    if curve is None:
-        return None
-    logs = np.asarray(curve, dtype=np.float64)
-    there = np.flatnonzero(np.isfinite(logs))
-    if len(there) < 2:
-        return None
-    last = int(there[-1])
-    first = last // 4
-    slope = float(logs[last] - logs[first]) / (last - first)
-    return float(10.0 ** min(max(slope, -300.0), 300.0))
 
 
 def _of_a_path(direct: float, rate: float, figures: Mapping[str, float | str | None]) -> Factors:

@@ -110,6 +110,8 @@ class Measure:
         scope: of what it is in a net of several places.
         of, observe: the function that finds it, one of the two; neither for what is always
             measured (see `flows`).
+        room: the bytes that it takes at most for one run, beside the tape, from T, N, the
+            components of the state and its options; None: next to nothing.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Measure:
     scope: Scope = "net"
     of: Callable[..., Sequence[Measured]] | None = None
     observe: Callable[..., Watcher] | None = None
+    room: Callable[..., int] | None = None
 
     @property
     def always(self) -> bool:
@@ -171,6 +174,26 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class OneLoss:
+    """The loss of one step alone, of any of those where it is read; where that is only the last,
+    the same loss read at any other.
+
+    Attributes:
+        steps: by place, these steps 1..T in its own time, by their number.
+        gradient: from a place, the number of a step, and the states (R, N, S_all) there of the
+            places in `together`, or of this one, to ∂L_t/∂s_t of each sample, the same shape.
+        together: the places whose states a gradient needs at once; empty: its own alone.
+        truncate: behind every so many steps, in a place's own time, the state is cut off from its
+            past; None: nowhere.
+    """
+
+    steps: Mapping[Place, Array]
+    gradient: Callable[[Place, int, Mapping[Place, Array]], Array]
+    together: tuple[Place, ...] = ()
+    truncate: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
     """What is measured: R runs whose forward pass is done, and the gradient that is sent back.
 
@@ -181,6 +204,7 @@ class Subject:
         settings: one a run: what results call its axes and options, `input_kind`, `input_scale`,
             and whether it is `trained`.
         losses: what a loss adds to the gradient at other steps than the last; None: nothing.
+        loss: of one step alone.
     """
 
     net: NetTrajectory
@@ -188,6 +212,12 @@ class Subject:
     places: tuple[Place, ...]
     settings: tuple[Mapping[str, object], ...] = ()
     losses: Losses | None = None
+    loss: OneLoss | None = None
+
+    @property
+    def layers(self) -> list[Trajectory]:
+        """The forward pass of the places that are looked at, the lowest layer first."""
+        return [self.net.places[at] for at in self.places]
 
     @property
     def runs(self) -> int:

@@ -204,26 +204,27 @@ def _labels(ax: Axes, panel: Panel, lines: Sequence[Array], colours: Sequence[st
 
 def _apart(heights: Sequence[float], least: float) -> list[float]:
     """The heights, moved as little as it takes for neighbours to be `least` apart, within 0..1."""
-    order = np.argsort(heights, kind="stable")
-    placed: list[list[float]] = []  # groups of neighbours: [centre, count]
+    order = [int(i) for i in np.argsort(heights, kind="stable")]
+    groups: list[list[float]] = []  # heights that were moved together, lowest first
     for index in order:
-        placed.append([float(heights[index]), 1])
-        while len(placed) > 1 and _touch(placed[-2], placed[-1], least):
-            (a, n), (b, m) = placed[-2:]
-            placed[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+        groups.append([float(heights[index])])
+        while len(groups) > 1 and _middle(groups[-1], least) - _middle(groups[-2], least) < (
+            (len(groups[-1]) + len(groups[-2])) / 2 * least
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
     found = [0.0] * len(heights)
-    rank = 0
-    for centre, count in placed:
-        half = (count - 1) / 2 * least
-        centre = min(max(centre, half), max(1 - half, half))
-        for i in range(int(count)):
-            found[int(order[rank])] = centre - half + i * least
-            rank += 1
+    ranks = iter(order)
+    for group in groups:
+        lowest = _middle(group, least) - (len(group) - 1) / 2 * least
+        for i in range(len(group)):
+            found[next(ranks)] = lowest + i * least
     return found
 
 
-def _touch(below: Sequence[float], above: Sequence[float], least: float) -> bool:
-    return above[0] - below[0] < (below[1] + above[1]) / 2 * least
+def _middle(group: Sequence[float], least: float) -> float:
+    """Where the middle of a group comes to lie, all of it within 0..1 if there is room."""
+    half = (len(group) - 1) / 2 * least
+    return min(max(sum(group) / len(group), half), max(1 - half, half))
 
 
 def _decades(ax: Axes) -> None:

@@ -78,7 +78,8 @@ class WholeFile:
         self._remove_temporary()
 
     def _make_temporary(self) -> str:
-        """An empty file beside the target. No signal may come before it is known who removes it."""
+        """An empty file next to the target. No signal may come before it is known who removes
+        it."""
         with interrupts.held():
             prefix = f".{self._target.name[:_NAME]}."
             handle, self._temporary = tempfile.mkstemp(dir=self._target.parent, prefix=prefix)
@@ -102,7 +103,7 @@ def refuse_overwriting(
     key: str | None = "--output",
 ) -> None:
     """Make sure that what is written is no file that is read, no folder that is made (nor what
-    that stands in), and no file twice: under other names too, by links, or in other case.
+    that is in), and no file twice: under other names too, by links, or in other case.
 
     Raises:
         InputError: with every output that is.
@@ -144,7 +145,7 @@ def _with_parents(path: Path) -> list[Path]:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None where there is no such file yet."""
+    """None if there is no such file yet."""
     try:
         return path.stat()
     except FileNotFoundError:

@@ -13,25 +13,6 @@ from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
 
-AXES = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "input_size",
-    "batch_size",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""What tells one run from another, in the order of the columns of a CSV."""
-
-NET_AXES = ("layers", "bidirectional")
-"""More of that: how many layers, and whether each runs in both directions."""
-
-
 NO_SAMPLES: Array = np.zeros((0, 0))
 NO_LAGS: Array = np.zeros(0)
 
@@ -103,13 +84,13 @@ class Diagnosis:
         rate: the typical factor per step: e to the mean over samples of the slope of ln||dL_n/ds||
             against lag, where that is straight; None where it is nowhere.
         rate_ci: 95 % interval of this net's rate over inputs (another draw of inputs, the same
-            weights); None without a rate and where there are too few lags for one.
+            weights); None without a rate and with too few lags for one.
         half_life: ln 1/2 / ln rate in steps; None unless the whole interval lies below 1.
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
             None without a rate, where its interval holds 1, and where that is within T.
-        no_rate: why there is no rate; None where there is one, and where the run diverged.
+        no_rate: why there is no rate; None if there is one, and if the run diverged.
         of_reach: whether all of this is of how far the loss of any one step reaches, since the loss
             is read at several, rather than of the gradient of the whole loss.
     """
@@ -148,7 +129,8 @@ class Result:
 
     Attributes:
         run: its number, from 0, in the order of the sweep.
-        axes: the value of each of AXES, in their order; the cell by its label.
+        axes: the value of each of AXES, in their order; the cell by its label; None of what its
+            cell has not.
         varied: those of `axes` that differ between the runs of the experiment.
         loss: the batch mean of the loss (inf or NaN where it left float range).
         diagnosis: rate, half-life, horizon, verdict.
@@ -164,7 +146,7 @@ class Result:
     """
 
     run: int
-    axes: Mapping[str, str | int | float]
+    axes: Mapping[str, str | int | float | None]
     varied: tuple[str, ...]
     loss: float
     diagnosis: Diagnosis
@@ -179,4 +161,4 @@ class Result:
     @property
     def sequence_length(self) -> int:
         """T."""
-        return int(self.axes["sequence_length"])
+        return int(self.axes["sequence_length"] or 0)

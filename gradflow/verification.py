@@ -156,7 +156,7 @@ def _derivatives(
 
 
 def _moved_weights(cell: SizedCell, p: Params, dp: Params) -> dict[str, Array]:
-    """How each weight that stands on what moves changes along it."""
+    """How each weight changes along what moves."""
     moved = {}
     for name, weight in cell.weights.items():
         if any(dp[parameter].any() for parameter in weight.parameters):

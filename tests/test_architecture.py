@@ -20,11 +20,16 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
-    "equations", "cells",
+    "errors", "axes", "interrupts", "system", "blas", "columns", "products", "logspace",
+    "initializers", "equations", "cells",
     "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
-    "engine.network", "measures.measured", "results", "measures.contract", "measures.batch",
-    "measures.gradient", "measures.terms", "measures.share", "measures.flows", "measures",
+    "engine.network", "engine.basis",
+    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
+    "measures.steps", "measures.singular", "measures.orthonormal",
+    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
+    "measures.terms",
+    "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
+    "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
     "diagnosis", "provenance",
 ]
 ROOMS = [
@@ -32,13 +37,34 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
-# fmt: on
 FOLDERS = {"engine", "files", "measures", "runs"}
 """Their files are rooms of their own."""
+
+INSIDE = {
+    "cells": ["contract", "sized", "cell", "stacked", "library", ""],
+    "diagnosis": ["rate", "figures", "diagnose", ""],
+    "config": [
+        "tree", "numbers", "forms", "model", "faults", "messages", "losses", "files", "overrides",
+        "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
+        "starter", "reference", "",
+    ],
+    "formats": [
+        "view", "", "charts", "layout", "parts", "lags", "columns", "words",
+        "csv", "json", "markdown", "table", "schema",
+        "cells", "inspection", "tracking", "verification",
+    ],
+    "weights": [
+        "tensors", "layers", "guess", "files", "conventions", "choose", "named", "",
+    ],
+    "cli": ["base", "outputs", "analyze", "nets", "reference", ""],
+}
+"""The files, or folders, of a room: each may use those before it; `""` is the room's front."""
+# fmt: on
 
 
 def imports(path):
@@ -64,6 +90,24 @@ def test_imports_point_one_way(module):
     for imported in imports(MODULES[module]):
         if imported.startswith("gradflow."):
             assert ROOMS.index(room(imported)) <= place, imported
+
+
+def shelf(module, folder):
+    """`gradflow.weights.files.onnx` is `files` in the folder `weights`, the folder itself `""`."""
+    parts = module.split(".")[1:]
+    return "".join(parts[1:2]) if parts[:1] == [folder] else None
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_imports_point_one_way_inside_a_room(folder):
+    order = INSIDE[folder]
+    for module in MODULES:
+        here = shelf(module, folder)
+        if here is None:
+            continue
+        inner = [shelf(one, folder) for one in imports(MODULES[module])]
+        for other in {one for one in inner if one is not None}:
+            assert order.index(other) <= order.index(here), f"{module} uses {other or folder}"
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if room(name) in CORE])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes:
   0  done
-  1  a check did not hold (verify)
+  1  a check did not hold (verify, check, compare, track --expect)
   2  the command line, the config or an input file is wrong
   3  anything else that went wrong
   130  interrupted
@@ -130,7 +130,8 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            varied = [f"{name}={result.axes[name]}" for name in result.varied]
+            there = [name for name in result.varied if result.axes[name] is not None]
+            varied = [f"{name}={result.axes[name]}" for name in there]
             print(
                 f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
                 f"float range at step {result.diverged_at}; its gradients are empty",

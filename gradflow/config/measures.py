@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from gradflow.config.faults import Faults
 from gradflow.config.messages import nearest, shown
@@ -36,24 +35,6 @@ def asked_for(data: Mapping[str, Tree], faults: Faults) -> tuple[Asked, ...]:
 def plain(asked: Sequence[Asked]) -> list[dict[str, object]]:
     """The same as a config has it."""
     return [{"type": one.name, **one.options} for one in asked]
-
-
-def json_schema() -> dict[str, Any]:
-    """What may stand at `measure`."""
-    one: list[dict[str, Any]] = [{"enum": list(OPTIONAL)}]
-    for name in OPTIONAL:
-        options = {key: _schema(option) for key, option in MEASURES[name].options.items()}
-        one.append(
-            {
-                "type": "object",
-                "description": MEASURES[name].meaning,
-                "required": ["type"],
-                "properties": {"type": {"const": name}, **options},
-                "additionalProperties": False,
-            }
-        )
-    many = {"type": "array", "items": {"anyOf": one}}
-    return {"anyOf": [*one, many, {"type": "null"}]}
 
 
 def _asked(item: Tree, path: Path, faults: Faults) -> Asked | None:
@@ -130,14 +111,3 @@ def _names() -> str:
 def _near(name: Tree, known: Iterable[str]) -> str:
     near = nearest(name, known) if isinstance(name, str) else None
     return f"; did you mean {near}?" if near else ""
-
-
-def _schema(option: Option) -> dict[str, Any]:
-    if option.choices:
-        return {"enum": list(option.choices), "description": option.meaning}
-    kind: dict[str, Any] = {"type": "integer" if isinstance(option.default, int) else "number"}
-    if option.least is not None:
-        kind["minimum"] = option.least
-    if option.most is not None:
-        kind["maximum"] = option.most
-    return {**kind, "default": option.default, "description": option.meaning}

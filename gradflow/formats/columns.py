@@ -1,45 +1,34 @@
-"""Every column that CSV, JSON, its schema and the README's table have: what tells the runs apart,
-and the curves that the measures declare."""
+"""Every column that CSV, JSON, its schema and the README's table have: what differs between the
+runs, and the curves that the measures declare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gradflow.axes import AXES, KNOWN, NET_AXES, Kind
 from gradflow.measures import ALWAYS, MEASURES
-from gradflow.measures.contract import Curve, Kind, Values
+from gradflow.measures.contract import Curve, Values
 from gradflow.measures.gradient import part_curve
 from gradflow.measures.measured import Measured
-from gradflow.results import AXES, NET_AXES, GradientFlow
+from gradflow.results import GradientFlow
 
 
 @dataclass(frozen=True)
 class Field:
-    """One thing that tells a run, or a place in its net, from the others."""
+    """One thing in which runs, or places of their nets, differ."""
 
     name: str
     kind: Kind
     meaning: str
 
 
-_KINDS: dict[str, Kind] = {
-    "cell": "text",
-    "ws_init": "text",
-    "ws_scale": "number",
-    "wx_init": "text",
-    "wx_scale": "number",
-    "bias_scale": "number",
-    "bidirectional": "truth",
-}
-_MEANINGS = {"cell": "its short label; options that differ from their default in brackets"}
-
-
 def _setting(name: str) -> Field:
-    return Field(name, _KINDS.get(name, "whole"), _MEANINGS.get(name, "what the config says"))
+    return Field(name, KNOWN[name].kind, KNOWN[name].meaning)
 
 
 RUN = (Field("run", "whole", "the run's number, from 0"), *map(_setting, AXES))
-"""What tells the runs apart, left of the lag."""
+"""What differs between the runs, left of the lag."""
 
 LAG = Field("lag", "whole", "k = 0..T; 0 is the last state")
 
@@ -49,13 +38,13 @@ CURVES = tuple(curve for curve in _ALWAYS if not curve.later)
 """What is measured at each lag."""
 
 NET = tuple(map(_setting, NET_AXES))
-"""How the layers of the net stand, right of what is measured."""
+"""How the layers of the net are arranged, right of what is measured."""
 
 PLACE = (
     Field("layer", "whole", "from 0, the lowest; empty in the rows of the whole net"),
     Field("direction", "text", "forward or reverse; empty in the rows of the whole net"),
 )
-"""Which part of the net the row tells of."""
+"""Which part of the net the row is of."""
 
 MORE_CURVES = tuple(curve for curve in _ALWAYS if curve.later)
 """More of what is measured at each lag, right of the place: columns are only ever added."""

@@ -242,10 +242,10 @@ def _layer_columns(found: Inspection) -> list[Column]:
 
 
 def _label(net: FoundNet, layer: RecurrentLayer) -> str:
-    """The cell with what the file tells of it, and a question mark for what it does not."""
-    told = [f"{option}={value}" for option, value in layer.notable.items()]
-    told += [f"{option}=?" for option in layer.undetermined]
-    return (net.cell or layer.cell) + (f"[{' '.join(told)}]" if told else "")
+    """The cell with what the file says of it, and a question mark for what it does not."""
+    said = [f"{option}={value}" for option, value in layer.notable.items()]
+    said += [f"{option}=?" for option in layer.undetermined]
+    return (net.cell or layer.cell) + (f"[{' '.join(said)}]" if said else "")
 
 
 def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:

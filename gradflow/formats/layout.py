@@ -26,7 +26,7 @@ class Span(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One cell of a column. A mark stands right of the number, aligned by itself."""
+    """One cell of a column. A mark is right of the number, aligned by itself."""
 
     text: str
     style: str = ""
@@ -60,7 +60,7 @@ class Column:
         return max(map(cell_len, (*self.heads, *self.texts[:1])))
 
     def head(self, line: int, lines: int) -> Span:
-        """The head's `line` of `lines`; a head with fewer lines stands at the bottom."""
+        """The head's `line` of `lines`; a head with fewer lines is at the bottom."""
         at = line - (lines - len(self.heads))
         text = self.heads[at] if at >= 0 else ""
         return Span(_padded(text, self.width, self.align == "right"), "bold")

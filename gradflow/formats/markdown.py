@@ -43,7 +43,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """`text` as Markdown that reads as it stands, in a heading or in a cell of a table."""
+    """`text` as Markdown that reads as it is, in a heading or in a cell of a table."""
     text = re.sub(r"[\\`*<|~&#]|\](?=[(:])", r"\\\g<0>", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # but W_s
 
@@ -72,7 +72,7 @@ def _aligned(columns: Sequence[Column], at_left: Sequence[bool]) -> Iterator[str
 
 
 def fenced(text: str, language: str) -> Iterator[str]:
-    """A block of code, whatever stands in it."""
+    """A block of code, whatever is in it."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     yield f"{fence}{language}\n{text.rstrip()}\n{fence}\n"

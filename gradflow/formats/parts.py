@@ -1,4 +1,4 @@
-"""Stacked and bidirectional nets for people: each layer and direction beside the whole net."""
+"""Stacked and bidirectional nets for people: each layer and direction next to the whole net."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import replace
 from gradflow.results import Result
 
 WHOLE = "all"
-"""What stands in place of a layer's number for the net as a whole."""
-
-PLACE_AXES = ("layer", "direction")
-"""What tells the parts of one run apart."""
+"""What the net as a whole has for a layer's number."""
 
 
 def with_parts(results: Sequence[Result]) -> list[Result]:
-    """The results, and where any of them has parts, those beside it, told apart by the axes
+    """The results, and where any of them has parts, those after it, which differ in the axes
     of PLACE_AXES: `layer` and, in a bidirectional net, `direction`."""
     if not any(result.layers for result in results):
         return list(results)
@@ -25,7 +22,7 @@ def with_parts(results: Sequence[Result]) -> list[Result]:
 
 
 def _parts(result: Result) -> Iterator[Result]:
-    """The net as a whole, where it has one state, then each part as a result of its own."""
+    """The net as a whole, where it has one state, then each part as a result."""
     if result.flow is not None or not result.layers:
         yield replace(result, axes={**result.axes, "layer": WHOLE, "direction": ""})
     for part in result.layers:

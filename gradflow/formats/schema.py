@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gradflow.axes import Kind
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import NET, PLACE, RUN, Field
 from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
-from gradflow.measures.contract import Curve, Figure, Kind, Measure
+from gradflow.measures.contract import Curve, Figure, Measure
 from gradflow.measures.terms import TOTALS
 
 Schema = dict[str, Any]
@@ -58,6 +58,9 @@ def results_schema() -> Schema:
                 "format": {"const": FORMAT},
                 "provenance": _provenance(),
                 "config": {"type": "object", "description": "every default filled in"},
+                "parts": {"type": "array", "items": _TEXT},
+                "options": {"type": "array", "items": _TEXT},
+                "measures": {"type": "array", "items": _TEXT},
                 "runs": {"type": "array", "items": {"$ref": "#/$defs/run"}},
             }
         ),
@@ -120,14 +123,14 @@ def _run() -> Schema:
             "description": "each layer and direction of a net that has more than one",
         },
     }
-    # A cell of the user's own has options and parts of a state of its own.
+    # A cell of the user's own may have any options and parts of a state.
     run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
     return _with_asked(run)
 
 
 def _with_asked(schema: Schema) -> Schema:
-    """The schema with what a config can ask for: curves beside the others, and by the name of each
+    """The schema with what a config can ask for: curves next to the others, and by the name of each
     measure its figures."""
     for name in OPTIONAL:
         measure = MEASURES[name]
@@ -139,11 +142,16 @@ def _with_asked(schema: Schema) -> Schema:
 def _figures(measure: Measure) -> Schema:
     """The figures of a measure, as far as the net has them, and its note."""
     known = {f.name: _described(f) for f in measure.figures if "<" not in f.name}
+    several = [f for f in measure.figures if "<" in f.name]
     patterns = {
-        f"^{re.sub('<[^>]*>', '.+', f.name)}$": _described(f)
-        for f in measure.figures
-        if "<" in f.name
+        f"^{f.pattern.pattern}$": _described(f)
+        for f in several
+        if f.nested_in(measure.name) is None
     }
+    nested = {inner: _described(f) for f in several if (inner := f.nested_in(measure.name))}
+    if nested:
+        each = {"type": "object", "properties": nested, "additionalProperties": False}
+        patterns[f"^(?!{'|'.join([*known, 'note'])}$).+$"] = each
     return {
         "type": "object",
         "description": measure.meaning,
@@ -175,7 +183,31 @@ def _measured() -> Schema:
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "first": {
+            "type": ["integer", "null"],
+            "description": "the lag of the last step at which the loss is read",
+        },
+        "start": {
+            "description": "what `relative` is over; null: grad_norm at the lag `first`",
+            "anyOf": [magnitude, {"type": "null"}],
+        },
+        "log10_typical": {
+            "description": "log10 of the geometric mean over the batch",
+            "anyOf": [{"type": "array", "items": _NUMBER}, {"type": "null"}],
+        },
+        "log10_typical_start": {
+            **_NUMBER,
+            "description": "what log10_typical is compared with",
+        },
+        "measured": {
+            "type": "object",
+            "description": "measures once more, to be read back exactly",
+        },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
+        "of_reach": {
+            "type": "boolean",
+            "description": "whether the diagnosis is of how far the loss of any one step reaches",
+        },
         **_arrays(curve_names()),
     }
 

@@ -1,4 +1,4 @@
-"""Tables for a terminal: the gradient against lag, run beside run, and what it means."""
+"""Tables for a terminal: the gradient against lag, runs side by side, and what it means."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from gradflow.axes import PLACE_AXES
 from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
@@ -23,7 +24,7 @@ from gradflow.formats.layout import (
     render,
     room_beside,
 )
-from gradflow.formats.parts import PLACE_AXES, with_parts
+from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -42,7 +43,7 @@ _BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
-    """One run: lag by lag. Several: run beside run, then a summary; many: the summary first."""
+    """One run: lag by lag. Several: runs side by side, then a summary; many: the summary first."""
     for line in _page(with_parts(list(results)), view):
         yield render(line, view.colour)
 
@@ -164,7 +165,7 @@ def _ends(left: str, right: str, width: int) -> str:
 
 
 def _marks(logs: Array, view: View) -> Iterable[Line]:
-    """What the marks beside relative gradients mean, as far as they occur."""
+    """What the marks next to relative gradients mean, as far as they occur."""
     low, high = words.log10_thresholds(view)
     vanishing, exploding = view.thresholds
     below = [f"↓ below {vanishing:g}"] if np.any(logs < low) else []
@@ -240,7 +241,7 @@ def _heads(result: Result) -> list[str]:
 
 
 def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
-    """A row per run: what tells it apart, its rate, half-life, horizon, verdict and curve."""
+    """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
     diagnoses = [result.diagnosis for result in results]
     styles = [_STYLES.get(diagnosis.verdict, "") for diagnosis in diagnoses]
     verdicts = [Cell(d.verdict, style) for d, style in zip(diagnoses, styles, strict=True)]
@@ -276,7 +277,7 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
 
 
 def _names(head: str, texts: Sequence[str]) -> Column:
-    """One thing that tells the runs apart."""
+    """One thing in which the runs differ."""
     numbers = all(re.fullmatch(r"[-+.\de]+", text) for text in texts)
     return Column((head,), [Cell(text) for text in texts], "decimal" if numbers else "left")
 

@@ -9,6 +9,7 @@ import math
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
 
+from gradflow.axes import PLACE_AXES
 from gradflow.formats import charts, words
 from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.lags import choose_lags
@@ -27,7 +28,7 @@ from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import Lags, View
 from gradflow.results import Result
-from gradflow.tracking import CHECKPOINT, PART
+from gradflow.tracking import CHECKPOINT
 
 _STYLES = {
     "vanishing": "bright_blue",
@@ -48,7 +49,7 @@ def shown_lags(results: Sequence[Result], lags: Lags) -> list[int]:
 
 
 def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
-    """log10 of the gradient norm at `lags`: -inf at an exact zero, NaN where there is none."""
+    """log10 of the gradient norm at `lags`: -inf at an exact zero, NaN if there is none."""
     if result.flow is None:
         return [math.nan] * len(lags)
     logs = result.flow.state.log10().tolist()
@@ -146,11 +147,13 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
 
 
 def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The checkpoints of each run, by what tells the run from the others."""
+    """The checkpoints of each run, by what differs between the runs."""
+    kept = (CHECKPOINT, *PLACE_AXES)
     sections: dict[str, list[Result]] = {}
     for result in results:
-        axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PART)]
-        name = " ".join(words.phrase(axis, result.axes[axis]) for axis in axes)
+        axes = {axis: result.axes[axis] for axis in result.varied
+                if axis not in kept and result.axes[axis] is not None}  # fmt: skip
+        name = " ".join(words.phrase(axis, value) for axis, value in axes.items())
         sections.setdefault(name, []).append(result)
     return sections
 
@@ -194,10 +197,10 @@ def _checkpoints(results: Sequence[Result]) -> Column:
 
 
 def _parts(results: Sequence[Result]) -> list[Column]:
-    """Of which part of a bidirectional net each row tells."""
-    if not any(axis in result.axes for result in results for axis in PART):
+    """Of which part of a bidirectional net each row is."""
+    if not any(axis in result.axes for result in results for axis in PLACE_AXES):
         return []
-    texts = [" ".join(str(result.axes.get(axis, "")) for axis in PART) for result in results]
+    texts = [" ".join(str(result.axes.get(axis, "")) for axis in PLACE_AXES) for result in results]
     return [Column(("layer",), [Cell(text.strip()) for text in texts], "left")]
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow.axes import KNOWN
 from gradflow.columns import Array
 from gradflow.formats.parts import WHOLE
 from gradflow.formats.view import View
@@ -18,36 +19,6 @@ from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
 UNKNOWN = "–"
 FEW_RUNS = 9
 """Up to so many runs, lag tables are shown without being asked for."""
-
-_SYMBOLS = {
-    "sequence_length": "T",
-    "hidden_size": "H",
-    "input_size": "I",
-    "batch_size": "N",
-    "ws_init": "W_s",
-    "ws_scale": "W_s×",
-    "wx_init": "W_x",
-    "wx_scale": "W_x×",
-    "bias_scale": "bias×",
-}
-_PHRASES = {
-    "cell": "{}",
-    "sequence_length": "T={}",
-    "hidden_size": "H={}",
-    "input_size": "I={}",
-    "batch_size": "N={}",
-    "ws_init": "W_s {}",
-    "ws_scale": "W_s×{}",
-    "wx_init": "W_x {}",
-    "wx_scale": "W_x×{}",
-    "bias_scale": "bias×{}",
-    "seed": "seed {}",
-    "layers": "{} layers",
-    "bidirectional": "bidirectional",
-    "direction": "{}",
-}
-_PLAIN = {"layers": 1, "bidirectional": False}
-"""What goes without saying."""
 
 
 def short(number: str | float) -> str:
@@ -73,19 +44,25 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+_FORMS = {"direction": "{}"}
+"""How what is no axis of an experiment reads next to others, where it goes without its name."""
+
+
 def phrase(axis: str, value: object) -> str:
-    """A setting as it reads beside others: `W_s×1.5`, `T=100`, `seed 2`."""
-    return clean(_PHRASES.get(axis, axis + " {}").format(value))
+    """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
+    form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
+    return clean(form.format(value))
 
 
 def symbol(axis: str) -> str:
     """What heads a column of an axis' values: the field's letters where it has some."""
-    return _SYMBOLS.get(axis, axis)
+    return KNOWN[axis].symbol if axis in KNOWN else axis
 
 
 def phrases(result: Result) -> list[str]:
-    """What tells this run from the others, one phrase per thing that varies."""
-    return [phrase(axis, result.axes[axis]) for axis in result.varied] or [f"run {result.run}"]
+    """What differs between this run and the others, one phrase per thing that varies."""
+    there = {axis: result.axes[axis] for axis in result.varied if result.axes[axis] is not None}
+    return [phrase(axis, value) for axis, value in there.items()] or [f"run {result.run}"]
 
 
 def name(result: Result) -> str:
@@ -96,17 +73,32 @@ def name(result: Result) -> str:
 def settings(results: Sequence[Result]) -> list[str]:
     """What all runs have in common, one phrase per setting; last, what the gradient is of."""
     first = results[0]
-    same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
-    said = [phrase(axis, value) for axis, value in same.items() if _PLAIN.get(axis) != value]
+    same = {axis: _there(results, axis) for axis in first.axes if axis not in first.varied}
+    said = [
+        phrase(axis, value)
+        for axis, value in same.items()
+        if value is not None and (axis not in KNOWN or KNOWN[axis].plain != value)
+    ]
     return [text for text in (*said, first.objective) if text]
 
 
+def _there(results: Sequence[Result], axis: str) -> object:
+    """The value of an axis that does not vary; None where no run has it."""
+    return next((r.axes[axis] for r in results if r.axes[axis] is not None), None)
+
+
+def setting(result: Result, axis: str) -> str:
+    """The value of an axis as it stands in a column of its own; blank where the run has none."""
+    value = result.axes[axis]
+    return "" if value is None else clean(str(value))
+
+
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
-    """The columns that tell the runs apart: by the head of each, its value for every run."""
+    """What differs between the runs: by the head of a column, its value for every run."""
     varied = results[0].varied
     if not varied:
         return {"run": [str(result.run) for result in results]}
-    return {symbol(axis): [clean(str(result.axes[axis])) for result in results] for axis in varied}
+    return {symbol(axis): [setting(result, axis) for result in results] for axis in varied}
 
 
 _WHY: dict[NoRate, tuple[str, str]] = {
@@ -184,7 +176,7 @@ def shows_typical(result: Result) -> bool:
 
 
 def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
-    """Sentences on what stands among rates and horizons, as far as it does. `interval` is how the
+    """Sentences on what is among rates and horizons, as far as it does. `interval` is how the
     interval is headed."""
     there = [result for result in results if result.flow is not None]
     found = [result.diagnosis for result in there]
@@ -256,7 +248,7 @@ def without_rate(diagnosis: Diagnosis) -> str | None:
 
 
 def has_parts(results: Sequence[Result]) -> bool:
-    """Whether layers or directions of a net stand among the results."""
+    """Whether layers or directions of a net are among the results."""
     return any("layer" in result.axes for result in results)
 
 

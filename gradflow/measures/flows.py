@@ -1,6 +1,6 @@
 """What is always measured, in one backward pass: gradient, terms and share as a GradientFlow.
 
-The diagnosis reads these by name, so they have a type of their own; a measure that is asked for
+The diagnosis reads these by name, so they have their own type; a measure that is asked for
 gives `Measured`.
 """
 

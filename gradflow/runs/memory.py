@@ -66,13 +66,13 @@ def bytes_needed(run: Run) -> dict[str, int]:
 
 _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
-_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
+_STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
 
 
 def stack_size(run: Run, workers: int = 1) -> int:
     """How many runs of this shape are advanced together: what stays in cache, and what memory has
-    room for beside the stacks of the other `workers`."""
+    room for next to the stacks of the other `workers`."""
     width = max(1, run.batch_size * run.cell_of_layer(0).G)
     input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
     most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
@@ -100,15 +100,15 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(key path, message) where runs ask for more memory than there is: the key that saves most."""
     available = bytes_available()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
-    told = set()
+    named = set()
     for run in _of_each_shape(runs):
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
         lowered = _lowered(run)
         key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
-        if key not in told:
-            told.add(key)
+        if key not in named:
+            named.add(key)
             message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
             yield key, f"{message} available: lower {key[-1]}"
 

@@ -45,28 +45,30 @@ def exported(name, config, **view):
 @pytest.mark.usefixtures("measures")
 class TestWhatIsFound:
     def test_every_option_is_filled_in(self):
-        experiment = gradflow.load({**SMALL, "measure": [{"type": "sizes", "power": 2}, "steps"]})
+        experiment = gradflow.load({**SMALL, "measure": [{"type": "sizes", "power": 2}, "counted"]})
         sizes, steps = experiment.measures
         assert sizes.options == {"power": 2, "which": "all", "floor": 0.0}
-        assert (steps.name, steps.options) == ("steps", {})
+        assert (steps.name, steps.options) == ("counted", {})
         assert experiment.config["measure"] == [
             {"type": "sizes", "power": 2, "which": "all", "floor": 0.0},
-            {"type": "steps"},
+            {"type": "counted"},
         ]
         again = gradflow.load(experiment.config)
         assert again.measures == experiment.measures
 
     def test_a_bare_name_is_enough(self):
-        assert [m.name for m in gradflow.load({**SMALL, "measure": "steps"}).measures] == ["steps"]
+        assert [m.name for m in gradflow.load({**SMALL, "measure": "counted"}).measures] == [
+            "counted"
+        ]
 
     def test_a_run_has_what_was_asked_for_and_its_gradient_is_the_same(self):
-        config = {**SMALL, "seed": [0, 1, 2], "measure": ["sizes", "steps"]}
+        config = {**SMALL, "seed": [0, 1, 2], "measure": ["sizes", "counted"]}
         results = gradflow.analyze(config)
         for result, without in zip(
             results, gradflow.analyze({**config, "measure": []}), strict=True
         ):
-            assert list(result.measures) == ["sizes", "steps"]
-            assert result.measures["steps"].figures == {"steps_seen": 6}
+            assert list(result.measures) == ["sizes", "counted"]
+            assert result.measures["counted"].figures == {"counted_seen": 6}
             assert result.measures["sizes"].curves["log10_line"].tolist()[-1] == -9.0
             assert without.measures == {}
             assert (result.flow.state.mantissa == without.flow.state.mantissa).all()
@@ -75,15 +77,15 @@ class TestWhatIsFound:
     def test_a_diverged_run_has_none_and_the_others_keep_theirs(self):
         linear = {"type": "rnn", "activation": "linear"}
         config = {**SMALL, "cell": linear, "sequence_length": 400, "ws_scale": [1e9, 1.0]}
-        lost, kept = gradflow.analyze({**config, "measure": "steps"})
+        lost, kept = gradflow.analyze({**config, "measure": "counted"})
         assert lost.diverged_at
         assert lost.measures == {}
-        assert kept.measures["steps"].figures == {"steps_seen": 400}
+        assert kept.measures["counted"].figures == {"counted_seen": 400}
 
     def test_of_a_stack_the_whole_or_each_place(self):
-        (result,) = gradflow.analyze({**SMALL, "layers": 2, "measure": ["sizes", "steps"]})
+        (result,) = gradflow.analyze({**SMALL, "layers": 2, "measure": ["sizes", "counted"]})
         assert list(result.measures) == ["sizes"]
-        assert [list(part.measures) for part in result.layers] == [["steps"], ["steps"]]
+        assert [list(part.measures) for part in result.layers] == [["counted"], ["counted"]]
 
     def test_of_a_bidirectional_net_each_place(self):
         (result,) = gradflow.analyze({**SMALL, "bidirectional": True, "measure": "sizes"})
@@ -107,16 +109,17 @@ class TestWhatIsShown:
         assert [row[-2] for row in rows][:2] == ["-0.0", "-1.5"]
         assert rows[1][-1].endswith("e-603")
         assert rows[-1][-1] == ""
-        without = exported("csv", {"measure": "steps"}).splitlines()
+        without = exported("csv", {"measure": "counted"}).splitlines()
         assert without == exported("csv", {}).splitlines()
 
     @pytest.mark.parametrize("more", [{}, {"layers": 2}, {"bidirectional": True}])
     def test_json_nests_figures_by_the_measure_and_fits_its_schema(self, more):
-        data = json.loads(exported("json", {"measure": ["sizes", "steps"], **more}))
+        data = json.loads(exported("json", {"measure": ["sizes", "counted"], **more}))
         jsonschema.Draft202012Validator(results_schema()).validate(data)
         (run,) = data["runs"]
         shown = run if "sizes" in run else run["places"][0]
-        assert list(shown["sizes"]) == ["sizes_rms", "sizes_h_word", "sizes_none", "note"]
+        assert list(shown["sizes"]) == ["sizes_rms", "h", "sizes_none", "note"]
+        assert shown["sizes"]["h"] == {"word": "small"}
         assert shown["log10_line"] == [-1.5 * lag for lag in range(7)]
         assert shown["size"][1].endswith("e-603")
         assert shown["log10_line"] != shown["log10_line"][:-1]
@@ -127,8 +130,8 @@ class TestWhatIsShown:
         assert not jsonschema.Draft202012Validator(results_schema()).is_valid(data)
 
     def test_a_table_of_one_run_has_them_below(self):
-        text = exported("table", {"measure": ["sizes", "steps"]})
-        assert "\nsteps      seen 6.00\n" in text
+        text = exported("table", {"measure": ["sizes", "counted"]})
+        assert "\ncounted    seen 6.00\n" in text
         assert "h_word small  none –\n" in text
         assert "log10_line" in text
         assert "\n  1  -1.5" in text
@@ -147,7 +150,7 @@ class TestWhatIsShown:
 @pytest.mark.usefixtures("measures")
 class TestHowItTravels:
     def test_through_a_pipe_and_a_journal(self, tmp_path):
-        experiment = gradflow.load({**SMALL, "seed": [0, 1], "measure": ["sizes", "steps"]})
+        experiment = gradflow.load({**SMALL, "seed": [0, 1], "measure": ["sizes", "counted"]})
         (stack,) = stacks(enumerate(experiment.runs))
         stack = pickle.loads(pickle.dumps(stack))
         found = pickle.loads(
@@ -164,8 +167,8 @@ class TestHowItTravels:
             list(execute(experiment, journal=kept))
         with journal() as kept:
             assert kept.finished() == {0, 1}
-            assert kept.read(1).measures["steps"].figures == {"steps_seen": 6}
-        other = gradflow.load({**SMALL, "seed": [0, 1], "measure": ["steps"]})
+            assert kept.read(1).measures["counted"].figures == {"counted_seen": 6}
+        other = gradflow.load({**SMALL, "seed": [0, 1], "measure": ["counted"]})
         with Journal(tmp_path / "kept", other.runs, other.thresholds) as kept:
             assert kept.finished() == set()
 
@@ -192,13 +195,25 @@ class TestHowItTravels:
     ("asked", "key", "message"),
     [
         ("size", "measure", 'found "size"; did you mean sizes?'),
-        (["sizes", "zzz"], "measure[1]", 'expected one of sizes, steps, found "zzz"'),
+        (
+            ["sizes", "zzz"],
+            "measure[1]",
+            'sizes, counted, found "zzz"',
+        ),
         (["gradient"], "measure[0]", "gradient is always measured: leave it out"),
         (["sizes", "sizes"], "measure[1]", "sizes is asked for twice"),
         ([3], "measure[0]", "expected the name of a measure or a mapping such as"),
-        ([{}], "measure[0]", "the key type is required: expected one of sizes, steps"),
+        (
+            [{}],
+            "measure[0]",
+            "the key type is required: expected one of gates, ",
+        ),
         ([{"typ": "sizes"}], "measure[0].typ", "unknown key; did you mean type?"),
-        ([{"type": 3}], "measure[0].type", "expected one of sizes, steps, found 3"),
+        (
+            [{"type": 3}],
+            "measure[0].type",
+            "sizes, counted, found 3",
+        ),
         ([{"type": "sizes", "powr": 2}], "measure[0].powr", "unknown key; did you mean power?"),
         ([{"type": "sizes", "power": 5}], "measure[0].power", "at most 4, found 5"),
         ([{"type": "sizes", "power": 1.5}], "measure[0].power", "a whole number, found 1.5"),
@@ -219,7 +234,7 @@ def test_what_is_wrong_is_told_where_it_is(asked, key, message):
 
 def test_faults_have_their_lines(tmp_path, measures):
     config = tmp_path / "c.yaml"
-    config.write_text("cell: rnn\nmeasure:\n- sizes\n- {type: steps, count: 3}\nsede: 1\n")
+    config.write_text("cell: rnn\nmeasure:\n- sizes\n- {type: counted, count: 3}\nsede: 1\n")
     with pytest.raises(InputError) as caught:
         gradflow.load(str(config))
     assert [(f.line, f.key) for f in caught.value.faults] == [(4, "measure[1].count"), (5, "sede")]

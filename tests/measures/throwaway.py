@@ -1,6 +1,6 @@
 """Measures as somebody would add them: each one file of `gradflow/measures/` and one line.
 
-`sizes` makes passes of its own, `steps` watches the backward pass.
+`sizes` makes passes of its own, `counted` watches the backward pass.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MEASURE = Measure(
 )
 '''
 
-STEPS = '''"""How many steps the backward pass has."""
+COUNTED = '''"""How many steps the backward pass has."""
 
 from gradflow.measures.contract import Figure, Measure
 from gradflow.measures.measured import Measured
@@ -69,13 +69,13 @@ class Steps:
         self.count += len(block.dz.value)
 
     def found(self):
-        return [Measured({}, {"steps_seen": self.count})] * self.runs
+        return [Measured({}, {"counted_seen": self.count})] * self.runs
 
 
 MEASURE = Measure(
-    "steps",
+    "counted",
     "how many steps the backward pass has",
-    figures=(Figure("steps_seen", "whole", "so many"),),
+    figures=(Figure("counted_seen", "whole", "so many"),),
     scope="place",
     observe=Steps,
 )
@@ -84,19 +84,19 @@ MEASURE = Measure(
 
 def added(folder, patch, scope="net"):
     """Add both, with a file and a line each; `patch` takes them away again."""
-    for name, text in (("sizes", SIZES.replace("SCOPE", scope)), ("steps", STEPS)):
+    for name, text in (("sizes", SIZES.replace("SCOPE", scope)), ("counted", COUNTED)):
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
         patch.delitem(sys.modules, f"gradflow.measures.{name}", raising=False)
         patch.setattr(gradflow.measures, "OPTIONAL", gradflow.measures.OPTIONAL)
     patch.setattr(gradflow.measures, "__path__", [*gradflow.measures.__path__, str(folder)])
     before = list(gradflow.measures.OPTIONAL)
-    gradflow.measures.OPTIONAL[:] = [*before, "sizes", "steps"]
+    gradflow.measures.OPTIONAL[:] = [*before, "sizes", "counted"]
     return before
 
 
 def removed(before):
     """As it was."""
     gradflow.measures.OPTIONAL[:] = before
-    for name in ("sizes", "steps"):
+    for name in ("sizes", "counted"):
         sys.modules.pop(f"gradflow.measures.{name}", None)
         vars(gradflow.measures).pop(name, None)

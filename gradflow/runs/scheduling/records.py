@@ -64,7 +64,7 @@ def result_of(value: object, run: Run) -> results.Result:
     Raises:
         ValueError: it is not.
     """
-    told = {
+    expected = {
         "axes": run.axes,
         "options": run.cell.options,
         "objective": run.objective,
@@ -72,7 +72,7 @@ def result_of(value: object, run: Run) -> results.Result:
     }
     if not isinstance(value, results.Result):
         raise ValueError("no result")
-    if any(getattr(value, name) != own for name, own in told.items()):
+    if any(getattr(value, name) != own for name, own in expected.items()):
         raise ValueError("it is of another run")
     if not _is(replace(value, axes={}, options={}), results.Result):
         raise ValueError("a member of another type")

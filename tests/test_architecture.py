@@ -25,7 +25,7 @@ CORE = [
     "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
-    "measures.steps", "measures.singular", "measures.recurrent", "measures.orthonormal",
+    "measures.steps", "measures.singular", "measures.orthonormal",
     "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
     "measures.terms",
     "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",

@@ -204,7 +204,7 @@ class Subject:
         settings: one a run: what results call its axes and options, `input_kind`, `input_scale`,
             and whether it is `trained`.
         losses: what a loss adds to the gradient at other steps than the last; None: nothing.
-        loss: of one step alone.
+        one_loss: the loss of one step alone.
     """
 
     net: NetTrajectory
@@ -212,7 +212,7 @@ class Subject:
     places: tuple[Place, ...]
     settings: tuple[Mapping[str, object], ...] = ()
     losses: Losses | None = None
-    loss: OneLoss | None = None
+    one_loss: OneLoss | None = None
 
     @property
     def layers(self) -> list[Trajectory]:

@@ -61,7 +61,7 @@ class Reached:
 
 def of(subject: Subject, *, origins: int) -> list[Measured]:
     """The curves of each run, log10 (T+1,)."""
-    loss, places = subject.loss, subject.places
+    loss, places = subject.one_loss, subject.places
     assert loss is not None
     read = [at for at in places if at in loss.steps]
     if not read:

@@ -32,10 +32,10 @@ class Measuring:
         net: NetTrajectory,
         ds_T: Mapping[Place, Array],
         losses: Losses | None = None,
-        loss: OneLoss | None = None,
+        one_loss: OneLoss | None = None,
     ) -> None:
         self._runs, self._net, self._ds_T = runs, net, ds_T
-        self._losses, self._loss = losses, loss
+        self._losses, self._one_loss = losses, one_loss
         self._asked = {asked.name: asked for asked in runs[0].measures}
         self._watching: dict[tuple[str, Of], Watcher] = {}
         self.watchers: dict[Place, list[Watcher]] = {}
@@ -79,7 +79,7 @@ class Measuring:
     def _subject(
         self, places: tuple[Place, ...], settings: tuple[Mapping[str, object], ...]
     ) -> Subject:
-        return Subject(self._net, self._ds_T, places, settings, self._losses, self._loss)
+        return Subject(self._net, self._ds_T, places, settings, self._losses, self._one_loss)
 
 
 def _settings(run: Run) -> dict[str, object]:

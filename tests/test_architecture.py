@@ -26,7 +26,8 @@ CORE = [
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
     "measures.steps", "measures.singular", "measures.recurrent", "measures.orthonormal",
-    "measures.meanfield", "measures.transfer", "measures.gradient", "measures.terms",
+    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
+    "measures.terms",
     "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
     "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
     "diagnosis", "provenance",
@@ -36,8 +37,9 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
 FOLDERS = {"engine", "files", "measures", "runs"}

@@ -20,6 +20,18 @@ class MeasureForms:
         return _measures()
 
 
+class ExpectForms:
+    """In the schema of `expect`: the figures that there are. `config.expect` checks it, and only
+    where results are held to it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        from gradflow.config.expect import json_schema
+
+        return json_schema()
+
+
 def _measures() -> dict[str, Any]:
     """What may stand at `measure`."""
     one: list[dict[str, Any]] = [{"enum": list(OPTIONAL)}]

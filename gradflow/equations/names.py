@@ -44,6 +44,7 @@ COLUMNS = frozenset(
         "direction",
         "totals",
         "diagnosis",
+        "objective",
         "diverged_at",
         "notes",
         "places",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -59,6 +58,9 @@ def results_schema() -> Schema:
                 "format": {"const": FORMAT},
                 "provenance": _provenance(),
                 "config": {"type": "object", "description": "every default filled in"},
+                "parts": {"type": "array", "items": _TEXT},
+                "options": {"type": "array", "items": _TEXT},
+                "measures": {"type": "array", "items": _TEXT},
                 "runs": {"type": "array", "items": {"$ref": "#/$defs/run"}},
             }
         ),
@@ -140,11 +142,16 @@ def _with_asked(schema: Schema) -> Schema:
 def _figures(measure: Measure) -> Schema:
     """The figures of a measure, as far as the net has them, and its note."""
     known = {f.name: _described(f) for f in measure.figures if "<" not in f.name}
+    several = [f for f in measure.figures if "<" in f.name]
     patterns = {
-        f"^{re.sub('<[^>]*>', '.+', f.name)}$": _described(f)
-        for f in measure.figures
-        if "<" in f.name
+        f"^{f.pattern.pattern}$": _described(f)
+        for f in several
+        if f.nested_in(measure.name) is None
     }
+    nested = {inner: _described(f) for f in several if (inner := f.nested_in(measure.name))}
+    if nested:
+        each = {"type": "object", "properties": nested, "additionalProperties": False}
+        patterns[f"^(?!{'|'.join([*known, 'note'])}$).+$"] = each
     return {
         "type": "object",
         "description": measure.meaning,
@@ -176,7 +183,31 @@ def _measured() -> Schema:
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "first": {
+            "type": ["integer", "null"],
+            "description": "the lag of the last step at which the loss is read",
+        },
+        "start": {
+            "description": "what `relative` is over; null: grad_norm at the lag `first`",
+            "anyOf": [magnitude, {"type": "null"}],
+        },
+        "log10_typical": {
+            "description": "log10 of the geometric mean over the batch",
+            "anyOf": [{"type": "array", "items": _NUMBER}, {"type": "null"}],
+        },
+        "log10_typical_start": {
+            **_NUMBER,
+            "description": "what log10_typical is compared with",
+        },
+        "measured": {
+            "type": "object",
+            "description": "measures once more, to be read back exactly",
+        },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
+        "of_reach": {
+            "type": "boolean",
+            "description": "whether the diagnosis is of how far the loss of any one step reaches",
+        },
         **_arrays(curve_names()),
     }
 

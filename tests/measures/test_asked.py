@@ -118,7 +118,8 @@ class TestWhatIsShown:
         jsonschema.Draft202012Validator(results_schema()).validate(data)
         (run,) = data["runs"]
         shown = run if "sizes" in run else run["places"][0]
-        assert list(shown["sizes"]) == ["sizes_rms", "sizes_h_word", "sizes_none", "note"]
+        assert list(shown["sizes"]) == ["sizes_rms", "h", "sizes_none", "note"]
+        assert shown["sizes"]["h"] == {"word": "small"}
         assert shown["log10_line"] == [-1.5 * lag for lag in range(7)]
         assert shown["size"][1].endswith("e-603")
         assert shown["log10_line"] != shown["log10_line"][:-1]

@@ -54,7 +54,7 @@ def load_expected(
     document, folder, text = opened(config)
     scratch = Faults(document)
     data = override(document.data, overrides, scratch)
-    faults = Faults(document, scratch.overridden)
+    faults = Faults(document, scratch.given)
     experiment, others = None, []
     try:
         experiment = experiment_of(document, folder, overrides, tensors, text)

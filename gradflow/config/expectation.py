@@ -61,7 +61,7 @@ class Reader:
 
     def _line(self, path: Path) -> int | None:
         """Where a key stands in the file; None: in no file."""
-        from_options = any(path[:n] in self.faults.overridden for n in range(1, len(path) + 1))
+        from_options = any(path[:n] in self.faults.given for n in range(1, len(path) + 1))
         marks = self.document.marks
         return None if from_options or not marks else self.document.mark(path, key=True).line
 

@@ -48,6 +48,15 @@ COLUMNS = frozenset(
         "diverged_at",
         "notes",
         "places",
+        "direct_share",
+        "first",
+        "gates",
+        "measured",
+        "of_reach",
+        "paths",
+        "slopes",
+        "start",
+        "theory",
     ]
 )
 PREFIXES = ("grad_", "log10_")

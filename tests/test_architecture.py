@@ -29,6 +29,7 @@ CORE = [
     "measures.meanfield", "measures.transfer", "measures.gradient", "measures.terms",
     "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
     "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
+    "measures.reference",
     "diagnosis", "provenance",
 ]
 ROOMS = [
@@ -52,7 +53,7 @@ INSIDE = {
         "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "words",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
         "csv", "json", "markdown", "table", "schema",
         "cells", "inspection", "tracking", "verification",
     ],

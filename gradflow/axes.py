@@ -42,7 +42,7 @@ _RUN = (
     Axis("hidden_size", "whole", "H", "H={}"),
     Axis("input_size", "whole", "I", "I={}"),
     Axis("batch_size", "whole", "N", "N={}"),
-    Axis("ws_init", "text", "W_s", "W_s {}"),
+    Axis("ws_init", "word", "W_s", "W_s {}"),
     Axis("ws_scale", "number", "W_s×", "W_s×{}"),
     Axis("wx_init", "text", "W_x", "W_x {}"),
     Axis("wx_scale", "number", "W_x×", "W_x×{}"),

@@ -129,7 +129,8 @@ class Result:
 
     Attributes:
         run: its number, from 0, in the order of the sweep.
-        axes: the value of each of AXES, in their order; the cell by its label.
+        axes: the value of each of AXES, in their order; the cell by its label; None of what its
+            cell has not.
         varied: those of `axes` that differ between the runs of the experiment.
         loss: the batch mean of the loss (inf or NaN where it left float range).
         diagnosis: rate, half-life, horizon, verdict.
@@ -145,7 +146,7 @@ class Result:
     """
 
     run: int
-    axes: Mapping[str, str | int | float]
+    axes: Mapping[str, str | int | float | None]
     varied: tuple[str, ...]
     loss: float
     diagnosis: Diagnosis
@@ -160,4 +161,4 @@ class Result:
     @property
     def sequence_length(self) -> int:
         """T."""
-        return int(self.axes["sequence_length"])
+        return int(self.axes["sequence_length"] or 0)

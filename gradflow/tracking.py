@@ -86,7 +86,7 @@ def plan(
         raise InputError(*first_faults(dict.fromkeys(faults), most=20))
     if example is None:
         raise InputError("expected at least one checkpoint")
-    varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis]) > 1]
+    varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis] - {None}) > 1]
     parts = PLACE_AXES if example.runs[0].bidirectional else ()
     return Track(tuple(names), example, (CHECKPOINT, *varied, *parts), steps, load)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
+from pathlib import Path
 
 import jsonschema
 from pydantic import ValidationError
@@ -12,11 +13,13 @@ from pydantic import ValidationError
 from gradflow import tracking
 from gradflow.cells import CELLS
 from gradflow.config import load
+from gradflow.config.cells import cells_of
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.overrides import override
 from gradflow.config.starter import schema_text
 from gradflow.config.trained import with_file
+from gradflow.config.tree import Document
 from gradflow.errors import InputError
 from gradflow.measures import OPTIONAL
 
@@ -90,4 +93,7 @@ def model_accepts(data):
         Config.model_validate(data)
     except ValidationError:
         return False
-    return True
+    document = Document("config", data, {}, {})
+    faults = Faults(document)
+    cells_of(data, document, Path(), "", faults)
+    return not faults.found

@@ -130,7 +130,8 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            varied = [f"{name}={result.axes[name]}" for name in result.varied]
+            there = [name for name in result.varied if result.axes[name] is not None]
+            varied = [f"{name}={result.axes[name]}" for name in there]
             print(
                 f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
                 f"float range at step {result.diverged_at}; its gradients are empty",

@@ -68,7 +68,7 @@ def read_target(config: Config, folder: Path, faults: Faults) -> float | Array |
     elif classes and not _is_class(values, config.output_size):
         message = f"expected classes from 0 to {config.output_size - 1} in {target}"
         faults.add(("loss", "target"), message)
-    return shaped
+    return _in_order(shaped, config) if shaped is not None else None
 
 
 def _at(model: LossModel) -> Literal["last"] | int | tuple[int, ...]:
@@ -92,6 +92,16 @@ def _shaped(values: Array, N: int, O: int) -> Array | None:  # noqa: E741
     each_step += [(N,)] if O == 1 else []
     each_step += [()] if N == O == 1 else []
     return values.reshape(-1, N, O) if values.shape[1:] in each_step else None
+
+
+def _in_order(targets: Array, config: Config) -> Array:
+    """Targets with a row for each step that is listed, in the order of the steps."""
+    at = config.loss.at
+    if not isinstance(at, list) or targets.ndim != 3 or len(targets) != len(at):
+        return targets
+    if len(at) == min(config.sequence_length):  # a row for each step of the input
+        return targets
+    return targets[np.argsort(at)]
 
 
 def _wrong_length(config: Config, rows: int) -> str | None:

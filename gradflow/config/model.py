@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -12,7 +12,6 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
-    create_model,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -21,7 +20,6 @@ from gradflow.cells import CELLS
 from gradflow.config.forms import MeasureForms
 from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
-from gradflow.equations.declaration import Option
 from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
@@ -62,20 +60,6 @@ class _TextOr:
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
-class _OrOwnCell:
-    """In the schema of a cell: a file of equations, equations, and options that are lists."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        named = {"type": "object", "required": ["type"]}
-        kinds = [{"const": "equations"}, {"type": "string", "pattern": r"[./\\]"}]
-        own = {**named, "properties": {"type": {"anyOf": kinds}}}
-        listed = {**named, "not": {"additionalProperties": {"not": {"type": "array"}}}}
-        file = kinds[1]
-        return {"anyOf": [handler(core), file, own, listed]}
-
-
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -90,48 +74,13 @@ Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
-_WHOLE = Annotated[Size, Field(le=10**9)]
+CellChoice: TypeAlias = Any
+"""A cell: `cells` looks at it, since what it may be is told by equations, which are read where they
+are used."""
 
-
-def _cell_model(name: str) -> Any:
-    """The mapping `{type: name, options}` of one cell, from its declaration."""
-    equations = CELLS[name].equations
-    about, bounds = dict(equations.help), dict(equations.bounds)
-    options: dict[str, Any] = {
-        option: (
-            _option_type(given, dict(bounds.get(option, ()))),
-            Field(equations.defaults[option], description=about[option]),
-        )
-        for option, given in equations.options
-    }
-    tag: Any = (Literal[name], ...)
-    return create_model(name, __base__=_Strict, type=tag, **options)
-
-
-def _option_type(given: Option, bounds: dict[str, float]) -> Any:
-    """What an option may be, from its default; a number within `bounds` if it has some."""
-    if isinstance(given, tuple):
-        return Literal[given]
-    if bounds:
-        limits: dict[str, Any] = bounds
-        return Annotated[float, Field(allow_inf_nan=False, **limits)]
-    return _WHOLE if isinstance(given, int) else Real
-
-
-CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}
-"""The mapping of each cell, by its name."""
-
-if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
-    CellChoice: TypeAlias = BaseModel
+if TYPE_CHECKING:  # made from INITIALIZERS, which a type checker cannot follow
     Base: TypeAlias = str
 else:
-    CellChoice = Annotated[
-        Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
-        Field(discriminator="type"),
-        _named("type"),
-        _OrOwnCell(),
-        _NameOr(*CELLS),
-    ]
     Base = Literal[tuple(INITIALIZERS)]
 
 
@@ -190,23 +139,37 @@ class FileInput(_Strict):
     stride: Size = Field(1, description="steps from the start of one window to that of the next")
 
 
-def _kind_or_file(value: object) -> str | None:
-    if isinstance(value, dict):
-        return "(file)" if "file" in value else value.get("kind")
-    return "(file)" if isinstance(value, FileInput) else getattr(value, "kind", None)
+class FileState(_Strict):
+    """A state from a .npz file: an array (N, width) for each part by its name, `h`, `c`; of a net
+    of several layers or directions `h_l0`, `h_l0_reverse`, ..."""
+
+    file: Annotated[str, Field(min_length=1)]
+
+
+def _kind_or(file: str) -> Discriminator:
+    """The kind of a mapping, or this tag where it names a file."""
+
+    def tag(value: object) -> str | None:
+        if isinstance(value, dict):
+            return file if "file" in value else value.get("kind")
+        return file if hasattr(value, "file") else getattr(value, "kind", None)
+
+    return Discriminator(tag)
 
 
 InputChoice = Annotated[
     Annotated[GaussianSignal, Tag("gaussian")]
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileInput, Tag("(file)")],
-    Discriminator(_kind_or_file),
+    _kind_or("(file)"),
     _named("kind"),
     _NameOr("gaussian", "zeros"),
 ]
 StateChoice = Annotated[
-    GaussianSignal | Zeros,
-    Field(discriminator="kind"),
+    Annotated[GaussianSignal, Tag("gaussian")]
+    | Annotated[Zeros, Tag("zeros")]
+    | Annotated[FileState, Tag("(state)")],
+    _kind_or("(state)"),
     _named("kind"),
     _NameOr("gaussian", "zeros"),
 ]
@@ -263,6 +226,14 @@ class LossModel(_Strict):
 LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
 
 
+_ByName = dict[str, Annotated[str, Field(min_length=1)]]
+Parameters = Annotated[
+    Annotated[_ByName, Tag("(mapping)")]
+    | Annotated[list[_ByName], Field(min_length=1), Tag("(list)")],
+    Discriminator(lambda value: "(list)" if isinstance(value, list) else "(mapping)"),
+]
+
+
 class WeightsModel(_Strict):
     """A file of trained parameters, and which of its tensors are meant."""
 
@@ -276,6 +247,12 @@ class WeightsModel(_Strict):
     )
     merge: Literal["concat", "sum", "ave", "mul"] | None = Field(
         None, description="what both directions of a layer hand to the next: side by side, or one"
+    )
+    parameters: Parameters | None = Field(
+        None,
+        description="a tensor for each parameter that the cell declares, with rows or a transpose "
+        'if need be: {W_f: "rnn.weight_ih[0:128]", U_f: "cell.kernel.T"}; {layer}, {direction} and '
+        "{reverse} in a name are those of the place; or a list of such mappings, one a layer",
     )
     W_x: str | None = Field(None, description="the tensor's name, in a file of no known scheme")
     W_s: str | None = Field(None, description="likewise")
@@ -331,7 +308,9 @@ class Config(_Strict):
         "{file: series.csv}, a path beside the config",
     )
     initial_state: StateChoice = Field(
-        Zeros(kind="zeros"), description="zeros or {kind: gaussian, scale: 1.0}"
+        Zeros(kind="zeros"),
+        description="zeros, {kind: gaussian, scale: 1.0} or {file: s0.npz}, an array for each part "
+        "of the state by name: h, c, of a stack h_l0, h_l0_reverse, ...",
     )
     loss: LossChoice = Field(
         LossModel(kind="mse", target=None, at="last", reduce="mean", truncate=None),
@@ -345,7 +324,8 @@ class Config(_Strict):
         None,
         description="a file of trained parameters in place of random ones, beside the config: "
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
-        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
+        "{file: ..., parameters: {W: TENSOR, ...}} a tensor for each parameter of the cell",
     )
     measure: Annotated[Any, MeasureForms()] = Field(
         [],
@@ -379,10 +359,10 @@ SWEPT = tuple(
 """The keys that may be lists, in the order of the model; the last one varies fastest."""
 
 MODELS: dict[str, type[BaseModel]] = {
-    **CELL_MODELS,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,
+    "(state)": FileState,
     "loss": LossModel,
     "at": EveryModel,
     "thresholds": Thresholds,

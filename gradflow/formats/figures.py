@@ -33,9 +33,9 @@ class Form:
 
 
 def forms(measure: Measure) -> list[Form]:
-    """Those of all its declarations, the plain names first."""
+    """Those of all its declarations: plain names first, then what says most of a name."""
     found = [_form(measure, figure) for figure in measure.figures]
-    return sorted(found, key=lambda form: "<" in form.figure.name)
+    return sorted(found, key=lambda form: ("<" in form.figure.name, -len(form.figure.name)))
 
 
 def nested(measure: Measure, figures: Mapping[str, object]) -> dict[str, object]:

@@ -148,10 +148,12 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
 
 def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The checkpoints of each run, by what differs between the runs."""
+    kept = (CHECKPOINT, *PLACE_AXES)
     sections: dict[str, list[Result]] = {}
     for result in results:
-        axes = [axis for axis in result.varied if axis not in (CHECKPOINT, *PLACE_AXES)]
-        name = " ".join(words.phrase(axis, result.axes[axis]) for axis in axes)
+        axes = {axis: result.axes[axis] for axis in result.varied
+                if axis not in kept and result.axes[axis] is not None}  # fmt: skip
+        name = " ".join(words.phrase(axis, value) for axis, value in axes.items())
         sections.setdefault(name, []).append(result)
     return sections
 

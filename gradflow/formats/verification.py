@@ -30,7 +30,8 @@ def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
     """One block a run: each quantity, at how many lags it was compared, the largest error."""
     for number, verification in enumerate(verifications):
         axes = verification.run.axes
-        names = " ".join(f"{name}={axes[name]}" for name in view.varied if name != "cell")
+        there = [name for name in view.varied if name != "cell" and axes[name] is not None]
+        names = " ".join(f"{name}={axes[name]}" for name in there)
         yield f"run {number}: {axes['cell']} {names}".rstrip() + "\n"
         if verification.comparisons:
             yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<14}  complex step    error"
@@ -52,7 +53,8 @@ def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[s
         for name, group in _by_quantity(verification):
             worst, span = _worst(group)
             numbers = [_short(value) for value in (worst.backpropagated, worst.complex_step)]
-            settings = [words.clean(str(axes[axis])) for axis in view.varied]
+            there = [axes[axis] for axis in view.varied]
+            settings = ["" if one is None else words.clean(str(one)) for one in there]
             error, holds = f"{worst.error:.1e}", _holds(group)
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
         if verification.skipped:

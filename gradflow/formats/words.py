@@ -60,7 +60,8 @@ def symbol(axis: str) -> str:
 
 def phrases(result: Result) -> list[str]:
     """What differs between this run and the others, one phrase per thing that varies."""
-    return [phrase(axis, result.axes[axis]) for axis in result.varied] or [f"run {result.run}"]
+    there = {axis: result.axes[axis] for axis in result.varied if result.axes[axis] is not None}
+    return [phrase(axis, value) for axis, value in there.items()] or [f"run {result.run}"]
 
 
 def name(result: Result) -> str:
@@ -71,13 +72,24 @@ def name(result: Result) -> str:
 def settings(results: Sequence[Result]) -> list[str]:
     """What all runs have in common, one phrase per setting; last, what the gradient is of."""
     first = results[0]
-    same = {axis: value for axis, value in first.axes.items() if axis not in first.varied}
+    same = {axis: _there(results, axis) for axis in first.axes if axis not in first.varied}
     said = [
         phrase(axis, value)
         for axis, value in same.items()
-        if axis not in KNOWN or KNOWN[axis].plain != value
+        if value is not None and (axis not in KNOWN or KNOWN[axis].plain != value)
     ]
     return [text for text in (*said, first.objective) if text]
+
+
+def _there(results: Sequence[Result], axis: str) -> object:
+    """The value of an axis that does not vary; None where no run has it."""
+    return next((r.axes[axis] for r in results if r.axes[axis] is not None), None)
+
+
+def setting(result: Result, axis: str) -> str:
+    """The value of an axis as it stands in a column of its own; blank where the run has none."""
+    value = result.axes[axis]
+    return "" if value is None else clean(str(value))
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -85,7 +97,7 @@ def identity(results: Sequence[Result]) -> dict[str, list[str]]:
     varied = results[0].varied
     if not varied:
         return {"run": [str(result.run) for result in results]}
-    return {symbol(axis): [clean(str(result.axes[axis])) for result in results] for axis in varied}
+    return {symbol(axis): [setting(result, axis) for result in results] for axis in varied}
 
 
 _WHY: dict[NoRate, tuple[str, str]] = {

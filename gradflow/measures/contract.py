@@ -22,7 +22,7 @@ from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
-from gradflow.engine.network import NetTrajectory, Place
+from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
@@ -146,14 +146,16 @@ class Subject:
         net: the forward pass of the whole net.
         ds_T: (R, N, S_all) by place, the gradient of each sample's own loss at the last state.
         places: what is looked at: all places, or a single one, whose inputs are held fixed.
-        settings: one a run: what results call its axes and options, and `input_kind`,
-            `input_scale`.
+        settings: one a run: what results call its axes and options, `input_kind`, `input_scale`,
+            and whether it is `trained`.
+        losses: what a loss adds to the gradient at other steps than the last; None: nothing.
     """
 
     net: NetTrajectory
     ds_T: Mapping[Place, Array]
     places: tuple[Place, ...]
     settings: tuple[Mapping[str, object], ...] = ()
+    losses: Losses | None = None
 
     @property
     def runs(self) -> int:

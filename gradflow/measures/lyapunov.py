@@ -12,13 +12,13 @@ singular values of M, so the exponents are the same, and no second derivation of
 `transient` steps are left out at either end: at the end of the sequence, where the sweep begins,
 the basis turns into its directions; at its start the state is still on its way from s_0.
 
-The basis is made orthonormal (R = the Cholesky factor of AᵀA, columns first brought to one length;
-Q = A R^-1) only when its vectors have turned towards each other: after so many steps that the least
-angle between one and those before it, sin φ_i = R_ii / ‖a_i‖, stays above 1e-5. What an R lacks in
-digits the next one has, since Q R is A whatever R is: only rounding of A R^-1 stays, below 1e-11.
-Where one step alone does worse, Householder's QR is taken; a direction of which rounding leaves
-nothing (sin φ < 1e-13 in a single step, as where a unit is off) counts as lost: its exponent is
--inf. So an exponent of a step that contracts by more than 1e-13 beside its neighbours is -inf too.
+The basis is made orthonormal only when its vectors have turned towards each other: after so many
+steps that the least angle between one and those before it, sin φ_i = R_ii / ‖a_i‖, is expected to
+be 1e-8, and never (but where one step does it) below 1e-10. Blocks of vectors are factored by the
+Cholesky factor of AᵀA; what such an R lacks in digits the next one has, since Q R is A whatever R
+is, and only the rounding of A stays: 1e-16 / sin φ_i in each ln R_ii. Where that cannot be had of
+a single step, Householder's QR is taken; a direction of which rounding leaves nothing (sin φ <
+1e-13 in a single step, as where a unit is off) counts as lost: its exponent is -inf.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from gradflow.measures.orthonormal import orthonormalised
 
 _ALL = 128  # exponents that are measured without being asked for; their cost grows as S³
 _SOME = 10
-_LEAST_ANGLE = math.log(1e-5)
-_WORST_ANGLE = math.log(1e-6)
+_LEAST_ANGLE = math.log(1e-8)  # of which rounding leaves 8 digits
+_WORST_ANGLE = math.log(1e-10)
 _FARTHEST = 200.0  # nats by which vectors may grow between two looks at them
 
 

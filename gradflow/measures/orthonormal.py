@@ -11,7 +11,9 @@ from gradflow.columns import Array
 from gradflow.logspace import exponent_of, safe_bits, scale
 
 _LOST = 1e-13
-_BLOCK = 16  # below which a triangular matrix is inverted as any other
+_LEAST_SINE = 1e-7  # which the Cholesky factor of a Gram matrix still sees
+_BLOCK = 32  # vectors that are factored together; measured
+_SMALL = 16  # below which a triangular matrix is inverted as any other
 
 
 class Orthonormal(NamedTuple):
@@ -32,9 +34,9 @@ class Orthonormal(NamedTuple):
 
 def orthonormalised(A: Array, surely: bool) -> Orthonormal | None:
     """The QR factors of `A` (n, 1, B, S), B vectors of S components for each of n samples; `A` is
-    used up.
+    used up. Q is orthonormal as far as rounding lets it be in one go: A = Q R holds to all digits.
 
-    None where Cholesky's factor cannot be had and `surely` is not set; where it is, Householder's
+    None where Cholesky's factors cannot be had and `surely` is not set; where it is, Householder's
     QR takes its place. Vectors may have any size, and be zero.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -52,7 +54,7 @@ def orthonormalised(A: Array, surely: bool) -> Orthonormal | None:
     lengths = np.sqrt(np.where(there, squares, 1.0))
     sizes = np.where(there, np.log(lengths) + shift * np.log(2.0), 0.0)
     columns_of = A[:, 0].mT  # (n, S, B)
-    found = _by_cholesky(columns_of, lengths, there)
+    found = _in_blocks(columns_of, lengths, there)
     if found is None:
         if not surely:
             return None
@@ -72,20 +74,40 @@ def _lost(A: Array) -> Orthonormal:
                        np.zeros(shape), 0.0)  # fmt: skip
 
 
+def _in_blocks(A: Array, lengths: Array, there: Array) -> tuple[Array, Array] | None:
+    """Q (n, S, B) and R_ii / ‖a_i‖ (n, B) of the columns of A: block by block, what lies along the
+    blocks before is taken out, and the rest factored. None where a block's own Gram matrix is
+    not positive definite to rounding."""
+    Q, sines = np.empty_like(A), np.empty_like(lengths)
+    for start in range(0, A.shape[-1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        rest, before = A[:, :, block], Q[:, :, :start]
+        left = lengths[:, block]
+        if start:
+            rest = rest - before @ (before.mT @ rest)
+            left = np.sqrt(np.vecdot(rest.mT, rest.mT))
+            left = np.where(left > 0, left, 1.0)
+        found = _by_cholesky(rest, left, there[:, block])
+        if found is None:
+            return None
+        Q[:, :, block] = found[0]
+        sines[:, block] = found[1] * (left / lengths[:, block])
+    return Q, sines
+
+
 def _by_cholesky(A: Array, lengths: Array, there: Array) -> tuple[Array, Array] | None:
-    """Q (n, S, B) and R_ii / ‖a_i‖ (n, B) of the columns of A; None where AᵀA, its columns of
-    length one, is not positive definite to rounding."""
+    """The same of one block, from the Cholesky factor of AᵀA, its columns of length one."""
     gram = A.mT @ A
     gram /= lengths[:, :, None] * lengths[:, None, :]
-    B = gram.shape[-1]
-    diagonal = gram[:, np.arange(B), np.arange(B)]
-    gram[:, np.arange(B), np.arange(B)] = np.where(there, diagonal, 1.0)
+    B = range(gram.shape[-1])
+    diagonal = gram[:, B, B]
+    gram[:, B, B] = np.where(there, diagonal, 1.0)
     try:
         L = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
         return None
-    sines = L[:, np.arange(B), np.arange(B)]
-    if sines.min() < 1e-7:
+    sines = L[:, B, B]
+    if not sines.min() > _LEAST_SINE:
         return None
     inverse = lower_inverse(L)
     inverse /= lengths[:, None, :]
@@ -95,7 +117,7 @@ def _by_cholesky(A: Array, lengths: Array, there: Array) -> tuple[Array, Array] 
 def lower_inverse(L: Array) -> Array:
     """The inverses of lower triangular matrices (n, B, B), half by half."""
     B = L.shape[-1]
-    if B <= _BLOCK:
+    if B <= _SMALL:
         return np.asarray(np.linalg.inv(L))
     half = B // 2
     first, last = lower_inverse(L[:, :half, :half]), lower_inverse(L[:, half:, half:])

@@ -60,7 +60,8 @@ def without_matrices(trajectory: Trajectory) -> Trajectory:
 def _norms(net: NetTrajectory, subject: Subject) -> Magnitudes:
     """(T+1, R): the gradient's norm over the places that are looked at."""
     watching = {at: Gradient(net.places[at], subject.ds_T[at]) for at in subject.places}
-    backpropagate_net(net, subject.ds_T, {at: [own] for at, own in watching.items()})
+    observers = {at: [own] for at, own in watching.items()}
+    backpropagate_net(net, subject.ds_T, observers, losses=subject.losses)
     return root_sum_of_squares([own.state() for own in watching.values()])
 
 

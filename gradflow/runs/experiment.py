@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -59,6 +59,7 @@ class Trained:
         backward: whether its one layer runs backward in time.
         merge: what the directions of a layer hand to the next (`engine.network.MERGES`).
         notes: what was taken for granted in reading them.
+        as_is: whether the `init` of a parameter has no part in them.
     """
 
     params: Mapping[Place, Params]
@@ -67,11 +68,23 @@ class Trained:
     backward: bool = False
     merge: str = "concat"
     notes: tuple[str, ...] = ()
+    as_is: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class InitialState(Signal):
+    """Where s_0 comes from. `arrays` are those of a file, (N, width) or (N, a, b), by the names of
+    the parts of the state; in a net of several places with `_l0`, `_l0_reverse` behind them."""
+
+    arrays: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One point of a sweep: a net, its input, its loss. Letters as in cells/contract.py."""
+    """One point of a sweep: a net, its input, its loss. Letters as in cells/contract.py.
+
+    `ws_init` and `ws_scale` are None where the cell has no recurrent weights for them.
+    """
 
     cell: Cell
     sequence_length: int
@@ -79,14 +92,14 @@ class Run:
     input_size: int
     output_size: int
     batch_size: int
-    ws_init: str
-    ws_scale: float
+    ws_init: str | None
+    ws_scale: float | None
     wx_init: str
     wx_scale: float
     bias_scale: float
     seed: int
     input: Signal
-    initial_state: Signal
+    initial_state: InitialState
     loss: Loss
     dtype: Literal["float64", "float32"]
     layers: int = 1
@@ -105,6 +118,11 @@ class Run:
     def top_places(self) -> list[Place]:
         """The places whose last h the loss reads."""
         return [at for at in self.places if at[0] == self.layers - 1]
+
+    def with_trained(self, trained: Trained) -> Run:
+        """The run with parameters from a file in place of random ones."""
+        ws_init = None if self.ws_init is None else "trained"
+        return replace(self, trained=trained, ws_init=ws_init, wx_init="trained")
 
     @property
     def merge(self) -> str:
@@ -138,6 +156,12 @@ class Run:
                 break
             cell = above
         return cell
+
+    def state_name(self, at: Place, part: str) -> tuple[str, ...]:
+        """What a file of initial states calls a part at a place."""
+        layer, direction = at
+        full = f"{part}_l{layer}" + ("_reverse" if direction else "")
+        return (full,) if len(self.places) > 1 else (part, full)
 
     def output_width(self, at: Place) -> int:
         """P, the size of the output at a place."""
@@ -188,8 +212,8 @@ class Run:
         return f"{len(at)} steps from {at[0]} to {at[-1]}"
 
     @property
-    def axes(self) -> dict[str, str | int | float]:
-        """The values of AXES and NET_AXES; the cell by its label."""
+    def axes(self) -> dict[str, str | int | float | None]:
+        """The values of AXES and NET_AXES; the cell by its label; None of what it has not."""
         values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
         return {**values, "cell": self.cell.label}
 
@@ -237,10 +261,12 @@ class Experiment:
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Those of the axes that differ between the runs."""
+        """Those of the axes that differ between the runs that have them."""
         axes = [run.axes for run in self.runs]
         return tuple(
-            name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
+            name
+            for name in (*AXES, *NET_AXES)
+            if len({values[name] for values in axes} - {None}) > 1
         )
 
     @property

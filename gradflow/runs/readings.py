@@ -99,7 +99,7 @@ class Readings:
         """What enters the backward pass of these runs (indices), which `net` has: the cotangents of
         the last states, (R, N, S_all) by place, and those of all others, None where there are none.
         `only` is the one step of the loss, by number, that is meant."""
-        entry = self._entry(runs, only)
+        entry = self.entry(runs, only)
         ds_T = {}
         for at, last in net.last.items():
             found = entry(at, len(net.places[at].x), last[None])
@@ -108,7 +108,13 @@ class Readings:
         plain = loss.at == "last" and loss.truncate is None
         return ds_T, None if plain else Losses(entry, loss.truncate)
 
-    def _entry(self, runs: Array, only: int | None) -> Callable[[Place, int, Array], Array | None]:
+    def entry(
+        self, runs: Array, only: int | None = None
+    ) -> Callable[[Place, int, Array], Array | None]:
+        """For these runs (indices): from a place and the states (K, R, N, S_all) of its steps t,
+        t+1, ... to what the loss adds to their cotangents, alike; None where it is not read. `only`
+        as in `entering`."""
+
         def entry(at: Place, t: int, states: Array) -> Array | None:
             if at not in self._own:
                 return None

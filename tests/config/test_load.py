@@ -278,6 +278,14 @@ def test_targets_for_each_step(write, T, N, O, at, shape):  # noqa: E741
         np.testing.assert_allclose(losses, 0.5 * (rows**2).sum(axis=-1), rtol=1e-13)
 
 
+def test_a_target_goes_with_the_step_that_is_listed_at_its_place(write):
+    Y = np.arange(12.0).reshape(2, 3, 2)
+    for at, order in (("[2, 5]", [0, 1]), ("[5, 2]", [1, 0])):
+        [run] = load(write(KEYS.format(7, 3, 2, MSE.format(at)), y=Y)).runs
+        assert run.loss_steps.tolist() == [2, 5]
+        np.testing.assert_array_equal(run.loss.target, Y[order])
+
+
 def test_classes_for_each_step(write):
     keys = KEYS.format(5, 3, 4, "{kind: cross_entropy, at: all, target: y.npy}")
     y = np.arange(15).reshape(5, 3) % 4

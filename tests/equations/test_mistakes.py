@@ -73,6 +73,37 @@ def test_a_mistake_is_told_at_its_place(old, new, place, told):
     assert (where, line, column) == ("step", *place)
 
 
+def test_what_only_follows_from_a_line_that_cannot_be_read_is_not_told():
+    (told,) = of_step(("h[t] = (1 - f)", "h[t] = (1 > f)"))
+    assert told == ("step", 3, 11, "'>' has no place in an equation")
+    told = of_step(("h[t] = (1 - f)", "h[t] = (1 > f)"), state=(("h", ("H",)), ("c", ("Q",))))
+    assert [where for where, *_ in told] == ["state.c", "step"]
+
+
+@pytest.mark.parametrize(
+    ("init", "told"),
+    [
+        ("10 ** 400", "it has no finite value"),
+        ("log(0 - 1) * drawn", "it gives numbers that are not finite"),
+        ("W_f", "its shapes do not fit each other, or [H, H]"),
+        ("W_f @ W_f", "its shapes do not fit each other, or [H, H]"),
+        ("1 / (k - 1)", "it has no finite value"),
+    ],
+)
+def test_an_init_that_gives_no_values_is_told(init, told):
+    parameters = (*GOOD.parameters[:1], Declared("U_f", ("H", "H"), init), *GOOD.parameters[2:])
+    made = dataclasses.replace(GOOD, parameters=parameters, options=(("k", 1.0),))
+    assert mistakes(made) == [("parameters.U_f.init", 1, 1, told)]
+
+
+def test_a_cell_has_a_parameter():
+    made = dataclasses.replace(GOOD, parameters=(), step="h[t] = 0.5 * h[t-1]")
+    ((where, *_, told),) = mistakes(made)
+    assert (where, told) == (
+        "parameters", "a cell needs a parameter or a constant, such as W: [H, I]"
+    )  # fmt: skip
+
+
 def test_all_mistakes_are_told_at_once():
     found = of_step(("b_f)", "b_g)"), ("tanh(", "tan("), ("+ f * n", "+ f * m"))
     assert [line for where, line, *_ in found if where == "step"] == [1, 2, 3]

@@ -16,7 +16,7 @@ GATES = Measure(
     "gates",
     "",
     figures=tuple(
-        Figure(f"gates_<gate>_{what}", "number", "") for what in ("mean", "below_0.1", "scale_p50")
+        Figure(f"gates_<gate>_{what}", "number", "") for what in ("p50", "below_0.1", "scale_p50")
     ),
 )
 GAINS = ("gain", "gain_<block>")
@@ -33,8 +33,8 @@ GAIN = Measure("slopes", "", figures=tuple(Figure(name, "number", "") for name i
         ),
         (
             GATES,
-            {"gates_f_mean": 1, "gates_f_below_0.1": 2, "gates_i_o_scale_p50": 3},
-            {"f": {"mean": 1, "below_0.1": 2}, "i_o": {"scale_p50": 3}},
+            {"gates_f_p50": 1, "gates_f_below_0.1": 2, "gates_f_scale_p50": 3, "gates_i_o_p50": 4},
+            {"f": {"p50": 1, "below_0.1": 2, "scale_p50": 3}, "i_o": {"p50": 4}},
         ),
         (GAIN, {"gain": 1}, {"gain": 1}),
         (GAIN, {"gain_f": 1, "gain_o": 2}, {"gain_f": 1, "gain_o": 2}),

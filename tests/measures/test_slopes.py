@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gradflow.cells import CELLS, LSTM, RNN
+from gradflow.cells.cell import Cell
+from gradflow.equations.declaration import declared
 from gradflow.initializers import orthogonal
 from gradflow.measures.slopes import slopes
 from measures.subjects import subject_of, with_parameters
@@ -70,9 +72,6 @@ def test_the_gain_is_that_of_the_recurrent_weights():
 
 def test_a_cell_without_recurrent_weights_says_so():
     equations = "z = sigmoid(W @ x[t])\nh[t] = (1 - z) * h[t-1] + z"
-    from gradflow.cells.cell import Cell
-    from gradflow.equations.declaration import declared
-
     plain = {"name": "m", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]}, "step": equations}
     (measured,) = slopes(subject_of(random_net(Cell.of(declared(plain)))))
     assert measured.note == "m has no recurrent weights: no function stands around their products"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import gradflow
+from command import main
 from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses, net_blocks_backward, unroll_net
 from gradflow.logspace import near_one
+from gradflow.runs import sampling
+from gradflow.runs.experiment import Signal, Trained
 from gradflow.runs.losses import objective
-from gradflow.runs.reach import MOST_ORIGINS, origins
+from gradflow.runs.memory import bytes_needed
 from gradflow.runs.runner import execute
 from gradflow.runs.sampling import stream
 from gradflow.runs.scheduling.fingerprint import Fingerprints
@@ -133,6 +141,21 @@ def test_of_two_directions_the_last_step_is_each_ones_own():
     assert reached[1].tolist() == [False] * 6 + [True, True]
     assert flows_of(step)[0, 1].first == 6
     assert_same_bytes(flows_of(last)[0, 0], flows_of(step)[0, 0])
+
+
+def test_a_net_that_runs_backward_alone_is_read_at_steps_of_the_input():
+    run = run_of("lstm", "sum", [5])
+    trained = Trained(sampling.parameters(run), {(0, 0): run.hidden_size}, backward=True)
+    x = sampling.inputs(run)
+    turned = replace(
+        run,
+        trained=replace(trained, backward=False),
+        input=Signal("file", values=x[::-1]),
+        loss=replace(run.loss, at=(3,)),
+    )
+    backward = replace(run, trained=trained)
+    assert backward.own_loss_steps((0, 0)).tolist() == [3]
+    assert_same_bytes(result_of(backward).flow, result_of(turned).flow)
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -274,62 +297,6 @@ def test_entries_of_all_layers_add_up():
         assert_allclose(whole, upper[at] + lower[at], rtol=1e-11, atol=1e-13)
 
 
-# Reach
-
-
-def test_a_flat_curve_of_a_net_whose_gradient_vanishes():
-    config = {"cell": "rnn", "ws_scale": 0.5, "hidden_size": 16, "input_size": 8, "batch_size": 8}
-    every, last = (
-        gradflow.analyze({**config, "loss": {"kind": "mse", "at": at}})[0] for at in ("all", "last")
-    )
-    flat = every.flow.relative.log10()[:100]
-    assert np.abs(flat).max() < 0.5
-    assert every.diagnosis.of_reach
-    assert not last.diagnosis.of_reach
-    assert every.diagnosis.verdict == last.diagnosis.verdict == "vanishing"
-    assert every.diagnosis.horizon == pytest.approx(last.diagnosis.horizon_typical, abs=2)
-    assert every.diagnosis.rate == pytest.approx(last.diagnosis.rate, rel=0.03)
-    assert every.diagnosis.rate_ci[1] < 1
-
-
-@pytest.mark.parametrize("more", [{}, {"layers": 2}, {"bidirectional": True}], ids=str)
-def test_reach_is_the_mean_over_steps_of_each_ones_own_gradient(more):
-    """Held against runs whose loss is at one step alone, of one sample, so that an RMS is it."""
-    T, steps = 20, [6, 11, 20]
-    small = {"sequence_length": T, "batch_size": 1, "hidden_size": 4, **more}
-    found = result_of(run_of("lstm", "sum", steps, **small))
-    alone = [result_of(run_of("lstm", "sum", [t], **small)) for t in steps]
-    curves = found.layers or [found]
-    for which, part in enumerate(curves):
-        logs = np.full((len(steps), T + 1), np.nan)
-        for i, (t, single) in enumerate(zip(steps, alone, strict=True)):
-            flow = (single.layers or [single])[which].flow
-            own = T + 1 - t if getattr(part, "direction", "forward") == "reverse" else t
-            logs[i, : own + 1] = flow.relative.log10()[T - own :]
-        length = int(np.isfinite(logs).any(axis=0).sum()) + int(np.isneginf(logs).all(axis=0).any())
-        with np.errstate(invalid="ignore"):
-            mean = np.nanmean(logs[:, :length], axis=0)
-        low = np.flatnonzero((mean < -3) & (np.arange(length) >= (mean > -np.inf).argmax()))
-        assert part.diagnosis.horizon == (low[0] if len(low) else None)
-
-
-def test_origins_are_few_and_the_last_step_is_among_them():
-    run = run_of("rnn", "mse", "all", sequence_length=1000)
-    chosen = origins(run)
-    assert len(chosen) == MOST_ORIGINS
-    assert (chosen[0], chosen[-1]) == (0, 999)
-    assert origins(run_of("rnn", "mse", "last")) == []
-    assert origins(run_of("rnn", "mse", [5])) == []
-    assert origins(run_of("rnn", "mse", [5, 6])) == [0, 1]
-
-
-def test_a_truncated_gradient_reaches_no_further_than_its_chunk():
-    found = result_of(run_of("lstm", "mse", "all", "mean", 5, sequence_length=60))
-    assert found.diagnosis.verdict == "vanishing"
-    assert found.diagnosis.horizon <= 5
-    assert found.diagnosis.no_rate == "zero"
-
-
 # What leaves float range
 
 
@@ -345,3 +312,61 @@ def test_a_loss_whose_gradient_is_not_finite_is_told_with_its_step():
     [other] = gradflow.analyze({**config, "wx_scale": 1e-180})
     assert other.diverged_at is None
     assert np.isfinite(other.loss)
+
+
+def test_nothing_is_kept_of_a_long_sequence_but_what_is_stated():
+    """States are read from the tape; of two directions the outputs are kept, which is stated."""
+    config = {
+        "cell": "rnn", "sequence_length": 1500, "hidden_size": 64, "batch_size": 2, "input_size": 1,
+        "tape_memory": "256KiB",
+    }  # fmt: skip
+
+    def peak(at, **more):
+        [run] = from_mapping({**config, "loss": {"kind": "sum", "at": at}, **more}).runs
+        tracemalloc.start()
+        result_of(run)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found, sum(bytes_needed(run).values())
+
+    outputs = 1500 * 2 * 64 * 8
+    last, every = peak("last"), peak("all")
+    assert every[0] - last[0] < 0.5 * outputs
+    both = {"bidirectional": True}
+    assert peak("all", **both)[1] - peak("last", **both)[1] > 2 * outputs
+
+
+def test_before_the_last_step_of_the_loss_the_relative_gradient_is_empty(capsys, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("cell: gru\nsequence_length: 8\nloss: {kind: mse, at: [3, 5]}\n", "utf-8")
+    _, out, _ = main(capsys, "analyze", path, "--format", "csv")
+    rows = [*csv.DictReader(out.splitlines())]
+    assert [row["relative"] == "" for row in rows] == [True] * 3 + [False] * 6
+    assert [row["log10_grad_norm"] for row in rows[:3]] == ["-inf"] * 3
+    assert float(rows[3]["relative"]) == 1
+    _, out, _ = main(capsys, "analyze", path)
+    assert "mse at steps 3 and 5" in out
+    assert "relative: ‖∂L/∂s‖ over its value at lag 3" in " ".join(out.split())
+    _, out, _ = main(capsys, "analyze", path, "--format", "json")
+    [run] = json.loads(out)["runs"]
+    assert run["objective"] == "mse at steps 3 and 5"
+    assert run["relative"][:4] == [None, None, None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ({"at": "last"}, "mse at the last step"),
+        ({"at": "all"}, "mse at every step"),
+        ({"at": {"every": 2}}, "mse at every 2nd step"),
+        ({"at": {"every": 3}, "reduce": "sum"}, "mse at every 3rd step, summed"),
+        ({"at": [4]}, "mse at step 4"),
+        ({"at": [7, 1, 3]}, "mse at steps 1, 3 and 7"),
+        ({"at": [1, 2, 3, 4, 5, 7]}, "mse at 6 steps from 1 to 7"),
+        ({"at": "all", "truncate": 5}, "mse at every step, cut off every 5 steps"),
+    ],
+    ids=str,
+)
+def test_what_is_said_of_a_loss(loss, said):
+    [run] = from_mapping({"cell": "rnn", "loss": {"kind": "mse", **loss}, **SMALL}).runs
+    assert run.objective == said

@@ -1,5 +1,7 @@
-"""Lyapunov exponents against the loop that people write, on one core:
-`python -m benchmarks.lyapunov [--steps 200] [--rounds 5]`.
+"""What a basis of cotangents costs, on one core: `python -m benchmarks.basis [--rounds 5]`.
+
+Lyapunov exponents against the loop that people write, and the gradients of the losses at 16 steps
+against one backward pass of the loss at the last.
 
 The loop is PyTorch's: the analytic Jacobian of the full state of an LSTM at every step, as
 matrices, times the basis, and a QR decomposition at every step. H = 64, N = 4, float64; both start
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -18,8 +21,10 @@ import torch
 
 from gradflow.blas import use_one_thread
 from gradflow.cells import CELLS
-from gradflow.engine.flow import Trajectory, unroll
+from gradflow.engine.flow import Trajectory, backpropagate, unroll
 from gradflow.measures.lyapunov import exponents
+from gradflow.measures.reach import reach, spaced
+from gradflow.runs.scheduling.pages import keep_freed_memory
 
 H, I, N = 64, 16, 4  # noqa: E741
 
@@ -67,42 +72,68 @@ def by_qr_at_every_step(forward: Trajectory, count: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lyapunov", description=__doc__)
-    parser.add_argument("--steps", type=int, default=200)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.basis", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     use_one_thread()
+    keep_freed_memory()  # as the command does
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    T = options.steps
+    exponents_against_the_loop(options.rounds)
+    a_wide_net()
+    origins_against_one_pass(options.rounds)
+
+
+def exponents_against_the_loop(rounds: int) -> None:
+    T = 200
     forward = drawn("lstm", H, T, N)
-    print(
-        "| exponents | gradflow, ms a step | loop, ms a step | times as fast |\n"
-        "|---|---:|---:|---:|"
-    )
-    for count in (2 * H, 10):
-        tasks = {
-            "ours": lambda count=count: exponents([forward], count, 0, N)[0].samples,
-            "loop": lambda count=count: by_qr_at_every_step(forward, count),
-        }
-        found = {name: task() for name, task in tasks.items()}
-        apart = np.abs(found["ours"][:, :10].mean(0) - found["loop"][:, :10].mean(0)).max()
-        assert apart < 10 / T, apart  # another start, another direction of time
-        times: dict[str, list[float]] = {name: [] for name in tasks}
-        for _ in range(options.rounds):
-            for name, task in tasks.items():
-                begin = time.perf_counter()
-                task()
-                times[name].append((time.perf_counter() - begin) / T * 1e3)
-        ours, loop = median(times["ours"]), median(times["loop"])
-        print(f"| {count} of {2 * H} | {ours:.3f} | {loop:.3f} | {loop / ours:.1f} |", flush=True)
+    loop = (lambda: by_qr_at_every_step(forward, 2 * H), lambda: by_qr_at_every_step(forward, 10))
+    ours = (lambda: exponents([forward], 0, 0, N), lambda: exponents([forward], 10, 0, N))
+    apart = ours[0]()[0].samples[:, :10].mean(0) - loop[0]()[:, :10].mean(0)
+    assert np.abs(apart).max() < 10 / T  # another start, another direction of time
+    print("| an LSTM, H = 64, N = 4 | ms a step |\n|---|---:|")
+    for name, (whole, ten) in {"the loop": loop, "gradflow": ours}.items():
+        for task, of in ((whole, "all 128 exponents"), (ten, "ten exponents")):
+            print(f"| {name}: {of} | {typical(task, rounds) / T * 1e3:.3f} |", flush=True)
+
+
+def a_wide_net() -> None:
     begin = time.perf_counter()
     wide = drawn("rnn", 1024, 1000, N)
     middle = time.perf_counter()
     exponents([wide], 20, 100, N)
     end = time.perf_counter()
     print(f"\n20 exponents of an rnn, H = 1024, T = 1000, N = {N}: {end - middle:.1f} s, and "
-          f"{middle - begin:.1f} s for the forward pass.")  # fmt: skip
+          f"{middle - begin:.1f} s for the forward pass.\n")  # fmt: skip
+
+
+def origins_against_one_pass(rounds: int) -> None:
+    """`reach` with 16 origins, T = 200, H = 64, N = 32."""
+    print("| T = 200, H = 64, N = 32 | one backward pass, ms | 16 origins, ms | times |")
+    print("|---|---:|---:|---:|")
+    for name in ("rnn", "lstm", "gru"):
+        forward = drawn(name, H, 200, 32)
+        ds = np.random.default_rng(1).standard_normal((1, 32, forward.cell.S))
+        origins = spaced(range(1, 201), 16)
+        tasks = (
+            lambda forward=forward, ds=ds: backpropagate(forward, ds),
+            lambda forward=forward, ds=ds, origins=origins: reach(
+                {(0, 0): forward}, [(0, 0)], lambda t, states: {(0, 0): ds}, origins
+            ),
+        )
+        one, many = (typical(task, rounds) * 1e3 for task in tasks)
+        print(f"| {name} | {one:.1f} | {many:.1f} | {many / one:.1f} |", flush=True)
+
+
+def typical(task: Callable[[], object], rounds: int) -> float:
+    """The median of the seconds that a task takes."""
+    task()
+    seconds = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        task()
+        seconds.append(time.perf_counter() - begin)
+    return median(seconds)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ _FORMS = {
     "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1} or {file: "
     "s0.npz}",
     "loss": "mse, cross_entropy, probe, sum or a mapping such as {kind: mse, target: 0}",
+    "parameters": 'a mapping such as {W: "rnn.weight_ih"}, or a list of them, one a layer',
     "thresholds": "a mapping such as {vanishing: 1e-3, exploding: 1e3}",
     "weights": "the name of a file or a mapping such as {file: net.pt, prefix: encoder}",
 }
@@ -117,7 +118,8 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     """What was expected and what was found."""
     kind, context = details["type"], details.get("ctx", {})
     if kind in _NO_MAPPING:
-        return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
+        form = next(_FORMS[key] for key in map(str, reversed(path)) if key in _FORMS)
+        return f"expected {form}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
     item = key in ("lags", "at") and path[-1] != key
     if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:

@@ -49,7 +49,8 @@ INSIDE = {
     "cells": ["contract", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "numbers", "forms", "model", "faults", "messages", "losses", "files", "overrides",
+        "tree", "bare", "numbers", "forms", "model", "faults", "messages", "losses", "files",
+        "overrides",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "starter", "reference", "",
     ],

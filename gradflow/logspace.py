@@ -53,6 +53,13 @@ class Magnitudes:
         of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
         return Magnitudes(*of)
 
+    @staticmethod
+    def read(texts: Sequence[str]) -> Magnitudes:
+        """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
+        at most 12 digits): the same numbers, bit for bit."""
+        high, low, exponent = _read_scientific(texts)
+        return Magnitudes.of(high + low, exponent)
+
     def __truediv__(self, other: Magnitudes) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -60,10 +67,10 @@ class Magnitudes:
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
     @staticmethod
-    def roots(blocks: Sequence[tuple[Array, Array]]) -> Magnitudes:
-        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along
-        their first axes; rounding may have left a square just below zero."""
-        squares, exponent = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    def roots(blocks: Sequence[tuple[Array, Array]], axis: int = 0) -> Magnitudes:
+        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along an
+        axis; rounding may have left a square just below zero."""
+        squares, exponent = (np.concatenate(column, axis) for column in zip(*blocks, strict=True))
         return Magnitudes.of(np.sqrt(np.maximum(squares, 0, dtype=np.float64)), exponent)
 
     def over(self, divisor: float) -> Magnitudes:
@@ -170,6 +177,33 @@ def _fine_powers() -> tuple[Array, Array, Array]:
     return np.array(high), np.array(low), np.array(tens)
 
 
+def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
+    """(high, low, exponent): (high + low) * 2**exponent, of texts with 17 digits each."""
+    digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
+    tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
+    fine = tens & (_FINE - 1)
+    coarse, which = np.unique(tens - fine, return_inverse=True)
+    high = digits.astype(np.float64)
+    low = (digits - high.astype(np.int64)).astype(np.float64)
+    exponent = np.zeros(len(digits), dtype=np.int64)
+    for powers, at in ((coarse, which), (np.arange(_FINE), fine)):
+        leads = zip(*map(_power_of_ten, powers.tolist()), strict=True)
+        own_high, own_low, twos = (np.array(column)[at] for column in leads)
+        high, low = _multiply(high, low, own_high, own_low)
+        exponent += twos
+    return high, low, exponent
+
+
+@lru_cache(maxsize=4096)
+def _power_of_ten(tens: int) -> tuple[float, float, int]:
+    """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
+    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    twos = math.floor(tens / _LOG10_2)
+    leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
+    high = float(leading)
+    return high, float(context.subtract(leading, Decimal(high))), twos
+
+
 def _multiply(
     high: Array, low: Array, by_high: Array, by_low: Array | float
 ) -> tuple[Array, Array]:
@@ -249,15 +283,42 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
-    exponent = np.zeros(squares.shape, dtype=np.int64)
-    bits = safe_bits(a.dtype)
-    far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))
-    if far.any():
-        size = exponent_of(flat[far], (-1,))
-        size[size == ZERO_EXPONENT] = 0
-        near = scale(flat[far], -size[:, None])
-        squares[far], exponent[far] = np.vecdot(near, near), size
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            squares[~near], exponent[~near] = _squares_far(flat[~near])
     return squares, exponent
+
+
+def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
+    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    (..., P), and their exponents, as of `squares_of`."""
+    flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
+    squares = np.empty((*a.shape[:-2], len(rows)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for which, flat in enumerate(flats):
+            np.vecdot(flat, flat, out=squares[..., which])
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            for which, flat in enumerate(flats):
+                at = (~near[..., which], which)
+                squares[at], exponent[at] = _squares_far(flat[at[0]])
+    return squares, exponent
+
+
+def _squares_far(a: Array) -> tuple[Array, Array]:
+    """The same of vectors (n, width) that have to be brought near one before they are squared."""
+    size = exponent_of(a, (-1,))
+    size[size == ZERO_EXPONENT] = 0
+    near = scale(a, -size[:, None])
+    return np.vecdot(near, near), size
+
+
+def are_near_one(squares: Array, bits: int) -> Array:
+    """Where what was squared lies within 2**±bits."""
+    inside: Array = (squares > 4.0**-bits) & (squares < 4.0**bits)
+    return inside
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:

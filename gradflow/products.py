@@ -12,6 +12,7 @@ blocks.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -41,6 +42,13 @@ def product(W: Array, columns: Array, out: Array | None = None) -> Array:
     into = out.reshape(*out.shape[:-2], G // rows, rows, N)  # cutting an axis is always a view
     np.matmul(blocks, columns[..., None, :, :], out=into)
     return out
+
+
+def product_for(shapes: Iterable[tuple[int, ...]], N: int) -> Callable[..., Array]:
+    """The quickest function that gives what `product` gives, of matrices of these shapes and N
+    columns."""
+    small = all(G * H * N <= _SMALL for G, H in shapes)
+    return np.matmul if N == 1 or small else product
 
 
 @lru_cache

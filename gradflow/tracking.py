@@ -125,4 +125,4 @@ def _one_curve(result: Result) -> Result:
         return result
     part = next(part for part in result.layers if part.diagnosis == result.diagnosis)
     axes = {**result.axes, "layer": part.layer, "direction": part.direction}
-    return replace(result, axes=axes, flow=part.flow, layers=())
+    return replace(result, axes=axes, flow=part.flow)

@@ -38,8 +38,9 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "formats", "output", "terminal", "api", "cli", "__main__",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
 FOLDERS = {"engine", "files", "measures", "runs"}
@@ -52,17 +53,18 @@ INSIDE = {
         "tree", "bare", "numbers", "forms", "model", "faults", "messages", "losses", "files",
         "overrides",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
-        "starter", "reference", "",
+        "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
         "csv", "json", "markdown", "table", "schema",
-        "cells", "inspection", "tracking", "verification",
+        "cells", "inspection", "tracking", "verification", "checks", "comparison", "junit",
+        "github",
     ],
     "weights": [
-        "tensors", "layers", "guess", "files", "conventions", "choose", "named", "",
+        "tensors", "given", "layers", "guess", "files", "conventions", "choose", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "nets", "reference", ""],
+    "cli": ["base", "outputs", "analyze", "nets", "reference", "saved", "check", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

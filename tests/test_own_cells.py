@@ -12,7 +12,7 @@ import gradflow
 from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
-from gradflow.formats import FORMATS
+from gradflow.formats import for_screen
 
 MGU = """\
 cell:
@@ -187,7 +187,7 @@ batch_size: 2
 
 
 @pytest.mark.parametrize("more", [{}, {"layers": 2}, {"layers": 2, "bidirectional": True}])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", for_screen("results"))
 def test_a_cell_without_recurrent_weights_is_shown_in_every_format(capsys, tmp_path, name, more):
     path = written(tmp_path, INPUT_ONLY)
     overrides = [f"--set={key}={str(value).lower()}" for key, value in more.items()]

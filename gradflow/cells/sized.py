@@ -36,6 +36,7 @@ from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
+from gradflow.products import product, product_for
 
 
 class Chosen(Protocol):
@@ -79,6 +80,9 @@ class SizedCell:
         gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.
         uses: every use of a trained weight.
+        step: `step(views, w)` is one step, s_{t-1} to s_t.
+        pullback: `pullback(views, w)` is one step of the chain rule, dL/ds_t to dL/dz_t and
+            dL/ds_{t-1}.
         settles: whether `settle` has anything to do.
         gauge: a part that carries scale to the parts it is the scale of.
     """
@@ -107,6 +111,7 @@ class SizedCell:
         self.S = _end([part.rows for part in self.parts.values()])
         self.outputs = self._output_rows(step.output)
         self.P = self.outputs.stop - self.outputs.start
+        self.step, self.pullback = code.step, code.pullback
         self.settles = code.settle is not None
         self.gauge = dict(cell.equations.gauge)
         roles = cast("dict[str, Role]", step.roles)
@@ -142,16 +147,22 @@ class SizedCell:
 
     # Parameters
 
-    def bind(self, params: Params) -> Bound:
-        """The parameters, stacked and laid as the code reads them."""
-        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params))
+    def bind(self, params: Params, N: int | None = None) -> Bound:
+        """The parameters, stacked and laid as the code reads them, for a batch of N; of any size
+        where that is None."""
+        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params), product=product)
+        shapes = []
         for stacked in self._code.stacked:
             blocks = [self._summed(uses, params) for uses in stacked.blocks]
             matrix = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
+            shapes.append(matrix.shape[-2:])
             setattr(bound, stacked.name, np.ascontiguousarray(matrix))
             setattr(bound, f"{stacked.name}_T", np.ascontiguousarray(matrix.mT))
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
+        vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))
+        if N is not None and vectors:  # a matrix brings columns of its own
+            bound.product = product_for(shapes, N)
         return bound
 
     def _hoisted(self, params: Params) -> Array:
@@ -209,10 +220,6 @@ class SizedCell:
         """
         return self._views("step", z, saved, s, s_next, x)
 
-    def step(self, views: Views, w: Bound) -> None:
-        """One step: s_{t-1} to s_t."""
-        self._code.step(views, w)
-
     def linearize(
         self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound
     ) -> None:
@@ -230,10 +237,6 @@ class SizedCell:
             ds_prev: (..., N, S_all), filled with dL/ds_{t-1}.
         """
         return self._views("pullback", local, ds, dz, ds_prev)
-
-    def pullback(self, views: Views, w: Bound) -> None:
-        """One step of the chain rule: dL/ds_t to dL/dz_t and dL/ds_{t-1}."""
-        self._code.pullback(views, w)
 
     def settle(self, local: Array, ds: Array, dz: Array, w: Bound) -> None:
         """Add to dL/ds_t, in place, what comes through the output of the same step; `dz` is room

@@ -82,8 +82,8 @@ def analyze(
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
         making = [] if resume is None else [resume]
         destinations.open(contexts, [*read_by(config, experiment), *kept], making)
-        computed = _computed(experiment, contexts, jobs, scheduler, resume)
-        results = warned(computed, on=not destinations.has_notes)
+        found = computed(experiment, contexts, jobs, scheduler, resume)
+        results = warned(found, on=not destinations.has_notes)
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
         destinations.write(
@@ -95,7 +95,7 @@ def analyze(
                 pass
 
 
-def _computed(
+def computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,

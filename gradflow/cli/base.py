@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes:
   0  done
-  1  a check did not hold (verify)
+  1  a check did not hold (verify, check, compare, track --expect)
   2  the command line, the config or an input file is wrong
   3  anything else that went wrong
   130  interrupted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -72,16 +73,28 @@ def track(
     ] = "table",
     output: Annotated[list[Path] | None, output_option("tracking")] = None,
     set_: Set = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expect",
+            metavar="FIGURE>=BOUND",
+            help="What every checkpoint has to keep to, such as 'horizon>=100'; exit 1 where one "
+            "does not. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
     Each takes the place of the file in the config's `weights`; what else stands there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
+    from gradflow.checks.judge import first_misses, judge
+    from gradflow.config.expect import from_options
     from gradflow.tracking import plan
 
     destinations = Destinations.of("tracking", format, output)
     tracked = plan(config, checkpoints, set_ or [])
+    wanted = from_options(expect or [], tracked.example)
     with ExitStack() as contexts:
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
@@ -89,3 +102,11 @@ def track(
         destinations.write(
             results, lambda screen: view(tracked.example, tables=True, screen=screen)
         )
+    misses = list(first_misses(judge(wanted, results)))
+    for first, count in misses:
+        more = f"; {count} of {len(results)} miss it" if count > 1 else ""
+        off = f", {first.off}" if first.off else ""
+        what = f"{first.wanted.what} {first.wanted.bounds}"
+        print(f"{first.name} is the first to miss {what}: {first.got}{off}{more}", file=sys.stderr)
+    if misses:
+        raise typer.Exit(1)

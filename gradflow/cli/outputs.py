@@ -7,7 +7,7 @@ destinations.write(content, view)                              # files, then sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ class Destinations:
         from gradflow.output import refuse_overwriting
 
         paths, able = list(paths or []), for_files(report)
-        found = [(path, able.get(path.suffix.lower())) for path in paths]
+        found = [(path, _by_suffix(path, able)) for path in paths]
         faults = [
             Fault(suffix_unfit(path.suffix.lower(), report), str(path), key="--output")
             for path, one in found
@@ -134,6 +134,12 @@ class Destinations:
             file.write(one.show(self.report, content, view(False)))
         if self.screen is not None:
             write(self.screen.show(self.report, content, view(True)))  # type: ignore[arg-type]
+
+
+def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:
+    """The format that a name asks for; a suffix may have several points."""
+    name = path.name.lower()
+    return next((able[end] for end in able if path.suffix and name.endswith(end)), None)
 
 
 def read_by(config: str, experiment: Experiment) -> list[Path]:

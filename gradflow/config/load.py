@@ -215,7 +215,7 @@ def _as_data(
 ) -> dict[str, object]:
     """The config as plain data, every default filled in; an axis of one value as that value, and
     no `measure` where none is asked for."""
-    data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
+    data: dict[str, object] = config.model_dump(mode="json", exclude_none=True, exclude={"expect"})
     data["measure"] = measures.plain(asked)
     if not asked:
         del data["measure"]

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
-from gradflow.config.forms import MeasureForms
+from gradflow.config.forms import ExpectForms, MeasureForms
 from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
 from gradflow.initializers import INITIALIZERS
@@ -332,6 +332,11 @@ class Config(_Strict):
         [],
         description="what to measure besides the gradient: names of measures, or mappings "
         "{type: ..., options}",
+    )
+    expect: Annotated[Any, ExpectForms()] = Field(
+        [],
+        description="what `gradflow check` holds the results to: a list of mappings such as "
+        "{where: {cell: lstm}, horizon: {min: 100}}",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     tape_memory: Bytes = Field(

@@ -43,7 +43,7 @@ BUDGET = 2**30
 _BLOCK_ELEMENTS = 2**17  # pre-activations of one run
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
-_FORWARD_ELEMENTS = 2**14  # of all runs
+_FORWARD_ELEMENTS = 2**16  # of all runs
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -95,7 +95,7 @@ class Trajectory:
         return Trajectory(
             self.cell,
             params,
-            self.cell.bind(params),
+            self.cell.bind(params, self.x.shape[2]),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
@@ -130,7 +130,7 @@ def unroll(
     """
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])
-    w = cell.bind(params)
+    w = cell.bind(params, x.shape[2])
     segments = _segments(cell, x, s0, budget)
     starts, kept = [_handed(cell, s0)], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
@@ -321,13 +321,14 @@ def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Pr
     saved = columns.empty((length, R, N, cell.saved), s.dtype)
     local = columns.empty((K if keep else 0, R, N, cell.local), s.dtype)
     states[0] = s
+    step = cell.step
     with unwatched():
         for steps in _blocks(K, length):
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
-            for step in zip(*cell.forward_views(*rows), strict=True):
-                cell.step(step, w)
+            for views in zip(*cell.forward_views(*rows), strict=True):
+                step(views, w)
             if keep:
                 cell.linearize(*rows, local[steps], w)
             progress(count)

@@ -16,7 +16,15 @@ from gradflow import columns
 from gradflow.cells.contract import Bound
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, safe_bits, scale, sum_of_scaled
+from gradflow.logspace import (
+    ZERO_EXPONENT,
+    Scaled,
+    are_near_one,
+    exponent_of,
+    safe_bits,
+    scale,
+    sum_of_scaled,
+)
 
 
 class Entering(NamedTuple):
@@ -141,6 +149,7 @@ class Sweep:
             local[steps], after[steps], dz.value[steps], states.value[1:][steps]
         )
         first = scale(states.value[start], (states.exponent[start] - unit)[..., None])
+        pullback, w = self.cell.pullback, self.w
         with unwatched():
             for k, step in enumerate(zip(*views, strict=True), start):
                 if own is not None and k > start:
@@ -150,7 +159,7 @@ class Sweep:
                 if added is not None:
                     after[k] = states.value[k] if k > start else first
                     self._inject(added[k - start], local[k], after[k])
-                self.cell.pullback(step, self.w)
+                pullback(step, w)
         states.exponent[start + 1 : stop + 1] = unit
         dz.exponent[steps] = unit
         return stop
@@ -174,15 +183,18 @@ class Sweep:
             return None
         ds, dz = self._states.value[start + 1 : stop + 1], self._dz.value[start + 1 : stop]
         before = ds[:-1] if injected is None else self._arriving[start + 1 : stop]
-        with unwatched():
-            given = np.vecdot(ds, ds)
-            taken = given[:-1] if injected is None else np.vecdot(before, before)
-            between = np.vecdot(dz, dz)
         bits = safe_bits(ds.dtype)
-        fine = _within(taken, bits)
-        fine &= (_within(given[1:], 4 * bits // 3) & _within(between, 4 * bits // 3)) | _within(
-            taken, bits // 4
+        with unwatched():
+            given = _squares(ds)
+            taken = given[:-1] if injected is None else _squares(before)
+            near = are_near_one(taken, bits // 4)
+            if near.all():  # most often
+                return None
+            between = _squares(dz)
+        fine = near | (
+            are_near_one(given[1:], 4 * bits // 3) & are_near_one(between, 4 * bits // 3)
         )
+        fine &= are_near_one(taken, bits)
         if not fine.all():  # a cotangent may be zero, but neither squared nor scaled away
             zero = (taken == 0) & ~before.any(axis=-1)
             if injected is not None:
@@ -192,10 +204,14 @@ class Sweep:
         return None if steps.all() else start + 1 + int(steps.argmin())
 
 
-def _within(squares: Array, bits: int) -> Array:
-    """Whether what was squared lies within 2**±bits."""
-    inside: Array = (squares < 4.0**bits) & (squares > 4.0**-bits)
-    return inside
+def _squares(vectors: Array) -> Array:
+    """(..., N): sums of squares of vectors (..., N, width), about; the fastest way there is."""
+    if vectors.shape[-2] < 4:
+        return np.asarray(np.vecdot(vectors, vectors))
+    columns = vectors.mT
+    ones = np.ones((1, columns.shape[-2]), columns.dtype)
+    squares: Array = np.matmul(ones, np.square(columns))[..., 0, :]
+    return squares
 
 
 @contextmanager

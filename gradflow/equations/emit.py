@@ -27,7 +27,6 @@ from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
 from gradflow.equations.transposes import values_needed
 from gradflow.equations.writing import runtime
-from gradflow.products import product
 
 
 class Operand(NamedTuple):
@@ -322,7 +321,6 @@ def merged(a: Array) -> Array:
 
 _RUNTIME: dict[str, Any] = {
     "np": np,
-    "product": product,
     "merged": merged,
     "sigmoid": functions.sigmoid,
     **{

@@ -16,7 +16,9 @@ from gradflow.formats.view import View
 
 __all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
 
-Report = Literal["results", "tracking", "inspection", "verification", "cells"]
+Report = Literal[
+    "results", "tracking", "inspection", "verification", "cells", "check", "comparison"
+]
 """What there is to show."""
 
 _CALLED: dict[Report, str] = {
@@ -25,6 +27,8 @@ _CALLED: dict[Report, str] = {
     "inspection": "what is in a file",
     "verification": "a verification",
     "cells": "the cells",
+    "check": "a check",
+    "comparison": "a comparison",
 }
 
 
@@ -67,10 +71,20 @@ FORMATS: dict[str, Format] = {
                 "inspection": "inspection:table",
                 "verification": "verification:table",
                 "cells": "cells:text",
+                "check": "checks:table",
+                "comparison": "comparison:table",
             },
             has_notes=True,
         ),
-        Format("csv", (".csv",), {"results": "csv:export", "tracking": "tracking:to_csv"}),
+        Format(
+            "csv",
+            (".csv",),
+            {
+                "results": "csv:export",
+                "tracking": "tracking:to_csv",
+                "comparison": "comparison:to_csv",
+            },
+        ),
         Format(
             "json",
             (".json",),
@@ -80,6 +94,8 @@ FORMATS: dict[str, Format] = {
                 "inspection": "inspection:to_json",
                 "verification": "verification:to_json",
                 "cells": "cells:to_json",
+                "check": "checks:to_json",
+                "comparison": "comparison:to_json",
             },
         ),
         Format(
@@ -91,9 +107,14 @@ FORMATS: dict[str, Format] = {
                 "inspection": "inspection:to_markdown",
                 "verification": "verification:to_markdown",
                 "cells": "cells:to_markdown",
+                "check": "checks:to_markdown",
+                "comparison": "comparison:to_markdown",
             },
             has_notes=True,
         ),
+        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format("junit", (".junit.xml",), {"check": "junit:export"}),
+        Format("github", (), {"check": "github:export"}),
     )
 }
 """Every format by its name."""

@@ -28,7 +28,13 @@ FORMAT = 1
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
-    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "runs": ['
+    made = {
+        **(view.made or head(view.config)),
+        "parts": list(view.parts),
+        "options": list(view.options),
+        "measures": list(view.measures),
+    }
+    yield json.dumps(made, allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
         yield before + json.dumps(_run(result), allow_nan=False)[:-1] + ', "places": ['
@@ -88,9 +94,11 @@ def _run(result: Result) -> dict[str, object]:
         **_plain_mapping(result.axes),
         **_plain_mapping(result.options),
         **_totals(result.flow),
+        **_starts(result.flow),
         "loss": plain(result.loss),
         "objective": result.objective,
         "diagnosis": diagnosis(result.diagnosis),
+        "of_reach": result.diagnosis.of_reach,
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
@@ -105,7 +113,9 @@ def _place(part: LayerResult) -> dict[str, object]:
         "layer": part.layer,
         "direction": part.direction,
         **_totals(part.flow),
+        **_starts(part.flow),
         "diagnosis": diagnosis(part.diagnosis),
+        "of_reach": part.diagnosis.of_reach,
         **_curves(part.flow, len(part.flow.state)),
         **_asked(part.measures, len(part.flow.state)),
     }
@@ -130,6 +140,21 @@ def _totals(flow: GradientFlow | None) -> dict[str, object]:
     }
 
 
+def _starts(flow: GradientFlow | None) -> dict[str, object]:
+    """What the curves are compared with, and the typical curve, which horizons are read from."""
+    if flow is None:
+        return dict.fromkeys(("first", "start", "log10_typical", "log10_typical_start"))
+    start = None if flow.start is None else _listed(flow.start[np.newaxis])[0]
+    typical = _listed(flow.log10_typical) if len(flow.log10_typical) else None
+    typical_start = plain(flow.log10_typical_start)
+    return {
+        "first": flow.first,
+        "start": start,
+        "log10_typical": typical,
+        "log10_typical_start": typical_start,
+    }
+
+
 def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
     """Every array against lag, null past its end."""
     named = curve_names(flow.parts if flow else ())
@@ -148,7 +173,27 @@ def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
             arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
         figures = {figure: plain(value) for figure, value in measured.figures.items()}
         arrays[name] = {**nested(MEASURES[name], figures), "note": measured.note}
-    return arrays
+    return {**arrays, "measured": {name: _exactly(one) for name, one in measures.items()}}
+
+
+def _exactly(measured: Measured) -> dict[str, object]:
+    """What of a measure's results the keys beside this one leave open, so that they can be read
+    back: figures that are not finite, how long curves are, and where those are infinite."""
+    curves: dict[str, object] = {}
+    for name, curve in measured.curves.items():
+        curves[name] = {"length": len(curve)}
+        if not isinstance(curve, Magnitudes) and np.isinf(curve).any():
+            infinite = {sign: np.flatnonzero(curve == float(sign)) for sign in ("-inf", "inf")}
+            curves[name] = {"length": len(curve), **_plain_mapping(infinite)}
+    figures = {name: _number_or_text(value) for name, value in measured.figures.items()}
+    return {"note": measured.note, "figures": figures, "curves": curves}
+
+
+def _number_or_text(value: object) -> object:
+    """A figure; where it is not finite, in an object: `{"float": "inf"}`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(float(value))}
+    return plain(value)
 
 
 def _array(name: str, curve: Curve, found: Values, length: int) -> list[object]:

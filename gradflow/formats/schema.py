@@ -59,6 +59,9 @@ def results_schema() -> Schema:
                 "format": {"const": FORMAT},
                 "provenance": _provenance(),
                 "config": {"type": "object", "description": "every default filled in"},
+                "parts": {"type": "array", "items": _TEXT},
+                "options": {"type": "array", "items": _TEXT},
+                "measures": {"type": "array", "items": _TEXT},
                 "runs": {"type": "array", "items": {"$ref": "#/$defs/run"}},
             }
         ),
@@ -184,7 +187,31 @@ def _measured() -> Schema:
     return {
         "totals": _object(dict.fromkeys(TOTALS, magnitude)),
         "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "first": {
+            "type": ["integer", "null"],
+            "description": "the lag of the last step at which the loss is read",
+        },
+        "start": {
+            "description": "what `relative` is over; null: grad_norm at the lag `first`",
+            "anyOf": [magnitude, {"type": "null"}],
+        },
+        "log10_typical": {
+            "description": "log10 of the geometric mean over the batch",
+            "anyOf": [{"type": "array", "items": _NUMBER}, {"type": "null"}],
+        },
+        "log10_typical_start": {
+            **_NUMBER,
+            "description": "what log10_typical is compared with",
+        },
+        "measured": {
+            "type": "object",
+            "description": "measures once more, to be read back exactly",
+        },
         "diagnosis": {"$ref": "#/$defs/diagnosis"},
+        "of_reach": {
+            "type": "boolean",
+            "description": "whether the diagnosis is of how far the loss of any one step reaches",
+        },
         **_arrays(curve_names()),
     }
 

@@ -16,6 +16,7 @@ class View:
     Attributes:
         title: the user's own title, plain text.
         config: the experiment as plain data (for the JSON).
+        made: the head of the file that the results were read from; None: they were made here.
         lags: which lags tables show: about 20, all, or these. CSV holds all lags unless this is a
             tuple, JSON always.
         parts: the parts of the states of the experiment's cells; one that is neither h nor c has a
@@ -32,6 +33,7 @@ class View:
 
     title: str | None = None
     config: Mapping[str, object] = field(default_factory=dict)
+    made: Mapping[str, object] | None = None
     lags: Lags = "auto"
     parts: tuple[str, ...] = ()
     varied: tuple[str, ...] = ()

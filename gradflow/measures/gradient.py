@@ -94,52 +94,57 @@ class Gradient:
     """
 
     def __init__(self, trajectory: Trajectory, ds_T: Array) -> None:
-        self.cell = trajectory.cell
+        cell = trajectory.cell
         _, self.N, _ = ds_T.shape
-        # Blocks of mean squares over the batch, (K, R), and the exponents they are in units of.
-        self._state: list[tuple[Array, Array]] = []
-        self._parts: dict[str, list[tuple[Array, Array]]] = {
-            part: [] for part in self.cell.parts if part not in self.cell.gauge
+        self._rows = {name: p.rows for name, p in cell.parts.items() if name not in cell.gauge}
+        self._scales = {
+            part: cell.parts[scale].rows for scale, own in cell.gauge.items() for part in own
         }
+        # Blocks of mean squares over the batch, of each part and, where there are several, of the
+        # whole state behind them, (P, K, R), and the exponents that they are in units of.
+        self._means: list[tuple[Array, Array]] = []
         self._samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise
 
     def add(self, block: Block) -> None:
         """Measure one block; the first one must be the last in time."""
-        new = slice(1 if self._state else 0, None)  # ds[0] is the end of the block before
+        new = slice(1 if self._means else 0, None)  # ds[0] is the end of the block before
         # A state may be too large to be squared, which is found then, or that of a diverged run.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             self._add(block.ds[new], block.states[new])
 
     def _add(self, ds: Scaled, states: Array) -> None:
         """Record the norms of K cotangents (K, R, N, S_all) of these states."""
-        scales = {part: scale for scale, own in self.cell.gauge.items() for part in own}
-        squares, units = [], []
-        for name in self._parts:
-            part, own = ds.value[..., self.cell.parts[name].rows], ds.exponent
-            if name in scales:
-                m = states[..., self.cell.parts[scales[name]].rows]
-                part, shift = _without_scale(part, m)
-                own = own + shift
-            square, unit = squares_of(part)
-            squares.append(square)
-            units.append(own + unit)
-            self._parts[name].append(self._batch_mean(square, units[-1]))
-        whole = sum_of_squares(np.stack(squares), np.stack(units), axis=0)
-        self._state.append(self._batch_mean(*whole))
+        squares, units = self._of_parts(ds, states)
+        whole = squares[0], units[0]
+        if len(squares) > 1:
+            whole = sum_of_squares(squares, units, axis=0)
+            squares = np.concatenate([squares, whole[0][None]])
+            units = np.concatenate([units, whole[1][None]])
+        total, unit = sum_of_squares(squares, units, axis=-1)
+        self._means.append((total / self.N, unit))
         self._samples.append(whole)
 
-    def _batch_mean(self, squares: Array, exponent: Array) -> tuple[Array, Array]:
-        """The mean over the batch of `squares * 4**exponent` (K, R, N), and its own exponent."""
-        total, unit = sum_of_squares(squares, exponent, axis=-1)
-        return total / self.N, unit
+    def _of_parts(self, ds: Scaled, states: Array) -> tuple[Array, Array]:
+        """Each sample's square for each part of the state, (P, K, R, N), and the exponents."""
+        shape = len(self._rows), *ds.exponent.shape
+        squares, units = np.empty(shape), np.empty(shape, np.int64)
+        for which, (name, rows) in enumerate(self._rows.items()):
+            part, own = ds.value[..., rows], ds.exponent
+            if name in self._scales:
+                part, shift = _without_scale(part, states[..., self._scales[name]])
+                own = own + shift
+            squares[which], unit = squares_of(part)
+            np.add(own, unit, out=units[which])
+        return squares, units
 
     def state(self) -> Magnitudes:
         """(T+1, R): the norm of the full state's gradient."""
-        return Magnitudes.roots(self._state)
+        return Magnitudes.roots(self._means, axis=1)[-1]
 
     def parts(self) -> dict[str, Magnitudes]:
         """(T+1, R) by part."""
-        return {name: Magnitudes.roots(blocks) for name, blocks in self._parts.items()}
+        means = Magnitudes.roots(self._means, axis=1)
+        return {name: means[which] for which, name in enumerate(self._rows)}
 
     def log_samples(self) -> list[Array]:
         """(T+1, N), one a run: the natural logarithm of each sample's own norm."""

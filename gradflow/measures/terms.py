@@ -59,9 +59,10 @@ class ParameterTerms:
 
     def __init__(self, trajectory: Trajectory, ds_T: Array, share: bool) -> None:
         self.R, self.N, _ = ds_T.shape
+        self._params = trajectory.params
         self._groups: list[tuple[Group, Terms]] = [
             (group, Terms(group.widths, self.R, group.height, ds_T.dtype, "W_s" if share else None))
-            for group in groups(trajectory.cell, trajectory.params)
+            for group in groups(trajectory.cell)
         ]
 
     def add(self, block: Block) -> None:
@@ -69,7 +70,7 @@ class ParameterTerms:
         dz, exponent = block.dz.value, block.dz.exponent
         x = np.broadcast_to(block.x, (len(dz), self.R, *block.x.shape[2:]))
         one = np.ones((*dz.shape[:-1], 1), dz.dtype)  # the input of a bias
-        rights = Rights(x, block.s, block.local, one)
+        rights = Rights(x, block.s, block.local, one, self._params)
         # Operands may be large, which is found where products are squared.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for group, terms in self._groups:

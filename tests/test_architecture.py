@@ -30,6 +30,7 @@ CORE = [
     "measures.terms",
     "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
     "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
+    "measures.reference",
     "diagnosis", "provenance",
 ]
 ROOMS = [
@@ -49,19 +50,21 @@ INSIDE = {
     "cells": ["contract", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "numbers", "forms", "model", "faults", "messages", "losses", "files", "overrides",
+        "tree", "bare", "numbers", "forms", "model", "faults", "messages", "losses", "files",
+        "overrides",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
-        "starter", "reference", "",
+        "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "words",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
         "csv", "json", "markdown", "table", "schema",
-        "cells", "inspection", "tracking", "verification",
+        "cells", "inspection", "tracking", "verification", "checks", "comparison", "junit",
+        "github",
     ],
     "weights": [
-        "tensors", "layers", "guess", "files", "conventions", "choose", "named", "",
+        "tensors", "given", "layers", "guess", "files", "conventions", "choose", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "nets", "reference", ""],
+    "cli": ["base", "outputs", "analyze", "nets", "reference", "saved", "check", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

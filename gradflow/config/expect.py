@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, cast
 
-from gradflow.checks.figures import curves, kinds
+from gradflow.checks.figures import curves
 from gradflow.checks.wanted import Wanted, written
 from gradflow.config import tree
 from gradflow.config.expectation import Reader
@@ -23,17 +23,6 @@ from gradflow.runs.experiment import Experiment
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-
-def json_schema() -> dict[str, Any]:
-    """What editors are told; `gradflow check` itself says what is wrong."""
-    named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
-    against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
-    own = {
-        "where": {"description": "the settings and options of the runs that are meant"},
-        "allow_undecided": {"description": "whether an interval that holds the bound passes"},
-    }
-    return {"items": {"properties": {**own, **named, **against_lag}}}
 
 
 def load_expected(

@@ -27,9 +27,7 @@ class ExpectForms:
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        from gradflow.config.expect import json_schema
-
-        return json_schema()
+        return _expectations()
 
 
 def _measures() -> dict[str, Any]:
@@ -48,6 +46,19 @@ def _measures() -> dict[str, Any]:
         )
     many = {"type": "array", "items": {"anyOf": one}}
     return {"anyOf": [*one, many, {"type": "null"}]}
+
+
+def _expectations() -> dict[str, Any]:
+    """What editors are told; `gradflow check` itself says what is wrong."""
+    from gradflow.checks.figures import curves, kinds  # where a schema is asked for
+
+    named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
+    against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
+    own = {
+        "where": {"description": "the settings and options of the runs that are meant"},
+        "allow_undecided": {"description": "whether an interval that holds the bound passes"},
+    }
+    return {"items": {"properties": {**own, **named, **against_lag}}}
 
 
 def _schema(option: Option) -> dict[str, Any]:

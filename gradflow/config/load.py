@@ -22,7 +22,7 @@ from gradflow.config.model import SWEPT, Config, FileInput, FileState
 from gradflow.config.named_weights import read_named
 from gradflow.config.overrides import override
 from gradflow.config.recurrent import idle_keys
-from gradflow.config.trained import beside, has_parameters, read_weights, with_file
+from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
@@ -91,17 +91,17 @@ def experiment_of(
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()
-    told = None
+    net = None
     if data.get("weights") is not None and not has_parameters(data):
-        told = read_weights(data, home, faults, tensors)
-        data = beside(data, told, faults) if told else {"cell": "rnn", **data}
+        net = read_weights(data, home, faults, tensors)
+        data = completed(data, net, faults) if net else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
     if named is not None:
         config = config.model_copy(update=named.sizes)
-    given = told or named
+    given = net or named
     config, read = read_files(config, folder, faults, given.tensors if given else None)
     if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)

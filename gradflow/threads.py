@@ -24,6 +24,7 @@ from typing import Protocol
 
 from gradflow import blas
 from gradflow.errors import Fault, InputError
+from gradflow.interrupts import held
 
 VARIABLE = "GRADFLOW_CORES"
 """The environment variable that says how many threads a run may take."""
@@ -162,12 +163,13 @@ class _Crew:
 
     def _start(self) -> None:
         self._watch = threading.Thread(target=self._send_to_sleep, daemon=True)
-        try:
-            while len(self._helpers) < self.threads - 1:
-                self._helpers.append(_Helper())
-            self._watch.start()
-        except RuntimeError:  # there may be no more threads
-            self.threads = 1 + len(self._helpers)
+        with held():  # no signal falls between a thread's start and our knowing of it
+            try:
+                while len(self._helpers) < self.threads - 1:
+                    self._helpers.append(_Helper())
+                self._watch.start()
+            except RuntimeError:  # there may be no more threads
+                self.threads = 1 + len(self._helpers)
 
     def _send_to_sleep(self) -> None:
         """Again and again: let the helpers sleep if nothing was shared in the meantime."""

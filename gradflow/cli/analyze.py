@@ -66,6 +66,16 @@ def analyze(
             help="Run a sweep in N processes. The default is one a core where that is faster.",
         ),
     ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            "--cores",
+            metavar="N",
+            min=1,
+            help="Let one wide run take N cores. The default is all of them where it runs alone, "
+            "or what GRADFLOW_CORES says.",
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +101,7 @@ def analyze(
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
         files = open_outputs(open_files, formats, config, experiment, journal=resume)
-        computed = _computed(experiment, open_files, jobs, scheduler, resume)
+        computed = _computed(experiment, open_files, jobs, cores, scheduler, resume)
         results = warned(computed, on=format not in ("table", "markdown") or quiet)
         if files and not (len(files) == 1 and quiet):
             results = list(results)  # several readers; a single one streams
@@ -108,6 +118,7 @@ def _computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,
+    cores: int | None,
     scheduler: str | None,
     resume: Path | None,
 ) -> Iterable[Result]:
@@ -118,6 +129,7 @@ def _computed(
     from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.journal import Journal
     from gradflow.runs.scheduling.pages import keep_freed_memory
+    from gradflow.threads import threads_of_a_run
 
     keep_freed_memory()
     journal = None
@@ -125,12 +137,14 @@ def _computed(
         journal = contexts.enter_context(Journal(resume, experiment.runs, experiment.thresholds))
         for damage in journal.damage:
             print(damage, file=sys.stderr)
-    executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
-    if scheduler is None and (taken := statement(experiment.runs, workers)):
+    found = workforce(experiment.runs, jobs, scheduler, cores)
+    executor, workers = contexts.enter_context(found)
+    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers)
+    if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 
     def results() -> Iterator[Result]:
         with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
-            yield from execute(experiment, progress, executor, workers, journal)
+            yield from execute(experiment, progress, executor, workers, journal, threads)
 
     return results()

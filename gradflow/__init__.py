@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gradflow.api import analyze as analyze
+    from gradflow.api import check as check
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
     from gradflow.cells.library import register as register
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gradflow.logspace import Magnitudes as Magnitudes
     from gradflow.measures.flows import backpropagate as backpropagate
     from gradflow.results import Result as Result
+    from gradflow.saved import load_results as load_results
     from gradflow.verification import verify as verify
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
@@ -41,7 +43,9 @@ _HOMES = {
     "Result": "results",
     "analyze": "api",
     "backpropagate": "measures.flows",
+    "check": "api",
     "load": "api",
+    "load_results": "saved",
     "register": "cells.library",
     "unroll": "engine.flow",
     "verify": "verification",

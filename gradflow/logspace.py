@@ -1,4 +1,4 @@
-"""Numbers past float range: an array beside a power-of-two exponent.
+"""Numbers past float range: an array and a power-of-two exponent.
 
 Gradients through time leave float64 quickly (0.5^1075 is 0, 1.5^2000 is inf). Scaling by a power
 of two is exact, so a mantissa kept near one and an integer exponent lose nothing.
@@ -52,6 +52,13 @@ class Magnitudes:
     def __getitem__(self, index: Any) -> Magnitudes:
         of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
         return Magnitudes(*of)
+
+    @staticmethod
+    def read(texts: Sequence[str]) -> Magnitudes:
+        """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
+        at most 12 digits): the same numbers, bit for bit."""
+        high, low, exponent = _read_scientific(texts)
+        return Magnitudes.of(high + low, exponent)
 
     def __truediv__(self, other: Magnitudes) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
@@ -168,6 +175,33 @@ def _fine_powers() -> tuple[Array, Array, Array]:
     """`_power_of_two` of 0..255, as three arrays."""
     high, low, tens = zip(*map(_power_of_two, range(_FINE)), strict=True)
     return np.array(high), np.array(low), np.array(tens)
+
+
+def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
+    """(high, low, exponent): (high + low) * 2**exponent, of texts with 17 digits each."""
+    digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
+    tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
+    fine = tens & (_FINE - 1)
+    coarse, which = np.unique(tens - fine, return_inverse=True)
+    high = digits.astype(np.float64)
+    low = (digits - high.astype(np.int64)).astype(np.float64)
+    exponent = np.zeros(len(digits), dtype=np.int64)
+    for powers, at in ((coarse, which), (np.arange(_FINE), fine)):
+        leads = zip(*map(_power_of_ten, powers.tolist()), strict=True)
+        own_high, own_low, twos = (np.array(column)[at] for column in leads)
+        high, low = _multiply(high, low, own_high, own_low)
+        exponent += twos
+    return high, low, exponent
+
+
+@lru_cache(maxsize=4096)
+def _power_of_ten(tens: int) -> tuple[float, float, int]:
+    """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
+    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    twos = math.floor(tens / _LOG10_2)
+    leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
+    high = float(leading)
+    return high, float(context.subtract(leading, Decimal(high))), twos
 
 
 def _multiply(
@@ -316,8 +350,8 @@ def sum_of_squares(squares: Array, exponent: Array, axis: int) -> tuple[Array, A
 def log_norms(squares: Array, exponent: Array) -> Array:
     """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
 
-    No digit depends on how a square is split between the number and its exponent, nor on what lies
-    beside it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    No digit depends on how a square is split between the number and its exponent, nor on what is
+    next to it: the logarithm is that of a mantissa, in arrays that are laid out alike.
     """
     mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
     with np.errstate(divide="ignore"):

@@ -1,13 +1,14 @@
 """A matrix times columns, as fast as OpenBLAS has it, and by all threads where it is large.
 
-For products of up to 100^3 multiplications OpenBLAS has code of its own on processors with
+For products of up to 100^3 multiplications OpenBLAS has separate code on processors with
 AVX-512, which copies neither matrix first. A recurrent product is larger, but its rows may be taken
 in blocks that are not. Measured (one thread; microseconds whole and in blocks, G x H times N):
 1024 x 256 x 32 405, 293 in float64, 192, 150 in float32; 1024 x 256 x 4 127, 48; 4096 x 1024 x 32
-9490, 5090. With AVX2 alone there is nothing to gain by that, and a few blocks of at least 128 rows
-cost a fiftieth at most: what threads gain by taking some each (2048 x 512 x 32: 1270 and 670 with
-two). The last digits of a product depend on its rows, so blocks follow from the shape alone.
-Where linear algebra has threads of its own, a large product has all of them, and stays whole.
+9490, 5090; 64 x 256 x 128 85, 140: with many columns it stays whole. With AVX2 alone, or many
+columns, a few blocks of at least 128 rows cost a fiftieth at most, which threads gain by taking
+some each (2048 x 512 x 32 1270, with two 670). The last digits of a product depend on its rows, so
+blocks follow from the shape alone. Where linear algebra has threads of its own, a large product has
+all of them, and stays whole.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _SMALL = 100**3
 _MOST_ROWS, _LEAST_ROWS = 64, 4
 _SHARED_ROWS, _SHARED_BLOCKS = 128, 8
 _COPYING_NOTHING = ("skylakex", "cooperlake", "sapphirerapids")  # kernels for AVX-512
+_MOST_COLUMNS = 48
 
 
 def product(W: Array, columns: Array, out: Array | None = None) -> Array:
@@ -69,7 +71,7 @@ def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
     if G * H * N <= _SMALL or threads(os.cpu_count() or 1) > 1:
         return G
-    if _blocks_pay():
+    if N <= _MOST_COLUMNS and _blocks_pay():
         most, least = min(_MOST_ROWS, _SMALL // (H * N)), _LEAST_ROWS
     elif G * H * N >= SHARED:
         most, least = max(_SHARED_ROWS, -(-G // _SHARED_BLOCKS)), _SHARED_ROWS // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -31,7 +32,10 @@ from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Entry, View
 from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
+from gradflow.equations.report import Report, report
+from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
+from gradflow.equations.surroundings import is_other
 from gradflow.products import product, product_for
 
 
@@ -85,7 +89,7 @@ class SizedCell:
 
     def __init__(self, cell: Chosen, made: Compiled, H: int, I: int) -> None:  # noqa: E741
         code, step = made.code, made.step
-        self.cell, self.H, self.I, self._code = cell, H, I, code
+        self.cell, self.H, self.I, self._code, self._symbolic = cell, H, I, code, step
         self._rows = {
             "z": self._stacked_rows(code.z), "saved": self._stacked_rows(code.saved),
             "local": self._stacked_rows(code.local), "s": self._stacked_rows(code.handed),
@@ -239,6 +243,47 @@ class SizedCell:
         that is used on the way."""
         if self._code.settle is not None:
             self._code.settle(self._views("settle", local, ds, dz), w)
+
+    # What the equations say of themselves, and values of what they name
+
+    @cached_property
+    def report(self) -> Report:
+        """Its gates, what keeps its state, the functions around its recurrent products."""
+        return report(self._symbolic, self.gauge)
+
+    def samples(self, s: Array, s_next: Array, x: Array, params: Params) -> Samples:
+        """Values of the nodes of `report` for a block of a forward pass.
+
+        Args:
+            s, s_next: (..., R, N, S_all), the states before and after each step.
+            x: (..., R or 1, N, I).
+            params: by name, (R, *shape).
+        """
+
+        def leaf(node: Node) -> Array:
+            if node.kind == "x":
+                return x
+            part = self.parts[node.payload]
+            rows = (s if node.kind == "previous" else s_next)[..., part.rows]
+            return rows.reshape(*rows.shape[:-1], *part.shape)
+
+        return Samples(params, self.H, self.I, leaf)
+
+    def cut(self, w: Bound) -> Bound:
+        """`w` with the recurrent matrices taken out of the chain rule: what `pullback` then carries
+        back is what goes from a state to the next through none of them. Forward it is as before."""
+        kept, roles = Bound(**vars(w)), self._symbolic.roles
+        for stacked in self._code.stacked:
+            name, at = f"{stacked.name}_T", 0
+            turned = getattr(w, name).copy()
+            for uses in stacked.blocks:
+                node, is_turned = uses[0].weight
+                width = self.sizes(node.shape)[-1 if is_turned else 0]
+                if stacked.past and not all(is_other(use, roles) for use in uses):
+                    turned[..., at : at + width] = 0
+                at += width
+            setattr(kept, name, turned)
+        return kept
 
     # Rows
 

@@ -20,9 +20,9 @@ def over_batch(flow: GradientFlow, start: Array | None = None) -> GradientFlow:
     Args:
         flow: with `log_samples`, which are kept.
         start: (N,) what each sample is compared with, the natural logarithm of the norm of the
-            whole net's gradient at lag 0; None: that of this flow.
+            whole net's gradient at lag `first`; None: that of this flow.
     """
-    first = flow.log_samples[0] if start is None else start
+    first = flow.log_samples[flow.first] if start is None else start
     return replace(
         flow,
         log10_percentiles=percentiles(flow.log_samples) / LN10,

@@ -5,29 +5,28 @@ figures it gives, the options it takes, and the function that finds them. It is 
 
 `observe`  watches the loss's backward pass through one place: `observe(subject, **options)` gives
            a `Watcher`, which sees every block and then says what it found.
-`of`       makes passes of its own: `of(subject, **options)`.
+`of`       makes its own passes: `of(subject, **options)`.
 
 Both give a list of `Measured`, one a run of the subject.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from gradflow.axes import Kind
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
-from gradflow.engine.network import NetTrajectory, Place
+from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
-
-Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
-"""What a single value is; a number may be unknown, a word missing."""
 
 Values: TypeAlias = "Magnitudes | Array | None"
 """A column; None where the cell has no such thing."""
@@ -38,7 +37,7 @@ class Curve:
     """Values against lag: (T+1,) or (T,).
 
     Attributes:
-        name: of the column; `grad_<part>` stands for one column a part.
+        name: of the column; `grad_<part>` is one column a part.
         meaning: in words, for the docs and the schema.
         any_size: whether they are Magnitudes, which may leave float range; else floats.
         later: whether the column came after those of the place, and is right of it: columns are
@@ -62,10 +61,22 @@ class Figure:
     kind: Kind
     meaning: str
 
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Of the flat names that it stands for; what is in angle brackets may be anything."""
+        name = "(.+)".join(map(re.escape, re.split("<[^>]*>", self.name)))
+        return re.compile(name)
+
+    def nested_in(self, measure: str) -> str | None:
+        """What a value is called within the mapping of its own gate: `p50` of `gates_<gate>_p50`;
+        None of a figure that is not one of several alike."""
+        before, _, behind = self.name.partition("<")
+        return behind.partition(">_")[2] or None if before == f"{measure}_" else None
+
 
 @dataclass(frozen=True)
 class Option:
-    """What a measure can be told: a number of the default's type, or one of `choices`.
+    """What a measure can be asked for: a number of the default's type, or one of `choices`.
 
     Attributes:
         default: a whole number, a number or, with `choices`, a name.
@@ -84,7 +95,7 @@ class Option:
 Scope = Literal["net", "place", "both"]
 """Of what a measure is in a net of several places. `net`: of the whole state, in a bidirectional
 net, which has none, of each place alone; `place`: of each place alone; `both`: of each place, and
-of the whole where there is one."""
+of the whole if there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +125,25 @@ class Measure:
     def always(self) -> bool:
         """Whether it is measured without being asked for."""
         return self.of is None and self.observe is None
+
+    def nested(self, figures: Mapping[str, object]) -> dict[str, object]:
+        """Figures by their flat names, those of one gate in a mapping of its own: `gates_f_p50` is
+        f: {p50: ...}."""
+        found: dict[str, object] = {}
+        known = {figure.name for figure in self.figures}
+        several = [figure for figure in self.figures if figure.nested_in(self.name)]
+        several.sort(key=lambda figure: -len(figure.name))  # what says most of a name first
+        for name, value in figures.items():
+            of = next((f for f in several if f.pattern.fullmatch(name)), None)
+            match = of.pattern.fullmatch(name) if of is not None and name not in known else None
+            inner = of.nested_in(self.name) if of is not None else None
+            if match is None or inner is None:
+                found[name] = value
+                continue
+            own = found.setdefault(match[1], {})
+            assert isinstance(own, dict)
+            own[inner] = value
+        return found
 
 
 @dataclass(frozen=True)
@@ -148,14 +178,16 @@ class Subject:
         net: the forward pass of the whole net.
         ds_T: (R, N, S_all) by place, the gradient of each sample's own loss at the last state.
         places: what is looked at: all places, or a single one, whose inputs are held fixed.
-        settings: one a run: what results call its axes and options, and `input_kind`,
-            `input_scale`.
+        settings: one a run: what results call its axes and options, `input_kind`, `input_scale`,
+            and whether it is `trained`.
+        losses: what a loss adds to the gradient at other steps than the last; None: nothing.
     """
 
     net: NetTrajectory
     ds_T: Mapping[Place, Array]
     places: tuple[Place, ...]
     settings: tuple[Mapping[str, object], ...] = ()
+    losses: Losses | None = None
 
     @property
     def runs(self) -> int:

@@ -1,6 +1,6 @@
 """What is always measured, in one backward pass: gradient, terms and share as a GradientFlow.
 
-The diagnosis reads these by name, so they have a type of their own; a measure that is asked for
+The diagnosis reads these by name, so they have their own type; a measure that is asked for
 gives `Measured`.
 """
 
@@ -13,7 +13,7 @@ from gradflow.engine import flow as engine
 from gradflow.engine import network
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import Progress, Trajectory
-from gradflow.engine.network import NetTrajectory, Place
+from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import gradient, share, terms
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.terms import ParameterTerms
@@ -80,16 +80,18 @@ def backpropagate_net(
     ds_T: Mapping[Place, Array],
     *,
     share: bool = True,
+    losses: Losses | None = None,
     watching: Mapping[Place, Iterable[Observer]] | None = None,
     progress: Progress = lambda steps: None,
 ) -> dict[Place, list[GradientFlow]]:
     """One backward pass through every place; arguments as for `backpropagate`, by place.
 
-    `watching` are others who look at the blocks of a place.
+    `losses` says what the loss adds at other steps than the last; `watching` are others who look at
+    the blocks of a place.
     """
     flows = {at: Flows(t, ds_T[at], share) for at, t in net.places.items()}
     observers = {at: [own, *(watching or {}).get(at, ())] for at, own in flows.items()}
-    network.backpropagate_net(net, ds_T, observers, progress=progress)
+    network.backpropagate_net(net, ds_T, observers, losses=losses, progress=progress)
     return {at: own.found() for at, own in flows.items()}
 
 

@@ -57,7 +57,8 @@ MEASURE = Measure(
         ),
         Curve(
             "relative",
-            "grad_norm over that of the whole net at lag 0",
+            "grad_norm over that of the whole net at lag 0, or where the loss is last read; empty "
+            "after it",
             any_size=True,
             of=lambda flow: flow.relative,
         ),

@@ -1,7 +1,7 @@
 """Measures that a config asks for, applied to the runs of a stack: of what each is, and by whom.
 
 A measure is of the net as a whole or of one place of it (`Measure.scope`), and is found by watching
-the backward pass or by passes of its own.
+the backward pass or by its own passes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gradflow.columns import Array
-from gradflow.engine.network import NetTrajectory, Place
+from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Asked, Measure, Subject, Watcher
 from gradflow.measures.measured import Measured
@@ -27,9 +27,13 @@ class Measuring:
     """
 
     def __init__(
-        self, runs: Sequence[Run], net: NetTrajectory, ds_T: Mapping[Place, Array]
+        self,
+        runs: Sequence[Run],
+        net: NetTrajectory,
+        ds_T: Mapping[Place, Array],
+        losses: Losses | None = None,
     ) -> None:
-        self._runs, self._net, self._ds_T = runs, net, ds_T
+        self._runs, self._net, self._ds_T, self._losses = runs, net, ds_T, losses
         self._asked = {asked.name: asked for asked in runs[0].measures}
         self._watching: dict[tuple[str, Of], Watcher] = {}
         self.watchers: dict[Place, list[Watcher]] = {}
@@ -65,12 +69,12 @@ class Measuring:
         settings = tuple(map(_settings, self._runs))
         is_whole = self._net.directions == 1 and measure.scope != "place"
         if is_whole or len(places) == 1:
-            yield None, Subject(self._net, self._ds_T, places, settings)
+            yield None, Subject(self._net, self._ds_T, places, settings, self._losses)
         if len(places) > 1 and not (is_whole and measure.scope == "net"):
             for at in places:
-                yield at, Subject(self._net, self._ds_T, (at,), settings)
+                yield at, Subject(self._net, self._ds_T, (at,), settings, self._losses)
 
 
 def _settings(run: Run) -> dict[str, object]:
     signal = {"input_kind": run.input.kind, "input_scale": run.input.scale}
-    return {**run.axes, **run.cell.options, **signal}
+    return {**run.axes, **run.cell.options, **signal, "trained": run.trained is not None}

@@ -64,7 +64,7 @@ def result_of(value: object, run: Run) -> results.Result:
     Raises:
         ValueError: it is not.
     """
-    told = {
+    expected = {
         "axes": run.axes,
         "options": run.cell.options,
         "objective": run.objective,
@@ -72,7 +72,7 @@ def result_of(value: object, run: Run) -> results.Result:
     }
     if not isinstance(value, results.Result):
         raise ValueError("no result")
-    if any(getattr(value, name) != own for name, own in told.items()):
+    if any(getattr(value, name) != own for name, own in expected.items()):
         raise ValueError("it is of another run")
     if not _is(replace(value, axes={}, options={}), results.Result):
         raise ValueError("a member of another type")
@@ -122,13 +122,15 @@ def _is_whole(flow: results.GradientFlow, T: int) -> bool:
     floats = [
         (flow.share_W_s, (T,)),
         (flow.log_samples, no_samples),
+        (flow.log_reach, no_samples),
         (flow.log10_percentiles, (T + 1, 3) if len(flow.log10_percentiles) else no_samples),
         (flow.log10_typical, lags if len(flow.log10_typical) else results.NO_LAGS.shape),
         *((m.mantissa, shape) for m, shape in magnitudes),
     ]
     integers = [(m.exponent, shape) for m, shape in magnitudes]
     return (
-        all(_holds(array, shape, "f") for array, shape in floats)
+        0 <= flow.first < T
+        and all(_holds(array, shape, "f") for array, shape in floats)
         and all(_holds(array, shape, "i") for array, shape in integers)
         and not any((np.asarray(m.mantissa) < 0).any() for m, _ in magnitudes)
     )

@@ -33,12 +33,6 @@ _START = (
 )
 
 
-def cores() -> int:
-    """The processors that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(count or 1, _container_cores() or 2**30))
-
-
 @contextmanager
 def worker_processes(jobs: int) -> Iterator[Executor]:
     """An executor of `jobs` processes, which are started as work is handed in.
@@ -121,12 +115,3 @@ def _started() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-
-
-def _container_cores() -> int | None:
-    """The whole processors that the control group allows, where one sets a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return None
-    return max(1, int(quota) // int(period)) if quota.isdigit() else None

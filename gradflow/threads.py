@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Protocol
@@ -293,10 +293,8 @@ class _Lock:
         self._lock.acquire()
 
     def open(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it is open
             self._lock.release()
-        except RuntimeError:  # it is open
-            pass
 
 
 _gate: Callable[[], _Gate] = _Lock

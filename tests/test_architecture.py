@@ -61,10 +61,12 @@ INSIDE = {
         "cells", "inspection", "tracking", "verification", "checks", "comparison", "junit",
         "github",
     ],
+    "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
+    "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "files", "conventions", "choose", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "nets", "reference", "saved", "check", ""],
+    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "reference", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

@@ -58,7 +58,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
     directory; `tensors` are those of its `weights`, where they are open. Raises InputError."""
-    plain = cast(Tree, _plain(data))
+    plain = cast(Tree, plain_data(data))
     return experiment_of(Document("config", plain, {}, {}), Path(), tensors=tensors)
 
 
@@ -229,12 +229,12 @@ def _as_data(
     return data
 
 
-def _plain(value: object) -> object:
+def plain_data(value: object) -> object:
     """Tuples, NumPy arrays and scalars as what YAML would have given."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_data(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_data(value.tolist())
     if isinstance(value, list | tuple | range):
-        return [_plain(v) for v in value]
+        return [plain_data(v) for v in value]
     return str(value) if isinstance(value, Path) else value

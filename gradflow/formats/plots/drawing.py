@@ -16,9 +16,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from gradflow.columns import Array
 from gradflow.errors import InputError
 from gradflow.formats import words
-from gradflow.formats.view import View
 from gradflow.formats.plots import style
 from gradflow.formats.plots.layout import Panel, plan
+from gradflow.formats.view import View
 from gradflow.results import GradientFlow, Result
 
 _HEIGHT = 2.3  # inches of a panel

@@ -19,6 +19,7 @@ __all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
 
 Report = Literal[
     "results",
+    "runs",
     "tracking",
     "inspection",
     "verification",
@@ -32,6 +33,7 @@ Report = Literal[
 
 _CALLED: dict[Report, str] = {
     "results": "results",
+    "runs": "a row a run",
     "tracking": "the checkpoints of a training",
     "inspection": "what is in a file",
     "verification": "a verification",
@@ -86,6 +88,7 @@ FORMATS: dict[str, Format] = {
             (".txt",),
             {
                 "results": "table:export",
+                "runs": "runs:table",
                 "tracking": "tracking:table",
                 "inspection": "inspection:table",
                 "verification": "verification:table",
@@ -102,6 +105,7 @@ FORMATS: dict[str, Format] = {
             (".csv",),
             {
                 "results": "csv:export",
+                "runs": "runs:to_csv",
                 "tracking": "tracking:to_csv",
                 "critical": "critical:to_csv",
                 "comparison": "comparison:to_csv",
@@ -112,6 +116,7 @@ FORMATS: dict[str, Format] = {
             (".json",),
             {
                 "results": "json:export",
+                "runs": "json:export",
                 "tracking": "tracking:to_json",
                 "inspection": "inspection:to_json",
                 "verification": "verification:to_json",
@@ -127,6 +132,7 @@ FORMATS: dict[str, Format] = {
             (".md",),
             {
                 "results": "markdown:export",
+                "runs": "runs:to_markdown",
                 "tracking": "tracking:to_markdown",
                 "inspection": "inspection:to_markdown",
                 "verification": "verification:to_markdown",
@@ -139,7 +145,13 @@ FORMATS: dict[str, Format] = {
             has_notes=True,
         ),
         *(
-            Format(kind, (f".{kind}",), {"results": f"plots:{kind}"}, False, needs="matplotlib")
+            Format(
+                kind,
+                (f".{kind}",),
+                {"results": f"plots:{kind}", "runs": f"plots:{kind}"},
+                is_text=False,
+                needs="matplotlib",
+            )
             for kind in ("svg", "png", "pdf")
         ),
         Format("html", (".html",), {"check": "checks:to_html"}),

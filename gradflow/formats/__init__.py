@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from gradflow.formats.view import View
@@ -17,7 +18,15 @@ from gradflow.formats.view import View
 __all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
 
 Report = Literal[
-    "results", "tracking", "inspection", "verification", "cells", "check", "comparison"
+    "results",
+    "tracking",
+    "inspection",
+    "verification",
+    "critical",
+    "explanation",
+    "cells",
+    "check",
+    "comparison",
 ]
 """What there is to show."""
 
@@ -26,6 +35,8 @@ _CALLED: dict[Report, str] = {
     "tracking": "the checkpoints of a training",
     "inspection": "what is in a file",
     "verification": "a verification",
+    "critical": "critical values",
+    "explanation": "an explanation",
     "cells": "the cells",
     "check": "a check",
     "comparison": "a comparison",
@@ -43,6 +54,7 @@ class Format:
             which loads when it is first called.
         is_text: whether it can go to standard output; else it is bytes, and goes to files only.
         has_notes: whether it says itself which runs diverged and what was taken for granted.
+        needs: a library that is not always installed.
     """
 
     name: str
@@ -50,6 +62,13 @@ class Format:
     shows: Mapping[Report, str]
     is_text: bool = True
     has_notes: bool = False
+    needs: str | None = None
+
+    def missing(self) -> str | None:
+        """What has to be installed before anything can be shown; None: nothing."""
+        if self.needs is None or find_spec(self.needs) is not None:
+            return None
+        return f"{self.name} needs {self.needs}: pip install {self.needs}"
 
     def show(self, report: Report, content: Any, view: View) -> Iterator[str] | Iterator[bytes]:
         """The pieces of a report."""
@@ -70,6 +89,8 @@ FORMATS: dict[str, Format] = {
                 "tracking": "tracking:table",
                 "inspection": "inspection:table",
                 "verification": "verification:table",
+                "critical": "critical:table",
+                "explanation": "explanation:table",
                 "cells": "cells:text",
                 "check": "checks:table",
                 "comparison": "comparison:table",
@@ -82,6 +103,7 @@ FORMATS: dict[str, Format] = {
             {
                 "results": "csv:export",
                 "tracking": "tracking:to_csv",
+                "critical": "critical:to_csv",
                 "comparison": "comparison:to_csv",
             },
         ),
@@ -93,6 +115,8 @@ FORMATS: dict[str, Format] = {
                 "tracking": "tracking:to_json",
                 "inspection": "inspection:to_json",
                 "verification": "verification:to_json",
+                "critical": "critical:to_json",
+                "explanation": "explanation:to_json",
                 "cells": "cells:to_json",
                 "check": "checks:to_json",
                 "comparison": "comparison:to_json",
@@ -106,11 +130,17 @@ FORMATS: dict[str, Format] = {
                 "tracking": "tracking:to_markdown",
                 "inspection": "inspection:to_markdown",
                 "verification": "verification:to_markdown",
+                "critical": "critical:to_markdown",
+                "explanation": "explanation:to_markdown",
                 "cells": "cells:to_markdown",
                 "check": "checks:to_markdown",
                 "comparison": "comparison:to_markdown",
             },
             has_notes=True,
+        ),
+        *(
+            Format(kind, (f".{kind}",), {"results": f"plots:{kind}"}, False, needs="matplotlib")
+            for kind in ("svg", "png", "pdf")
         ),
         Format("html", (".html",), {"check": "checks:to_html"}),
         Format("junit", (".junit.xml",), {"check": "junit:export"}),

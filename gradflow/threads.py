@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Protocol
@@ -293,22 +293,17 @@ class _Lock:
         self._lock.acquire()
 
     def open(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it is open
             self._lock.release()
-        except RuntimeError:  # it is open
-            pass
 
 
 _gate: Callable[[], _Gate] = _Lock
-try:
-    # POSIX has these, macOS and Windows have not. To wait lets go of Python's lock, to open does
-    # not: that would be felt.
+with suppress(AttributeError, OSError, TypeError):  # macOS and Windows have no such functions
+    # To wait lets go of Python's lock, to open does not: that would be felt.
     _SPIN_INIT = ctypes.PyDLL(None).pthread_spin_init
     _SPIN_LOCK = ctypes.CDLL(None).pthread_spin_lock
     _SPIN_UNLOCK = ctypes.PyDLL(None).pthread_spin_unlock
     _gate = _Spin
-except (AttributeError, OSError, TypeError):
-    pass
 
 
 def _container_cores() -> int | None:

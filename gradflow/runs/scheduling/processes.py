@@ -7,7 +7,6 @@ of an answer or wherever it is, is the end of its own pipe and of nothing else.
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys

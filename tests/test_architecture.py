@@ -20,9 +20,9 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "interrupts", "system", "blas", "columns", "products", "logspace",
-    "initializers", "equations", "cells",
-    "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
+    "errors", "axes", "interrupts", "system", "blas", "threads", "columns", "products",
+    "logspace", "initializers", "equations", "cells",
+    "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
     "measures.steps", "measures.singular", "measures.recurrent", "measures.orthonormal",

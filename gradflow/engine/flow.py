@@ -342,7 +342,8 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
 
     def some(part: slice) -> None:
         with unwatched():
-            cell.linearize(*(a[part] for a in arrays), w)
+            z, saved, s, s_next, x, local = (a[part] for a in arrays)
+            cell.linearize(z, saved, s, s_next, x, local, w)
 
     if arrays[-1][0].size < _SHARED_ELEMENTS:
         some(slice(None))

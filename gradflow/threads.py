@@ -298,15 +298,12 @@ class _Lock:
 
 
 _gate: Callable[[], _Gate] = _Lock
-try:
-    # POSIX has these, macOS and Windows have not. To wait lets go of Python's lock, to open does
-    # not: that would be felt.
+with suppress(AttributeError, OSError, TypeError):  # macOS and Windows have no such functions
+    # To wait lets go of Python's lock, to open does not: that would be felt.
     _SPIN_INIT = ctypes.PyDLL(None).pthread_spin_init
     _SPIN_LOCK = ctypes.CDLL(None).pthread_spin_lock
     _SPIN_UNLOCK = ctypes.PyDLL(None).pthread_spin_unlock
     _gate = _Spin
-except (AttributeError, OSError, TypeError):
-    pass
 
 
 def _container_cores() -> int | None:

@@ -113,9 +113,9 @@ def computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,
-    cores: int | None,
-    scheduler: str | None,
-    resume: Path | None,
+    cores: int | None = None,
+    scheduler: str | None = None,
+    resume: Path | None = None,
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""

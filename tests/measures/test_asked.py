@@ -206,7 +206,7 @@ class TestHowItTravels:
         (
             [{}],
             "measure[0]",
-            "the key type is required: expected one of gates, ",
+            "the key type is required: expected one of jacobian, ",
         ),
         ([{"typ": "sizes"}], "measure[0].typ", "unknown key; did you mean type?"),
         (

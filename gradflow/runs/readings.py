@@ -120,8 +120,8 @@ class Readings:
                 t = int(first.own_loss_steps(at)[number])
                 found = self.entry(runs, number)(at, t, states[at][None])
                 assert found is not None
-                own: Array = found[0] if weight == 1 else found[0] / weight
-                return own
+                own: Array = found[0]
+                return own if weight == 1 else own / weight
             ds = columns.empty(states[at].shape, states[at].dtype)
             for row, r in enumerate(runs):
                 its = {place: states[place][row] for place in together or (at,)}

@@ -40,13 +40,13 @@ def test_at_the_largest_lag_reach_is_the_gradient_of_the_loss_at_the_last_step()
 
 @pytest.mark.parametrize("loss", [
     {"kind": "mse", "at": "all"},
-    {"kind": "cross_entropy", "at": {"every": 3}, "reduce": "sum"},
+    {"kind": "cross_entropy", "target": 1, "at": {"every": 3}, "reduce": "sum"},
     {"kind": "probe", "at": [2, 7, 12], "truncate": 4},
     {"kind": "sum", "at": [3, 9]},
 ])  # fmt: skip
 @pytest.mark.parametrize("layers", [1, 2])
 def test_reach_is_that_of_a_backward_pass_from_each_step_of_the_loss(loss, layers):
-    config = {**SMALL, "loss": loss, "layers": layers, "measure": ["reach"]}
+    config = {**SMALL, "loss": loss, "layers": layers, "output_size": 3, "measure": ["reach"]}
     (run,) = gradflow.load(config).runs
     readings = Readings([run])
     params = {at: {name: a[None] for name, a in own.items()}

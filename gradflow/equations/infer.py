@@ -11,7 +11,7 @@ from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node
-from gradflow.equations.initial import check_initial
+from gradflow.equations.initial import check_initial, read_by_others
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.names import (
     OPERATIONS,
@@ -147,8 +147,9 @@ class _Reader:
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
+        used = self.used | read_by_others(self.equations)
         for declared in self.equations.parameters:
-            if declared.name not in self.used:
+            if declared.name not in used:
                 kind = "parameters" if declared.trained else "constants"
                 message = f"'{declared.name}' is used nowhere in the step"
                 self.mistakes.add(f"{kind}.{declared.name}", At(1, 1), message)
@@ -224,7 +225,8 @@ class _Reader:
         if name in self.assigned_at:
             return f"'{name}' is used before it is assigned, on line {self.assigned_at[name]}"
         if name in ("H", "I"):
-            return f"'{name}' is a size: sizes stand in shapes and slices alone"
+            remedy = f"make the number a constant, {{shape: 1, init: {name}}}"
+            return f"'{name}' is a size, which stands in shapes and slices alone: {remedy}"
         if name in FUNCTIONS or name in OPERATIONS:
             return f"'{name}' is a function: call it, {name}(z)"
         return f"unknown name '{name}'{nearest(name, self._known())}"

@@ -2,7 +2,8 @@
 
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel.
+(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own and e^z - 1 a function, none of which
+cancels.
 """
 
 from __future__ import annotations
@@ -217,6 +218,11 @@ class _Reducer:
             term = terms[0][1]
             if term.kind == "function" and term.payload == "sigmoid":
                 return self.graph.node("rest", term.args, None, shape)
+        if len(terms) == 1 and terms[0][0] == -constant and abs(constant) == 1:
+            sign, term = terms[0]
+            if term.kind == "function" and term.payload == "exp":  # e^z - 1, which cancels near 0
+                terms = [(sign, self.graph.node("function", term.args, "expm1", shape))]
+                constant = 0.0
         if len(terms) == 1 and terms[0][0] == 1 and constant == 0:
             return terms[0][1]
         payload = (tuple(sign for sign, _ in terms), constant)

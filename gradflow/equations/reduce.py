@@ -2,8 +2,8 @@
 
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own and e^z - 1 a function, none of which
-cancels.
+(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own, e^z - 1 a function and 1 + tanh z one of
+σ, none of which cancels.
 """
 
 from __future__ import annotations
@@ -222,6 +222,12 @@ class _Reducer:
             sign, term = terms[0]
             if term.kind == "function" and term.payload == "exp":  # e^z - 1, which cancels near 0
                 terms = [(sign, self.graph.node("function", term.args, "expm1", shape))]
+                constant = 0.0
+        if len(terms) == 1 and terms[0][0] == constant == 1:
+            (_, term), graph = terms[0], self.graph
+            if term.kind == "function" and term.payload == "tanh":  # 1 + tanh z = 2 σ(2 z)
+                twice = graph.node("sum", term.args, ((2.0,), 0.0), shape)
+                terms = [(2.0, graph.node("function", (twice,), "sigmoid", shape))]
                 constant = 0.0
         if len(terms) == 1 and terms[0][0] == 1 and constant == 0:
             return terms[0][1]

@@ -2,7 +2,8 @@
 
 mse            L_n = ½ ||O_T - Y||²,  O_T = W_o h_T + b_o,  Y ~ N(0, 1)
 cross_entropy  L_n = -log softmax(W_o h_T + b_o)[y],  y a class drawn uniformly
-probe          L_n = v · s_T,  v a random unit vector over the whole state
+probe          L_n = v · s_T,  v a random unit vector over the whole state; of a part that a gauge
+               scales, of its true values, over the scale that they are kept by at T
 sum            L_n = the sum of h_T
 
 h_T is that of the top layer; of a bidirectional net, both directions side by side, each at its
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradflow.cells import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.engine.sweep import unwatched
@@ -121,8 +123,8 @@ def _probe(run: Run) -> Objective:
     cuts = np.cumsum(list(widths.values()))[:-1]
     by_place = dict(zip(widths, np.split(v, cuts), strict=True))
     return Objective(
-        lambda s: np.sum([s[at][..., : len(v)] @ v for at, v in by_place.items()], axis=0),
-        lambda s: {at: _over_the_state(v, s[at]) for at, v in by_place.items()},
+        lambda s: np.sum([_true(run.cells[at], s[at]) @ v for at, v in by_place.items()], axis=0),
+        lambda s: {at: _over_the_state(run.cells[at], v, s[at]) for at, v in by_place.items()},
     )
 
 
@@ -138,10 +140,30 @@ def _top(run: Run, s: States) -> Array:
     return np.concatenate([s[at][..., run.cells[at].outputs] for at in run.top_places], axis=-1)
 
 
-def _over_the_state(v: Array, s: Array) -> Array:
-    """`v` (S,) for every sample, zero in the rows of `s` (N, S_all) that are no state."""
+def _true(cell: SizedCell, s: Array) -> Array:
+    """The state (N, S) of `s` (N, S_all), parts that a gauge scales by their true values over the
+    scale they are kept by: as they are, but for what a complex step moves the gauge by."""
+    own = s[..., : cell.S]
+    if not cell.gauge:
+        return own
+    own = own.copy()
+    for scale, scaled in cell.gauge.items():
+        m = own[..., cell.parts[scale].rows]
+        for part in scaled:
+            a = own[..., cell.parts[part].rows]
+            apart = a.reshape(*m.shape, -1)  # entries that share a scale; one of all, or one each
+            a[...] = (apart * np.exp(m - m.real)[..., None]).reshape(a.shape)
+        m[...] = 0
+    return own
+
+
+def _over_the_state(cell: SizedCell, v: Array, s: Array) -> Array:
+    """`v` (S,) for every sample, zero in the rows of `s` (N, S_all) that are a gauge or no
+    state."""
     ds = np.zeros_like(s)
     ds[..., : len(v)] = v
+    for scale in cell.gauge:
+        ds[..., cell.parts[scale].rows] = 0
     return ds
 
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import backpropagate, unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow
+from gradflow.runs.sampling import parameters
 
 
 def variants(all_functions: bool = False) -> list[Cell]:
@@ -65,12 +67,26 @@ class Net(NamedTuple):
 
 def random_params(cell: SizedCell, rng, R=1, g=0.9) -> dict:
     """Gaussian parameters by name, (R, *shape); entries of a matrix N(0, 1/columns)."""
-    params = {}
+    params = constants(cell, R)
     for p in cell.parameters.values():
+        if not p.trained:
+            continue
         scale = _SCALES[p.role] * (g if p.role == "recurrent" else 1)
         size = p.shape[1] ** -0.5 if len(p.shape) == 2 else 1.0
         params[p.name] = scale * size * rng.standard_normal((R, *p.shape))
     return params
+
+
+def constants(cell: SizedCell, R=1) -> dict:
+    """What a cell does not train, by name, (R, *shape), as it is declared."""
+    names = [p.name for p in cell.parameters.values() if not p.trained]
+    if not names:
+        return {}
+    sizes = {"hidden_size": cell.H, "input_size": cell.I}
+    chosen = {"type": cell.cell.name, **cell.cell.options}
+    (run,) = gradflow.load({"cell": chosen, **sizes}).runs
+    values = parameters(run)[0, 0]
+    return {name: np.repeat(values[name][None], R, axis=0) for name in names}
 
 
 def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa: E741

@@ -25,6 +25,7 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
+from gradflow.initializers import Base
 from gradflow.runs.experiment import Experiment, Loss, Run, Signal
 from gradflow.runs.memory import too_large
 
@@ -160,6 +161,8 @@ def _runs(
     cells = own or [None] * len(config.cell)
     pairs = zip(cells, config.cell, strict=True)
     axes["cell"] = [cell or _cell(choice) for cell, choice in pairs]
+    for name in ("ws_init", "wx_init"):
+        axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
     count = int(np.prod([len(values) for values in axes.values()], dtype=object))
     if count > MOST_RUNS:
         longest = max(axes, key=lambda name: len(axes[name]))

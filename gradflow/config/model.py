@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -156,7 +157,7 @@ CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in C
 
 if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
     CellChoice: TypeAlias = BaseModel
-    Base: TypeAlias = str
+    BaseName: TypeAlias = str
 else:
     CellChoice = Annotated[
         Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
@@ -165,7 +166,7 @@ else:
         _OrOwnCell(),
         _NameOr(*CELLS),
     ]
-    Base = Literal[tuple(INITIALIZERS)]
+    BaseName = Literal[tuple(INITIALIZERS)]
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -189,6 +190,43 @@ OneOrStacked = Annotated[
     Annotated[str, Tag("(text)")] | Annotated[list[str], Field(min_length=1), Tag("(list)")],
     Discriminator(lambda value: "(list)" if isinstance(value, list) else "(text)"),
 ]
+
+
+class InitModel(_Strict):
+    """How base matrices are drawn, and what is done to each block of them."""
+
+    kind: BaseName = Field(description="a name that may also stand alone")
+    density: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="the share of entries that are not zero"
+    )
+    spectral_radius: Annotated[float, Field(gt=0, le=1e100)] | None = Field(
+        None,
+        description="the largest absolute eigenvalue that each block is brought to, before "
+        "ws_scale; W_s alone, whose blocks are square",
+    )
+
+    @model_validator(mode="after")
+    def _has_entries(self) -> InitModel:
+        if self.kind == "identity" and self.density is not None:
+            raise PydanticCustomError(
+                "no_density", "the entries of the identity are given: leave `density` out"
+            )
+        return self
+
+
+def _no_radius(value: str | InitModel) -> str | InitModel:
+    if isinstance(value, InitModel) and value.spectral_radius is not None:
+        raise PydanticCustomError(
+            "no_radius", "W_x is not square and has no spectral radius: leave it out"
+        )
+    return value
+
+
+Base = Annotated[
+    Annotated[BaseName, Tag("(name)")] | Annotated[InitModel, Tag("(init)")],
+    Discriminator(lambda value: "(init)" if isinstance(value, dict | InitModel) else "(name)"),
+]
+InputBase = Annotated[Base, AfterValidator(_no_radius)]
 
 
 class GaussianSignal(_Strict):
@@ -321,10 +359,13 @@ class Config(_Strict):
     ws_init: Axis[Base] = Field(
         ["gaussian"],
         description="base of each H x H block of W_s: gaussian N(0, 1/H), orthogonal (Haar), "
-        "identity, uniform U(±1/√H)",
+        "identity, uniform U(±1/√H), glorot U(±√(3/H)); fused_orthogonal and fused_glorot for "
+        "all gates at once, as Keras; or {kind: gaussian, density: 0.1, spectral_radius: 0.9}",
     )
     ws_scale: Axis[Real] = Field([1.0], description="W_s = ws_scale x base, every gate block")
-    wx_init: Axis[Base] = Field(["gaussian"], description="base of W_x, N(0, 1/I) and so on")
+    wx_init: Axis[InputBase] = Field(
+        ["gaussian"], description="base of W_x, N(0, 1/I) and so on"
+    )
     wx_scale: Axis[Real] = Field([1.0], description="W_x = wx_scale x base")
     bias_scale: Axis[NotNegative] = Field(
         [0.0], description="biases N(0, bias_scale²), before any bias that a cell option names"
@@ -370,6 +411,7 @@ class Config(_Strict):
 
 MODELS: dict[str, type[BaseModel]] = {
     **CELL_MODELS,
+    "(init)": InitModel,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,

@@ -15,7 +15,7 @@ from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.parse import Tree, expression
 
-NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform")
+NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
 """What an `init` may be beside an expression: an initializer."""
 
 _FUNCTIONS = {name: function for name, function in FUNCTIONS.items() if name != "linear"}

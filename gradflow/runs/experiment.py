@@ -13,6 +13,7 @@ from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
+from gradflow.initializers import Base
 from gradflow.results import AXES, NET_AXES
 
 
@@ -64,9 +65,9 @@ class Run:
     input_size: int
     output_size: int
     batch_size: int
-    ws_init: str
+    ws_init: str | Base
     ws_scale: float
-    wx_init: str
+    wx_init: str | Base
     wx_scale: float
     bias_scale: float
     seed: int
@@ -141,7 +142,8 @@ class Run:
     def axes(self) -> dict[str, str | int | float]:
         """The values of AXES and NET_AXES; the cell by its label."""
         values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
-        return {**values, "cell": self.cell.label}
+        inits = {name: str(values[name]) for name in ("ws_init", "wx_init")}
+        return {**values, **inits, "cell": self.cell.label}
 
     @property
     def shape(self) -> tuple[Any, ...]:

@@ -192,6 +192,22 @@ OneOrStacked = Annotated[
 ]
 
 
+class _Without:
+    """In a schema: no mapping in which these keys have these values."""
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        wrong = {"type": "object", "required": [*self.values], "properties": self.values}
+        return {"allOf": [handler(core), {"not": wrong}]}
+
+
+_NUMBER = {"type": "number"}
+
+
 class InitModel(_Strict):
     """How base matrices are drawn, and what is done to each block of them."""
 
@@ -225,8 +241,9 @@ def _no_radius(value: str | InitModel) -> str | InitModel:
 Base = Annotated[
     Annotated[BaseName, Tag("(name)")] | Annotated[InitModel, Tag("(init)")],
     Discriminator(lambda value: "(init)" if isinstance(value, dict | InitModel) else "(name)"),
+    _Without(kind={"const": "identity"}, density=_NUMBER),
 ]
-InputBase = Annotated[Base, AfterValidator(_no_radius)]
+InputBase = Annotated[Base, AfterValidator(_no_radius), _Without(spectral_radius=_NUMBER)]
 
 
 class GaussianSignal(_Strict):

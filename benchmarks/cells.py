@@ -46,9 +46,9 @@ def table(times: dict[str, Times], sizes: dict[str, int]) -> Iterable[str]:
     """The section, line by line."""
     yield f"{HEADING}\n"
     yield (
-        f"Written by `python -m benchmarks.cells`. T={T}, H={H}, N={N}, one core, float64; medians. "
-        "S: components of the state; a step's time per component, over the LSTM's, which has "
-        f"{sizes['lstm']}.\n"
+        f"Written by `python -m benchmarks.cells`. T={T}, H={H}, N={N}, one core, float64, "
+        "medians. S: components of the state; a step's time per component, over the LSTM's, which "
+        f"has {sizes['lstm']}.\n"
     )
     yield "| cell | S | ms | per component |"
     yield "|---|---:|---:|---:|"

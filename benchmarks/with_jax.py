@@ -36,7 +36,7 @@ def scan(net: Net) -> Task:
     """dL/ds at every step as the gradient of a perturbation of it; its norm at every lag, and
     dL/dW. The input product of all steps is taken before the scan. No terms of the weights by
     lag. Compiled before it is timed."""
-    step = STEPS[net.cell.name]
+    step = STEPS[net.cell.cell.name]
 
     def loss(params: Any, perturbations: Any, x: Any, s0: Any, v: Any) -> Any:
         W_x, W_s, b_x, b_s = params

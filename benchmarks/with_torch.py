@@ -19,9 +19,9 @@ def loop(net: Net) -> Task:
     lag, and dL/dW. No terms of the weights by lag. The gradient that PyTorch keeps for the c of an
     LSTMCell also counts the way from c_t through h_t, which the derivative with respect to the
     state (h_t, c_t) does not."""
-    cell = _filled(CELLS[net.cell.name], net, suffix="")
+    cell = _filled(CELLS[net.cell.cell.name], net, suffix="")
     x, v = torch.from_numpy(net.x), torch.from_numpy(net.v)
-    has_c = net.cell.name == "lstm"
+    has_c = net.cell.cell.name == "lstm"
 
     def run() -> np.ndarray:
         cell.zero_grad()
@@ -41,9 +41,9 @@ def loop(net: Net) -> Task:
 
 def fused(net: Net) -> Task:
     """nn.RNN, nn.LSTM or nn.GRU: forward, then dL/dW and dL/ds_0. No lags: less work."""
-    module = _filled(FUSED[net.cell.name], net, suffix="_l0")
+    module = _filled(FUSED[net.cell.cell.name], net, suffix="_l0")
     x, v = torch.from_numpy(net.x), torch.from_numpy(net.v)
-    has_c = net.cell.name == "lstm"
+    has_c = net.cell.cell.name == "lstm"
 
     def run() -> None:
         module.zero_grad()

@@ -200,7 +200,7 @@ def test_names_and_mappings_are_swept_together_and_have_short_labels():
 @pytest.mark.parity
 def test_fused_kinds_are_those_of_keras(rng):
     keras = pytest.importorskip("keras")
-    kernel = np.asarray(keras.initializers.Orthogonal(seed=1)((12, 48))).T  # Keras has its transpose
+    kernel = np.asarray(keras.initializers.Orthogonal(seed=1)((12, 48))).T  # Keras: (H, 4H)
     ours = np.concatenate([*blocks_of("recurrent", ws_init="fused_orthogonal").values()])
     for whole in (kernel, ours):
         np.testing.assert_allclose(whole.T @ whole, np.eye(12), atol=1e-6)

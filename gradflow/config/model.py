@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,9 +20,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.engine.flow import BUDGET
 from gradflow.equations.declaration import Option
-from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
 
@@ -155,9 +154,8 @@ def _option_type(given: Option, bounds: dict[str, float]) -> Any:
 CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}
 """The mapping of each cell, by its name."""
 
-if TYPE_CHECKING:  # made from CELLS and INITIALIZERS, which a type checker cannot follow
+if TYPE_CHECKING:  # made from CELLS, which a type checker cannot follow
     CellChoice: TypeAlias = BaseModel
-    BaseName: TypeAlias = str
 else:
     CellChoice = Annotated[
         Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
@@ -166,7 +164,6 @@ else:
         _OrOwnCell(),
         _NameOr(*CELLS),
     ]
-    BaseName = Literal[tuple(INITIALIZERS)]
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -190,60 +187,6 @@ OneOrStacked = Annotated[
     Annotated[str, Tag("(text)")] | Annotated[list[str], Field(min_length=1), Tag("(list)")],
     Discriminator(lambda value: "(list)" if isinstance(value, list) else "(text)"),
 ]
-
-
-class _Without:
-    """In a schema: no mapping in which these keys have these values."""
-
-    def __init__(self, **values: object) -> None:
-        self.values = values
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        wrong = {"type": "object", "required": [*self.values], "properties": self.values}
-        return {"allOf": [handler(core), {"not": wrong}]}
-
-
-_NUMBER = {"type": "number"}
-
-
-class InitModel(_Strict):
-    """How base matrices are drawn, and what is done to each block of them."""
-
-    kind: BaseName = Field(description="a name that may also stand alone")
-    density: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="the share of entries that are not zero"
-    )
-    spectral_radius: Annotated[float, Field(gt=0, le=1e100)] | None = Field(
-        None,
-        description="the largest absolute eigenvalue that each block is brought to, before "
-        "ws_scale; W_s alone, whose blocks are square",
-    )
-
-    @model_validator(mode="after")
-    def _has_entries(self) -> InitModel:
-        if self.kind == "identity" and self.density is not None:
-            raise PydanticCustomError(
-                "no_density", "the entries of the identity are given: leave `density` out"
-            )
-        return self
-
-
-def _no_radius(value: str | InitModel) -> str | InitModel:
-    if isinstance(value, InitModel) and value.spectral_radius is not None:
-        raise PydanticCustomError(
-            "no_radius", "W_x is not square and has no spectral radius: leave it out"
-        )
-    return value
-
-
-Base = Annotated[
-    Annotated[BaseName, Tag("(name)")] | Annotated[InitModel, Tag("(init)")],
-    Discriminator(lambda value: "(init)" if isinstance(value, dict | InitModel) else "(name)"),
-    _Without(kind={"const": "identity"}, density=_NUMBER),
-]
-InputBase = Annotated[Base, AfterValidator(_no_radius), _Without(spectral_radius=_NUMBER)]
 
 
 class GaussianSignal(_Strict):
@@ -373,14 +316,9 @@ class Config(_Strict):
     input_size: Size = Field(16, description="I; taken from the file where `input` is one")
     output_size: Size = Field(1, description="O, the size of the output layer")
     batch_size: Size = Field(32, description="N; taken from the file where `input` is one")
-    ws_init: Axis[Base] = Field(
-        ["gaussian"],
-        description="base of each H x H block of W_s: gaussian N(0, 1/H), orthogonal (Haar), "
-        "identity, uniform U(±1/√H), glorot U(±√(3/H)); fused_orthogonal and fused_glorot for "
-        "all gates at once, as Keras; or {kind: gaussian, density: 0.1, spectral_radius: 0.9}",
-    )
+    ws_init: Axis[BaseChoice] = Field(["gaussian"], description=MEANING)
     ws_scale: Axis[Real] = Field([1.0], description="W_s = ws_scale x base, every gate block")
-    wx_init: Axis[InputBase] = Field(
+    wx_init: Axis[InputBaseChoice] = Field(
         ["gaussian"], description="base of W_x, N(0, 1/I) and so on"
     )
     wx_scale: Axis[Real] = Field([1.0], description="W_x = wx_scale x base")

@@ -147,9 +147,8 @@ class _Reader:
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
-        used = self.used | read_by_others(self.equations)
         for declared in self.equations.parameters:
-            if declared.name not in used:
+            if declared.name not in self.used | read_by_others(self.equations):
                 kind = "parameters" if declared.trained else "constants"
                 message = f"'{declared.name}' is used nowhere in the step"
                 self.mistakes.add(f"{kind}.{declared.name}", At(1, 1), message)
@@ -225,8 +224,7 @@ class _Reader:
         if name in self.assigned_at:
             return f"'{name}' is used before it is assigned, on line {self.assigned_at[name]}"
         if name in ("H", "I"):
-            remedy = f"make the number a constant, {{shape: 1, init: {name}}}"
-            return f"'{name}' is a size, which stands in shapes and slices alone: {remedy}"
+            return f"'{name}' is a size: make a constant of it, {{shape: 1, init: {name}}}"
         if name in FUNCTIONS or name in OPERATIONS:
             return f"'{name}' is a function: call it, {name}(z)"
         return f"unknown name '{name}'{nearest(name, self._known())}"

@@ -113,8 +113,8 @@ _CALLS = {"normal": 2, "uniform": 2, "max": 2, "min": 2, "sum": 1, "expm": 1, "i
 
 
 def exponential(M: Array) -> Array:
-    """e^M of a square matrix: the series of e^(M / 2^s), squared s times (N. J. Higham, Functions of
-    Matrices, 2008, chapter 10)."""
+    """e^M of a square matrix: the series of e^(M / 2^s), squared s times (N. J. Higham, Functions
+    of Matrices, 2008, chapter 10)."""
     halvings = max(0, int(np.ceil(np.log2(max(float(np.abs(M).sum(axis=0).max()), 0.25)))) + 2)
     term = total = np.eye(len(M))
     for k in range(1, 19):

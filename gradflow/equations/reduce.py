@@ -2,8 +2,8 @@
 
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own, e^z - 1 a function and 1 + tanh z one of
-σ, none of which cancels.
+(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own, e^z - 1 a function and 1 + tanh z one
+of σ, none of which cancels.
 """
 
 from __future__ import annotations

@@ -117,9 +117,7 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
         return {name: a.reshape(*of_params, *a.shape[1:]) for name, a in whole.items()}
 
     params = draw()
-    v_params = {
-        name: a if cell.parameters[name].trained else 0 * a for name, a in draw().items()
-    }
+    v_params = {name: a if cell.parameters[name].trained else 0 * a for name, a in draw().items()}
     widths = (I, cell.S_all, cell.S_all, cell.S_all)
     x, s, v_s, g = (rng.standard_normal((*lead, N, width)) for width in widths)
     g[..., [*gauges_of(cell), *range(cell.S, cell.S_all)]] = 0

@@ -96,8 +96,8 @@ REFERENCES = {
 """Name in cells.json: the cell, its parameters."""
 
 THROUGH_OUTPUT = {"mlstm": 2.0, "mamba_s6": 1.0, "gated_deltanet": 1.0}
-"""Those whose loss is the sum of the output, to what that is multiplied with: an mLSTM's output gate
-is open by half."""
+"""Those whose loss is the sum of the output, to what that is multiplied with: an mLSTM's output
+gate is open by half."""
 
 
 def net_of(name) -> Net:
@@ -138,8 +138,8 @@ def test_a_gauge_takes_e_to_the_m_out_of_what_the_published_code_differentiates(
     """Its gradient is by the parts as they are kept, e^-m times the true ones."""
     case, net = CASES["cells"][name], net_of(name)
     cell = net.cell
-    done = both_ways(DrivenNet(cell, net.params, net.x, net.s0, net.ds_T[..., : cell.S],
-                               net.ds_T[..., cell.outputs] if name == "mlstm" else None))  # fmt: skip
+    dy = net.ds_T[..., cell.outputs] if name in THROUGH_OUTPUT else None
+    done = both_ways(DrivenNet(cell, net.params, net.x, net.s0, net.ds_T[..., : cell.S], dy))
     kept, m = done.ds[::-1, 0], done.states[::-1, 0][..., cell.parts["m"].rows]
     found = flow(net)
     for part in (part for part in cell.parts if part != "m"):

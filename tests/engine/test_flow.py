@@ -273,7 +273,7 @@ def test_float32_follows_float64(cell, N):
         else:  # terms may cancel at some lags
             with np.errstate(invalid="ignore"):
                 apart = np.abs(found - expected)[np.isfinite(expected)]
-            assert np.median(apart) < 2e-5, name
+            assert not len(apart) or np.median(apart) < 2e-5, name
 
 
 def test_float32_reaches_as_far_as_float64():

@@ -45,7 +45,8 @@ INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
         ("ws_scale: .nan", "1:11: error: ws_scale: expected a finite number, found .nan"),
         ("ws_scale: 1e300", "1:11: error: ws_scale: expected at most 1e+100, found 1e+300"),
         ("wx_init: Uniform", "1:10: error: wx_init: expected gaussian, orthogonal, identity, "
-         "uniform, glorot, fused_orthogonal or fused_glorot, found \"Uniform\"; did you mean uniform?"),
+         "uniform, glorot, fused_orthogonal or fused_glorot, found \"Uniform\"; "
+         "did you mean uniform?"),
         ("seed: no", '1:7: error: seed: expected a whole number, found "no"'),
         ("seed: 99999999999999999999", "1:7: error: seed: expected less than 9223372036854775808,"
          " found 99999999999999999999"),

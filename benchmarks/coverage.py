@@ -28,7 +28,7 @@ from gradflow.blas import use_one_thread
 from gradflow.cells import GRU, LSTM, RNN, Cell, Params, SizedCell, Stacked, unstacked
 from gradflow.diagnosis import rate_of
 from gradflow.engine.flow import blocks_backward, unroll
-from gradflow.engine.measure import log_norms
+from gradflow.logspace import log_norms
 
 HEADING = "## How often the interval of the rate holds the true rate"
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -7,7 +7,8 @@ import numpy as np
 from benchmarks.problems import Net
 from benchmarks.timing import Task
 from gradflow.cells import unstacked
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
+from gradflow.measures.flows import backpropagate
 
 
 def gradflow(net: Net, *, share: bool = False) -> Task:

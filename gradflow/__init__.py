@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gradflow.api import analyze as analyze
+    from gradflow.api import check as check
     from gradflow.api import load as load
     from gradflow.cells import CELLS as CELLS
     from gradflow.cells.library import register as register
-    from gradflow.engine.flow import backpropagate as backpropagate
     from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
     from gradflow.logspace import Magnitudes as Magnitudes
+    from gradflow.measures.flows import backpropagate as backpropagate
     from gradflow.results import Result as Result
+    from gradflow.saved import load_results as load_results
     from gradflow.verification import verify as verify
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
@@ -40,8 +42,10 @@ _HOMES = {
     "Magnitudes": "logspace",
     "Result": "results",
     "analyze": "api",
-    "backpropagate": "engine.flow",
+    "backpropagate": "measures.flows",
+    "check": "api",
     "load": "api",
+    "load_results": "saved",
     "register": "cells.library",
     "unroll": "engine.flow",
     "verify": "verification",

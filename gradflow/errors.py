@@ -1,4 +1,4 @@
-"""Errors that are shown to the user as they stand, without a traceback."""
+"""Errors that are shown to the user as they are, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in what the user handed us, and where it stands.
+    """One thing wrong in what the user handed us, and where it is.
 
     `source` is the file as the user named it (`-` for standard input), `line` and `column`
     count from 1 and are None where the source has none. `key` is the dotted key path. `shown` are
@@ -29,14 +29,14 @@ class Fault:
         parts.append("error")
         if self.key:
             parts.append(self.key)
-        told = visible(": ".join([*parts, self.message]))
+        text = visible(": ".join([*parts, self.message]))
         lines = self.shown.split("\n") if self.shown else []
-        return "\n".join([told, *("    " + visible(line) for line in lines)])
+        return "\n".join([text, *("    " + visible(line) for line in lines)])
 
 
 def visible(text: str, line_ends: bool = False) -> str:
     """`text` with what a terminal would act on, and what is no text at all, as an escape:
-    `\\x1b`. `line_ends` stay as they are where the text has lines of its own."""
+    `\\x1b`. `line_ends` stay as they are if the text has its own lines."""
     if text.isprintable():
         return text
     kept = "\n" if line_ends else ""

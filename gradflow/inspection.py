@@ -28,7 +28,7 @@ class FoundNet:
         prefix: what the config calls it.
         layers: the lowest first; none where its tensors are missing or contradict each other.
         faults: why it cannot be analysed as a whole; none where it can.
-        cell: what a config calls its cell; empty where there are faults.
+        cell: what a config calls its cell; empty if there are faults.
         names: the tensors that make it by parameter, where they follow no convention and were
             guessed.
         configs: the text of a config for the whole, or for each part that can be analysed, by what
@@ -51,9 +51,9 @@ class Inspection:
         source: the file, as the user named it.
         format: what kind of file it is, in words.
         stored: shape and dtype of each tensor by name.
-        nets: the recurrent nets that its names (or its graph) tell of; without these, guesses.
+        nets: the recurrent nets that its names (or its graph) show; without these, guesses.
         config: the text of a config for the first net that can be analysed, which runs when saved
-            beside the file; None where there is no such net.
+            next to the file; None if there is no such net.
     """
 
     source: str
@@ -90,7 +90,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def option_choices(layer: RecurrentLayer, option: str) -> list[str]:
-    """What an option that a file does not tell may be, the likeliest first."""
+    """What an option that a file does not hold may be, the likeliest first."""
     equations = CELLS[layer.cell].equations
     likely = layer.likely.get(option, equations.defaults[option])
     return sorted(equations.choices[option], key=lambda value: value != likely)

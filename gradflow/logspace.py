@@ -1,4 +1,4 @@
-"""Numbers past float range: an array beside a power-of-two exponent.
+"""Numbers past float range: an array and a power-of-two exponent.
 
 Gradients through time leave float64 quickly (0.5^1075 is 0, 1.5^2000 is inf). Scaling by a power
 of two is exact, so a mantissa kept near one and an integer exponent lose nothing.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradflow import columns
+from gradflow.arraylike import ArrayLike
 from gradflow.columns import Array
 
 ZERO_EXPONENT = -(2**40)
@@ -24,11 +25,12 @@ ZERO_EXPONENT = -(2**40)
 _LOG10_2 = math.log10(2.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Magnitudes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Magnitudes(ArrayLike):
     """Non-negative numbers `mantissa * 2**exponent`, of any shape, as exact at 1e-100000 as at 1.
 
-    `mantissa` is float64 in [0.5, 1), or 0; `exponent` is int64 of the same shape.
+    `mantissa` is float64 in [0.5, 1), or 0; `exponent` is int64 of the same shape. They act as an
+    array of floats; `log10` is right at any size.
     """
 
     mantissa: Array
@@ -53,28 +55,42 @@ class Magnitudes:
         of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
         return Magnitudes(*of)
 
-    def __truediv__(self, other: Magnitudes) -> Magnitudes:
+    def reshape(self, *shape: int) -> Magnitudes:
+        """The same numbers in another shape."""
+        return Magnitudes(self.mantissa.reshape(*shape), self.exponent.reshape(*shape))
+
+    @staticmethod
+    def read(texts: Sequence[str]) -> Magnitudes:
+        """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
+        at most 12 digits): the same numbers, bit for bit."""
+        high, low, exponent = _read_scientific(texts)
+        return Magnitudes.of(high + low, exponent)
+
+    def _over(self, other: ArrayLike | float) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
+        if not isinstance(other, Magnitudes):
+            return self.over(float(other))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(other.mantissa == 0, np.nan, self.mantissa / other.mantissa)
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
 
     @staticmethod
-    def roots(blocks: Sequence[tuple[Array, Array]]) -> Magnitudes:
-        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along
-        their first axes; rounding may have left a square just below zero."""
-        squares, exponent = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    def roots(blocks: Sequence[tuple[Array, Array]], axis: int = 0) -> Magnitudes:
+        """Square roots in units of 2**exponent of blocks of (squares, exponents), joined along an
+        axis; rounding may have left a square just below zero."""
+        squares, exponent = (np.concatenate(column, axis) for column in zip(*blocks, strict=True))
         return Magnitudes.of(np.sqrt(np.maximum(squares, 0, dtype=np.float64)), exponent)
 
     def over(self, divisor: float) -> Magnitudes:
         """The numbers divided by a positive float."""
         return Magnitudes.of(self.mantissa / divisor, self.exponent)
 
-    def __mul__(self, other: Magnitudes) -> Magnitudes:
+    def _times(self, other: ArrayLike | float) -> Magnitudes:
         """The product, element by element."""
-        zero = (self.mantissa == 0) | (other.mantissa == 0)
-        exponent = np.where(zero, 0, self.exponent + other.exponent)
-        return Magnitudes.of(self.mantissa * other.mantissa, exponent)
+        factor = other if isinstance(other, Magnitudes) else Magnitudes.of(float(other))
+        zero = (self.mantissa == 0) | (factor.mantissa == 0)
+        exponent = np.where(zero, 0, self.exponent + factor.exponent)
+        return Magnitudes.of(self.mantissa * factor.mantissa, exponent)
 
     def sqrt(self) -> Magnitudes:
         """The square root, element by element."""
@@ -170,6 +186,33 @@ def _fine_powers() -> tuple[Array, Array, Array]:
     return np.array(high), np.array(low), np.array(tens)
 
 
+def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
+    """(high, low, exponent): (high + low) * 2**exponent, of texts with 17 digits each."""
+    digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
+    tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
+    fine = tens & (_FINE - 1)
+    coarse, which = np.unique(tens - fine, return_inverse=True)
+    high = digits.astype(np.float64)
+    low = (digits - high.astype(np.int64)).astype(np.float64)
+    exponent = np.zeros(len(digits), dtype=np.int64)
+    for powers, at in ((coarse, which), (np.arange(_FINE), fine)):
+        leads = zip(*map(_power_of_ten, powers.tolist()), strict=True)
+        own_high, own_low, twos = (np.array(column)[at] for column in leads)
+        high, low = _multiply(high, low, own_high, own_low)
+        exponent += twos
+    return high, low, exponent
+
+
+@lru_cache(maxsize=4096)
+def _power_of_ten(tens: int) -> tuple[float, float, int]:
+    """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
+    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    twos = math.floor(tens / _LOG10_2)
+    leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
+    high = float(leading)
+    return high, float(context.subtract(leading, Decimal(high))), twos
+
+
 def _multiply(
     high: Array, low: Array, by_high: Array, by_low: Array | float
 ) -> tuple[Array, Array]:
@@ -249,15 +292,42 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
     flat = a if axes == 1 else a.reshape(*a.shape[:-axes], -1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.asarray(np.vecdot(flat, flat), dtype=np.float64)
-    exponent = np.zeros(squares.shape, dtype=np.int64)
-    bits = safe_bits(a.dtype)
-    far = ~((squares > 4.0**-bits) & (squares < 4.0**bits))
-    if far.any():
-        size = exponent_of(flat[far], (-1,))
-        size[size == ZERO_EXPONENT] = 0
-        near = scale(flat[far], -size[:, None])
-        squares[far], exponent[far] = np.vecdot(near, near), size
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            squares[~near], exponent[~near] = _squares_far(flat[~near])
     return squares, exponent
+
+
+def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
+    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    (..., P), and their exponents, as of `squares_of`."""
+    flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
+    squares = np.empty((*a.shape[:-2], len(rows)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for which, flat in enumerate(flats):
+            np.vecdot(flat, flat, out=squares[..., which])
+        exponent = np.zeros(squares.shape, dtype=np.int64)
+        near = are_near_one(squares, safe_bits(a.dtype))
+        if not near.all():
+            for which, flat in enumerate(flats):
+                at = (~near[..., which], which)
+                squares[at], exponent[at] = _squares_far(flat[at[0]])
+    return squares, exponent
+
+
+def _squares_far(a: Array) -> tuple[Array, Array]:
+    """The same of vectors (n, width) that have to be brought near one before they are squared."""
+    size = exponent_of(a, (-1,))
+    size[size == ZERO_EXPONENT] = 0
+    near = scale(a, -size[:, None])
+    return np.vecdot(near, near), size
+
+
+def are_near_one(squares: Array, bits: int) -> Array:
+    """Where what was squared lies within 2**±bits."""
+    inside: Array = (squares > 4.0**-bits) & (squares < 4.0**bits)
+    return inside
 
 
 def exponent_of(a: Array, axes: tuple[int, ...]) -> Array:
@@ -284,3 +354,20 @@ def sum_of_squares(squares: Array, exponent: Array, axis: int) -> tuple[Array, A
         return squares.sum(axis=axis), np.squeeze(first, axis)
     top = np.where(squares == 0, ZERO_EXPONENT, exponent).max(axis=axis, keepdims=True)
     return scale(squares, 2 * (exponent - top)).sum(axis=axis), np.squeeze(top, axis)
+
+
+def log_norms(squares: Array, exponent: Array) -> Array:
+    """Natural logarithms of norms, from squares in units of 4**exponent; -inf at an exact zero.
+
+    No digit depends on how a square is split between the number and its exponent, nor on what is
+    next to it: the logarithm is that of a mantissa, in arrays that are laid out alike.
+    """
+    mantissa, shift = np.frexp(np.ascontiguousarray(squares, dtype=np.float64))
+    with np.errstate(divide="ignore"):
+        logs = np.log(mantissa)
+    return np.where(mantissa == 0, -np.inf, (logs + (2 * exponent + shift) * math.log(2.0)) / 2)
+
+
+def log_norms_joined(parts: Sequence[Array]) -> Array:
+    """The logs of each sample's norm over several parts of a state, from those of the parts."""
+    return np.asarray(np.logaddexp.reduce([2 * part for part in parts]) / 2)

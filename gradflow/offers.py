@@ -21,7 +21,7 @@ _RECURRENT = re.compile(r"weight_(?:ih|hh|hr)|\.OPTIMIZER_SLOT")
 class Offer:
     """What a config has to say to analyse a net, or a part of one.
 
-    `options` are the cell's, `choices` what those among them may be that the file does not tell,
+    `options` are the cell's, `choices` what those among them may be that the file does not hold,
     `chosen` the keys of `weights` that pick the layers.
     """
 
@@ -108,7 +108,7 @@ def yaml_text(text: str) -> str:
 
 
 def _next(prefix: str) -> str:
-    """The name of the next module in a list: `rnns.1` after `rnns.0`; empty where there is none."""
+    """The name of the next module in a list: `rnns.1` after `rnns.0`; empty if there is none."""
     match = re.fullmatch(r"(.*?)([0-9]{1,6})", prefix)
     return f"{match[1]}{int(match[2]) + 1}" if match else ""
 
@@ -145,7 +145,7 @@ def _more(indent: str, count: int) -> Iterator[str]:
 
 
 def _cell_lines(offer: Offer, guessed: bool) -> Iterator[str]:
-    """The cell; options that the file does not tell stand at the likeliest value."""
+    """The cell; options that the file does not hold are at the likeliest value."""
     for option, choices in offer.choices.items():
         yield f"# the file does not tell the {option}: {' or '.join(choices)}?"
     if guessed and offer.cell != "rnn":

@@ -50,16 +50,16 @@ class WholeFile:
             raise _unwritable(self.path, error) from None
         return self
 
-    def write(self, pieces: Iterable[str]) -> None:
-        """Write the pieces as UTF-8 and move the file into place.
+    def write(self, pieces: Iterable[str] | Iterable[bytes]) -> None:
+        """Write the pieces, text as UTF-8, and move the file into place.
 
         Raises:
             GradflowError: the disk is full or fails.
         """
         try:
             name = self._make_temporary()
-            with open(name, "w", encoding="utf-8", errors="replace", newline="") as file:
-                file.writelines(pieces)
+            with open(name, "wb") as file:
+                file.writelines(map(_encoded, pieces))
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, self._mode)
@@ -78,7 +78,8 @@ class WholeFile:
         self._remove_temporary()
 
     def _make_temporary(self) -> str:
-        """An empty file beside the target. No signal may come before it is known who removes it."""
+        """An empty file next to the target. No signal may come before it is known who removes
+        it."""
         with interrupts.held():
             prefix = f".{self._target.name[:_NAME]}."
             handle, self._temporary = tempfile.mkstemp(dir=self._target.parent, prefix=prefix)
@@ -102,7 +103,7 @@ def refuse_overwriting(
     key: str | None = "--output",
 ) -> None:
     """Make sure that what is written is no file that is read, no folder that is made (nor what
-    that stands in), and no file twice: under other names too, by links, or in other case.
+    that is in), and no file twice: under other names too, by links, or in other case.
 
     Raises:
         InputError: with every output that is.
@@ -144,7 +145,7 @@ def _with_parents(path: Path) -> list[Path]:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None where there is no such file yet."""
+    """None if there is no such file yet."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -161,6 +162,10 @@ def _real(path: Path) -> str:
 
 def _unwritable(path: Path, error: OSError) -> InputError:
     return InputError(Fault(f"cannot be written: {error.strerror}", str(path)))
+
+
+def _encoded(piece: str | bytes) -> bytes:
+    return piece.encode("utf-8", "replace") if isinstance(piece, str) else piece
 
 
 def _umask() -> int:

@@ -11,25 +11,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
-
-AXES = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "input_size",
-    "batch_size",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""What tells one run from another, in the order of the columns of a CSV."""
-
-NET_AXES = ("layers", "bidirectional")
-"""More of that: how many layers, and whether each runs in both directions."""
-
+from gradflow.measures.measured import Measured
 
 NO_SAMPLES: Array = np.zeros((0, 0))
 NO_LAGS: Array = np.zeros(0)
@@ -48,15 +30,20 @@ class GradientFlow:
             parameter at step T-k adds to dL/dW.
         share_W_s: (T,) norm of the sum of the W_s terms at lags 0..k over the norm of the total
             (float64; NaN where the total is zero).
-        start: scalar: what the curve is compared with: the gradient of the whole net at lag 0,
-            which for a lower layer is that of the layers above; None: `state[0]`.
+        start: scalar: what the curve is compared with: the gradient of the whole net at lag
+            `first`, which for a lower layer is that of the layers above; None: `state[first]`.
         totals: scalars: norms of dL/dW_x, dL/dW_s, dL/db_s and, with an output layer, dL/dW_o.
         log_samples: (T+1, N) natural logarithm of each sample's own norm, -inf at an exact zero.
             A Result has them no more, since they may be as large as its input.
         log10_percentiles: (T+1, 3) the 10th, 50th and 90th percentile of the samples, as log10.
         log10_typical: (T+1,) log10 of their geometric mean, the typical curve; samples that are
             exactly zero are left out, -inf where they are more than half.
-        log10_typical_start: what that is compared with: the same of the whole net at lag 0.
+        log10_typical_start: what that is compared with: the same of the whole net at lag `first`.
+        first: the lag of the last step at which the loss is read; before it there is no gradient.
+        log_reach: (K+1, N) how far the loss of any one step reaches, where it is read at several:
+            for each sample the mean over such steps t of the natural logarithm of
+            ||dL_nt/ds_{t-k}||, each over its own value at k = 0, by k; -inf where most are exactly
+            zero. A Result has it no more.
     """
 
     state: Magnitudes
@@ -69,11 +56,17 @@ class GradientFlow:
     log10_percentiles: Array = field(default_factory=lambda: NO_SAMPLES)
     log10_typical: Array = field(default_factory=lambda: NO_LAGS)
     log10_typical_start: float = math.nan
+    first: int = 0
+    log_reach: Array = field(default_factory=lambda: NO_SAMPLES)
 
     @property
     def relative(self) -> Magnitudes:
-        """(T+1,) `state` over `start`."""
-        return self.state / (self.state[0] if self.start is None else self.start)
+        """(T+1,) `state` over `start`; NaN before the lag `first`."""
+        found: Magnitudes = self.state / (
+            self.state[self.first] if self.start is None else self.start
+        )
+        found.mantissa[: self.first] = np.nan
+        return found
 
 
 Direction = Literal["forward", "reverse"]
@@ -93,13 +86,15 @@ class Diagnosis:
         rate: the typical factor per step: e to the mean over samples of the slope of ln||dL_n/ds||
             against lag, where that is straight; None where it is nowhere.
         rate_ci: 95 % interval of this net's rate over inputs (another draw of inputs, the same
-            weights); None without a rate and where there are too few lags for one.
+            weights); None without a rate and with too few lags for one.
         half_life: ln 1/2 / ln rate in steps; None unless the whole interval lies below 1.
         horizon: the first lag whose relative gradient leaves the thresholds; None: never.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
             None without a rate, where its interval holds 1, and where that is within T.
-        no_rate: why there is no rate; None where there is one, and where the run diverged.
+        no_rate: why there is no rate; None if there is one, and if the run diverged.
+        of_reach: whether all of this is of how far the loss of any one step reaches, since the loss
+            is read at several, rather than of the gradient of the whole loss.
     """
 
     verdict: Verdict
@@ -110,6 +105,7 @@ class Diagnosis:
     horizon_typical: int | None = None
     projected_horizon: int | None = None
     no_rate: NoRate | None = None
+    of_reach: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +115,14 @@ class LayerResult:
     Attributes:
         layer: from 0, the lowest.
         direction: `forward` or `reverse`; of a reverse one, lags count along its own time.
-        diagnosis, flow: as in Result, of this part alone; parameter terms are its own.
+        diagnosis, flow, measures: as in Result, of this part alone; parameter terms are its own.
     """
 
     layer: int
     direction: Direction
     diagnosis: Diagnosis
     flow: GradientFlow
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +131,8 @@ class Result:
 
     Attributes:
         run: its number, from 0, in the order of the sweep.
-        axes: the value of each of AXES, in their order; the cell by its label.
+        axes: the value of each of AXES, in their order; the cell by its label; None of what its
+            cell has not.
         varied: those of `axes` that differ between the runs of the experiment.
         loss: the batch mean of the loss (inf or NaN where it left float range).
         diagnosis: rate, half-life, horizon, verdict.
@@ -145,10 +143,12 @@ class Result:
         diverged_at: the step (1..T) whose state first left float range, else None.
         options: every option of its cell, by name.
         objective: the loss and where it is read, as people say it: `mse at the last step`.
+        measures: what was asked for besides, by the name of the measure, of the net as a whole; of
+            its parts, see `layers`. Empty where the forward pass diverged.
     """
 
     run: int
-    axes: Mapping[str, str | int | float]
+    axes: Mapping[str, str | int | float | None]
     varied: tuple[str, ...]
     loss: float
     diagnosis: Diagnosis
@@ -158,8 +158,9 @@ class Result:
     notes: tuple[str, ...] = field(default=())
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     objective: str = ""
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def sequence_length(self) -> int:
         """T."""
-        return int(self.axes["sequence_length"])
+        return int(self.axes["sequence_length"] or 0)

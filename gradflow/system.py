@@ -21,7 +21,7 @@ def _of_machine() -> int:
         pass  # not Linux
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 2**62  # a system that does not tell
+    return 2**62  # a system that does not say
 
 
 def _of_container() -> int | None:

@@ -17,6 +17,7 @@ from gradflow.cells import Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
+from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective
 
 _STEP = (
@@ -36,7 +37,9 @@ class Tangents:
         cells, params, goal: the net, by place, and its loss.
         inputs: (T, N, I) by place, along its own time.
         states: (T+1, N, S_all), likewise, as the net went through them.
+        steps: (steps,) by place, the steps of its own time at which the loss is read.
         merge: what the directions of a layer make of their outputs.
+        truncate: the state is cut off from its past behind every so many steps; None: nowhere.
     """
 
     cells: Mapping[Place, SizedCell]
@@ -44,11 +47,13 @@ class Tangents:
     goal: Objective
     inputs: Mapping[Place, Array]
     states: Mapping[Place, Array]
+    steps: Mapping[Place, Array]
     merge: str = "concat"
+    truncate: int | None = None
 
     @staticmethod
-    def of(net: NetTrajectory, goal: Objective) -> Tangents:
-        """Of a forward pass of one run."""
+    def of(net: NetTrajectory, goal: Objective, run: Run) -> Tangents:
+        """Of the forward pass of a run."""
         params, inputs, states = {}, {}, {}
         for at, trajectory in net.places.items():
             own = trajectory.params.items()
@@ -58,21 +63,27 @@ class Tangents:
             path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
             states[at] = path[:, 0].astype(np.float64)
         cells = {at: trajectory.cell for at, trajectory in net.places.items()}
-        return Tangents(cells, params, goal, inputs, states, net.merge)
+        steps = {at: run.own_loss_steps(at) for at in cells}
+        cut = run.loss.truncate
+        return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut)
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
-        (N, S_all), or the parameters of that step alone along `dp`."""
+        (N, S_all), or the parameters of that step alone along `dp`.
+
+        The loss of step t-1 sees the state move, the layer above has seen it as it was. Where the
+        state is cut off from its past, what moves is followed to the end of its chunk of steps, and
+        no further; the other layers are followed chunk by chunk likewise.
+        """
         N = len(self.states[at][0])
         first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
         if ds is not None:
             first = near_one(Scaled(ds, np.zeros(N, dtype=np.int64)))
-        last: dict[Place, Scaled] = {}
         moved = {at: self._sweep(at, first, t, dp=dp)}
-        last[at] = moved[at][-1]
-        moved[at][t - 1] = _nothing(
-            self.states[at][0]
-        )  # the layer above has seen the state as it was
+        paths = dict(moved)
+        below = moved[at]
+        moved = {at: Scaled(below.value.copy(), below.exponent.copy())}
+        moved[at][t - 1] = _nothing(self.states[at][0])
         for layer in range(at[0] + 1, 1 + max(place[0] for place in self.params)):
             dx = self._joint(layer - 1, moved)
             still = {
@@ -82,8 +93,13 @@ class Tangents:
                 place: self._sweep(place, start, 1, dx=dx[::-1] if place[1] else dx)
                 for place, start in still.items()
             }
-            last |= {place: path[-1] for place, path in moved.items()}
-        return self._loss(last)
+            paths |= moved
+        return self._loss(paths)
+
+    def reads_beyond_the_state(self, at: Place, t: int) -> bool:
+        """Whether the loss reads, at step t, an output of a place that is no part of its state."""
+        rows = self.goal.reads.get(at)
+        return rows is not None and rows.start >= self.cells[at].S and t in self.steps[at]
 
     def _sweep(
         self,
@@ -101,7 +117,9 @@ class Tangents:
         path[start - 1] = ds
         for t in range(start, len(states)):
             own = dp if t == start else None
-            path[t] = self._step(at, t, path[t - 1], None if dx is None else dx[t - 1], own)
+            cut_off = self.truncate and t > 1 and (t - 1) % self.truncate == 0
+            before = _nothing(states[0]) if cut_off else path[t - 1]
+            path[t] = self._step(at, t, before, None if dx is None else dx[t - 1], own)
         return path
 
     def _step(self, at: Place, t: int, ds: Scaled, dx: Scaled | None, dp: Params | None) -> Scaled:
@@ -122,18 +140,22 @@ class Tangents:
 
         return near_one(Scaled(_derivative(imaginary), unit))
 
-    def _loss(self, last: Mapping[Place, Scaled]) -> Scaled:
-        """dL_n (N, 1) along the last states of these places."""
-        s_T = {at: path[-1] for at, path in self.states.items()}
-        unit = np.maximum.reduce([ds.exponent for ds in last.values()])
-        moved = {at: scale(ds.value, (ds.exponent - unit)[:, None]) for at, ds in last.items()}
+    def _loss(self, paths: Mapping[Place, Scaled]) -> Scaled:
+        """dL_n (N, 1) along the paths of these places, each step of the loss by itself."""
+        there = {at: path[self.steps[at]] for at, path in paths.items() if at in self.goal.reads}
+        states = {at: self.states[at][self.steps[at]] for at in self.goal.reads}
+        unit = np.maximum.reduce([ds.exponent for ds in there.values()])  # (steps, N)
+        moved = {at: scale(ds.value, (ds.exponent - unit)[..., None]) for at, ds in there.items()}
 
         def imaginary(step: float) -> Array:
-            ahead = {at: s_T[at] + 1j * step * ds for at, ds in moved.items()}
-            losses: Array = self.goal.value({**s_T, **ahead}).imag[:, None]
-            return losses
+            ahead = {at: states[at] + 1j * step * ds for at, ds in moved.items()}
+            found = self.goal.value({**states, **ahead}, slice(None)).imag[..., None]
+            return np.asarray(self.goal.weight * found)
 
-        return near_one(Scaled(_derivative(imaginary), unit))
+        each = near_one(Scaled(_derivative(imaginary), unit))
+        top = each.exponent.max(axis=0)
+        summed = scale(each.value, (each.exponent - top)[..., None]).sum(axis=0)
+        return near_one(Scaled(summed, top))
 
     def _joint(self, layer: int, moved: Mapping[Place, Scaled]) -> Scaled:
         """What a layer hands upward, (T, N, D·P), or (T, N, P) where its directions are merged,

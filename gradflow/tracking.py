@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,20 +9,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from gradflow.axes import AXES, NET_AXES, PLACE_AXES
 from gradflow.config import tree
 from gradflow.config.load import experiment_of, read_config
 from gradflow.config.tree import Document
 from gradflow.engine.flow import Progress
 from gradflow.errors import Fault, InputError, first_faults, visible
-from gradflow.results import AXES, NET_AXES, Result
+from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, time_steps
 
 CHECKPOINT = "checkpoint"
-"""The axis that tells checkpoints apart, before those of a sweep."""
-
-PART = ("layer", "direction")
-"""Which part of a bidirectional net, that has no one state, a result tells of."""
+"""The axis of the checkpoints, before those of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +86,8 @@ def plan(
         raise InputError(*first_faults(dict.fromkeys(faults), most=20))
     if example is None:
         raise InputError("expected at least one checkpoint")
-    varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis]) > 1]
-    parts = PART if example.runs[0].bidirectional else ()
+    varied = [axis for axis in (*AXES, *NET_AXES) if len(values[axis] - {None}) > 1]
+    parts = PLACE_AXES if example.runs[0].bidirectional else ()
     return Track(tuple(names), example, (CHECKPOINT, *varied, *parts), steps, load)
 
 
@@ -104,23 +101,11 @@ def natural_order(name: str) -> tuple[object, ...]:
 def _with_checkpoint(
     document: Document, folder: Path, overrides: tuple[str, ...], name: str
 ) -> Experiment:
-    """The experiment on one checkpoint. Raises InputError that names it as the user does."""
-    path = str(Path(name).absolute())
-    option = f"weights.file={json.dumps(path)}"
-    try:
-        return experiment_of(document, folder, (*overrides, option))
-    except InputError as error:
-        raise InputError(*(_as_named(f, path, name, option) for f in error.faults)) from None
-
-
-def _as_named(fault: Fault, path: str, name: str, option: str) -> Fault:
-    """The fault with the checkpoint as the user named it, and as the place if it is about it."""
-    message = fault.message.replace(path, name)
-    if message.startswith(f"{name}: "):
-        return Fault(message.removeprefix(f"{name}: "), name)
-    if fault.source == f"--set {option}":
-        return replace(fault, message=message, source=name)
-    return replace(fault, message=message)
+    """The experiment on one checkpoint, whose file its config names from anywhere. Raises
+    InputError."""
+    experiment = experiment_of(document, folder, overrides, checkpoint=name)
+    weights = {**experiment.config["weights"], "file": os.path.abspath(name)}  # type: ignore[dict-item]
+    return replace(experiment, config={**experiment.config, "weights": weights})
 
 
 def _named_twice(names: Iterable[str]) -> list[Fault]:
@@ -140,4 +125,4 @@ def _one_curve(result: Result) -> Result:
         return result
     part = next(part for part in result.layers if part.diagnosis == result.diagnosis)
     axes = {**result.axes, "layer": part.layer, "direction": part.direction}
-    return replace(result, axes=axes, flow=part.flow, layers=())
+    return replace(result, axes=axes, flow=part.flow)

@@ -14,12 +14,12 @@ import numpy as np
 from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
-from gradflow.engine.measure import Block
+from gradflow.engine.block import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
 from gradflow.logspace import Magnitudes, Scaled, near_one, scale
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
-from gradflow.runs.losses import objective
+from gradflow.runs.readings import Readings
 from gradflow.tangents import Tangents
 
 _MOST_LAGS = 12
@@ -72,24 +72,26 @@ def verify(run: Run) -> Verification:
 
     At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
     step T-k adds to the gradient by the parameters of each role, each along one random direction.
+    The complex steps follow the whole loss, read wherever the config has it; where the state is cut
+    off from its past, they end with the chunk of steps that they began in.
     """
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
-    goal = objective(run)
+    readings = Readings([run])
+    (goal,) = readings.objectives
     one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
     start = {at: s[None] for at, s in s0.items()}
-    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge)
-    if net.diverged_at[0]:
-        at_step = int(net.diverged_at[0])
-        return Verification(run, (), f"the forward state left float range at step {at_step}")
-    last = {at: s[0] for at, s in net.last.items()}
-    ds_T = {at: ds[None] for at, ds in goal.gradient(last).items()}
+    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch)
+    readings.close()
+    if diverged_at := int(net.diverged_at[0] or readings.lost_at[0]):
+        return Verification(run, (), f"the forward state left float range at step {diverged_at}")
+    ds_T, losses = readings.entering(net, np.array([0]))
 
-    forward = Tangents.of(net, goal)
+    forward = Tangents.of(net, goal, run)
     wanted = set(np.geomspace(1, len(x), _MOST_LAGS).round().astype(int) - 1)
     rng = np.random.default_rng(run.seed)
     found: list[Comparison] = []
     aside, tolerance = 0, TOLERANCE[run.dtype]
-    for at, block in net_blocks_backward(net, ds_T):
+    for at, block in net_blocks_backward(net, ds_T, losses=losses):
         for k in range(len(block.dz.value)):
             lag = len(x) - block.last_step + k
             if lag not in wanted:
@@ -139,6 +141,8 @@ def _derivatives(
 
         yield curve, Scaled(np.concatenate(summands, axis=-1), dz.exponent), slope
 
+    if forward.reads_beyond_the_state(at, t - 1):
+        return  # of the state alone no forward equation gives that output; the terms hold it
     v = rng.standard_normal(s[0].shape)
     v[:, cell.S :] = 0
     for scale_part in cell.gauge:
@@ -152,7 +156,7 @@ def _derivatives(
 
 
 def _moved_weights(cell: SizedCell, p: Params, dp: Params) -> dict[str, Array]:
-    """How each weight that stands on what moves changes along it."""
+    """How each weight changes along what moves."""
     moved = {}
     for name, weight in cell.weights.items():
         if any(dp[parameter].any() for parameter in weight.parameters):

@@ -95,8 +95,6 @@ def drawn_options(equations, rng):
                 values[name] = float(rng.choice([0.9, 0.3, 0.01]))
             if not allowed(equations.name, name, values[name]):
                 values[name] = given
-    if "(1 - " in equations.step and values.get("recurrent_activation") == "tanh":
-        values["recurrent_activation"] = "sigmoid"  # 1 - tanh(z) has the digits of a difference
     return values
 
 

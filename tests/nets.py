@@ -9,9 +9,10 @@ import numpy as np
 
 import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.logspace import Magnitudes
+from gradflow.measures.flows import backpropagate
 from gradflow.results import GradientFlow
 from gradflow.runs.sampling import parameters
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
-TAGS = ("output of", "output of the above", "exit", "needs", "file", "not run")
+TAGS = ("output of", "output of the above", "exit", "needs", "file", "not run", "recipe")
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 
 

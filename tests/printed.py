@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from gradflow.cli.base import view
 from gradflow.config.load import load
-from gradflow.exporters import EXPORTERS
+from gradflow.formats import FORMATS
 from gradflow.runs.runner import execute
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[+-]\d+)?|(?<![\w.])-?\d+e[+-]\d+")
@@ -29,7 +29,9 @@ def printed(path, *formats):
     experiment = load(path)
     results = list(execute(experiment))
     shown = view(experiment, tables=True)
-    return results, {name: "".join(EXPORTERS[name](results, shown)) for name in formats}
+    return results, {
+        name: "".join(FORMATS[name].show("results", results, shown)) for name in formats
+    }
 
 
 def tables(markdown):

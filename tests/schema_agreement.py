@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
+from pathlib import Path
 
 import jsonschema
 from pydantic import ValidationError
@@ -11,13 +13,24 @@ from pydantic import ValidationError
 from gradflow import tracking
 from gradflow.cells import CELLS
 from gradflow.config import load
+from gradflow.config.cells import cells_of
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.overrides import override
 from gradflow.config.starter import schema_text
+from gradflow.config.trained import with_file
+from gradflow.config.tree import Document
 from gradflow.errors import InputError
+from gradflow.measures import OPTIONAL
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))
+
+
+@cache
+def validator(measures):
+    """What a schema says where there are these measures."""
+    return jsonschema.Draft202012Validator(json.loads(schema_text()))
+
 
 _LONGEST = 1000  # items of a list; longer ones hold nothing else than shorter ones
 
@@ -30,18 +43,28 @@ def watch(monkeypatch):
         try:
             experiment = really(document, folder, overrides, **read)
         except InputError:
-            data = override(document.data, overrides, Faults(document))
+            data = given(document, overrides, **read)
             judged = in_json(data) and "weights" not in data and not has_own_cells(data)
             if judged and not model_accepts(data):
-                assert not VALIDATOR.is_valid(data), f"only the schema accepts {data}"
+                assert not validator(tuple(OPTIONAL)).is_valid(data), (
+                    f"only the schema accepts {data}"
+                )
             raise
-        data = override(document.data, overrides, Faults(document))
+        data = given(document, overrides, **read)
         if in_json(data) and not CELLS._own:  # no schema knows what is registered
-            VALIDATOR.validate(data)
+            validator(tuple(OPTIONAL)).validate(data)
         return experiment
 
     monkeypatch.setattr(load, "experiment_of", held_against_the_schema)
     monkeypatch.setattr(tracking, "experiment_of", held_against_the_schema)
+
+
+def given(document, overrides, checkpoint=None, **read):
+    """The data that is judged: with overrides, and with the checkpoint that is tracked."""
+    data = override(document.data, overrides, Faults(document))
+    if checkpoint is None or not isinstance(data, dict):
+        return data
+    return with_file(data, checkpoint, Faults(document))
 
 
 def has_own_cells(data):
@@ -70,4 +93,7 @@ def model_accepts(data):
         Config.model_validate(data)
     except ValidationError:
         return False
-    return True
+    document = Document("config", data, {}, {})
+    faults = Faults(document)
+    cells_of(data, document, Path(), "", faults)
+    return not faults.found

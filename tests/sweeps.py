@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradflow.api import load
-from gradflow.exporters import EXPORTERS, View
+from gradflow.formats import FORMATS, View
 from gradflow.runs.stack import run_stack
 
 SMALL = {
@@ -40,4 +40,9 @@ def text(experiment, results):
         thresholds=experiment.thresholds,
     )
     results = list(results)
-    return "".join([*EXPORTERS["csv"](results, view), *EXPORTERS["json"](results, view)])
+    return "".join(
+        [
+            *FORMATS["csv"].show("results", results, view),
+            *FORMATS["json"].show("results", results, view),
+        ]
+    )

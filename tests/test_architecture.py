@@ -9,8 +9,6 @@ import pytest
 
 import gradflow
 from gradflow.cells import CELLS
-from gradflow.cli import Format
-from gradflow.exporters import EXPORTERS
 
 ROOT = Path(gradflow.__file__).parent
 MODULES = {
@@ -22,22 +20,51 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "interrupts", "system", "blas", "columns", "products", "logspace", "initializers",
-    "equations", "cells", "results",
-    "engine.outer", "engine.terms", "engine.uses", "engine.measure", "engine.sweep", "engine.flow",
-    "engine.network", "diagnosis", "provenance",
+    "errors", "axes", "interrupts", "system", "blas", "columns", "products", "logspace",
+    "initializers", "equations", "cells",
+    "engine.outer", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
+    "engine.network", "engine.basis",
+    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
+    "measures.steps", "measures.singular", "measures.orthonormal",
+    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
+    "measures.terms",
+    "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
+    "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
+    "diagnosis", "provenance",
 ]
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "config", "offers", "inspection",
-    "tracking", "exporters", "output", "terminal", "api", "cli", "__main__",
+    "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
+    "runs.measuring", "runs.stack", "runs.memory",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
-# fmt: on
-FOLDERS = {"engine", "files", "runs"}
+FOLDERS = {"engine", "files", "measures", "runs"}
 """Their files are rooms of their own."""
+
+INSIDE = {
+    "cells": ["contract", "sized", "cell", "stacked", "library", ""],
+    "diagnosis": ["rate", "figures", "diagnose", ""],
+    "config": [
+        "tree", "numbers", "forms", "model", "faults", "messages", "losses", "files", "overrides",
+        "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
+        "starter", "reference", "",
+    ],
+    "formats": [
+        "view", "", "charts", "layout", "parts", "lags", "columns", "words",
+        "csv", "json", "markdown", "table", "schema",
+        "cells", "inspection", "tracking", "verification",
+    ],
+    "weights": [
+        "tensors", "layers", "guess", "files", "conventions", "choose", "named", "",
+    ],
+    "cli": ["base", "outputs", "analyze", "nets", "reference", ""],
+}
+"""The files, or folders, of a room: each may use those before it; `""` is the room's front."""
+# fmt: on
 
 
 def imports(path):
@@ -65,6 +92,24 @@ def test_imports_point_one_way(module):
             assert ROOMS.index(room(imported)) <= place, imported
 
 
+def shelf(module, folder):
+    """`gradflow.weights.files.onnx` is `files` in the folder `weights`, the folder itself `""`."""
+    parts = module.split(".")[1:]
+    return "".join(parts[1:2]) if parts[:1] == [folder] else None
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_imports_point_one_way_inside_a_room(folder):
+    order = INSIDE[folder]
+    for module in MODULES:
+        here = shelf(module, folder)
+        if here is None:
+            continue
+        inner = [shelf(one, folder) for one in imports(MODULES[module])]
+        for other in {one for one in inner if one is not None}:
+            assert order.index(other) <= order.index(here), f"{module} uses {other or folder}"
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if room(name) in CORE])
 def test_the_core_knows_numpy_and_no_config_or_terminal(module):
     packages = {name.split(".")[0] for name in imports(MODULES[module])}
@@ -80,7 +125,7 @@ def test_the_core_knows_numpy_and_no_config_or_terminal(module):
         ("pydantic", {"config"}),
         ("pydantic_core", {"config"}),
         ("typer", {"cli"}),
-        ("rich", {"terminal", "exporters"}),
+        ("rich", {"terminal", "formats"}),
     ],
 )
 def test_a_heavy_package_has_its_room(package, rooms):
@@ -97,10 +142,6 @@ def test_no_file_is_too_long_to_be_read_at_one_sitting(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 400
 
 
-def test_the_formats_of_the_command_are_the_exporters():
-    assert [f.value for f in Format] == list(EXPORTERS)
-
-
 def test_only_the_command_prints_or_exits():
     for module, path in MODULES.items():
         if room(module) in ("terminal", "cli", "__main__"):
@@ -114,7 +155,7 @@ def test_only_the_command_prints_or_exits():
 def test_no_room_but_the_cells_lists_the_cells():
     """A cell is added by its own file and one line in CELLS."""
     for module, path in MODULES.items():
-        if room(module) in ("cells", "weights", "exporters", "config", ""):
+        if room(module) in ("cells", "weights", "formats", "config", ""):
             continue  # names there are formats, layouts and examples
         texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8")))
                  if isinstance(n, ast.Constant)}  # fmt: skip

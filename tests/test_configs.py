@@ -52,6 +52,13 @@ def test_the_textbook_expansion_adds_up():
     assert result.flow.share_W_s[-1] == pytest.approx(1, rel=1e-12)
 
 
+def test_a_loss_at_every_step_is_flat_and_vanishes_all_the_same(capsys):
+    _, out, _ = main(capsys, "analyze", FOLDER / "every-step.yaml")
+    text = " ".join(out.split())
+    assert "verdict vanishing: that of the loss at one step falls below 0.001 of its start" in text
+    assert "says where gradient arrives, not how far it reaches" in text
+
+
 def test_a_linear_orthogonal_net_explodes_at_exactly_its_scale():
     import gradflow
 

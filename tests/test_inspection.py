@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import gradflow
 from command import main
 from gradflow.config import tree
-from gradflow.exporters.inspection import table, to_json
+from gradflow.formats import View
+from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.offers import yaml_text
 
@@ -91,7 +92,7 @@ def safetensors(path, tensors):
 
 
 def page(found, width=80, every=False):
-    return "".join(table(found, width, colour=False, every=every))
+    return "".join(table(found, View(width=width, tables=every)))
 
 
 def analyzed(config, path):
@@ -308,7 +309,7 @@ def test_json_is_strict_and_has_the_same_content(save, capsys):
     path = save(SEVERAL)
     found = inspect(path)
     code, out, err = main(capsys, "inspect", path, "--format", "json")
-    assert (code, err, out) == (0, "", "".join(to_json(found)))
+    assert (code, err, out) == (0, "", "".join(to_json(found, View())))
     facts = json.loads(out, parse_constant=pytest.fail)
     assert facts["config"] == found.config
     assert {t["name"]: tuple(t["shape"]) for t in facts["tensors"]} == {

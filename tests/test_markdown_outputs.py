@@ -19,8 +19,8 @@ from markdown_it import MarkdownIt
 
 from command import main
 from gradflow.cells import CELLS
-from gradflow.exporters import words
-from gradflow.exporters.markdown import escaped, fenced, prose, table
+from gradflow.formats import words
+from gradflow.formats.markdown import escaped, fenced, prose, table
 from printed import plain_text, tables
 
 GOLDEN = Path(__file__).parent / "golden"

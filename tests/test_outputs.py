@@ -18,10 +18,10 @@ import polars as pl
 import pytest
 
 from command import run
-from gradflow.exporters import words
-from gradflow.exporters.columns import CURVES, LAG, MORE_CURVES, NET, PLACE, RUN
-from gradflow.exporters.json import curve_names
-from gradflow.exporters.schema import results_schema
+from gradflow.formats import words
+from gradflow.formats.columns import CURVES, LAG, MORE_CURVES, NET, PLACE, RUN
+from gradflow.formats.json import curve_names
+from gradflow.formats.schema import results_schema
 from printed import printed, tables
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import gradflow
 from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
-from gradflow.exporters import EXPORTERS
+from gradflow.formats import for_screen
 
 MGU = """\
 cell:
@@ -85,16 +85,50 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("name: mine", "nmae: mine"), "3:3: error: cell.nmae: unknown key: did you mean 'name'?"),
+        (("name: mine", "nmae: mine"), "3:3: error: cell.nmae: unknown key; did you mean name?"),
         (("state: {h: H}", "state: H"), "cell.state: expected a mapping, such as {h: H}"),
         (("b_f: H,", "b_f: {size: H},"), "cell.parameters.b_f: the key shape is required"),
         (("floor: 0.0", "floor: true"), "expected a number, or a list of names"),
-        (("  options", "  flor: 1\n  options"), "cell.flor: unknown key: did you mean 'floor'?"),
+        (("  options", "  flor: 1\n  options"), "cell.flor: unknown key; did you mean floor?"),
         (("type: equations", "type: ./no.yaml"), "no.yaml: no such file"),
+        (("type: equations", "type: /dev/zero"), "expected a file, found a device"),
+        (("type: equations", "type: ./"), "expected a file, found a folder"),
+        (("options: {", "bounds: 3\n  options: {"), "cell.bounds: expected a mapping, such as"),
+        (("options: {", "bounds: {flor: {gt: 0}}\n  options: {"), "'flor' is no option"),
+        (("options: {", "bounds: {floor: {over: 0}}\n  options: {"), "expected one of gt, ge, lt"),
+        (("options: {", "bounds: {floor: {gt: x}}\n  options: {"), "floor.gt: expected a number"),
+        (("options: {", "bounds: {floor: {gt: 2}}\n  options: {"), "default 0 is not more than 2"),
+        (
+            ("options: {", "floor: 9\n  bounds: {floor: {lt: 2}}\n  options: {"),
+            "cell.floor: expected less than 2, found 9",
+        ),
+        (("options: {", "help: {flor: x}\n  options: {"), "cell.help.flor: 'flor' is no option"),
+        (("options: {", "gauge: {h: 3}\n  options: {"), "gauge.h: expected parts of the state"),
+        (("options: {", "cite: 3\n  options: {"), "cell.cite: expected text"),
+        (("b_f: H,", "b_f: {shape: H, role: [a]},"), "b_f.role: expected one of input, recurrent"),
+        (("b_f: H,", "b_f: {shape: H, init: true},"), "b_f.init: expected a name of ws_init"),
+        (("b_f: H,", "b_f: [H, I, 2],"), "b_f: expected a size, or two of a matrix"),
+        (("name: mine", 'name: "a\\e[31mb"'), "expected a name of at most 60 characters, on one"),
+        (("name: mine", 'name: "a\\nb"'), "expected a name of at most 60 characters, on one line"),
     ],
 )
 def test_a_form_that_is_none_is_told(tmp_path, change, told):
     assert any(told in fault for fault in faults(tmp_path, MGU.replace(*change)))
+
+
+def test_a_product_of_options_is_counted_before_it_is_made(tmp_path):
+    many = f"[{', '.join(map(str, range(3000)))}]"
+    text = f"cell: {{type: gru, update_bias: {many}, activation: [{', '.join(['tanh'] * 3000)}]}}"
+    (fault,) = faults(tmp_path, text)
+    assert "expected at most 100,000 combinations of options, found 9,000,000" in fault
+
+
+def test_set_gives_a_cell_of_ones_own_an_option(tmp_path):
+    written(tmp_path, MGU.split("cell:\n")[1].replace("\n  ", "\n").strip().removeprefix(
+        "type: equations").split("sequence")[0], "mgu.yaml")  # fmt: skip
+    path = written(tmp_path, "cell: ./mgu.yaml\n")
+    (run,) = load(path, ["cell.floor=0.5"]).runs
+    assert run.cell.label == "mine[floor=0.5]"
 
 
 def test_a_registered_cell_has_a_name_in_configs(monkeypatch):
@@ -153,7 +187,7 @@ batch_size: 2
 
 
 @pytest.mark.parametrize("more", [{}, {"layers": 2}, {"layers": 2, "bidirectional": True}])
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", for_screen("results"))
 def test_a_cell_without_recurrent_weights_is_shown_in_every_format(capsys, tmp_path, name, more):
     path = written(tmp_path, INPUT_ONLY)
     overrides = [f"--set={key}={str(value).lower()}" for key, value in more.items()]

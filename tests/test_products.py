@@ -61,8 +61,9 @@ def test_only_large_products_of_several_columns_are_cut(monkeypatch):
     monkeypatch.setattr(products, "_blocks_pay", lambda: True)
     rows = products._rows_of_a_block.__wrapped__
     assert rows(128, 32, 16) == 128  # OpenBLAS has its own code for this
-    assert rows(257, 1024, 64) == 257  # a prime has no blocks
+    assert rows(257, 1024, 40) == 257  # a prime has no blocks
     assert rows(1024, 256, 32) == 64
+    assert rows(1024, 256, 64) == 1024  # many columns: whole is faster
     assert rows(4096, 1024, 32) * 1024 * 32 <= 100**3
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from command import run
 from gradflow.config.reference import table
-from gradflow.exporters.columns import reference
-from gradflow.exporters.csv import header
+from gradflow.formats.columns import reference
+from gradflow.formats.csv import header
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,9 +7,17 @@ import pytest
 
 from gradflow.cells import CELLS, SizedCell
 from gradflow.config.load import from_mapping
+from gradflow.engine.network import Losses
+from gradflow.runs.readings import Readings
 from gradflow.verification import TOLERANCE, verify
 from nets import VARIANTS
 
+BEYOND = {
+    "type": "equations", "name": "beyond", "state": {"h": "H"},
+    "parameters": {"W": ["H", "I"], "U": ["H", "H"], "b": "H", "V": ["H", "H"]},
+    "step": "h[t] = tanh(W @ x[t] + U @ h[t-1] + b)\n", "output": "tanh(V @ h[t] + h[t-1])",
+}  # fmt: skip
+"""A cell whose output is no part of its state."""
 SIZES = {"hidden_size": 5, "input_size": 3, "batch_size": 4, "sequence_length": 20}
 
 
@@ -31,6 +39,47 @@ def test_right_gradients_hold(cell, loss):
     assert found.skipped is None or "kink" in found.skipped
     assert {c.lag for c in found.comparisons} >= ({0, 1} if found.skipped else {0, 1, 20})
     assert max(c.error for c in found.comparisons) <= TOLERANCE["float64"]
+
+
+AT_STEPS = [
+    ("rnn", {"kind": "mse", "at": "all"}, {}),
+    ("lstm", {"kind": "cross_entropy", "at": [3, 7, 12], "reduce": "sum"}, {"layers": 2}),
+    ("gru", {"kind": "probe", "at": {"every": 5}, "truncate": 4}, {"bidirectional": True}),
+    ("lstm", {"kind": "mse", "at": "all", "truncate": 3}, {"layers": 2, "bidirectional": True}),
+    ("rnn", {"kind": "sum", "at": "last", "truncate": 7}, {"layers": 2}),
+    (BEYOND, {"kind": "mse", "at": {"every": 2}, "truncate": 6}, {"layers": 2}),
+]
+
+
+@pytest.mark.parametrize(("cell", "loss", "more"), AT_STEPS, ids=str)
+def test_losses_at_many_steps_and_states_that_are_cut_off_hold(cell, loss, more):
+    found = verify(run_of(cell, loss=loss, output_size=3, **more))
+    assert found.skipped is None
+    assert {c.lag for c in found.comparisons} >= {0, 1, 20}
+    assert max(c.error for c in found.comparisons) <= TOLERANCE["float64"]
+    state = {c.lag for c in found.comparisons if c.quantity == "s"}
+    assert len(state) >= (3 if cell is BEYOND else 10)
+
+
+@pytest.mark.parametrize("what", ["entry", "cut", "step"])
+def test_a_wrong_way_into_the_backward_pass_is_found(monkeypatch, what):
+    right = Readings.entering
+
+    def wrong(self, net, runs, only=None):
+        ds_T, losses = right(self, net, runs, only)
+        entry, cut = losses.entry, losses.truncate
+
+        def shifted(at, t, states):
+            ds = entry(at, t, states)
+            if what == "entry" and ds is not None:
+                ds[-1] *= 1 + 1e-6
+            return ds if what != "step" or ds is None else np.roll(ds, 1, axis=0)
+
+        return ds_T, Losses(shifted, None if what == "cut" else cut)
+
+    monkeypatch.setattr(Readings, "entering", wrong)
+    loss = {"kind": "mse", "at": "all", "truncate": 8}
+    assert not all(c.holds for c in verify(run_of("lstm", loss=loss)).comparisons)
 
 
 def test_float32_holds_within_its_own_tolerance():

@@ -22,7 +22,7 @@ sized cell's, not multiples of H:
 
 Matrix parts are flattened row by row: component (i, j) of an a x b part is row i b + j.
 
-How the engine uses it. Forward, once a pass: `w = cell.bind(params)`, params a mapping from a
+How the engine uses it. Forward, once a pass: `w = cell.bind(params, N)`, params a mapping from a
 parameter's name to (R, *shape). A block of steps: the input product with `w.hoisted` (R, G_x, I+1)
 into z[..., :G_x]; `views = cell.forward_views(z, saved, s, s_next, x)`; `cell.step(v, w)` for each
 v of zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
@@ -44,7 +44,7 @@ norms over all parameters of a role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
@@ -131,6 +131,8 @@ class Weight(NamedTuple):
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
     the others by name: matrices stacked (..., rows, columns), their transposes laid for the
-    backward pass, vectors (..., rows, 1); H and I."""
+    backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
+    to multiply them."""
 
     hoisted: Array
+    product: Callable[..., Array]

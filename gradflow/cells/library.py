@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations, Plain, declared
+from gradflow.errors import InputError
 
 _FOLDER = Path(__file__).parent
+_GROUP = "gradflow.cells"
 _FIRST = ("rnn", "lstm", "lstmp", "gru")  # as they are shown
 
 
@@ -61,14 +63,37 @@ class Library(Mapping[str, CellType]):
     def __getitem__(self, name: str) -> CellType:
         return self._types[name]
 
-    def own(self, name: str) -> CellType | None:
+    def is_own(self, name: str) -> bool:
+        """Whether a cell of this name was registered, or is offered by an installed package."""
+        return name in self._own or self._offered(name) is not None
+
+    def own(self, name: str) -> CellType:
         """A cell that was registered, or that an installed package offers as an entry point of the
-        group `gradflow.cells`: a mapping as YAML would give it, or `Equations`."""
+        group `gradflow.cells`: a mapping as YAML would give it, or `Equations`.
+
+        Raises InputError where what a package offers is no cell, KeyError where there is nothing.
+        """
         if name in self._own:
             return self._own[name]
-        for entry in entry_points(group="gradflow.cells", name=name):
-            return self.register(entry.load())
-        return None
+        entry = self._offered(name)
+        if entry is None:
+            raise KeyError(name)
+        try:
+            self._own[name] = self._made(entry.load())
+        except Exception as error:  # a package may fail in any way
+            package = f" of the package {entry.dist.name}" if entry.dist else ""
+            what = str(error).partition("\n")[0]
+            message = f"the cell {name}{package} ({entry.value}) cannot be loaded"
+            raise InputError(f"{message}: {type(error).__name__}: {what}") from None
+        return self._own[name]
+
+    def offered(self) -> list[str]:
+        """The names of the cells that installed packages offer."""
+        names = {entry.name for entry in entry_points(group=_GROUP)}
+        return sorted(names - set(self._types))
+
+    def _offered(self, name: str) -> EntryPoint | None:
+        return next(iter(entry_points(group=_GROUP, name=name)), None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
@@ -79,12 +104,19 @@ class Library(Mapping[str, CellType]):
     def register(self, equations: Equations | Plain) -> CellType:
         """Let configs name a cell of one's own: a declaration, or a mapping as YAML would give it.
         Raises EquationsError where no compiler can make anything of it."""
+        cell = self._made(equations)
+        self._own[cell.name] = cell
+        return cell
+
+    def _made(self, equations: object) -> CellType:
+        if not isinstance(equations, Equations | Mapping):
+            found = type(equations).__name__
+            raise TypeError(f"expected a mapping of equations, found {found}")
         made = equations if isinstance(equations, Equations) else declared(equations)
         if made.name in self._types:
             raise ValueError(f"{made.name} is a cell of gradflow already: choose another name")
         cell = CellType(made.name, made)
         cell().sized(64, 16)
-        self._own[made.name] = cell
         return cell
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -33,7 +34,11 @@ from gradflow.equations.mistakes import Mistakes
 from gradflow.equations.names import shape_of
 from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
+from gradflow.equations.report import Report, report
+from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
+from gradflow.equations.surroundings import is_other
+from gradflow.products import product, product_for
 
 
 class Chosen(Protocol):
@@ -77,13 +82,16 @@ class SizedCell:
         gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.
         uses: every use of a trained weight.
+        step: `step(views, w)` is one step, s_{t-1} to s_t.
+        pullback: `pullback(views, w)` is one step of the chain rule, dL/ds_t to dL/dz_t and
+            dL/ds_{t-1}.
         settles: whether `settle` has anything to do.
         gauge: a part that carries scale to the parts it is the scale of.
     """
 
     def __init__(self, cell: Chosen, made: Compiled, H: int, I: int) -> None:  # noqa: E741
         code, step = made.code, made.step
-        self.cell, self.H, self.I, self._code = cell, H, I, code
+        self.cell, self.H, self.I, self._code, self._symbolic = cell, H, I, code, step
         self._rows = {
             "z": self._stacked_rows(code.z), "saved": self._stacked_rows(code.saved),
             "local": self._stacked_rows(code.local), "s": self._stacked_rows(code.handed),
@@ -105,6 +113,7 @@ class SizedCell:
         self.S = _end([part.rows for part in self.parts.values()])
         self.outputs = self._output_rows(step.output)
         self.P = self.outputs.stop - self.outputs.start
+        self.step, self.pullback = code.step, code.pullback
         self.settles = code.settle is not None
         self.gauge = dict(cell.equations.gauge)
         roles = cast("dict[str, Role]", step.roles)
@@ -140,16 +149,22 @@ class SizedCell:
 
     # Parameters
 
-    def bind(self, params: Params) -> Bound:
-        """The parameters, stacked and laid as the code reads them."""
-        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params))
+    def bind(self, params: Params, N: int | None = None) -> Bound:
+        """The parameters, stacked and laid as the code reads them, for a batch of N; of any size
+        where that is None."""
+        bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params), product=product)
+        shapes = []
         for stacked in self._code.stacked:
             blocks = [self._summed(uses, params) for uses in stacked.blocks]
             matrix = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
+            shapes.append(matrix.shape[-2:])
             setattr(bound, stacked.name, np.ascontiguousarray(matrix))
             setattr(bound, f"{stacked.name}_T", np.ascontiguousarray(matrix.mT))
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
+        vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))
+        if N is not None and vectors:  # a matrix brings columns of its own
+            bound.product = product_for(shapes, N)
         return bound
 
     def _hoisted(self, params: Params) -> Array:
@@ -207,10 +222,6 @@ class SizedCell:
         """
         return self._views("step", z, saved, s, s_next, x)
 
-    def step(self, views: Views, w: Bound) -> None:
-        """One step: s_{t-1} to s_t."""
-        self._code.step(views, w)
-
     def linearize(
         self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound
     ) -> None:
@@ -229,15 +240,52 @@ class SizedCell:
         """
         return self._views("pullback", local, ds, dz, ds_prev)
 
-    def pullback(self, views: Views, w: Bound) -> None:
-        """One step of the chain rule: dL/ds_t to dL/dz_t and dL/ds_{t-1}."""
-        self._code.pullback(views, w)
-
     def settle(self, local: Array, ds: Array, dz: Array, w: Bound) -> None:
         """Add to dL/ds_t, in place, what comes through the output of the same step; `dz` is room
         that is used on the way."""
         if self._code.settle is not None:
             self._code.settle(self._views("settle", local, ds, dz), w)
+
+    # What the equations say of themselves, and values of what they name
+
+    @cached_property
+    def report(self) -> Report:
+        """Its gates, what keeps its state, the functions around its recurrent products."""
+        return report(self._symbolic, self.gauge)
+
+    def samples(self, s: Array, s_next: Array, x: Array, params: Params) -> Samples:
+        """Values of the nodes of `report` for a block of a forward pass.
+
+        Args:
+            s, s_next: (..., R, N, S_all), the states before and after each step.
+            x: (..., R or 1, N, I).
+            params: by name, (R, *shape).
+        """
+
+        def leaf(node: Node) -> Array:
+            if node.kind == "x":
+                return x
+            part = self.parts[node.payload]
+            rows = (s if node.kind == "previous" else s_next)[..., part.rows]
+            return rows.reshape(*rows.shape[:-1], *part.shape)
+
+        return Samples(params, self.H, self.I, leaf)
+
+    def cut(self, w: Bound) -> Bound:
+        """`w` with the recurrent matrices taken out of the chain rule: what `pullback` then carries
+        back is what goes from a state to the next through none of them. Forward it is as before."""
+        kept, roles = Bound(**vars(w)), self._symbolic.roles
+        for stacked in self._code.stacked:
+            name, at = f"{stacked.name}_T", 0
+            turned = getattr(w, name).copy()
+            for uses in stacked.blocks:
+                node, is_turned = uses[0].weight
+                width = self.sizes(node.shape)[-1 if is_turned else 0]
+                if stacked.past and not all(is_other(use, roles) for use in uses):
+                    turned[..., at : at + width] = 0
+                at += width
+            setattr(kept, name, turned)
+        return kept
 
     # Rows
 

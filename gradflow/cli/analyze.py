@@ -13,16 +13,14 @@ import typer
 from gradflow.cli.base import (
     EXIT_CODES,
     Config,
-    Format,
     Set,
     app,
-    formats_of,
-    open_outputs,
     reporting,
     view,
     warned,
 )
-from gradflow.terminal import progress_bar, write
+from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.results import Result
@@ -41,17 +39,9 @@ if TYPE_CHECKING:
 def analyze(
     config: Config,
     format: Annotated[
-        Format, typer.Option("--format", help="How results are shown on standard output.")
-    ] = Format.table,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            metavar="FILE",
-            help="Also write the results to FILE, whole or not at all; the format follows the "
-            "suffix: .csv .json .md .txt. May be repeated.",
-        ),
-    ] = None,
+        str, format_option("results", "How results are shown on standard output.")
+    ] = "table",
+    output: Annotated[list[Path] | None, output_option("results")] = None,
     set_: Set = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
@@ -85,26 +75,27 @@ def analyze(
 ) -> None:
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
-    from gradflow.exporters import EXPORTERS
 
-    formats = formats_of(output or [])
+    destinations = Destinations.of("results", format, output, quiet)
     experiment = load(config, set_ or [])
-    with ExitStack() as open_files:
-        files = open_outputs(open_files, formats, config, experiment, journal=resume)
-        computed = _computed(experiment, open_files, jobs, scheduler, resume)
-        results = warned(computed, on=format not in ("table", "markdown") or quiet)
-        if files and not (len(files) == 1 and quiet):
-            results = list(results)  # several readers; a single one streams
-        for file, name in files:
-            file.write(EXPORTERS[name](results, view(experiment, tables=True)))
-        if not quiet:
-            write(EXPORTERS[format.value](results, view(experiment, tables=tables, screen=True)))
-        elif not files:
+    with ExitStack() as contexts:
+        kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
+        making = [] if resume is None else [resume]
+        destinations.open(contexts, [*read_by(config, experiment), *kept], making)
+        found = computed(experiment, contexts, jobs, scheduler, resume)
+        results = warned(found, on=not destinations.has_notes)
+        if destinations.readers() > 1:
+            results = list(results)  # a single one streams
+        destinations.write(
+            results,
+            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+        )
+        if not destinations.readers():
             for _ in results:
                 pass
 
 
-def _computed(
+def computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,

@@ -1,32 +1,28 @@
-"""What the commands share: the app, options, formats, and how each ends."""
+"""What the commands share: the app, options, and how each ends."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from enum import Enum
+from collections.abc import Callable, Iterable
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gradflow import interrupts
-from gradflow.errors import Fault, GradflowError, InputError
+from gradflow.errors import Fault, GradflowError
 from gradflow.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
-    from gradflow.exporters import View
-    from gradflow.output import WholeFile
+    from gradflow.formats import View
     from gradflow.results import Result
     from gradflow.runs.experiment import Experiment
 
 EXIT_CODES = """\b
 Exit codes:
   0  done
-  1  a check did not hold (verify)
+  1  a check did not hold (verify, check, compare, track --expect)
   2  the command line, the config or an input file is wrong
   3  anything else that went wrong
   130  interrupted
@@ -55,26 +51,6 @@ Set = Annotated[
         help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
     ),
 ]
-
-
-class Format(str, Enum):
-    """The formats of results; the names are those of EXPORTERS."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    markdown = "markdown"
-
-
-class Report(str, Enum):
-    """The formats of what is not results."""
-
-    table = "table"
-    json = "json"
-    markdown = "markdown"
-
-
-ReportFormat = Annotated[Report, typer.Option("--format", help="How it is shown.")]
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -142,58 +118,10 @@ def _root(
 ) -> None: ...
 
 
-def formats_of(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Each output file with its format."""
-    from gradflow.exporters import SUFFIXES
-    from gradflow.output import refuse_overwriting
-
-    paths = list(paths)
-    names = [SUFFIXES.get(path.suffix.lower()) for path in paths]
-    message = f"expected a name that ends in one of {', '.join(SUFFIXES)}"
-    faults = [
-        Fault(message, str(path), key="--output")
-        for path, name in zip(paths, names, strict=True)
-        if name is None
-    ]
-    try:
-        refuse_overwriting(paths, [])
-    except InputError as error:
-        faults += error.faults
-    if faults:
-        raise InputError(*faults)
-    return [(path, name) for path, name in zip(paths, names, strict=True) if name]
-
-
-def open_outputs(
-    contexts: ExitStack,
-    formats: Sequence[tuple[Path, str]],
-    config: str,
-    experiment: Experiment,
-    others: Iterable[Path] = (),
-    journal: Path | None = None,
-) -> list[tuple[WholeFile, str]]:
-    """The output files, each with its format, once it is known that none of them is what the run
-    reads: the config and the files it names, for editors too, `others`, those of the journal. They
-    stay with us as long as `contexts`."""
-    from gradflow.config.files import named_files, schema_files
-    from gradflow.config.load import read_config
-    from gradflow.output import WholeFile, refuse_overwriting
-
-    folder = Path(config).parent
-    read = [*others, *named_files(experiment.config, folder)]
-    if config != "-":
-        read += [Path(config), *schema_files(read_config(config), folder)]
-    if journal is not None:
-        read += [journal / "journal.jsonl", journal / "lock"]
-    paths = [path for path, _ in formats]
-    refuse_overwriting(paths, read, [] if journal is None else [journal])
-    return [(contexts.enter_context(WholeFile(path)), name) for path, name in formats]
-
-
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
     """Says on stderr which runs diverged and what was taken for granted of weights, each once,
     where the format of the results has no words."""
-    from gradflow.exporters.words import clean
+    from gradflow.formats.words import clean
 
     said: set[str] = set()
     for result in results:
@@ -202,7 +130,8 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            varied = [f"{name}={result.axes[name]}" for name in result.varied]
+            there = [name for name in result.varied if result.axes[name] is not None]
+            varied = [f"{name}={result.axes[name]}" for name in there]
             print(
                 f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
                 f"float range at step {result.diverged_at}; its gradients are empty",
@@ -213,7 +142,7 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
 
 def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
     """How results are shown: on the `screen` as wide as it is, or in a pipe or a file."""
-    from gradflow.exporters import View
+    from gradflow.formats import View
 
     width, colour = width_and_colour(screen)
     return View(
@@ -221,7 +150,9 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
         config=experiment.config,
         lags=experiment.lags,
         parts=experiment.parts,
+        varied=experiment.varied,
         options=experiment.options,
+        measures=tuple(one.name for one in experiment.measures),
         thresholds=experiment.thresholds,
         width=width,
         colour=colour,

@@ -6,13 +6,20 @@ import sys
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import Report, ReportFormat, app, reporting
+from gradflow.cli.base import app, reporting
+from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
+from gradflow.formats import View
 from gradflow.terminal import write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gradflow.equations.declaration import Equations
 
 
 @app.command()
@@ -25,26 +32,43 @@ def cells(
     numpy: Annotated[
         bool, typer.Option("--numpy", help="Print the NumPy code that its equations become.")
     ] = False,
-    format: ReportFormat = Report.table,
+    format: Annotated[str, format_option("cells")] = "table",
 ) -> None:
     """Show the cells: their equations, options and citations."""
     from gradflow.cells import CELLS
-    from gradflow.exporters.cells import text, to_json, to_markdown
 
     if (equations or numpy) and not name:
         flag = "--equations" if equations else "--numpy"
         raise InputError(Fault("needs the name of a cell: gradflow cells lstm " + flag, key=flag))
-    if name and name not in CELLS:
+    is_own = bool(name) and name not in CELLS and CELLS.is_own(name)
+    if name and name not in CELLS and not is_own:
         near = get_close_matches(name, CELLS, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
         raise InputError(Fault(f"there is no cell {name!r}: {hint}", key="cells"))
+    if equations and is_own:
+        message = f"the equations of {name} stand in a package's code, not in a file"
+        raise InputError(Fault(message, key="--equations"))
     if equations:
         return write([CELLS[name].source])
-    if numpy:
-        return write([CELLS[name]().compiled.code.source])
-    chosen = [CELLS[one].equations for one in ([name] if name else CELLS)]
-    show = {Report.table: text, Report.json: to_json, Report.markdown: to_markdown}[format]
-    return write(show(chosen))
+    if name:
+        cell = CELLS.own(name) if is_own else CELLS[name]
+        if numpy:
+            return write([cell().compiled.code.source])
+        chosen = [cell.equations]
+    else:
+        chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
+    return Destinations.of("cells", format, None).write(chosen, lambda screen: View())
+
+
+def _offered() -> Iterator[Equations]:
+    """The equations that installed packages offer; of those that are none it is said why."""
+    from gradflow.cells import CELLS
+
+    for name in CELLS.offered():
+        try:
+            yield CELLS.own(name).equations
+        except InputError as error:  # noqa: PERF203 (each may fail)
+            print(error.faults[0].message, file=sys.stderr)
 
 
 class Described(str, Enum):
@@ -67,7 +91,7 @@ def schema(
 
         write([schema_text()])
     else:
-        from gradflow.exporters.schema import results_text
+        from gradflow.formats.schema import results_text
 
         write([results_text()])
 

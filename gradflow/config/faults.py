@@ -14,12 +14,20 @@ MOST = 100
 
 @dataclass
 class Faults:
-    """Collects what is wrong, with the place each key has in the document or command line."""
+    """Collects what is wrong, with the place each key has in the document or command line.
+
+    Attributes:
+        document: what the config stands in.
+        given: by key path, where a value comes from that is not the document's: `--set KEY=VALUE`,
+            or a file that takes the place of the one which the config names.
+        found: what is wrong.
+        more: how much more is wrong, only counted.
+    """
 
     document: Document
-    overridden: dict[Path, str] = field(default_factory=dict)
+    given: dict[Path, str] = field(default_factory=dict)
     found: list[Fault] = field(default_factory=list)
-    more: int = 0  # beside those found, only counted
+    more: int = 0
     _told: set[object] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -33,10 +41,13 @@ class Faults:
             self.found.append(fault)
 
     def adopt(self, faults: Iterable[Fault], path: Path) -> None:
-        """Faults found in a file that the value at `path` names: those of the file as a whole
-        stand at the name of the file."""
+        """Faults found in a file that the value at `path` names: those of the file as a whole are
+        placed at the name of the file, or have the file as their place if it is not the config
+        that names it."""
         for fault in faults:
-            if fault.line is None:
+            if fault.line is None and fault.source in self.given.values():
+                self.found.append(Fault(fault.message, fault.source))
+            elif fault.line is None:
                 of = f"{fault.source}: " if fault.source else ""
                 self.found.append(self._placed(path, of + fault.message))
             else:
@@ -58,20 +69,20 @@ class Faults:
         name = key_path(path)
         option = self._option(path)
         if option is not None:
-            return Fault(message, f"--set {option}", key=name)
+            return Fault(message, option, key=name)
         if not self.document.marks:  # plain data has no lines
             return Fault(message, self.document.source, key=name)
         mark = self.document.mark(path, key=key)
         return Fault(message, self.document.source, mark.line, mark.column, name)
 
     def _option(self, path: Path) -> str | None:
-        """The `--set` that the value at `path` comes from, whole or in part."""
+        """Where the value at `path` comes from, whole or in part, if not from the document."""
         for length in range(len(path), 0, -1):
-            if path[:length] in self.overridden:
-                return self.overridden[path[:length]]
+            if path[:length] in self.given:
+                return self.given[path[:length]]
         if path in self.document.marks or not path:
             return None
-        inside = (text for at, text in self.overridden.items() if at[: len(path)] == path)
+        inside = (text for at, text in self.given.items() if at[: len(path)] == path)
         return next(inside, None)
 
     def stop_if_any(self) -> None:

@@ -1,42 +1,56 @@
-"""The arrays that a config names: the input series and the target."""
+"""The arrays that a config names: the input series, the initial state and the target."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 
 from gradflow.columns import Array
 from gradflow.config.faults import Faults
-from gradflow.config.model import Config, FileInput
+from gradflow.config.losses import read_target
+from gradflow.config.model import Config, FileInput, FileState
+from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.files import series
-from gradflow.runs.experiment import Signal
+from gradflow.runs.experiment import InitialState, Run, Signal
 from gradflow.system import bytes_available
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
 
+_MOST_PLACES, _MOST_TOLD = 1000, 20
+
 _SCHEMA = re.compile(r"^[ \t]*#[ \t]*yaml-language-server[ \t]*:[ \t]*\$schema=(\S+)", re.MULTILINE)
+
+
+class Read(NamedTuple):
+    """What the files of a config hold: the input, s_0, and the target (None: drawn at random)."""
+
+    input: Signal
+    initial_state: InitialState
+    target: float | Array | None
 
 
 def read_files(
     config: Config, folder: Path, faults: Faults, tensors: Tensors | None = None
-) -> tuple[Config, Signal, float | Array | None]:
-    """The input and the target, with the sizes that the file of the input gives; `tensors` are
+) -> tuple[Config, Read]:
+    """What the files of a config hold, and the config with the sizes that they give; `tensors` are
     those of the file of weights, if there is one."""
     given = config.model_fields_set
     chosen = config.input
     if not isinstance(chosen, FileInput):
+        config, start = _initial_state(config, folder, faults)
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
-        return config, signal, _target(config, folder, faults)
+        return config, Read(signal, start, read_target(config, folder, faults))
     values = _series(chosen, folder, faults, tensors)
     if values is None:
-        return config, Signal("zeros"), None
+        return config, Read(Signal("zeros"), InitialState("zeros"), None)
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
     for key, size in (("input_size", I), ("batch_size", N)):
         wanted = getattr(config, key)
@@ -53,13 +67,56 @@ def read_files(
             faults.add(("sequence_length", i), message)
     lengths = config.sequence_length if "sequence_length" in given else [T]
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
-    config = config.model_copy(update=sizes)
-    return config, Signal("file", values=values), _target(config, folder, faults)
+    config, start = _initial_state(config.model_copy(update=sizes), folder, faults)
+    return config, Read(Signal("file", values=values), start, read_target(config, folder, faults))
+
+
+def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config, InitialState]:
+    """s_0, and the config with the N that its file has, where nothing else says it."""
+    chosen = config.initial_state
+    if not isinstance(chosen, FileState):
+        return config, InitialState(chosen.kind, getattr(chosen, "scale", 1.0))
+    try:
+        arrays = series.read_arrays(folder / chosen.file, source=chosen.file)
+    except InputError as error:
+        faults.adopt(error.faults, ("initial_state", "file"))
+        return config, InitialState("zeros")
+    counts = {len(array) if array.ndim else 0 for array in arrays.values()}
+    if "batch_size" not in config.model_fields_set and len(counts) == 1 and min(counts):
+        config = config.model_copy(update={"batch_size": counts.pop()})
+    return config, InitialState("file", arrays=arrays)
+
+
+def check_initial_state(runs: Sequence[Run], file: str, faults: Faults) -> None:
+    """Tell of arrays of s_0 that a run has no use for or needs, and of shapes that do not fit."""
+    found: dict[str, None] = {}
+    used: set[str] = set()
+    kinds = {(r.cell, r.hidden_size, r.input_size, r.layers, r.bidirectional): r for r in runs}
+    for run in kinds.values():
+        arrays = run.initial_state.arrays or {}
+        for at in run.places[:_MOST_PLACES]:
+            for part in run.cells[at].parts.values():
+                names = run.state_name(at, part.name)
+                name = next((name for name in names if name in arrays), None)
+                if name is None:
+                    message = f"{file} has no array {names[0]!r}, a state of {run.cell.name}"
+                    found[f"{message}{nearest(names[0], set(arrays) - used)}"] = None
+                    continue
+                used.add(name)
+                shapes = {(run.batch_size, *part.shape), (run.batch_size, math.prod(part.shape))}
+                if arrays[name].shape not in shapes:
+                    expected = " or ".join(map(str, sorted(shapes, key=len)))
+                    message = f"array {name!r} of {file}: expected the shape {expected}, "
+                    found[f"{message}found {arrays[name].shape}"] = None
+    for run in runs[:1]:
+        for name in [name for name in run.initial_state.arrays or {} if name not in used]:
+            found[f"array {name!r} of {file} is no part of the state of any run"] = None
+    faults.adopt(map(Fault, list(found)[:_MOST_TOLD]), ("initial_state", "file"))
 
 
 def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
     """The files that a config, as an Experiment has it, makes a run read."""
-    named = [(config.get(key), part) for key, part in (("input", "file"), ("weights", "file"))]
+    named = [(config.get(key), "file") for key in ("input", "initial_state", "weights")]
     named.append((config.get("loss"), "target"))
     found = [value.get(part) for value, part in named if isinstance(value, Mapping)]
     return [folder / name for name in found if isinstance(name, str)]
@@ -137,33 +194,3 @@ def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | N
         message = f"looked up, it would take {needed:,} bytes of memory"
         raise InputError(Fault(f"{message}, more than there are: give fewer tokens", str(path)))
     return table[tokens.astype(np.intp)].reshape(len(tokens), -1, table.shape[1])
-
-
-def _target(config: Config, folder: Path, faults: Faults) -> float | Array | None:
-    """The loss's target: a number, an array (N, O), or (N,) of classes; None: drawn at random."""
-    target = config.loss.target
-    classes = config.loss.kind == "cross_entropy"
-    if not isinstance(target, str):
-        if classes and target is not None and not _is_class(target, config.output_size):
-            message = f"expected a class from 0 to {config.output_size - 1}, found {target:g}"
-            faults.add(("loss", "target"), message)
-        return target
-    path = folder / target
-    try:
-        values = series.read_array(path)
-    except InputError as error:
-        faults.adopt(error.faults, ("loss", "target"))
-        return None
-    expected = (config.batch_size, 1 if classes else config.output_size)
-    if values.reshape(len(values), -1).shape != expected:
-        message = f"expected {target} to be of shape {expected}, found {values.shape}"
-        faults.add(("loss", "target"), message)
-    elif classes and not _is_class(values, config.output_size):
-        message = f"expected classes from 0 to {config.output_size - 1} in {target}"
-        faults.add(("loss", "target"), message)
-    return values.reshape(len(values), -1)
-
-
-def _is_class(value: float | Array, count: int) -> bool:
-    values = np.asarray(value)
-    return bool(((values >= 0) & (values < count) & (values == np.floor(values))).all())

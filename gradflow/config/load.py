@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from gradflow.cells import CELLS, Cell
-from gradflow.columns import Array
-from gradflow.config import tree
+from gradflow.config import measures, tree
+from gradflow.config.cells import Choice, cells_of
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.files import read_files
+from gradflow.config.files import Read, check_initial_state, read_files
+from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
-from gradflow.config.model import Config, FileInput
+from gradflow.config.model import SWEPT, Config, FileInput, FileState
+from gradflow.config.named_weights import read_named
 from gradflow.config.overrides import override
-from gradflow.config.own_cells import own_cells
-from gradflow.config.trained import beside, read_weights
+from gradflow.config.recurrent import idle_keys
+from gradflow.config.trained import beside, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.initializers import Base
-from gradflow.runs.experiment import Experiment, Loss, Run, Signal
+from gradflow.measures.contract import Asked
+from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
@@ -34,20 +37,6 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 1_000_000
 """The longest sweep that is taken on."""
-
-SWEPT = (
-    "cell",
-    "sequence_length",
-    "hidden_size",
-    "layers",
-    "ws_init",
-    "ws_scale",
-    "wx_init",
-    "wx_scale",
-    "bias_scale",
-    "seed",
-)
-"""The keys that may be lists; the last one varies fastest."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -80,36 +69,56 @@ def experiment_of(
     overrides: Sequence[str] = (),
     tensors: Tensors | None = None,
     text: str = "",
+    checkpoint: str | None = None,
 ) -> Experiment:
-    """The experiment of a parsed config; `folder` is where the files that it names are, `tensors`
-    what the file of its `weights` holds, where that is open already, `text` what was parsed."""
+    """The experiment of a parsed config.
+
+    Args:
+        document: what was parsed.
+        folder: where the files that it names are.
+        overrides: `KEY=VALUE` texts.
+        tensors: what the file of its `weights` holds, where that is open already.
+        text: what was parsed, as text.
+        checkpoint: a file of weights, from the current directory, in place of the one it names.
+
+    Raises:
+        InputError: with every fault found; those of the checkpoint name it as it is given.
+    """
     faults = Faults(document, found=list(document.faults))
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
-    written = data.get("cell")
-    data, own = own_cells(data, document, folder, text, faults)
+    home = folder
+    if checkpoint is not None:
+        data, home = with_file(data, checkpoint, faults), Path()
     told = None
-    if data.get("weights") is not None:
-        told = read_weights(data, folder, faults, tensors)
+    if data.get("weights") is not None and not has_parameters(data):
+        told = read_weights(data, home, faults, tensors)
         data = beside(data, told, faults) if told else {"cell": "rnn", **data}
+    choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
-    tensors = told.tensors if told else None
-    config, signal, target = read_files(config, folder, faults, tensors)
-    if signal.values is not None or not isinstance(config.input, FileInput):  # else: no T
+    named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
+    if named is not None:
+        config = config.model_copy(update=named.sizes)
+    given = told or named
+    config, read = read_files(config, folder, faults, given.tensors if given else None)
+    if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
+        check_loss(config, faults)
     faults.stop_if_any()
-    runs = _runs(config, own, signal, target, faults)
-    if told is not None:
-        runs = tuple(map(told.trained_run, runs))
+    runs = _runs(config, choices, read, asked, faults)
+    if given is not None:
+        runs = tuple(map(given.trained_run, runs))
+    if isinstance(config.initial_state, FileState):
+        check_initial_state(runs, config.initial_state.file, faults)
     for path, message in too_large(runs):
         faults.add(path, message)
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
-    plain = _as_data(config) if own is None else {**_as_data(config), "cell": written}
-    return Experiment(runs, config.title, lags, thresholds, plain)
+    return Experiment(runs, config.title, lags, thresholds, _as_data(config, choices, asked))
 
 
 def read_config(source: str) -> bytes:
@@ -150,38 +159,40 @@ def _check_lags(config: Config, faults: Faults) -> None:
 
 
 def _runs(
-    config: Config,
-    own: list[Cell | None] | None,
-    signal: Signal,
-    target: float | Array | None,
-    faults: Faults,
+    config: Config, choices: Sequence[Choice], read: Read, asked: tuple[Asked, ...], faults: Faults
 ) -> tuple[Run, ...]:
-    """Every combination of the keys that hold lists, in the order in which they stand."""
-    axes = {name: getattr(config, name) for name in SWEPT}
-    cells = own or [None] * len(config.cell)
-    pairs = zip(cells, config.cell, strict=True)
-    axes["cell"] = [cell or _cell(choice) for cell, choice in pairs]
+    """Every combination of the keys that hold lists, in the order in which they stand; a cell that
+    has nothing to scale or draw as the keys of W_s say has one run for all their values."""
+    axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
     for name in ("ws_init", "wx_init"):
         axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
-    count = int(np.prod([len(values) for values in axes.values()], dtype=object))
+    own = [
+        {"cell": [choice.cell], **axes, **{key: [None] for key in idle}}
+        for choice, idle in zip(choices, idle_keys(config, choices, faults), strict=True)
+    ]
+    count = sum(math.prod(map(len, one.values())) for one in own)
     if count > MOST_RUNS:
         longest = max(axes, key=lambda name: len(axes[name]))
+        longest = longest if len(axes[longest]) > len(choices) else "cell"
         faults.add((longest,), f"expected at most {MOST_RUNS:,} runs in all, found {count:,}")
-        faults.stop_if_any()
-    state = config.initial_state
+    faults.stop_if_any()
     fixed: dict[str, Any] = {
         "input_size": config.input_size,
         "output_size": config.output_size,
         "batch_size": config.batch_size,
-        "input": signal,
-        "initial_state": Signal(state.kind, getattr(state, "scale", 1.0)),
-        "loss": Loss(config.loss.kind, target),
+        "input": read.input,
+        "initial_state": read.initial_state,
+        "loss": loss_of(config.loss, read.target),
         "dtype": config.dtype,
         "bidirectional": config.bidirectional,
         "tape_memory": config.tape_memory,
+        "measures": asked,
     }
-    points = itertools.product(*axes.values())
-    runs = tuple(Run(**dict(zip(axes, point, strict=True)), **fixed) for point in points)
+    runs = tuple(
+        Run(**dict(zip(one, point, strict=True)), **fixed)
+        for one in own
+        for point in itertools.product(*one.values())
+    )
     _check_sizes(runs, faults)
     return runs
 
@@ -202,16 +213,21 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     faults.stop_if_any()
 
 
-def _cell(choice: BaseModel) -> Cell:
-    options = choice.model_dump()
-    return CELLS[options.pop("type")](**options)
-
-
-def _as_data(config: Config) -> dict[str, object]:
-    """The config as plain data, every default filled in; an axis of one value as that value."""
-    data: dict[str, object] = config.model_dump(mode="json", exclude_none=True)
+def _as_data(
+    config: Config, choices: Sequence[Choice], asked: Sequence[Asked]
+) -> dict[str, object]:
+    """The config as plain data, every default filled in; an axis of one value as that value, and
+    no `measure` where none is asked for."""
+    data: dict[str, object] = config.model_dump(mode="json", exclude_none=True, exclude={"expect"})
+    data["measure"] = measures.plain(asked)
+    if not asked:
+        del data["measure"]
+    written: list[Tree] = []
+    for choice in choices:  # what is written once may stand for several cells
+        if not any(choice.written is one for one in written):
+            written.append(choice.written)
     for name in SWEPT:
-        values = cast("list[object]", data[name])
+        values = written if name == "cell" else cast("list[object]", data[name])
         data[name] = values[0] if len(values) == 1 else values
     return data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePath
 
@@ -34,6 +34,7 @@ _EXPECTED = {
 _EXPECTED_AT = {
     "lags": "auto, all or a list of lags",
     "target": "a number or the name of a file",
+    "at": "last, all, a list of steps or a mapping such as {every: 10}",
     "tape_memory": "a number of bytes or a text such as 512MiB",
     "columns": "the name or the number of a column",
 }
@@ -41,11 +42,16 @@ _EXPECTED_AT = {
 
 _WRONG_TYPES = {"literal_error", "float_type", "int_type"}
 
+CELL_FORM = f"{', '.join(CELLS)} or a mapping such as {{type: lstm, forget_bias: 1}}"
+"""What the key `cell` takes."""
+
 _FORMS = {
-    "cell": f"{', '.join(CELLS)} or a mapping such as {{type: lstm, forget_bias: 1}}",
+    "cell": CELL_FORM,
     "input": "gaussian, zeros or a mapping such as {file: series.csv}",
-    "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1}",
+    "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1} or {file: "
+    "s0.npz}",
     "loss": "mse, cross_entropy, probe, sum or a mapping such as {kind: mse, target: 0}",
+    "parameters": 'a mapping such as {W: "rnn.weight_ih"}, or a list of them, one a layer',
     "thresholds": "a mapping such as {vanishing: 1e-3, exploding: 1e3}",
     "weights": "the name of a file or a mapping such as {file: net.pt, prefix: encoder}",
 }
@@ -53,7 +59,7 @@ _FORMS = {
 
 _MOST_KEYS = 100  # of a mapping that are looked at for a typo
 _NO_MAPPING = {"union_tag_not_found", "model_type", "model_attributes_type", "dict_type"}
-_NAMING = {"cell": "type", "input": "kind", "initial_state": "kind"}
+_NAMING = {"input": "kind", "initial_state": "kind"}
 """The key that says which of several mappings is meant."""
 
 
@@ -78,7 +84,7 @@ def _told(details: ErrorDetails, data: Tree) -> Told:
     if kind == "extra_forbidden":
         name = str(loc[-1])
         path = path if path[-1:] == (name,) else (*path, name)
-        return path, True, f"unknown key{_did_you_mean(name, _known_keys(loc[:-1]))}"
+        return path, True, unknown_key(name, _known_keys(loc[:-1]))
     if kind == "missing":
         return (*path, str(loc[-1])), False, _required(str(loc[-1]))
     if kind in _NO_MAPPING and (typo := _naming_typo(path, found)):
@@ -112,9 +118,11 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     """What was expected and what was found."""
     kind, context = details["type"], details.get("ctx", {})
     if kind in _NO_MAPPING:
-        return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
+        form = next(_FORMS[key] for key in map(str, reversed(path)) if key in _FORMS)
+        return f"expected {form}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
-    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not (key == "lags" and len(path) > 1):
+    item = key in ("lags", "at") and path[-1] != key
+    if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:
         return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
     names = context.get("expected") or context.get("expected_tags")
     if not names and kind not in _EXPECTED:
@@ -124,25 +132,30 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
         return f"expected {_EXPECTED[kind].format(**values)}, found {shown(found)}"
     known = [name.strip(" '") for name in names.replace(" or ", ",").split(",")]
     known = [name for name in known if not name.startswith("(")]
-    expected = " or ".join(", ".join(known).rsplit(", ", 1))
-    message = f"expected {expected}, found {shown(found)}"
-    if not isinstance(found, str):
-        return message
-    if path[0] == "input" and PurePath(found).suffix:
-        return f"{message}; for a file write {{file: {found}}}"
-    near = _nearest(found, known)
-    return f"{message}; did you mean {near}?" if near else message
+    if path[0] == "input" and isinstance(found, str) and PurePath(found).suffix:
+        return f"{one_of(known, found, guess=False)}; for a file write {{file: {found}}}"
+    return one_of(known, found)
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
-    """`; did you mean hidden_size?`, or the known names where none is near."""
-    near = _nearest(name, known)
+def one_of(names: Iterable[str], found: object, guess: bool = True) -> str:
+    """`expected tanh or relu, found "tahn"; did you mean tanh?`"""
+    names = list(names)
+    expected = " or ".join(", ".join(names).rsplit(", ", 1))
+    near = nearest(found, names) if guess and isinstance(found, str) else None
+    hint = f"; did you mean {near}?" if near else ""
+    return f"expected {expected}, found {shown(found)}{hint}"
+
+
+def unknown_key(name: str, known: Sequence[str]) -> str:
+    """`unknown key; did you mean hidden_size?`, or the known ones where none is near."""
+    near = nearest(name, known)
     if near:
-        return f"; did you mean {near}?"
-    return f"; known are {', '.join(known)}" if len(known) <= 10 else ""
+        return f"unknown key; did you mean {near}?"
+    return f"unknown key; known are {', '.join(known)}" if len(known) <= 10 else "unknown key"
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None where none is near."""
     near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
     return near[0] if near else None
 
@@ -152,9 +165,15 @@ def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:
     name = _NAMING.get(str(path[0])) if path else None
     if name is None or not isinstance(found, dict):
         return None
-    names = [name, "file"] if path[0] == "input" else [name]
-    pairs = ((key, _nearest(key, names)) for key in islice(found, _MOST_KEYS))
-    return next(((key, near) for key, near in pairs if near and near != key), None)
+    names = [name, "file"]
+    near = misspelt(found, names)
+    return None if near is None else (near, str(nearest(near, names)))
+
+
+def misspelt(mapping: Mapping[str, object], names: list[str]) -> str | None:
+    """The first of a mapping's keys that was meant to be one of these names, but is not."""
+    keys = (key for key in islice(mapping, _MOST_KEYS) if key not in names)
+    return next((key for key in keys if nearest(key, names)), None)
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> list[str]:

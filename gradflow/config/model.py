@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -13,16 +12,15 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
-    WithJsonSchema,
-    create_model,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
+from gradflow.config.forms import ExpectForms, MeasureForms
+from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
-from gradflow.equations.declaration import Option
 
 T = TypeVar("T")
 
@@ -62,20 +60,6 @@ class _TextOr:
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
-class _OrOwnCell:
-    """In the schema of a cell: a file of equations, equations, and options that are lists."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        named = {"type": "object", "required": ["type"]}
-        kinds = [{"const": "equations"}, {"type": "string", "pattern": r"[./\\]"}]
-        own = {**named, "properties": {"type": {"anyOf": kinds}}}
-        listed = {**named, "not": {"additionalProperties": {"not": {"type": "array"}}}}
-        file = kinds[1]
-        return {"anyOf": [handler(core), file, own, listed]}
-
-
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -85,85 +69,14 @@ def _named(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-def _whole(value: object) -> object:
-    """1e6 is a whole number, though YAML reads it as a float."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_BYTES = re.compile(r"^([0-9]{1,12}) ?(KiB|MiB|GiB)$")
-
-
-def _bytes(value: object) -> object:
-    """`512MiB` as a number of bytes."""
-    found = _BYTES.match(value) if isinstance(value, str) else None
-    if found is None:
-        return value
-    return int(found[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
-
-
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
-_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
-Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
-Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
-Bytes = Annotated[
-    int,
-    Field(ge=1, le=2**60),
-    BeforeValidator(lambda value: _bytes(_whole(value))),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": 2**60},
-                {"type": "string", "pattern": _BYTES.pattern},
-            ]
-        }
-    ),
-]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
-_WHOLE = Annotated[Size, Field(le=10**9)]
-
-
-def _cell_model(name: str) -> Any:
-    """The mapping `{type: name, options}` of one cell, from its declaration."""
-    equations = CELLS[name].equations
-    about, bounds = dict(equations.help), dict(equations.bounds)
-    options: dict[str, Any] = {
-        option: (
-            _option_type(given, dict(bounds.get(option, ()))),
-            Field(equations.defaults[option], description=about[option]),
-        )
-        for option, given in equations.options
-    }
-    tag: Any = (Literal[name], ...)
-    return create_model(name, __base__=_Strict, type=tag, **options)
-
-
-def _option_type(given: Option, bounds: dict[str, float]) -> Any:
-    """What an option may be, from its default; a number within `bounds` if it has some."""
-    if isinstance(given, tuple):
-        return Literal[given]
-    if bounds:
-        limits: dict[str, Any] = bounds
-        return Annotated[float, Field(allow_inf_nan=False, **limits)]
-    return _WHOLE if isinstance(given, int) else Real
-
-
-CELL_MODELS: dict[str, type[BaseModel]] = {name: _cell_model(name) for name in CELLS}
-"""The mapping of each cell, by its name."""
-
-if TYPE_CHECKING:  # made from CELLS, which a type checker cannot follow
-    CellChoice: TypeAlias = BaseModel
-else:
-    CellChoice = Annotated[
-        Union[tuple(CELL_MODELS.values())],  # noqa: UP007 (| cannot take a tuple)
-        Field(discriminator="type"),
-        _named("type"),
-        _OrOwnCell(),
-        _NameOr(*CELLS),
-    ]
+CellChoice: TypeAlias = Any
+"""A cell: `cells` looks at it, since what it may be is told by equations, which are read where they
+are used."""
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -221,36 +134,79 @@ class FileInput(_Strict):
     stride: Size = Field(1, description="steps from the start of one window to that of the next")
 
 
-def _kind_or_file(value: object) -> str | None:
-    if isinstance(value, dict):
-        return "(file)" if "file" in value else value.get("kind")
-    return "(file)" if isinstance(value, FileInput) else getattr(value, "kind", None)
+class FileState(_Strict):
+    """A state from a .npz file: an array (N, width) for each part by its name, `h`, `c`; of a net
+    of several layers or directions `h_l0`, `h_l0_reverse`, ..."""
+
+    file: Annotated[str, Field(min_length=1)]
+
+
+def _kind_or(file: str) -> Discriminator:
+    """The kind of a mapping, or this tag where it names a file."""
+
+    def tag(value: object) -> str | None:
+        if isinstance(value, dict):
+            return file if "file" in value else value.get("kind")
+        return file if hasattr(value, "file") else getattr(value, "kind", None)
+
+    return Discriminator(tag)
 
 
 InputChoice = Annotated[
     Annotated[GaussianSignal, Tag("gaussian")]
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileInput, Tag("(file)")],
-    Discriminator(_kind_or_file),
+    _kind_or("(file)"),
     _named("kind"),
     _NameOr("gaussian", "zeros"),
 ]
 StateChoice = Annotated[
-    GaussianSignal | Zeros,
-    Field(discriminator="kind"),
+    Annotated[GaussianSignal, Tag("gaussian")]
+    | Annotated[Zeros, Tag("zeros")]
+    | Annotated[FileState, Tag("(state)")],
+    _kind_or("(state)"),
     _named("kind"),
     _NameOr("gaussian", "zeros"),
 ]
 
 
+class EveryModel(_Strict):
+    """Steps n, 2n, 3n, ..."""
+
+    every: Size
+
+
+def _kind_of_steps(value: object) -> str:
+    if isinstance(value, list):
+        return "(list)"
+    return "(every)" if isinstance(value, dict | EveryModel) else "(name)"
+
+
+_Steps = Field(min_length=1, json_schema_extra={"uniqueItems": True})
+LossSteps = Annotated[
+    Annotated[Literal["last", "all"], Tag("(name)")]
+    | Annotated[list[Size], _Steps, Tag("(list)")]
+    | Annotated[EveryModel, Tag("(every)")],
+    Discriminator(_kind_of_steps),
+]
+
+
 class LossModel(_Strict):
-    """The loss at the last step."""
+    """The loss, and the steps at which it is read."""
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: NumberOrFile | None = Field(
         None,
-        description="mse: Y as a number or a file of shape (N, O); cross_entropy: the class, "
-        "or a file of N classes; drawn at random where not given",
+        description="mse: Y as a number or a file of shape (N, O), or (T', N, O), one for each "
+        "step of the loss or of the input; cross_entropy: the class, or a file of N or (T', N) "
+        "classes; drawn at random where not given",
+    )
+    at: LossSteps = Field(
+        "last", description="last, all, a list of steps 1..T or {every: n}: where the loss is read"
+    )
+    reduce: Literal["mean", "sum"] = Field("mean", description="of the losses of these steps")
+    truncate: Size | None = Field(
+        None, description="the state is cut off from its past every so many steps"
     )
 
     @model_validator(mode="after")
@@ -263,6 +219,14 @@ class LossModel(_Strict):
 
 
 LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
+
+
+_ByName = dict[str, Annotated[str, Field(min_length=1)]]
+Parameters = Annotated[
+    Annotated[_ByName, Tag("(mapping)")]
+    | Annotated[list[_ByName], Field(min_length=1), Tag("(list)")],
+    Discriminator(lambda value: "(list)" if isinstance(value, list) else "(mapping)"),
+]
 
 
 class WeightsModel(_Strict):
@@ -278,6 +242,12 @@ class WeightsModel(_Strict):
     )
     merge: Literal["concat", "sum", "ave", "mul"] | None = Field(
         None, description="what both directions of a layer hand to the next: side by side, or one"
+    )
+    parameters: Parameters | None = Field(
+        None,
+        description="a tensor for each parameter that the cell declares, with rows or a transpose "
+        'if need be: {W_f: "rnn.weight_ih[0:128]", U_f: "cell.kernel.T"}; {layer}, {direction} and '
+        "{reverse} in a name are those of the place; or a list of such mappings, one a layer",
     )
     W_x: str | None = Field(None, description="the tensor's name, in a file of no known scheme")
     W_s: str | None = Field(None, description="likewise")
@@ -331,19 +301,34 @@ class Config(_Strict):
         "{file: series.csv}, a path beside the config",
     )
     initial_state: StateChoice = Field(
-        Zeros(kind="zeros"), description="zeros or {kind: gaussian, scale: 1.0}"
+        Zeros(kind="zeros"),
+        description="zeros, {kind: gaussian, scale: 1.0} or {file: s0.npz}, an array for each part "
+        "of the state by name: h, c, of a stack h_l0, h_l0_reverse, ...",
     )
     loss: LossChoice = Field(
-        LossModel(kind="mse", target=None),
+        LossModel(kind="mse", target=None, at="last", reduce="mean", truncate=None),
         description="mse: ½‖O_T - Y‖², Y ~ N(0, 1); cross_entropy: over output_size classes; "
         "probe: v·s_T, v a random unit vector; sum: the sum of h_T. A mapping "
-        "{kind: mse, target: 0.0} sets the target",
+        "{kind: mse, target: 0.0} sets the target; `at: last` (each direction's own last step), "
+        "`all`, a list of steps 1..T or `{every: n}` says where it is read, `reduce: mean` or "
+        "`sum` what becomes of these, `truncate: k` cuts the state off from its past every k steps",
     )
     weights: WeightsChoice | None = Field(
         None,
         description="a file of trained parameters in place of random ones, beside the config: "
         ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
-        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net",
+        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
+        "{file: ..., parameters: {W: TENSOR, ...}} a tensor for each parameter of the cell",
+    )
+    measure: Annotated[Any, MeasureForms()] = Field(
+        [],
+        description="what to measure besides the gradient: names of measures, or mappings "
+        "{type: ..., options}",
+    )
+    expect: Annotated[Any, ExpectForms()] = Field(
+        [],
+        description="what `gradflow check` holds the results to: a list of mappings such as "
+        "{where: {cell: lstm}, horizon: {min: 100}}",
     )
     dtype: Literal["float64", "float32"] = Field("float64", description="of the whole computation")
     tape_memory: Bytes = Field(
@@ -364,13 +349,21 @@ class Config(_Strict):
     )
 
 
+SWEPT = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if any(isinstance(one, _OneOrMany) for one in field.metadata)
+)
+"""The keys that may be lists, in the order of the model; the last one varies fastest."""
+
 MODELS: dict[str, type[BaseModel]] = {
-    **CELL_MODELS,
     "(init)": InitModel,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,
+    "(state)": FileState,
     "loss": LossModel,
+    "at": EveryModel,
     "thresholds": Thresholds,
     "weights": WeightsModel,
 }

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gradflow.cells import CELLS
 from gradflow.config import tree
 from gradflow.config.faults import Faults
-from gradflow.config.model import Config, WeightsModel
+from gradflow.config.model import Config
 from gradflow.config.tree import Tree
 from gradflow.errors import Fault, InputError
 
 _NAMES = ("type", "kind", "file")
 """Keys that say what a mapping is: they take the place of a bare name."""
+
+_NAMING = {"cell": "type", "weights": "file"}
+"""The key that a bare value stands for, where it is not `kind`."""
 
 _DEFAULTS: dict[str, Tree] = {
     name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
@@ -35,38 +37,33 @@ def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
             faults.found.append(Fault(message, f"--set {key[:40]}…"))
             continue
         try:
-            data = _put(data, path, tree.parse_value(value, f"--set {text}"))
+            data = _put(data, path, tree.parse_value(value, f"--set {text}"), str(path[0]))
         except InputError as error:
             faults.found += [Fault(f.message, f.source, key=key) for f in error.faults]
             continue
         except LookupError as error:
             faults.found.append(Fault(str(error.args[0]), f"--set {text}", key=key))
             continue
-        faults.overridden[path] = text
+        faults.given[path] = f"--set {text}"
     return data
 
 
-def _put(data: Tree, path: tuple[str | int, ...], value: Tree) -> Tree:
-    """A copy of `data` with `value` at `path`; a bare cell, input or loss becomes a mapping."""
+def _put(data: Tree, path: tuple[str | int, ...], value: Tree, key: str) -> Tree:
+    """A copy of `data` with `value` at `path`; a bare cell, input or loss becomes a mapping. `key`
+    is that of the config within which it stands."""
     if not path:
         return value
     step, rest = path[0], path[1:]
     if isinstance(step, int):
         if not isinstance(data, list) or step >= len(data):
             raise LookupError(f"there is no item {step} to set")
-        return [_put(v, rest, value) if i == step else v for i, v in enumerate(data)]
+        return [_put(v, rest, value, key) if i == step else v for i, v in enumerate(data)]
     if isinstance(data, list):
         raise LookupError(f"a list: put the number of an item before {step}, or set it whole")
     if isinstance(data, str):
-        data = {} if step in _NAMES else {_naming(data, step): data}
+        data = {} if step in _NAMES else {_NAMING.get(key, "kind"): data}
     if data is not None and not isinstance(data, dict):
         raise LookupError(f"there is no mapping to set {step} in")
     data = data or {}
-    return {**data, step: _put(data.get(step, _DEFAULTS.get(str(step))), rest, value)}
-
-
-def _naming(value: str, beside: str) -> str:
-    """The key that a bare value stands for, when `beside` is to be set beside it."""
-    if beside in WeightsModel.model_fields:
-        return "file"
-    return "type" if value in CELLS else "kind"
+    default = _DEFAULTS.get(str(step))
+    return {**data, step: _put(data.get(step, default), rest, value, key)}

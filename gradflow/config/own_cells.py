@@ -1,30 +1,38 @@
-"""Cells of the user's own: `cell: ./mgu.yaml`, `{type: equations, ...}`; and options that are
-lists, one cell for each of their values."""
+"""Equations of the user's own: read from the config or a file of theirs, their form looked at, and
+each mistake in them put at its place."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
 
-from gradflow.cells import CELLS, Cell
 from gradflow.config import tree
 from gradflow.config.faults import Faults
+from gradflow.config.messages import unknown_key
 from gradflow.config.tree import Document, Path, Tree, key_path
-from gradflow.equations.declaration import Equations, declared
+from gradflow.equations.declaration import ROLES, Equations, declared
 from gradflow.equations.mistakes import At, EquationsError, Mistake, marked, nearest
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 
-_KEYS = (
+KEYS = (
     "type", "name", "state", "parameters", "constants", "options", "step", "output", "gauge",
     "cite", "about", "help", "bounds",
 )  # fmt: skip
 _REQUIRED = ("state", "step")
 _OF_PARAMETER = ("shape", "init", "role")
+BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
+    "gt": ("more than", lambda value, bound: value > bound),
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "lt": ("less than", lambda value, bound: value < bound),
+    "le": ("at most", lambda value, bound: value <= bound),
+}
+"""What bounds an option: in words, and whether a value is within."""
+
 _LARGEST = 1e100
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -36,112 +44,62 @@ class Source:
     lines: tuple[str, ...]
 
 
-def own_cells(
-    data: Mapping[str, Tree], document: Document, folder: FilePath, text: str, faults: Faults
-) -> tuple[dict[str, Tree], list[Cell | None] | None]:
-    """The config with an ordinary cell in the place of each of the user's own, and of lists of
-    options; and what each item of `cell` then stands for, None for an ordinary one. Where there
-    is nothing of the kind, the config as it is, and None."""
-    given = data.get("cell")
-    items = given if isinstance(given, list) else [given]
-    found: list[tuple[Tree, Cell | None]] = []
-    special = False
-    for number, item in enumerate(items):
-        path: Path = ("cell", number) if isinstance(given, list) else ("cell",)
-        if _is_own(item):
-            special = True
-            own = list(_own(item, path, data, document, folder, text, faults))
-            found += [("rnn", cell) for cell in own] or [("rnn", None)]
-        elif (choices := _listed(item)) is not None:
-            special = True
-            found += [(choice, None) for choice in choices]
-        else:
-            found.append((item, None))
-    if not special:
-        return dict(data), None
-    return {**data, "cell": [item for item, _ in found]}, [cell for _, cell in found]
+Found = tuple[Equations, Callable[[EquationsError], None]]
+"""A declaration, and what tells of mistakes in it at their places."""
 
 
-def _is_own(item: Tree) -> bool:
-    kind = item.get("type") if isinstance(item, dict) else item
-    if not isinstance(kind, str) or kind in CELLS:
-        return False
-    return kind == "equations" or _is_file(kind) or CELLS.own(kind) is not None
+class Reader:
+    """Reads equations of a config; a file that is named twice is read once."""
 
+    def __init__(self, document: Document, folder: FilePath, text: str, faults: Faults) -> None:
+        self.document, self.folder, self.faults = document, folder, faults
+        self.lines = tuple(text.split("\n"))
+        self._files: dict[str, tuple[dict[str, Tree], Source] | None] = {}
 
-def _is_file(name: str) -> bool:
-    return name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
+    def equations(self, mapping: Mapping[str, Tree], path: Path) -> Found | None:
+        """Those of a mapping in the config; None where something is wrong, which is told."""
+        plain = {key: value for key, value in mapping.items() if key in KEYS}
+        return self._declared(plain, Source(self.document, path, self.lines))
 
+    def file(self, name: str, mapping: Mapping[str, Tree], path: Path) -> Found | None:
+        """Those of a file, which stand there alone or under `cell`."""
+        if name not in self._files:
+            self._files[name] = self._read(name, path)
+        read = self._files[name]
+        return None if read is None else self._declared(*read)
 
-def _listed(item: Tree) -> list[Tree] | None:
-    """A known cell of which an option is a list: one item for each value."""
-    if not isinstance(item, dict) or not isinstance(item.get("type"), str):
-        return None
-    options = CELLS[str(item["type"])].equations.defaults if item["type"] in CELLS else {}
-    lists = {name: v for name, v in item.items() if name in options and isinstance(v, list) and v}
-    if not lists:
-        return None
-    points = itertools.product(*lists.values())
-    return [{**item, **dict(zip(lists, point, strict=True))} for point in points]
-
-
-def _own(
-    item: Tree, path: Path, data: Mapping[str, Tree], document: Document, folder: FilePath,
-    text: str, faults: Faults,
-) -> Iterator[Cell]:  # fmt: skip
-    """One cell for every combination of its options; nothing where something is wrong, which is
-    told."""
-    mapping = item if isinstance(item, dict) else {"type": item}
-    kind = str(mapping["type"])
-    registered = None if kind == "equations" or _is_file(kind) else CELLS.own(kind)
-    if registered is not None:
-        chosen = {key: value for key, value in mapping.items() if key != "type"}
-        for values in _combinations(registered.equations, chosen, path, faults):
-            yield Cell.of(registered.equations, **values)
-        return
-    if kind == "equations":
-        source = Source(document, path, tuple(text.split("\n")))
-        plain = {key: value for key, value in mapping.items() if key in _KEYS}
-        chosen = {key: value for key, value in mapping.items() if key not in _KEYS}
-    else:
+    def _read(self, name: str, path: Path) -> tuple[dict[str, Tree], Source] | None:
         try:
-            with open_regular(folder / kind, kind) as file:
+            with open_regular(self.folder / name, name) as file:
                 raw = bytes(file.read_at(0, min(file.size, tree.MAX_BYTES + 1)))
-            other = tree.read(raw, kind)
+            document = tree.read(raw, name)
         except OSError as error:
-            faults.add(path, f"{kind} cannot be read: {error.strerror}")
-            return
+            self.faults.add(path, f"{name} cannot be read: {error.strerror}")
+            return None
         except InputError as error:
-            faults.adopt(error.faults, path)
-            return
-        faults.found += other.faults
-        whole = other.data.get("cell", other.data) if isinstance(other.data, dict) else None
-        inner: Path = ("cell",) if isinstance(other.data, dict) and "cell" in other.data else ()
-        source = Source(other, inner, tuple(raw.decode("utf-8", "replace").split("\n")))
-        if not isinstance(whole, dict):
-            faults.add(path, f"expected a mapping with state, parameters and step in {kind}")
-            return
-        plain, chosen = whole, {k: v for k, v in mapping.items() if k != "type"}
-    told = len(faults.found)
-    _check_form(plain, source, faults)
-    if len(faults.found) > told:
-        return
-    equations = declared(plain)
-    options = list(_combinations(equations, chosen, path, faults))
-    sizes = [_first(data.get(key), size) for key, size in (("hidden_size", 64), ("input_size", 16))]
-    for values in options:
-        cell = Cell.of(equations, **values)
-        try:
-            cell.sized(*sizes)
-        except EquationsError as wrong:
-            faults.found += [_placed(mistake, equations, source) for mistake in wrong.mistakes]
-            return
-        yield cell
+            self.faults.adopt(error.faults, path)
+            return None
+        self.faults.found += document.faults
+        data = document.data
+        inner: Path = ("cell",) if isinstance(data, dict) and "cell" in data else ()
+        plain = data["cell"] if inner and isinstance(data, dict) else data
+        if not isinstance(plain, dict):
+            message = f"expected a mapping with state, parameters and step in {name}"
+            self.faults.add(path, message)
+            return None
+        lines = tuple(raw.decode("utf-8", "replace").split("\n"))
+        return plain, Source(document, inner, lines)
 
+    def _declared(self, plain: Mapping[str, Tree], source: Source) -> Found | None:
+        told = len(self.faults.found)
+        _check_form(plain, source, self.faults)
+        if len(self.faults.found) > told:
+            return None
+        equations = declared(plain)
+        return equations, partial(self._tell, equations, source)
 
-def _first(value: Tree, default: int) -> int:
-    first = value[0] if isinstance(value, list) and value else value
-    return first if isinstance(first, int) and 0 < first < 10**6 else default
+    def _tell(self, equations: Equations, source: Source, wrong: EquationsError) -> None:
+        self.faults.found += [_placed(mistake, equations, source) for mistake in wrong.mistakes]
 
 
 def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> None:
@@ -157,36 +115,94 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
         faults.found.append(Fault(message, name, mark.line, mark.column, path))
 
     for key in plain:
-        if key not in _KEYS:
-            tell((key,), f"unknown key{nearest(key, _KEYS)}", key=True)
+        if key not in KEYS:
+            tell((key,), unknown_key(key, KEYS), key=True)
     for key in _REQUIRED:
         if key not in plain:
             tell((), f"the key {key} is required")
-    for key in ("state", "parameters", "constants", "options", "gauge", "help"):
+    for key in _EXAMPLES:
         if plain.get(key) is not None and not isinstance(plain[key], dict):
             tell((key,), f"expected a mapping, such as {_EXAMPLES[key]}")
     for key in ("step", "output", "name", "cite", "about"):
         if key in plain and not isinstance(plain[key], str):
             tell((key,), "expected text")
-    for key in ("state", "parameters", "constants"):
-        group = plain.get(key)
-        for name, value in group.items() if isinstance(group, dict) else ():
-            if isinstance(value, dict) and key != "state":
-                for inner in value:
-                    if inner not in _OF_PARAMETER:
-                        message = f"unknown key{nearest(inner, _OF_PARAMETER)}"
-                        tell((key, name, inner), message, key=True)
-                if "shape" not in value:
-                    tell((key, name), "the key shape is required")
-                value = value.get("shape", 1)
-            if not _is_shape(value):
-                tell((key, name), "expected a size, or two of a matrix: H, 8, [H, I]")
-    group = plain.get("options")
-    for name, value in group.items() if isinstance(group, dict) else ():
+    name = plain.get("name", "x")
+    if isinstance(name, str) and not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+        tell(("name",), f"expected a name of at most {_LONGEST_NAME} characters, on one line")
+    for group in ("state", "parameters", "constants"):
+        for name, value in _items(plain, group):
+            _check_shape((group, name), value, tell)
+    options = dict(_items(plain, "options"))
+    for name, value in options.items():
         names = isinstance(value, list) and value and all(isinstance(v, str) for v in value)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not names and not (number and abs(value) <= _LARGEST):  # type: ignore[arg-type]
+        if not names and not _is_number(value):
             tell(("options", name), "expected a number, or a list of names, the default first")
+    for name, value in _items(plain, "help"):
+        if name not in options:
+            tell(("help", name), f"'{name}' is no option{nearest(name, options)}", key=True)
+        elif not isinstance(value, str):
+            tell(("help", name), "expected text")
+    for name, value in _items(plain, "bounds"):
+        _check_bounds(name, value, options, tell)
+    for name, value in _items(plain, "gauge"):
+        parts = value if isinstance(value, list) else [value]
+        if not parts or not all(isinstance(part, str) for part in parts):
+            tell(("gauge", name), f"expected parts of the state, as in {_EXAMPLES['gauge']}")
+
+
+_Tell = Callable[..., None]
+
+
+def _items(plain: Mapping[str, Tree], group: str) -> list[tuple[str, Tree]]:
+    """The names and values of a mapping within a declaration, where it is one."""
+    value = plain.get(group)
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _is_number(value: Tree) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _check_shape(at: tuple[str, str], value: Tree, tell: _Tell) -> None:
+    """The size of a part of the state; size, init and role of a parameter or constant."""
+    if isinstance(value, dict) and at[0] != "state":
+        for inner, given in value.items():
+            if inner not in _OF_PARAMETER:
+                tell((*at, inner), unknown_key(inner, _OF_PARAMETER), key=True)
+            elif inner == "role" and not isinstance(given, str):
+                tell((*at, inner), f"expected one of {', '.join(ROLES)}")
+            elif inner == "init" and not (isinstance(given, str) or _is_number(given)):
+                tell((*at, inner), "expected a name of ws_init or an expression")
+        if "shape" not in value:
+            tell(at, "the key shape is required")
+        value = value.get("shape", 1)
+    sizes = value if isinstance(value, list) else [value]
+    fits = 1 <= len(sizes) <= 2 and all(
+        isinstance(size, str) or (isinstance(size, int) and not isinstance(size, bool))
+        for size in sizes
+    )
+    if not fits:
+        tell(at, "expected a size, or two of a matrix: H, 8, [H, I]")
+
+
+def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], tell: _Tell) -> None:
+    """What bounds an option: pairs of gt, ge, lt, le and a number, which the default is within."""
+    at = ("bounds", name)
+    if name not in options:
+        tell(at, f"'{name}' is no option{nearest(name, options)}", key=True)
+    elif not isinstance(default := options[name], float):
+        tell(at, f"'{name}' is no number with a point, and only such have bounds", key=True)
+    elif not isinstance(value, dict):
+        tell(at, f"expected a mapping, such as {_EXAMPLES['bounds']}")
+    else:
+        for kind, bound in value.items():
+            if kind not in BOUNDS:
+                tell((*at, kind), f"expected one of {', '.join(BOUNDS)}", key=True)
+            elif not _is_number(bound):
+                tell((*at, kind), "expected a number")
+            elif not BOUNDS[kind][1](default, float(bound)):  # type: ignore[arg-type]
+                message = f"the default {default:g} is not {BOUNDS[kind][0]} {bound:g}"
+                tell((*at, kind), message)
 
 
 _EXAMPLES = {
@@ -194,58 +210,11 @@ _EXAMPLES = {
     "parameters": "{W: [H, I], U: [H, H], b: H}",
     "constants": "{A: {shape: [H, 2], init: ones}}",
     "options": "{leak: 0.5, activation: [tanh, relu]}",
+    "bounds": "{leak: {gt: 0, le: 1}}",
     "gauge": "{m: [c, n]}",
     "help": "{leak: the share of the new state}",
 }
-
-
-def _is_shape(value: Tree) -> bool:
-    sizes = value if isinstance(value, list) else [value]
-    return 1 <= len(sizes) <= 2 and all(
-        isinstance(size, str) or (isinstance(size, int) and not isinstance(size, bool))
-        for size in sizes
-    )
-
-
-def _combinations(
-    equations: Equations, chosen: Mapping[str, Tree], path: Path, faults: Faults
-) -> Iterator[dict[str, float | int | str]]:
-    """The values of the options, every combination of those that are lists."""
-    defaults, choices = equations.defaults, equations.choices
-    values: dict[str, list[Any]] = {}
-    told = len(faults.found)
-    for name, value in chosen.items():
-        if name not in defaults:
-            message = f"unknown key{nearest(name, [*defaults, *_KEYS])}"
-            faults.add((*path, name), message, key=True)
-            continue
-        values[name] = value if isinstance(value, list) else [value]
-        if not values[name]:
-            faults.add((*path, name), "expected at least one value, found []")
-        for one in values[name]:
-            misfit = _misfit(one, defaults[name], choices.get(name))
-            if misfit:
-                faults.add((*path, name), misfit)
-    if len(faults.found) > told:
-        return
-    for point in itertools.product(*values.values()):
-        yield {
-            name: float(value) if isinstance(defaults[name], float) else value
-            for name, value in zip(values, point, strict=True)
-        }
-
-
-def _misfit(value: Tree, default: float | int | str, choices: tuple[str, ...] | None) -> str | None:
-    """What is wrong with the value of an option, if anything."""
-    if choices is not None:
-        if isinstance(value, str) and value in choices:
-            return None
-        return f"expected one of {', '.join(choices)}, found {value}{nearest(str(value), choices)}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-        return f"expected a number, found {value}"
-    if isinstance(default, int) and not (isinstance(value, int) and 1 <= value <= 10**9):
-        return f"expected a whole number of at least 1, found {value}"
-    return None
+"""The keys whose value is a mapping, and such a one."""
 
 
 def _placed(mistake: Mistake, equations: Equations, source: Source) -> Fault:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gradflow.config.load import SWEPT
-from gradflow.config.model import Config
+from gradflow.config.model import SWEPT, Config
 from gradflow.config.starter import default_text
 
 

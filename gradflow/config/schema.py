@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradflow.config.model import CELL_MODELS, Config
+from gradflow.cells import CELLS
+from gradflow.config.cells import LARGEST, LARGEST_SIZE
+from gradflow.config.model import Config
 from gradflow.config.trained import NOT_BESIDE, PROJECTING
+from gradflow.equations.declaration import Equations, Option
 
 Schema = dict[str, Any]
 
 _GIVEN: Schema = {"required": ["weights"], "properties": {"weights": {"not": {"type": "null"}}}}
 """Holds where the parameters come from a file."""
+
+_NAMED: Schema = {
+    "required": ["weights"],
+    "properties": {"weights": {
+        "type": "object", "required": ["parameters"],
+        "properties": {"parameters": {"not": {"type": "null"}}},
+    }},
+}  # fmt: skip
+"""Holds where a tensor is named for each parameter."""
 
 _OWN: list[Schema] = [
     {"type": "string", "pattern": r"[/\\]|\.ya?ml$"},
@@ -28,16 +40,27 @@ def schema() -> Schema:
     model = Config.model_json_schema()
     del model["required"]
     cell = model["properties"]["cell"]
-    drawn, trained = _one_or_many([cell.pop("anyOf")[0], *_OWN]), _cell_of_a_file()
+    for key in ("items", "type", "minItems", "anyOf"):
+        cell.pop(key, None)
+    model["$defs"] |= {name: _cell(CELLS[name].equations, [name]) for name in CELLS}
+    shipped: list[Schema] = [
+        {"enum": list(CELLS)},
+        *({"$ref": f"#/$defs/{name}"} for name in CELLS),
+    ]
+    drawn, trained = _one_or_many([*shipped, *_OWN]), _cell_of_a_file()
     cell["anyOf"] = [*drawn["anyOf"], trained]
-    for name in CELL_MODELS:
-        _let_options_be_lists(model["$defs"][name]["properties"])
-    from_file = {"cell": trained, **dict.fromkeys(NOT_BESIDE, False)}
+    initial = dict.fromkeys(NOT_BESIDE, False)
+    required = {"required": ["cell"], "properties": {"cell": drawn}}
     model["allOf"] = [
         {
             "if": _GIVEN,
-            "then": {"properties": from_file},
-            "else": {"required": ["cell"], "properties": {"cell": drawn}},
+            "then": {
+                "properties": initial,
+                "if": _NAMED,
+                "then": required,
+                "else": {"properties": {"cell": trained}},
+            },
+            "else": required,
         },
         {
             "if": {"required": ["loss"], "properties": {"loss": _is_loss("cross_entropy")}},
@@ -50,14 +73,42 @@ def schema() -> Schema:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model}
 
 
+def _cell(equations: Equations, names: list[str], required: bool = True) -> Schema:
+    """The mapping `{type: ..., options}` of a cell; an option may be a list, which is swept."""
+    help_, bounds = dict(equations.help), dict(equations.bounds)
+    properties: Schema = {"type": {"enum": names}}
+    for option, given in equations.options:
+        one = _option(given, dict(bounds.get(option, ())))
+        properties[option] = {
+            "description": help_.get(option, ""),
+            "default": equations.defaults[option],
+            **_one_or_many([one]),
+        }
+    more = {"required": ["type"]} if required else {}
+    return {"type": "object", "properties": properties, **more, "additionalProperties": False}
+
+
+_LIMITS = {
+    "gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"
+}  # fmt: skip
+
+
+def _option(given: Option, bounds: dict[str, float]) -> Schema:
+    """What an option may be."""
+    if isinstance(given, tuple):
+        return {"enum": list(given)}
+    if isinstance(given, int):
+        return {"type": "integer", "minimum": 1, "maximum": LARGEST_SIZE}
+    limits = {_LIMITS[kind]: bound for kind, bound in bounds.items()}
+    return {"type": "number", "minimum": -LARGEST, "maximum": LARGEST, **limits}
+
+
 def _cell_of_a_file() -> Schema:
     """The cell beside `weights`: nothing, a name, or options whose `type` the file tells."""
-    one: list[Schema] = [{"enum": list(CELL_MODELS)}]
-    for name, model in CELL_MODELS.items():
-        mapping = model.model_json_schema()
+    one: list[Schema] = [{"enum": list(CELLS)}]
+    for name in CELLS:
         names = [name, *(short for short, long in PROJECTING.items() if long == name)]
-        properties = {**mapping["properties"], "type": {"enum": names}}
-        one.append({"type": "object", "properties": properties, "additionalProperties": False})
+        one.append(_cell(CELLS[name].equations, names, required=False))
     alone = {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": 1}
     return {"anyOf": [{"type": "null"}, *one, alone]}
 
@@ -65,16 +116,6 @@ def _cell_of_a_file() -> Schema:
 def _one_or_many(items: list[Schema]) -> Schema:
     one = {"anyOf": items}
     return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
-
-
-def _let_options_be_lists(options: Schema) -> None:
-    for name, one in options.items():
-        if name != "type":
-            about = {key: one[key] for key in ("description", "default", "title") if key in one}
-            options[name] = {
-                **about,
-                "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
-            }
 
 
 def _is_loss(*kinds: str) -> Schema:

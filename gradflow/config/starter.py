@@ -43,7 +43,7 @@ def default_text(name: str) -> str:
     """The default of a key as YAML's flow style has it: `null` where there is none."""
     defaults = Config.model_validate({"cell": "rnn"})
     value = defaults.model_dump(mode="json", exclude_none=True).get(name, "null")
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, dict) and "kind" in value:  # the name alone stands for it
         return str(value["kind"])

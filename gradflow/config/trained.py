@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from gradflow.cells import CELLS, Stacked, unstacked
+from gradflow.config.cells import is_own
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
 from gradflow.config.tree import Tree
@@ -51,7 +52,22 @@ class Told:
 
     def trained_run(self, run: Run) -> Run:
         """The run with the file's parameters in place of random ones."""
-        return replace(run, trained=self.trained, ws_init="trained", wx_init="trained")
+        return run.with_trained(self.trained)
+
+
+def has_parameters(data: Mapping[str, Tree]) -> bool:
+    """Whether `weights` names a tensor for each parameter."""
+    weights = data.get("weights")
+    return isinstance(weights, dict) and weights.get("parameters") is not None
+
+
+def with_file(data: Mapping[str, Tree], file: str, faults: Faults) -> dict[str, Tree]:
+    """The config with another file of weights; what else its `weights` say holds for that too."""
+    weights = _as_mapping(data.get("weights") or {})
+    if not isinstance(weights, dict):
+        return dict(data)  # which the validation of the whole config refuses
+    faults.given["weights", "file"] = file
+    return {**data, "weights": {**weights, "file": file}}
 
 
 def read_weights(
@@ -64,6 +80,13 @@ def read_weights(
         chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
     except ValidationError:
         return None
+    cells = data.get("cell")
+    for one in cells if isinstance(cells, list) else [cells]:
+        if is_own(_as_mapping(one, "type").get("type") if isinstance(one, dict | str) else None):
+            message = "a cell of one's own takes a tensor for each of its parameters by name: "
+            example = f"{{file: {chosen.file}, parameters: {{NAME: TENSOR, ...}}}}"
+            faults.add(("weights",), message + example)
+            return None
     from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
 
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}

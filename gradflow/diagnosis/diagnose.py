@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.diagnosis.batch import LN10
 from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
+from gradflow.measures.batch import LN10, typical
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
 
 def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
-    """Read a curve.
+    """Read a curve, or how far the loss of any one step reaches, where that was measured.
 
     Args:
         flow: the gradient against lag, as `over_batch` gives it.
-        thresholds: (vanishing, exploding), bounds on the gradient relative to lag 0.
+        thresholds: (vanishing, exploding), bounds on the gradient relative to its start.
     """
     bounds = math.log10(thresholds[0]), math.log10(thresholds[1])
-    horizon, verdict = _horizon(flow.relative.log10(), bounds)
+    if len(flow.log_reach):
+        relative = typical(flow.log_reach) / LN10
+        horizon, verdict = _horizon(relative, bounds)
+        found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon, of_reach=True)
+        return _with_rate(found, flow.log_reach, 0.0, bounds)
+    horizon, verdict = _horizon(flow.relative.log10(), bounds, flow.first)
     with np.errstate(invalid="ignore"):  # -inf - -inf where most samples have no gradient at all
         relative = flow.log10_typical - flow.log10_typical_start
-    horizon_typical, _ = _horizon(relative, bounds)
-    rate, first, no_rate = _rate(flow.log_samples)
+    horizon_typical, _ = _horizon(relative, bounds, flow.first)
+    found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon_typical)
+    return _with_rate(found, flow.log_samples, flow.log10_typical_start, bounds)
+
+
+def _with_rate(
+    found: Diagnosis, samples: Array, log10_start: float, bounds: tuple[float, float]
+) -> Diagnosis:
+    """The diagnosis with what follows from the rate of the logs (T+1, N)."""
+    rate, first, no_rate = _rate(samples)
     if rate is None:
-        return Diagnosis(verdict, None, None, None, horizon, horizon_typical, None, no_rate)
+        return replace(found, no_rate=no_rate)
     interval = None
     if rate.half_width is not None:
         interval = _exp(rate.slope - rate.half_width), _exp(rate.slope + rate.half_width)
     vanishes = interval is not None and interval[1] < 1
-    return Diagnosis(
-        verdict,
+    return replace(
+        found,
         rate=_exp(rate.slope),
         rate_ci=interval,
         half_life=math.log(0.5) / rate.slope if vanishes else None,
-        horizon=horizon,
-        horizon_typical=horizon_typical,
-        projected_horizon=_projected(rate, first, flow, bounds),
+        projected_horizon=_projected(rate, first, len(samples) - 1, log10_start, bounds),
     )
 
 
@@ -46,14 +58,16 @@ def _exp(slope: float) -> float:
     return math.exp(min(slope, 700.0))
 
 
-def _horizon(relative: Array, bounds: tuple[float, float]) -> tuple[int | None, Verdict]:
+def _horizon(
+    relative: Array, bounds: tuple[float, float], start: int = 0
+) -> tuple[int | None, Verdict]:
     """The first lag whose log10 relative gradient is out of bounds, and what that means.
 
-    Where the gradient is exactly zero at lag 0 it reaches nowhere, not even the last state: it has
-    vanished at lag 0. (Its relative gradient, 0/0, is NaN throughout.)
+    Where the gradient is exactly zero at lag `start` it reaches nowhere, not even the state that
+    the loss reads: it has vanished there. (Its relative gradient, 0/0, is NaN throughout.)
     """
-    if math.isnan(relative[0]):
-        return 0, "vanishing"
+    if math.isnan(relative[start]):
+        return start, "vanishing"
     low, high = bounds
     out = (relative < low) | (relative > high)
     out[: _arrival(relative)] = False
@@ -87,15 +101,14 @@ def _rate(samples: Array) -> tuple[Rate | None, int, NoRate | None]:
 
 
 def _projected(
-    rate: Rate, first: int, flow: GradientFlow, bounds: tuple[float, float]
+    rate: Rate, first: int, T: int, log10_start: float, bounds: tuple[float, float]
 ) -> int | None:
     """The lag, rounded up, at which the fitted line leaves the thresholds; None where that is
     within the curve, and where the interval of the rate holds 1. A rate without an interval is
     taken at its word."""
-    T = len(flow.state) - 1
     if rate.slope == 0 or abs(rate.slope) <= (rate.half_width or 0.0):
         return None
     bound = bounds[0] if rate.slope < 0 else bounds[1]
-    to_go = (flow.log10_typical_start + bound) * LN10 - rate.level
+    to_go = (log10_start + bound) * LN10 - rate.level
     lag = first + rate.centre + to_go / rate.slope
     return math.ceil(lag) if T < lag < 1e15 else None

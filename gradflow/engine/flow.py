@@ -1,4 +1,4 @@
-"""The engine: unroll a cell through time, backpropagate, measure. It knows no cell by name.
+"""The engine: unroll a cell through time, and backpropagate. It knows no cell by name.
 
 Arrays are time-major, with the runs that are advanced together on the second axis: inputs
 (T, R, N, I), states (T+1, R, N, S). Time is cut into blocks of a few steps; what needs no
@@ -10,7 +10,7 @@ from the state at its start where it does not (Chen et al., arXiv:1604.06174).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +20,19 @@ from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array, laid
-from gradflow.engine.measure import Block, Measure
-from gradflow.engine.sweep import Sweep, normalise, unwatched
-from gradflow.logspace import Scaled
-from gradflow.results import GradientFlow
+from gradflow.engine.block import Block, Observer
+from gradflow.engine.sweep import Entering, Sweep, normalise, unwatched
+from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
+
+Watch = Callable[[int, Array], None]
+"""Called with (t, states (K, R, N, S_all)): the states that steps t, t+1, ... have just given."""
+
+Entry = Callable[[int, Array], Array | None]
+"""(t, states (K, R, N, S_all)) of steps t, t+1, ... to what the loss at these steps adds to their
+cotangents, alike; None: no loss is read there. There is no step 0."""
 
 BUDGET = 2**30
 """Bytes of tape that are kept; beyond it, segments are computed again."""
@@ -37,7 +43,7 @@ BUDGET = 2**30
 _BLOCK_ELEMENTS = 2**17  # pre-activations of one run
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
-_FORWARD_ELEMENTS = 2**14  # of all runs
+_FORWARD_ELEMENTS = 2**16  # of all runs
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -89,7 +95,7 @@ class Trajectory:
         return Trajectory(
             self.cell,
             params,
-            self.cell.bind(params),
+            self.cell.bind(params, self.x.shape[2]),
             self.x if self.x.shape[1] == 1 else self.x[:, runs],
             self.segments,
             [s[runs] for s in self.starts],
@@ -113,16 +119,18 @@ def unroll(
     *,
     outputs: bool = False,
     budget: int = BUDGET,
+    watch: Watch = lambda t, states: None,
     progress: Progress = lambda steps: None,
 ) -> Trajectory:
     """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
 
     `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
-    of tape that are kept. `params` are a parameter's name to (R, *shape).
+    of tape that are kept; `watch` is shown every state. `params` are a parameter's name to
+    (R, *shape).
     """
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])
-    w = cell.bind(params)
+    w = cell.bind(params, x.shape[2])
     segments = _segments(cell, x, s0, budget)
     starts, kept = [_handed(cell, s0)], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
@@ -132,6 +140,7 @@ def unroll(
         starts.append(tape.states[-1].copy())
         if outputs:
             kept.append(tape.states[1:][..., cell.outputs].copy())
+        watch(start + 1, tape.states[1:])
         finite = _finite(tape.states[1:])  # (K, R)
         first = np.where(finite.all(axis=0), 0, start + 1 + finite.argmin(axis=0))
         diverged_at = np.where(diverged_at == 0, first, diverged_at)
@@ -142,24 +151,23 @@ def unroll(
 def backpropagate(
     trajectory: Trajectory,
     ds_T: Array,
+    observers: Iterable[Observer],
     *,
-    share: bool = True,
     progress: Progress = lambda steps: None,
-) -> list[GradientFlow]:
-    """One backward pass: the gradient at every lag, for each of the R runs.
+) -> None:
+    """One backward pass, every block of which is shown to each of the observers.
 
     Args:
         trajectory: the forward pass.
         ds_T: (R, N, S_all), the gradient of each sample's own loss at the last state, and in the
             rows `cell.outputs` at the last output.
-        share: also measure the running sum of the W_s terms at every lag, which costs about as
-            much as another recurrent product; without it `share_W_s` is NaN.
+        observers: who is shown the blocks.
         progress: called with the steps done.
     """
-    measure = Measure(trajectory.cell, trajectory.params, ds_T, share)
+    observers = list(observers)
     for block in blocks_backward(trajectory, ds_T, progress=progress):
-        measure.add(block)
-    return measure.flows()
+        for observer in observers:
+            observer.add(block)
 
 
 def blocks_backward(
@@ -167,6 +175,9 @@ def blocks_backward(
     ds_T: Array,
     injected: Scaled | None = None,
     progress: Progress = lambda steps: None,
+    *,
+    loss: Entry | None = None,
+    truncate: int | None = None,
 ) -> Iterator[Block]:
     """The backward pass itself: the cotangents of every step, a block at a time, backward in
     time.
@@ -176,6 +187,8 @@ def blocks_backward(
         ds_T: (R, N, S_all), the cotangent of the last state, and of the last output.
         injected: (T, R, N, P), what a layer above adds to the cotangents of the outputs.
         progress: called with the steps done.
+        loss: what the loss adds to the cotangents of states before the last.
+        truncate: the state is cut off from its past behind every so many steps.
     """
     cell, w = trajectory.cell, trajectory.w
     length = _block_length(cell, ds_T)
@@ -183,12 +196,21 @@ def blocks_backward(
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
         ds = sweep.settled(trajectory.last_tape.local[-1], ds)
-    for start, tape in trajectory.tapes(progress):
+    tapes = trajectory.tapes(progress)
+    for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
             local = tape.local[steps][::-1]
             from_above = injected[start:][steps][::-1] if injected is not None else None
-            states, dz = sweep.through(local, ds, from_above)
+            first = start + steps.start
+            entering = None
+            if loss is not None or truncate is not None:
+                entering = Entering(
+                    _added(loss, first, tape.states[steps]),
+                    _cuts(truncate, first, len(local)),
+                    tape.local[steps.start - 1] if steps.start else before,
+                )
+            states, dz = sweep.through(local, ds, from_above, entering)
             yield Block(
                 last_step=start + steps.stop,
                 ds=states,
@@ -201,16 +223,59 @@ def blocks_backward(
             progress(len(dz.value))
 
 
+def _added(loss: Entry | None, first: int, states: Array) -> Scaled | None:
+    """What the loss adds to the states (K, R, N, S_all) of the steps from `first`, backward in
+    time."""
+    value = loss(first, states) if loss is not None else None
+    if value is None:
+        return None
+    own = exponent_of(value, (-1,))
+    zero = own == ZERO_EXPONENT
+    if (zero | (np.abs(own) <= safe_bits(value.dtype) // 4)).all():
+        found = Scaled(value, np.where(zero, ZERO_EXPONENT, 0))
+    else:
+        found = near_one(Scaled(value, np.zeros_like(own)))
+    return found[::-1]
+
+
+def _cuts(truncate: int | None, first: int, K: int) -> list[int]:
+    """Which of the states 1..K of a block, the last one that of step `first`, are cut off from what
+    comes after them."""
+    if truncate is None:
+        return []
+    return [first + K - t for t in range(first, first + K) if t and t % truncate == 0]
+
+
+def _with_local_before(
+    tapes: Iterator[tuple[int, Tape]], wanted: bool
+) -> Iterator[tuple[int, Tape, Array | None]]:
+    """Each segment, backward in time, with the local derivatives of the step before it if they are
+    `wanted`: they are on the tape of the segment that comes next."""
+    if not wanted:
+        for start, tape in tapes:
+            yield start, tape, None
+        return
+    start, tape = next(tapes)
+    for following in tapes:
+        yield start, tape, following[1].local[-1]
+        start, tape = following
+    yield start, tape, None
+
+
 def tape_bytes_per_step(cell: SizedCell, batch: int, itemsize: int) -> int:
     """Bytes that one step of one run leaves on the tape."""
     return batch * itemsize * (cell.S_all + cell.local)
 
 
+def block_length(cell: SizedCell, batch: int) -> int:
+    """Steps in a block of the backward pass; segments begin at multiples of it."""
+    width = max(1, batch * cell.G)
+    return int(max(4, _LEAST_ROWS // batch, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
+
+
 def _block_length(cell: SizedCell, s: Array) -> int:
-    """Steps in a block of the backward pass."""
-    N = s.shape[1]
-    width = max(1, N * cell.G)
-    return int(max(4, _LEAST_ROWS // N, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
+    """The same for states (R, N, .)."""
+    return block_length(cell, s.shape[1])
 
 
 def _forward_length(cell: SizedCell, s: Array) -> int:
@@ -256,13 +321,14 @@ def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Pr
     saved = columns.empty((length, R, N, cell.saved), s.dtype)
     local = columns.empty((K if keep else 0, R, N, cell.local), s.dtype)
     states[0] = s
+    step = cell.step
     with unwatched():
         for steps in _blocks(K, length):
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
-            for step in zip(*cell.forward_views(*rows), strict=True):
-                cell.step(step, w)
+            for views in zip(*cell.forward_views(*rows), strict=True):
+                step(views, w)
             if keep:
                 cell.linearize(*rows, local[steps], w)
             progress(count)

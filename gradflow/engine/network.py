@@ -8,21 +8,38 @@ of a layer hand to the next one is side by side, or their sum, average or produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.columns import Array
+from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
-from gradflow.engine.measure import Block, Measure
 from gradflow.logspace import Scaled, near_one, sum_of_scaled
-from gradflow.results import GradientFlow
 
 Place = tuple[int, int]
 """(layer, direction)."""
+
+Watch = Callable[[Place, int, Array], None]
+"""As `flow.Watch`, with the place that the states are of; steps count along its own time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What a loss that is read at other steps than the last one does on the way back.
+
+    Attributes:
+        entry: as `flow.Entry`, with the place that the states are of.
+        truncate: behind every so many steps, in a place's own time, the state is cut off from its
+            past; None: nowhere.
+    """
+
+    entry: Callable[[Place, int, Array], Array | None] = lambda at, t, states: None
+    truncate: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +80,7 @@ def unroll_net(
     *,
     merge: str = "concat",
     budget: int = BUDGET,
+    watch: Watch = lambda at, t, states: None,
     progress: Progress = lambda steps: None,
 ) -> NetTrajectory:
     """Run R nets forward over `x` (T, R or 1, N, I); arguments as for `flow.unroll`, by place.
@@ -83,6 +101,7 @@ def unroll_net(
                 s0[at],
                 outputs=layer + 1 < layers,
                 budget=budget // len(params),
+                watch=partial(watch, at),
                 progress=progress,
             )
             if (h := places[at].outputs) is not None:
@@ -109,19 +128,24 @@ def merged(outputs: Sequence[Array], merge: str) -> Array:
 def backpropagate_net(
     net: NetTrajectory,
     ds_T: Mapping[Place, Array],
+    observers: Mapping[Place, Iterable[Observer]],
     *,
-    share: bool = True,
+    losses: Losses | None = None,
     progress: Progress = lambda steps: None,
-) -> dict[Place, list[GradientFlow]]:
-    """One backward pass through every place; arguments as for `flow.backpropagate`, by place."""
-    measures = {at: Measure(t.cell, t.params, ds_T[at], share) for at, t in net.places.items()}
-    for at, block in net_blocks_backward(net, ds_T, progress):
-        measures[at].add(block)
-    return {at: measure.flows() for at, measure in measures.items()}
+) -> None:
+    """One backward pass through every place; arguments as for `flow.backpropagate`, by place.
+    `losses` says what the loss adds at other steps than the last."""
+    watching = {at: list(own) for at, own in observers.items()}
+    for at, block in net_blocks_backward(net, ds_T, progress, losses):
+        for observer in watching.get(at, ()):
+            observer.add(block)
 
 
 def net_blocks_backward(
-    net: NetTrajectory, ds_T: Mapping[Place, Array], progress: Progress = lambda steps: None
+    net: NetTrajectory,
+    ds_T: Mapping[Place, Array],
+    progress: Progress = lambda steps: None,
+    losses: Losses | None = None,
 ) -> Iterator[tuple[Place, Block]]:
     """The backward pass itself, the uppermost layer first: (place, block) of each block."""
     injected: dict[int, Scaled | None] = dict.fromkeys(range(net.directions))
@@ -131,7 +155,11 @@ def net_blocks_backward(
             at = layer, direction
             trajectory = net.places[at]
             dx = _Received(trajectory) if layer else None
-            for block in blocks_backward(trajectory, ds_T[at], injected[direction], progress):
+            loss = partial(losses.entry, at) if losses else None
+            truncate = losses.truncate if losses else None
+            for block in blocks_backward(
+                trajectory, ds_T[at], injected[direction], progress, loss=loss, truncate=truncate
+            ):
                 yield at, block
                 if dx is not None:
                     dx.add(block)

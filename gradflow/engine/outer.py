@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.logspace import ZERO_EXPONENT, exponent_of, safe_bits, scale
+from gradflow.logspace import ZERO_EXPONENT, are_near_one, exponent_of, safe_bits, scale
 
 Factor = tuple[slice, Array]
 """Rows of a weight and the right factor (..., N, width) of their outer product."""
@@ -109,12 +109,13 @@ def by_run(a: Array) -> Array:
 def are_safe(sizes: Sequence[Array], outer: Outer, zeros: bool) -> bool:
     """Whether sizes (K, R, P), each a sum of squares, are far from the ends of float range; with
     `zeros`, a zero is safe where the right factors of its parameter are."""
-    bits = 5 * safe_bits(sizes[0].dtype) // 4
-    inside = np.all([(size > 4.0**-bits) & (size < 4.0**bits) for size in sizes], axis=0)
+    first, *others = (are_near_one(size, 5 * safe_bits(size.dtype) // 4) for size in sizes)
+    inside = np.logical_and.reduce([first, *others]) if others else first
     if inside.all() or not zeros:
         return bool(inside.all())
-    there = [[right.any(axis=(-2, -1)) for right in rights.values()] for _, rights in outer]
-    return bool((inside | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
+    lags = ~inside.all(axis=(1, 2))  # the last one, where all started from zero
+    there = [[a[lags].any(axis=(-2, -1)) for a in rights.values()] for _, rights in outer]
+    return bool((inside[lags] | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
 
 
 def leveled(

@@ -10,6 +10,7 @@ their shapes then: no digit of a run depends on which way its company makes it g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from gradflow.logspace import (
     safe_bits,
     scale,
     squares_of,
+    squares_of_rows,
 )
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
@@ -139,8 +141,7 @@ class Terms:
             squares = sizes[0].astype(np.float64)
             return None, squares, np.zeros(squares.shape, np.int64), sizes
         matrices = products.formed(left, outer)
-        found = [squares_of(matrices[..., rows, :], axes=2) for rows in self._rows]
-        squares, unit = (np.stack(column, axis=-1) for column in zip(*found, strict=True))
+        squares, unit = squares_of_rows(matrices, self._rows)
         return matrices, squares, unit, [squares]
 
     def _mended(
@@ -154,6 +155,8 @@ class Terms:
     ) -> tuple[Array, Array]:
         """Squares from Gram matrices, those that lost digits there taken of the matrix itself."""
         kept = products.keep_digits(squares, sizes[1], left.dtype)
+        if kept.all():
+            return squares, unit
         for which, name in enumerate(self.names):
             if only in (None, which) and not kept[..., which].all():
                 factors = [(rows, rights[name]) for rows, rights in outer]
@@ -194,11 +197,14 @@ class Terms:
         own = np.where(something, exponent[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
         self._lower(self._restrict(matrices, only), own - top)
-        matrices[0] += self._total
-        for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
-            matrices[k] += matrices[k - 1]
-        self._total = matrices[-1].copy() if len(matrices) > 1 else matrices[0]
-        if self._measures_share(only):
+        if not self._measures_share(only):
+            for matrix in matrices:
+                self._total += matrix
+        else:
+            matrices[0] += self._total
+            for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
+                matrices[k] += matrices[k - 1]
+            self._total[...] = matrices[-1]
             which = self.names.index(str(self.share))
             squares, unit = squares_of(matrices[..., self._rows[which], :], axes=2)
             self.cumulative.append((squares, top[:, which] + unit))
@@ -221,6 +227,8 @@ class Terms:
         """Bring a total near one that terms of this `size` (K, R, P) may have taken far from it."""
         self._bound += np.exp2(size - self._exponent).sum(axis=0)
         over = self._bound > 2.0 ** (safe_bits(self._total.dtype) // 4)
+        if not over.any():
+            return
         for which in np.flatnonzero(over.any(axis=0)):
             matrix = self._total[:, self._rows[which]]
             norm = Magnitudes.of(np.sqrt((found := squares_of(matrix, axes=2))[0]), found[1])
@@ -246,9 +254,10 @@ class Terms:
             (left[..., rows] @ C[:, rows] * right).sum(axis=(-2, -1)) for rows, right in factors
         )  # (K, R)
         top = np.maximum(np.maximum.accumulate(exponent, axis=0), before)
-        weight = _power(exponent[:, None] - top)  # (j, k, R)
-        earlier = np.tri(len(left), k=-1).T[..., None]
-        inner = (gram * weight * earlier).sum(axis=0) + with_C * _power(before - top)
+        among = gram * _earlier(len(left))
+        if (exponent != top[-1]).any():
+            among *= _power(exponent[:, None] - top)  # (j, k, R)
+        inner = among.sum(axis=0) + with_C * _power(before - top)
         own = _power(exponent - top)
         start, its = squares_of(C, axes=2)
         sums, alone = (
@@ -274,9 +283,11 @@ class Terms:
     def _rise_to(self, exponent: Array) -> Array:
         """Make room in the total for terms at `exponent` (R, P); returns what now holds."""
         top: Array = np.maximum(self._exponent, exponent)
-        self._lower(self._total, self._exponent - top)
-        self._bound *= _power(self._exponent - top)
-        self._exponent = top
+        shift = self._exponent - top
+        if shift.any():
+            self._lower(self._total, shift)
+            self._bound *= _power(shift)
+            self._exponent = top
         return top
 
     def _lower(self, matrices: Array, exponent: Array) -> None:
@@ -291,6 +302,12 @@ class Terms:
             matrices[..., : self._rows[only].start, :] = 0
             matrices[..., self._rows[only].stop :, :] = 0
         return matrices
+
+
+@lru_cache(maxsize=8)
+def _earlier(K: int) -> Array:
+    """(j, k, 1): 1 where lag j comes before lag k."""
+    return np.triu(np.ones((K, K)), 1)[..., None]
 
 
 def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Array:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,18 +34,25 @@ class Rights:
 
     Attributes:
         x: (K, R, N, I), s: (K, R, N, S_all), local: (K, R, N, local), one: (K, R, N, 1).
+        params: the parameters, for expressions of them.
     """
 
     x: Array
     s: Array
     local: Array
     one: Array
+    params: Params
 
     def of(self, operand: Operand) -> Array:
         """(K, R, N, width): the rows of an operand."""
         whole: Array = getattr(self, operand.of)
         rows = operand.rows
         return whole if rows == slice(0, whole.shape[-1]) else whole[..., rows]
+
+    def at(self, lags: slice) -> Rights:
+        """These lags alone."""
+        x, s, local, one = (a[lags] for a in (self.x, self.s, self.local, self.one))
+        return Rights(x, s, local, one, self.params)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +113,6 @@ class Joint:
 
     curve: str
     cell: SizedCell
-    params: Params
     weights: Mapping[str, tuple[Use, ...]]
     sizes: Mapping[str, int]
 
@@ -126,8 +133,7 @@ class Joint:
         step = max(1, _FORMED_ELEMENTS // (R * largest))
         for start in range(0, len(dz), step):
             lags = slice(start, start + step)
-            own = Rights(*(getattr(rights, name)[lags] for name in ("x", "s", "local", "one")))
-            yield self._formed(dz[lags], exponent[lags], own)
+            yield self._formed(dz[lags], exponent[lags], rights.at(lags))
 
     def _formed(self, dz: Array, exponent: Array, rights: Rights) -> Factors:
         terms, units = {}, {}
@@ -141,23 +147,24 @@ class Joint:
         for name, term in terms.items():
             axes = tuple(range(2, term.ndim))
             even = scale(term, np.expand_dims(units[name] - unit, axes))
-            for parameter, piece in self._pulled(name, even).items():
+            for parameter, piece in self._pulled(name, even, rights.params).items():
                 if parameter in found:
                     found[parameter] += piece.reshape(*unit.shape, -1)
         left = np.concatenate([*found.values()], axis=-1)[..., None, :]
         one = np.ones((*unit.shape, 1, 1), dz.dtype)
         return left, [(slice(None), {self.curve: one})], unit[..., None]
 
-    def _pulled(self, weight: str, term: Array) -> dict[str, Array]:
+    def _pulled(self, weight: str, term: Array, params: Params) -> dict[str, Array]:
         if self.cell.weights[weight].plain:
             return {self.cell.weights[weight].parameters[0]: term}
-        return self.cell.pull_weight(weight, term, self.params)
+        return self.cell.pull_weight(weight, term, params)
 
 
 Group = Shared | Apart | Joint
 
 
-def groups(cell: SizedCell, params: Params) -> list[Group]:
+@lru_cache(maxsize=256)
+def groups(cell: SizedCell) -> tuple[Group, ...]:
     """All groups of a cell."""
     by_weight: dict[str, list[Use]] = {}
     for use in cell.uses:
@@ -180,7 +187,7 @@ def groups(cell: SizedCell, params: Params) -> list[Group]:
             alone.append((CURVES[role], first))
         else:
             found.append(Apart(CURVES[role], tuple(uses), _shape(first)))
-    return [*_shared(alone), *found, *_joint(cell, params, by_weight, in_expressions)]
+    return (*_shared(alone), *found, *_joint(cell, by_weight, in_expressions))
 
 
 def _is_simple(use: Use) -> bool:
@@ -251,7 +258,7 @@ def _blocks(
 
 
 def _joint(
-    cell: SizedCell, params: Params, by_weight: Mapping[str, Sequence[Use]], within: set[str]
+    cell: SizedCell, by_weight: Mapping[str, Sequence[Use]], within: set[str]
 ) -> Iterator[Joint]:
     """The parameters that stand in expressions, a group for each role."""
     for role, curve in CURVES.items():
@@ -266,7 +273,7 @@ def _joint(
                 if names & set(cell.weights[name].parameters)
             }
             sizes = {p.name: int(np.prod(p.shape)) for p in own}
-            yield Joint(curve, cell, params, uses, sizes)
+            yield Joint(curve, cell, uses, sizes)
 
 
 def _side_by_side(

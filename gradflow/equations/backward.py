@@ -232,9 +232,9 @@ class Pullback(Writer):
         if len(product.operand.shape) == 2:
             dz = self._dz(product.slots, "merged")
             a, b = (code(size) for size in product.operand.shape)
-            return Piece(f"product({name}, {dz}).reshape(*{dz}.shape[:-2], {a}, {b}, -1)")
+            return Piece(f"w.product({name}, {dz}).reshape(*{dz}.shape[:-2], {a}, {b}, -1)")
         dz = self._dz(product.slots)
-        return Piece(f"product({name}, {dz})", f"product({name}, {dz}, out={{}})")
+        return Piece(f"w.product({name}, {dz})", f"w.product({name}, {dz}, out={{}})")
 
     def _edges(self, vertex: Node) -> Iterator[Piece]:
         """What comes entry by entry."""

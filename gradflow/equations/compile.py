@@ -11,6 +11,7 @@ from gradflow.equations.declaration import Equations
 from gradflow.equations.differentiate import differentiate
 from gradflow.equations.emit import Code, emit
 from gradflow.equations.infer import infer
+from gradflow.equations.initial import check_values
 from gradflow.equations.mistakes import EquationsError, Mistakes
 from gradflow.equations.reduce import reduce
 from gradflow.equations.step import Step
@@ -33,6 +34,9 @@ def compiled(equations: Equations, options: Mapping[str, float | int | str]) -> 
 def _compiled(equations: Equations, options: tuple[tuple[str, float | int | str], ...]) -> Compiled:
     mistakes = Mistakes()
     step = infer(equations, dict(options), mistakes)
+    if step is not None:
+        check_values(equations, dict(options), step.shapes, mistakes)
+        mistakes.stop_if_any()
     if step is None:
         raise EquationsError(mistakes.found)
     reduced = reduce(step)

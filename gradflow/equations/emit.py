@@ -27,7 +27,6 @@ from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
 from gradflow.equations.transposes import values_needed
 from gradflow.equations.writing import runtime
-from gradflow.products import product
 
 
 class Operand(NamedTuple):
@@ -47,10 +46,12 @@ class Standing(NamedTuple):
 
 
 class Stacked(NamedTuple):
-    """A matrix of `w`: for each slot the weights whose sum is its block of rows."""
+    """A matrix of `w`: for each slot the weights whose sum is its block of rows; `past` says that
+    it multiplies something made of the state before."""
 
     name: str
     blocks: tuple[tuple[Use, ...], ...]
+    past: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,7 @@ def _stack(arranged: Arrangement, arrays: Arrays) -> tuple[Stacked, ...]:
             label = arrays.labels.get(id(made.operand), "v")
             name = arrays.names_of_w.new(f"W_{label}")
             arrays.products[id(made)] = name
-            stacked.append(Stacked(name, made.uses))
+            stacked.append(Stacked(name, made.uses, made.operand.past))
     return tuple(stacked)
 
 
@@ -320,7 +321,6 @@ def merged(a: Array) -> Array:
 
 _RUNTIME: dict[str, Any] = {
     "np": np,
-    "product": product,
     "merged": merged,
     "sigmoid": functions.sigmoid,
     **{

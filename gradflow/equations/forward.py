@@ -225,12 +225,12 @@ class Step(Writer):
                 self._written.add(id(slot))
         ready = [id(slot) in self._written for slot in product.slots]
         if not any(ready):
-            self.line(f"product(w.{name}, {value}, out={place})")
+            self.line(f"w.product(w.{name}, {value}, out={place})")
         else:
             for slot, is_ready in zip(product.slots, ready, strict=True):
                 if not is_ready:
                     self.line(f"{self._z((slot,))}[...] = 0")
-            self.line(f"{place} += product(w.{name}, {value})")
+            self.line(f"{place} += w.product(w.{name}, {value})")
         self._written |= {id(slot) for slot in product.slots}
 
     def _function_of(self, group: tuple[Node, ...], wanted: Node) -> str:
@@ -275,11 +275,13 @@ class Linearize(Writer):
             if id(step.reduced.graph.node("function", (slot,), "sigmoid", slot.shape))
             in self.arrays.saved.at
         }
+        self._ready: dict[int, str] = {}  # slopes that are in their place, by id
 
     def write(self) -> None:
         """The whole function."""
         self.count(node for _, node in self.entries)
         self.shorten(node for key, node in self.entries if not isinstance(key, tuple))
+        self._slopes_together()
         for key, node in self.entries:
             name = self.arrays.local.entries[self.arrays.local.at[key]].name
             place = self.views.of(self.arrays.local, [key], name)
@@ -325,15 +327,61 @@ class Linearize(Writer):
             return self.arrays.z, id(node), f"z_{label}"
         return None
 
+    def _slopes_together(self) -> None:
+        """The slopes of sigmoids of neighbouring slots in one go, where partials beside each other
+        begin with them."""
+        stretch: list[tuple[object, Node]] = []
+        for key, node in [*self.entries, (None, None)]:
+            slope = self._first_slope(key, node) if node is not None else None
+            at = self.arrays.z.at
+            last = at[id(stretch[-1][1].args[0])] if stretch else None
+            if slope is None or at[id(slope.args[0])] - 1 != last:
+                self._write_together(stretch)
+                stretch = []
+            if slope is not None:
+                stretch.append((key, slope))
+
+    def _first_slope(self, key: object, node: Node) -> Node | None:
+        """The slope of a group's sigmoid that the place of this entry is first filled with."""
+        if isinstance(key, tuple) or node.kind not in ("slope", "mul") or self.is_stored(node):
+            return None
+        slopes = [factor for factor in self._factors(node) if factor.kind == "slope"]
+        if len(slopes) != 1 or slopes[0].payload != "sigmoid" or self.uses[id(slopes[0])] > 1:
+            return None
+        (slope,) = slopes
+        (z,) = slope.args
+        alike = id(z) in self._overwritten and node.shape == z.shape
+        return None if self._from_rest(slope) or not alike else slope
+
+    def _write_together(self, stretch: list[tuple[object, Node]]) -> None:
+        if len(stretch) < 2:
+            return
+        rows, labels = self.arrays.local, self.labels
+        keys, slopes = zip(*stretch, strict=True)
+        slots = [slope.args[0] for slope in slopes]
+        names = [rows.entries[rows.at[key]].name for key in keys]
+        e = "e_" + "_".join(labels[id(slot)] for slot in slots)
+        e = self.views.of(self.arrays.z, [id(slot) for slot in slots], e, "rows")
+        place = self.views.of(rows, keys, "_".join(names), "rows")
+        self.line(f"sigmoid_slope_from({e}, out={place})")
+        for key, name, slope in zip(keys, names, slopes, strict=True):
+            self._ready[id(slope)] = self.views.of(rows, [key], name)
+
+    def _from_rest(self, slope: Node) -> tuple[Node, Node] | None:
+        """σ(z) and 1 - σ(z) where `step` has saved both: their product is the slope."""
+        graph, (z,) = self.step.reduced.graph, slope.args
+        rest = graph.node("rest", (z,), None, z.shape)
+        sigmoid = graph.node("function", (z,), "sigmoid", z.shape)
+        saved = self.is_stored(rest) and self.is_stored(sigmoid)
+        return (sigmoid, rest) if saved else None
+
     def _slope_into(self, node: Node, place: str) -> None:
-        if node.payload == "sigmoid":
-            graph, (z,) = self.step.reduced.graph, node.args
-            rest = graph.node("rest", (z,), None, z.shape)
-            sigmoid = graph.node("function", (z,), "sigmoid", z.shape)
-            if self.is_stored(rest) and self.is_stored(sigmoid):
-                u, rest_of_u = self.value(sigmoid), self.value(rest)
-                self.line(f"np.multiply({u}, {rest_of_u}, out={place})")
-                return
+        if self._ready.get(id(node)) == place:
+            return
+        if node.payload == "sigmoid" and (saved := self._from_rest(node)):
+            u, rest_of_u = (self.value(one) for one in saved)
+            self.line(f"np.multiply({u}, {rest_of_u}, out={place})")
+            return
         super()._slope_into(node, place)
 
     def exponential(  # noqa: D102 (see Writer)

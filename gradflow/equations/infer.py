@@ -15,6 +15,7 @@ from gradflow.equations.initial import check_initial, read_by_others
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.names import (
     OPERATIONS,
+    check_gauge,
     check_names,
     check_roles,
     letter,
@@ -25,7 +26,7 @@ from gradflow.equations.names import (
 from gradflow.equations.operations import ShapeError
 from gradflow.equations.parse import Statement, Tree, expression, statements
 from gradflow.equations.roles import find_roles
-from gradflow.equations.sizes import ONE, Shape, spelled
+from gradflow.equations.sizes import Shape, spelled
 from gradflow.equations.step import Step
 
 _EPSILON = 1e-5  # of layernorm, as PyTorch has it
@@ -47,25 +48,15 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
         for p in equations.parameters
     }
     reader = _Reader(equations, options, mistakes, state, shapes)
+    told = len(mistakes.found)
     written = statements(equations.step, mistakes)
+    reader.is_whole = len(mistakes.found) == told
     reader.assigned_at = {_key(s): s.at.line for s in reversed(written)}
     for statement in written:
         reader.assign(statement)
-    _check_gauge(equations, state, mistakes)
+    check_gauge(equations, state, mistakes)
     reader.finish()
     return None if mistakes.found else reader.step
-
-
-def _check_gauge(
-    equations: Equations, state: Mapping[str, Shape | None], mistakes: Mistakes
-) -> None:
-    """Tell of scales that do not fit the parts that they scale."""
-    for scale, scaled in equations.gauge:
-        for part in scaled:
-            own, other = state.get(scale), state.get(part)
-            if own is not None and other is not None and own not in ((ONE,), other):
-                fits = f"expected size 1 or {spelled(other)}, that of {part}, found {spelled(own)}"
-                mistakes.add(f"gauge.{scale}", At(1, 1), fits)
 
 
 def _key(statement: Statement) -> str:
@@ -93,6 +84,7 @@ class _Reader:
         self.assigned_at: dict[str, int] = {}
         self.used: set[str] = set()  # names met in any branch
         self.where = "step"
+        self.is_whole = True  # whether every equation could be read
 
     # Statements
 
@@ -142,18 +134,20 @@ class _Reader:
         """What can be said only at the end: what is missing, roles, the output."""
         for part in self.state:
             if f"{part}[t]" not in self.values:
-                message = f"the step never assigns {part}[t]"
-                self.mistakes.add(f"state.{part}", At(1, 1), message)
+                self._tell_missing(f"state.{part}", f"the step never assigns {part}[t]")
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
         for declared in self.equations.parameters:
             if declared.name not in self.used | read_by_others(self.equations):
-                kind = "parameters" if declared.trained else "constants"
-                message = f"'{declared.name}' is used nowhere in the step"
-                self.mistakes.add(f"{kind}.{declared.name}", At(1, 1), message)
+                where = f"{'parameters' if declared.trained else 'constants'}.{declared.name}"
+                self._tell_missing(where, f"'{declared.name}' is used nowhere in the step")
         if not self.mistakes.found:
             find_roles(self.equations, self.step, self.shapes)
+
+    def _tell_missing(self, where: str, message: str) -> None:
+        if self.is_whole:
+            self.mistakes.add(where, At(1, 1), message)
 
     def _read_output(self) -> None:
         text = self.equations.output

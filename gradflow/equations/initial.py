@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,10 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.equations.declaration import Equations
+from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.parse import Tree, expression
+from gradflow.equations.sizes import Shape, spelled
 
 NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
 """What an `init` may be beside an expression: an initializer."""
@@ -171,6 +173,43 @@ def check_initial(equations: Equations, mistakes: Mistakes) -> None:
             for node in _all(tree) if tree is not None else ():
                 _check(node, known, where, mistakes)
         known.add(declared.name)
+
+
+_H, _I, _MOST_ENTRIES = 5, 3, 10**5
+
+
+def check_values(
+    equations: Equations, options: Chosen, shapes: Mapping[str, Shape], mistakes: Mistakes
+) -> None:
+    """Tell of an `init` that has no values, or none of the parameter's shape: each is tried at
+    small sizes."""
+    sizes = {name: int(options.get(name, size)) for name, size in (("H", _H), ("I", _I))}
+    numbers = {
+        name: tuple(size.at(sizes["H"], sizes["I"]) for size in shape)
+        for name, shape in shapes.items()
+    }
+    choices = {name: str(v) for name, v in options.items() if isinstance(v, str)}
+    values: dict[str, Any] = {**options, **sizes, "bias_scale": 0.0}
+    if sum(math.prod(shape) for shape in numbers.values()) > _MOST_ENTRIES:
+        return  # which costs more than it is worth
+    for declared in equations.parameters:
+        shape = numbers.get(declared.name)
+        if shape is None:
+            continue
+        drawn = np.full(shape, 0.5)
+        if declared.init is not None and declared.init not in NAMES:
+            group = "parameters" if declared.trained else "constants"
+            tried = Initial(shape, np.random.default_rng(0), values, choices, drawn)
+            try:
+                drawn = tried.of(declared.init)
+                wrong = "" if np.isfinite(drawn).all() else "it gives numbers that are not finite"
+            except (ValueError, TypeError, IndexError, AttributeError):
+                wrong = f"its shapes do not fit each other, or {spelled(shapes[declared.name])}"
+            except (ArithmeticError, KeyError):
+                wrong = "it has no finite value"
+            if wrong:
+                mistakes.add(f"{group}.{declared.name}.init", At(1, 1), wrong)
+        values[declared.name] = drawn
 
 
 def _check(node: Tree, known: set[str], where: str, mistakes: Mistakes) -> None:

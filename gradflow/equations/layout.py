@@ -13,7 +13,6 @@ from gradflow.equations.sizes import Shape
 RUNTIME = frozenset(
     [
         "np",
-        "product",
         "w",
         "views",
         "H",

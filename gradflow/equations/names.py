@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from gradflow.equations.declaration import ROLES, Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.parse import Tree, expression
-from gradflow.equations.sizes import H, I, Shape, Size
+from gradflow.equations.sizes import ONE, H, I, Shape, Size, spelled
 
 OPERATIONS = ("max", "min", "layernorm", "outer", "sum")
 """Functions of the equations that are not taken entry by entry of one argument."""
@@ -43,9 +44,19 @@ COLUMNS = frozenset(
         "direction",
         "totals",
         "diagnosis",
+        "objective",
         "diverged_at",
         "notes",
         "places",
+        "direct_share",
+        "first",
+        "gates",
+        "measured",
+        "of_reach",
+        "paths",
+        "slopes",
+        "start",
+        "theory",
     ]
 )
 PREFIXES = ("grad_", "log10_")
@@ -119,6 +130,9 @@ def check_names(equations: Equations, mistakes: Mistakes) -> None:
                 mistakes.add(where, At(1, 1), message)
             declared.setdefault(name, group)
     _check_parts(equations, mistakes)
+    if not equations.parameters:
+        message = "a cell needs a parameter or a constant, such as W: [H, I]"
+        mistakes.add("parameters", At(1, 1), message)
     for name, value in equations.options:
         if isinstance(value, tuple) and (not value or len(set(value)) < len(value)):
             message = "expected a list of different names, the default first"
@@ -155,6 +169,18 @@ def check_roles(equations: Equations, mistakes: Mistakes) -> None:
             elif part == scale and part in scaled:
                 message = f"'{part}' cannot be the scale of itself"
                 mistakes.add(f"gauge.{scale}", At(1, 1), message)
+
+
+def check_gauge(
+    equations: Equations, state: Mapping[str, Shape | None], mistakes: Mistakes
+) -> None:
+    """Tell of scales that do not fit the parts that they scale."""
+    for scale, scaled in equations.gauge:
+        for part in scaled:
+            own, other = state.get(scale), state.get(part)
+            if own is not None and other is not None and own not in ((ONE,), other):
+                fits = f"expected size 1 or {spelled(other)}, that of {part}, found {spelled(own)}"
+                mistakes.add(f"gauge.{scale}", At(1, 1), fits)
 
 
 def shape_of(

@@ -2,8 +2,8 @@
 
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, 1 - σ(z) a node of its own, e^z - 1 a function and 1 + tanh z one
-of σ, none of which cancels.
+(1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel; 1 ± tanh z is
+made of these, and e^z - 1 a function.
 """
 
 from __future__ import annotations
@@ -214,25 +214,31 @@ class _Reducer:
         return None
 
     def _plain_sum(self, terms: list[tuple[float, Node]], constant: float, shape: Shape) -> Node:
-        if len(terms) == 1 and terms[0][0] == -1 and constant == 1:
-            term = terms[0][1]
-            if term.kind == "function" and term.payload == "sigmoid":
-                return self.graph.node("rest", term.args, None, shape)
-        if len(terms) == 1 and terms[0][0] == -constant and abs(constant) == 1:
-            sign, term = terms[0]
-            if term.kind == "function" and term.payload == "exp":  # e^z - 1, which cancels near 0
-                terms = [(sign, self.graph.node("function", term.args, "expm1", shape))]
-                constant = 0.0
-        if len(terms) == 1 and terms[0][0] == constant == 1:
-            (_, term), graph = terms[0], self.graph
-            if term.kind == "function" and term.payload == "tanh":  # 1 + tanh z = 2 σ(2 z)
-                twice = graph.node("sum", term.args, ((2.0,), 0.0), shape)
-                terms = [(2.0, graph.node("function", (twice,), "sigmoid", shape))]
-                constant = 0.0
+        if len(terms) == 1 and abs(terms[0][0]) == abs(constant) > 0:
+            ((sign, term),) = terms
+            made = self._beside_one(sign / constant, term)
+            if made is not None:
+                factor, half = made
+                return self._plain_sum([(constant * factor, half)], 0.0, shape)
         if len(terms) == 1 and terms[0][0] == 1 and constant == 0:
             return terms[0][1]
         payload = (tuple(sign for sign, _ in terms), constant)
         return self.graph.node("sum", [term for _, term in terms], payload, shape)
+
+    def _beside_one(self, sign: float, term: Node) -> tuple[float, Node] | None:
+        """1 - σ(z), 1 - e^z, and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their
+        digits: a factor and a node."""
+        if term.kind != "function":
+            return None
+        if term.payload == "sigmoid" and sign == -1:
+            return 1.0, self.graph.node("rest", term.args, None, term.shape)
+        if term.payload == "exp" and sign == -1:
+            return -1.0, self.graph.node("function", term.args, "expm1", term.shape)
+        if term.payload == "tanh":
+            twice = self.graph.node("sum", term.args, ((2.0,), 0.0), term.shape)
+            kind, function = ("rest", None) if sign == -1 else ("function", "sigmoid")
+            return 2.0, self.graph.node(kind, (twice,), function, term.shape)
+        return None
 
     def _slot(
         self,

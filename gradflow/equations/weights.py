@@ -15,7 +15,7 @@ from gradflow.equations.graph import Graph, Node, in_order
 
 def evaluate(root: Node, params: Mapping[str, Array], H: int, I: int) -> Array:  # noqa: E741
     """The value of an expression of parameters, each (..., *shape)."""
-    return _Values(params, H, I).of(root)
+    return Values(params, H, I).of(root)
 
 
 def pull_back(
@@ -23,7 +23,7 @@ def pull_back(
 ) -> dict[str, Array]:  # fmt: skip
     """From a term (..., *shape of root) of the gradient by an expression, those by its
     parameters."""
-    values = _Values(params, H, I)
+    values = Values(params, H, I)
     cotangent: dict[int, Array] = {id(root): term}
     found: dict[str, Array] = {}
     for node in reversed(in_order([root])):
@@ -39,8 +39,8 @@ def pull_back(
     return found
 
 
-class _Values:
-    """Values of nodes, each computed once."""
+class Values:
+    """Values of nodes made of parameters, each computed once."""
 
     def __init__(self, params: Mapping[str, Array], H: int, I: int) -> None:  # noqa: E741
         self.params, self.H, self.I = params, H, I
@@ -48,12 +48,14 @@ class _Values:
         self._found: dict[int, Array] = {}
 
     def of(self, root: Node) -> Array:
+        """The value of a node, after those that it is made of."""
         for node in in_order([root]):
             if id(node) not in self._found:
                 self._found[id(node)] = self._value(node)
         return self._found[id(root)]
 
     def sizes(self, node: Node) -> tuple[int, ...]:
+        """The shape of a node in numbers."""
         return tuple(size.at(self.H, self.I) for size in node.shape)
 
     def _value(self, node: Node) -> Array:
@@ -151,7 +153,7 @@ _ARITHMETIC = {
 }
 
 
-def _transposed(node: Node, dy: Array, values: _Values) -> list[tuple[Node, Array]]:
+def _transposed(node: Node, dy: Array, values: Values) -> list[tuple[Node, Array]]:
     """What a node's cotangent adds to those of its arguments."""
     kind, axes = node.kind, tuple(range(-len(node.shape), 0))
     if kind in ("number", "constant"):
@@ -173,7 +175,7 @@ def _transposed(node: Node, dy: Array, values: _Values) -> list[tuple[Node, Arra
 
 
 def _slice_back(
-    node: Node, dy: Array, args: list[Array], values: _Values
+    node: Node, dy: Array, args: list[Array], values: Values
 ) -> list[tuple[Node, Array]]:
     lead = dy.shape[: dy.ndim - len(node.shape)]
     whole = np.zeros((*lead, *values.sizes(node.args[0])), dy.dtype)
@@ -186,7 +188,7 @@ def _slice_back(
 
 
 def _total_back(
-    node: Node, dy: Array, args: list[Array], values: _Values
+    node: Node, dy: Array, args: list[Array], values: Values
 ) -> list[tuple[Node, Array]]:
     sizes = values.sizes(node.args[0])
     lead = dy.shape[:-1]
@@ -196,7 +198,7 @@ def _total_back(
 
 
 def _norm_back(
-    node: Node, dy: Array, args: list[Array], values: _Values
+    node: Node, dy: Array, args: list[Array], values: Values
 ) -> list[tuple[Node, Array]]:
     (v,), y = args, values.of(node)
     spread = np.sqrt(v.var(axis=-1, keepdims=True) + node.payload)
@@ -205,7 +207,7 @@ def _norm_back(
 
 
 def _outer_back(
-    node: Node, dy: Array, args: list[Array], values: _Values
+    node: Node, dy: Array, args: list[Array], values: Values
 ) -> list[tuple[Node, Array]]:
     a, b = args
     return [(node.args[0], (dy @ b[..., None])[..., 0]),
@@ -213,7 +215,7 @@ def _outer_back(
 
 
 def _matmul_back(
-    node: Node, dy: Array, args: list[Array], values: _Values
+    node: Node, dy: Array, args: list[Array], values: Values
 ) -> list[tuple[Node, Array]]:
     a, b = args
     if len(node.args[1].shape) == 1:

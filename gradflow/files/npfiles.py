@@ -48,7 +48,7 @@ class Header:
 class NpzFile:
     """The arrays of a `.npz` file, each read when it is asked for.
 
-    Raises InputError where the file is no zip of arrays with names of their own.
+    Raises InputError where the file is no zip of arrays with different names.
     """
 
     def __init__(self, file: RegularFile) -> None:

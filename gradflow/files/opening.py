@@ -25,7 +25,7 @@ _PATIENCE = 1.0  # seconds to wait for a writer
 
 
 class _Readable(io.RawIOBase):
-    """What numpy, zipfile and h5py ask of a file, beside reading: a place in it, and its size."""
+    """What numpy, zipfile and h5py ask of a file, besides reading: a place in it, and its size."""
 
     size: int
     _at = 0
@@ -138,7 +138,7 @@ class RegularFile(_Readable):
 
 
 class Part(_Readable):
-    """Some bytes of a file, as a file of its own."""
+    """Some bytes of a file, as a file."""
 
     def __init__(self, file: RegularFile, start: int, size: int) -> None:
         if not 0 <= start <= start + size <= file.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,25 @@ def read_array(
     return _finite(read_npz(path, source=source, only=[name])[name], source)
 
 
+def read_arrays(path: Path, *, source: str | None = None) -> dict[str, Floats]:
+    """The arrays of a `.npz` file by name, as float64. Raises InputError with every fault: no such
+    file, no `.npz`, arrays that are empty or hold what is no finite number."""
+    source = source or str(path)
+    open_regular(path, source).close()
+    if path.suffix.lower() != ".npz":
+        found = path.suffix.lower() or "no suffix"
+        raise InputError(Fault(f"expected a .npz file of named arrays, found {found!r}", source))
+    arrays, faults = {}, []
+    for name, array in read_npz(path, source=source).items():
+        try:
+            arrays[name] = _finite(array, source)
+        except InputError as error:  # noqa: PERF203 - every bad array is named
+            faults += [replace(f, message=f"array {name!r}: {f.message}") for f in error.faults]
+    if faults:
+        raise InputError(*first_faults(faults))
+    return arrays
+
+
 def standardize(array: Floats) -> Floats:
     """Zero mean and unit variance for each column of the last axis, over all other axes.
 
@@ -67,7 +87,7 @@ def standardize(array: Floats) -> Floats:
         raise InputError(*first_faults(faults))
     scaled = rows / np.abs(rows).max(axis=0)  # so that no sum or square leaves float range
     centred = scaled - scaled.mean(axis=0)
-    # Where the values are large beside their spread, the first mean is off by as much.
+    # Where the values are large against their spread, the first mean is off by as much.
     centred -= centred.mean(axis=0)
     # The same again for the spread itself, whose square may underflow.
     centred /= np.abs(centred).max(axis=0)

@@ -94,18 +94,24 @@ class Archive:
 
     def place(self, name: str) -> int:
         """Where in the file the bytes of an uncompressed member begin."""
-        member = self.members[name]
-        what = f"member {name[:100]!r}"
-        if member.compress_type != zipfile.ZIP_STORED:
-            raise self.file.refused(f"{what} is compressed: save the file uncompressed")
+        self.check_stored(name)
+        member, what = self.members[name], f"member {name[:100]!r}"
         head = self.file.read_at(member.header_offset, 30)
         if head[:4] != b"PK\3\4":
             raise self.file.refused(f"damaged, or cut short: {what} is not where it should be")
         lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
         start = member.header_offset + 30 + lengths
-        if member.file_size != member.compress_size or start + member.file_size > self.file.size:
+        if start + member.file_size > self.file.size:
             raise self.file.refused(f"{what} claims more bytes than the file has")
         return start
+
+    def check_stored(self, name: str, remedy: str = "save the file uncompressed") -> None:
+        """Raises InputError where a member is compressed, or claims more bytes than there are."""
+        member, what = self.members[name], f"member {name[:100]!r}"
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise self.file.refused(f"{what} is compressed: {remedy}")
+        if not member.file_size == member.compress_size <= self.file.size:
+            raise self.file.refused(f"{what} claims more bytes than the file has")
 
     def _check_claims(self) -> None:
         members = self._zip.infolist()

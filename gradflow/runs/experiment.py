@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from gradflow.axes import AXES, NET_AXES
 from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
 from gradflow.initializers import Base
-from gradflow.results import AXES, NET_AXES
+from gradflow.measures.contract import Asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +29,24 @@ class Signal:
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """The loss at the last step; `target` None is drawn at random (see losses.py)."""
+    """What the loss is, and where it is read (see losses.py).
+
+    Attributes:
+        target: a number, an array (N, O) for all steps or (T', N, O) for each, of classes with a
+            last axis of 1; None: drawn at random. T' is how many steps there are at which the loss
+            is read, or at least T: a row for each step of the input.
+        at: `last`, each direction's own last step; n, every n-th step; or the steps in order, 1..T
+            in the input's own time.
+        reduce: what becomes of the losses of these steps.
+        truncate: the state is cut off from its past behind every so many steps of a place's own
+            time; None: nowhere.
+    """
 
     kind: Literal["mse", "cross_entropy", "probe", "sum"]
     target: float | Array | None = None
+    at: Literal["last"] | int | tuple[int, ...] = "last"
+    reduce: Literal["mean", "sum"] = "mean"
+    truncate: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +60,7 @@ class Trained:
         backward: whether its one layer runs backward in time.
         merge: what the directions of a layer hand to the next (`engine.network.MERGES`).
         notes: what was taken for granted in reading them.
+        as_is: whether the `init` of a parameter has no part in them.
     """
 
     params: Mapping[Place, Params]
@@ -53,11 +69,23 @@ class Trained:
     backward: bool = False
     merge: str = "concat"
     notes: tuple[str, ...] = ()
+    as_is: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class InitialState(Signal):
+    """Where s_0 comes from. `arrays` are those of a file, (N, width) or (N, a, b), by the names of
+    the parts of the state; in a net of several places with `_l0`, `_l0_reverse` behind them."""
+
+    arrays: Mapping[str, Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One point of a sweep: a net, its input, its loss. Letters as in cells/contract.py."""
+    """One point of a sweep: a net, its input, its loss. Letters as in cells/contract.py.
+
+    `ws_init` and `ws_scale` are None where the cell has no recurrent weights for them.
+    """
 
     cell: Cell
     sequence_length: int
@@ -65,20 +93,21 @@ class Run:
     input_size: int
     output_size: int
     batch_size: int
-    ws_init: str | Base
-    ws_scale: float
+    ws_init: str | Base | None
+    ws_scale: float | None
     wx_init: str | Base
     wx_scale: float
     bias_scale: float
     seed: int
     input: Signal
-    initial_state: Signal
+    initial_state: InitialState
     loss: Loss
     dtype: Literal["float64", "float32"]
     layers: int = 1
     bidirectional: bool = False
     trained: Trained | None = None
     tape_memory: int = BUDGET
+    measures: tuple[Asked, ...] = ()
 
     @property
     def places(self) -> list[Place]:
@@ -90,6 +119,11 @@ class Run:
     def top_places(self) -> list[Place]:
         """The places whose last h the loss reads."""
         return [at for at in self.places if at[0] == self.layers - 1]
+
+    def with_trained(self, trained: Trained) -> Run:
+        """The run with parameters from a file in place of random ones."""
+        ws_init = None if self.ws_init is None else "trained"
+        return replace(self, trained=trained, ws_init=ws_init, wx_init="trained")
 
     @property
     def merge(self) -> str:
@@ -124,6 +158,12 @@ class Run:
             cell = above
         return cell
 
+    def state_name(self, at: Place, part: str) -> tuple[str, ...]:
+        """What a file of initial states calls a part at a place."""
+        layer, direction = at
+        full = f"{part}_l{layer}" + ("_reverse" if direction else "")
+        return (full,) if len(self.places) > 1 else (part, full)
+
     def output_width(self, at: Place) -> int:
         """P, the size of the output at a place."""
         return int(self.cells[at].P)
@@ -132,17 +172,51 @@ class Run:
         """S, the size of the state at a place."""
         return int(self.cells[at].S)
 
+    @cached_property
+    def loss_steps(self) -> Array:
+        """The steps at which the loss is read, 1..T in the input's own time, in order. `last` is
+        one step, T in the time of each direction."""
+        T, at = self.sequence_length, self.loss.at
+        if at == "last":
+            return np.array([T])
+        return np.arange(at, T + 1, at) if isinstance(at, int) else np.array(at)
+
+    def own_loss_steps(self, at: Place) -> Array:
+        """The same steps in the time of a place."""
+        backward = at[1] == 1 or (self.trained is not None and self.trained.backward)
+        if backward and self.loss.at != "last":
+            return np.asarray(self.sequence_length + 1 - self.loss_steps)
+        return self.loss_steps
+
     @property
     def objective(self) -> str:
         """The loss and where it is read, as people say it."""
-        where = "the last step of each direction" if self.bidirectional else "the last step"
-        return f"{self.loss.kind} at {where}"
+        said = [f"{self.loss.kind} at {self._where}"]
+        if self.loss.reduce == "sum" and self.loss.at != "last":
+            said.append("summed")
+        if self.loss.truncate is not None:
+            said.append(f"cut off every {self.loss.truncate} steps")
+        return ", ".join(said)
 
     @property
-    def axes(self) -> dict[str, str | int | float]:
-        """The values of AXES and NET_AXES; the cell by its label."""
+    def _where(self) -> str:
+        """At which steps the loss is read."""
+        at = self.loss.at
+        if at == "last":
+            return "the last step of each direction" if self.bidirectional else "the last step"
+        if isinstance(at, int):
+            return "every step" if at == 1 else f"every {_ordinal(at)} step"
+        if len(at) == 1:
+            return f"step {at[0]}"
+        if len(at) <= _NAMED:
+            return f"steps {', '.join(map(str, at[:-1]))} and {at[-1]}"
+        return f"{len(at)} steps from {at[0]} to {at[-1]}"
+
+    @property
+    def axes(self) -> dict[str, str | int | float | None]:
+        """The values of AXES and NET_AXES; the cell by its label; None of what it has not."""
         values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
-        inits = {name: str(values[name]) for name in ("ws_init", "wx_init")}
+        inits = {n: str(values[n]) for n in ("ws_init", "wx_init") if values[n] is not None}
         return {**values, **inits, "cell": self.cell.label}
 
     @property
@@ -158,6 +232,15 @@ class Run:
             self.bidirectional,
             np.dtype(self.dtype),
         )
+
+
+_NAMED = 5  # steps of a loss that are named one by one
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +263,18 @@ class Experiment:
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Those of the axes that differ between the runs."""
+        """Those of the axes that differ between the runs that have them."""
         axes = [run.axes for run in self.runs]
         return tuple(
-            name for name in (*AXES, *NET_AXES) if len({values[name] for values in axes}) > 1
+            name
+            for name in (*AXES, *NET_AXES)
+            if len({values[name] for values in axes} - {None}) > 1
         )
+
+    @property
+    def measures(self) -> tuple[Asked, ...]:
+        """What is to be measured besides the gradient; the same of every run."""
+        return self.runs[0].measures if self.runs else ()
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -1,13 +1,15 @@
-"""The loss at the last step, and its gradient with respect to the last states.
+"""The loss at a step, and its gradient with respect to the states there.
 
-mse            L_n = ½ ||O_T - Y||²,  O_T = W_o h_T + b_o,  Y ~ N(0, 1)
-cross_entropy  L_n = -log softmax(W_o h_T + b_o)[y],  y a class drawn uniformly
-probe          L_n = v · s_T,  v a random unit vector over the whole state; of a part that a gauge
-               scales, of its true values, over the scale that they are kept by at T
-sum            L_n = the sum of h_T
+mse            L_n = ½ ||O_t - Y_t||²,  O_t = W_o h_t + b_o,  Y_t ~ N(0, 1)
+cross_entropy  L_n = -log softmax(W_o h_t + b_o)[y_t],  y_t a class drawn uniformly
+probe          L_n = v · s_t,  v a random unit vector over the whole state; of a part that a gauge
+               scales, of its true values, over the scale that they are kept by at t
+sum            L_n = the sum of h_t
 
-h_T is that of the top layer; of a bidirectional net, both directions side by side, each at its
-own last step. States are given by place: {(layer, direction): (N, S)}.
+h_t is that of the top layer; of a bidirectional net, both directions side by side: each at its own
+last step, or both at step t of the input. Of several steps the loss is the mean or the sum, so that
+each counts by a `weight`. States are given by place, {(layer, direction): (..., N, S)}, with the
+steps that are meant on the axis before the batch.
 """
 
 from __future__ import annotations
@@ -21,60 +23,119 @@ from gradflow.cells import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.engine.sweep import unwatched
-from gradflow.engine.terms import Terms
-from gradflow.logspace import Magnitudes, safe_bits
+from gradflow.logspace import ZERO_EXPONENT, Magnitudes, exponent_of, safe_bits, scale
 from gradflow.runs.experiment import Run
 from gradflow.runs.sampling import output_layer, stream
 
 States = Mapping[Place, Array]
 
+Which = int | slice | Array
+"""Which of the steps of `Run.loss_steps`, counted from 0: states have an axis for them, but for
+one alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The loss of one run.
+    """The loss of one run, step by step.
 
     Attributes:
-        value: last states, real or complex, to the loss of each sample (N,).
-        gradient: last states to dL_n/ds_T, (N, S) by place.
-        output_gradient: last states to the norm of dL/dW_o, L the batch mean; None: there is no
+        value: states (..., N, S_all), real or complex, to the loss of each sample (..., N).
+        gradient: the same states to dL_n/ds, by place.
+        reads: the rows of a state that the loss reads, by place.
+        weight: what the loss of one step counts in that of all.
+        joint: whether the loss of a step is more than the sum of what each place adds to it.
+        outer: states to dL_n/d(W_o h + b_o) (..., N, O) and h (..., N, D·P); None: there is no
             output layer.
     """
 
-    value: Callable[[States], Array]
-    gradient: Callable[[States], dict[Place, Array]]
-    output_gradient: Callable[[States], Magnitudes] | None = None
+    value: Callable[[States, Which], Array]
+    gradient: Callable[[States, Which], dict[Place, Array]]
+    reads: Mapping[Place, slice]
+    weight: float = 1.0
+    joint: bool = False
+    outer: Callable[[States, Which], tuple[Array, Array]] | None = None
+
+    def output_gradient(self) -> OuterSum | None:
+        """What collects the gradient by W_o, L the batch mean; None: there is no output layer."""
+        return OuterSum() if self.outer is not None else None
 
 
 def objective(run: Run) -> Objective:
-    """The loss that `run` names, with its output layer and target drawn."""
+    """The loss that `run` names, with its output layer and targets drawn."""
     return _OBJECTIVES[run.loss.kind](run)
+
+
+class OuterSum:
+    """The sum over samples of left ⊗ right, at any size: as a matrix in units of 2**exponent."""
+
+    def __init__(self) -> None:
+        self._total: Array | None = None
+        self._exponent = ZERO_EXPONENT
+
+    def add(self, left: Array, right: Array) -> None:
+        """Add the samples of `left` (..., O) and `right` (..., P)."""
+        left, right = (a.reshape(-1, a.shape[-1]) for a in (left, right))
+        sizes = [exponent_of(a, (-1,)) for a in (left, right)]
+        zero = np.any([size == ZERO_EXPONENT for size in sizes], axis=0)
+        unit = 0
+        if (np.abs(sizes)[:, ~zero] > safe_bits(left.dtype) // 4).any():
+            together = np.where(zero, ZERO_EXPONENT, np.add(*sizes))
+            unit = int(together.max())
+            right = scale(right, np.where(zero, 0, -sizes[1])[:, None])
+            shift = np.where(zero, 0, -sizes[0] + (together - unit))
+            left = scale(left, shift[:, None])
+        with unwatched():
+            self._add(left.T @ right, unit)
+
+    def _add(self, product: Array, exponent: int) -> None:
+        if self._total is None:
+            self._total, self._exponent = product, exponent
+            return
+        top = max(self._exponent, exponent)
+        self._total = scale(self._total, np.asarray(self._exponent - top))
+        self._total = self._total + scale(product, np.asarray(exponent - top))
+        self._exponent = top
+
+    def norm(self) -> Magnitudes:
+        """The Frobenius norm."""
+        assert self._total is not None
+        own = exponent_of(self._total, (0, 1))
+        near = abs(own) <= safe_bits(self._total.dtype) // 4
+        shift = np.asarray(0 if near or own == ZERO_EXPONENT else own)
+        square = np.square(scale(self._total, -shift), dtype=np.float64).sum()
+        return Magnitudes.of(np.sqrt(square), self._exponent + shift)
 
 
 def _mse(run: Run) -> Objective:
     W_o, b_o = output_layer(run)
-    shape = (run.batch_size, len(W_o))
+    shape = (len(run.loss_steps), run.batch_size, len(W_o))
     target = run.loss.target
     if target is None:
         target = stream(run, "target").standard_normal(shape)
-    Y = np.broadcast_to(target, shape).astype(run.dtype)
+    Y = _each_step(run, target, shape).astype(run.dtype, copy=False)
 
-    def residual(s: States) -> Array:
-        difference: Array = _top(run, s) @ W_o.T + b_o - Y
+    def residual(s: States, which: Which) -> Array:
+        difference: Array = _top(run, s) @ W_o.T + b_o - Y[which]
         return difference
 
     return _through_output_layer(
-        run, W_o, lambda s: 0.5 * (residual(s) ** 2).sum(axis=-1), residual
+        run, W_o, lambda s, which: 0.5 * (residual(s, which) ** 2).sum(axis=-1), residual
     )
 
 
 def _cross_entropy(run: Run) -> Objective:
     W_o, b_o = output_layer(run)
+    shape = (len(run.loss_steps), run.batch_size, 1)
     classes = run.loss.target
     if classes is None:
-        classes = stream(run, "target").integers(len(W_o), size=run.batch_size)
-    y = np.broadcast_to(np.asarray(classes, dtype=np.int64).ravel(), run.batch_size)
-    one_hot = np.zeros((run.batch_size, len(W_o)), run.dtype)
-    one_hot[np.arange(run.batch_size), y] = 1
+        classes = stream(run, "target").integers(len(W_o), size=shape)
+    y = _each_step(run, np.asarray(classes, dtype=np.int64), shape)
+
+    def one_hot(which: Which) -> Array:
+        right = y[which]
+        hot = np.zeros((*right.shape[:-1], len(W_o)), run.dtype)
+        np.put_along_axis(hot, right, 1, axis=-1)
+        return hot
 
     def log_softmax(s: States) -> Array:
         a = _top(run, s) @ W_o.T + b_o
@@ -85,35 +146,44 @@ def _cross_entropy(run: Run) -> Objective:
         result: Array = a - np.log1p(others.sum(axis=-1, keepdims=True))
         return result
 
-    def delta(s: States) -> Array:
-        others = np.exp(log_softmax(s)) * (1 - one_hot)
+    def value(s: States, which: Which) -> Array:
+        return np.asarray(-(log_softmax(s) * one_hot(which)).sum(axis=-1))
+
+    def delta(s: States, which: Which) -> Array:
+        hot = one_hot(which)
+        others = np.exp(log_softmax(s)) * (1 - hot)
         right = others.sum(axis=-1, keepdims=True)  # 1 - softmax(a)[y], which would cancel
-        result: Array = others - one_hot * right
+        result: Array = others - hot * right
         return result
 
-    return _through_output_layer(
-        run, W_o, lambda s: -(log_softmax(s) * one_hot).sum(axis=-1), delta
-    )
+    return _through_output_layer(run, W_o, value, delta)
+
+
+def _each_step(run: Run, target: float | Array, shape: tuple[int, ...]) -> Array:
+    """A target for each step at which the loss is read, (steps, N, O)."""
+    given = np.asarray(target)
+    if given.ndim == 3 and len(given) != shape[0]:  # one for each step of the input
+        given = given[run.loss_steps - 1]
+    return np.broadcast_to(given, shape)
 
 
 def _through_output_layer(
-    run: Run, W_o: Array, value: Callable[[States], Array], delta: Callable[[States], Array]
+    run: Run,
+    W_o: Array,
+    value: Callable[[States, Which], Array],
+    delta: Callable[[States, Which], Array],
 ) -> Objective:
-    """`delta`: last states to dL_n/d(W_o h_T + b_o), (N, O)."""
+    """`delta`: states to dL_n/d(W_o h + b_o), (..., N, O)."""
+    weight = _weight(run)
 
-    def output_gradient(s: States) -> Magnitudes:
-        with unwatched():
-            h, left = _top(run, s), delta(s)
-            square = np.square(left.T @ h, dtype=np.float64).sum()
-            if 4.0 ** -safe_bits(h.dtype) < square < 4.0 ** safe_bits(h.dtype):
-                return Magnitudes.of(np.sqrt(square)).over(len(h))
-            # Near the ends of float range, or exactly zero.
-            terms = Terms({"W_o": h.shape[-1]}, 1, len(W_o), h.dtype)
-            zero = np.zeros((1, 1, len(h)), dtype=np.int64)
-            terms.add(left[None, None], [(slice(None), {"W_o": h[None, None]})], zero)
-            return terms.total("W_o")[0].over(len(h))
+    def gradient(s: States, which: Which) -> dict[Place, Array]:
+        return _gradient_of_top(run, s, _times(weight, delta(s, which) @ W_o))
 
-    return Objective(value, lambda s: _gradient_of_top(run, s, delta(s) @ W_o), output_gradient)
+    def outer(s: States, which: Which) -> tuple[Array, Array]:
+        return _times(weight, delta(s, which)), _top(run, s)
+
+    joint = len(run.top_places) > 1
+    return Objective(value, gradient, _outputs(run), weight, joint, outer)
 
 
 def _probe(run: Run) -> Objective:
@@ -122,33 +192,56 @@ def _probe(run: Run) -> Objective:
     v = (v / np.linalg.norm(v)).astype(run.dtype)
     cuts = np.cumsum(list(widths.values()))[:-1]
     by_place = dict(zip(widths, np.split(v, cuts), strict=True))
+    weight = _weight(run)
     return Objective(
-        lambda s: np.sum([_true(run.cells[at], s[at]) @ v for at, v in by_place.items()], axis=0),
-        lambda s: {at: _over_the_state(run.cells[at], v, s[at]) for at, v in by_place.items()},
+        lambda s, which: np.sum([_true(run.cells[at], s[at]) @ by_place[at] for at in s], 0),
+        lambda s, which: {
+            at: _over_the_state(run.cells[at], _times(weight, by_place[at]), s[at]) for at in s
+        },
+        {at: slice(0, width) for at, width in widths.items()},
+        weight,
     )
 
 
 def _sum(run: Run) -> Objective:
+    weight = _weight(run)
     return Objective(
-        lambda s: _top(run, s).sum(axis=-1),
-        lambda s: _gradient_of_top(run, s, np.ones_like(_top(run, s))),
+        lambda s, which: _top(run, s).sum(axis=-1),
+        lambda s, which: _gradient_of_top(run, s, np.full_like(_top(run, s), weight)),
+        _outputs(run),
+        weight,
     )
 
 
+def _weight(run: Run) -> float:
+    """What one step's loss counts."""
+    return 1 / len(run.loss_steps) if run.loss.reduce == "mean" else 1.0
+
+
+def _times(weight: float, a: Array) -> Array:
+    return a if weight == 1 else weight * a
+
+
+def _outputs(run: Run) -> dict[Place, slice]:
+    """The rows of the output, at the top."""
+    return {at: run.cells[at].outputs for at in run.top_places}
+
+
 def _top(run: Run, s: States) -> Array:
-    """The output of the top layer at T, (N, D·P)."""
-    return np.concatenate([s[at][..., run.cells[at].outputs] for at in run.top_places], axis=-1)
+    """The output of those places of the top layer that are given, (..., N, D·P)."""
+    there = [at for at in run.top_places if at in s]
+    return np.concatenate([s[at][..., run.cells[at].outputs] for at in there], axis=-1)
 
 
 def _true(cell: SizedCell, s: Array) -> Array:
-    """The state (N, S) of `s` (N, S_all), parts that a gauge scales by their true values over the
-    scale they are kept by: as they are, but for what a complex step moves the gauge by."""
+    """The state (..., N, S) of `s` (..., N, S_all), parts that a gauge scales by their true values
+    over the scale they are kept by: as they are, but for what a complex step moves the gauge by."""
     own = s[..., : cell.S]
     if not cell.gauge:
         return own
     own = own.copy()
-    for scale, scaled in cell.gauge.items():
-        m = own[..., cell.parts[scale].rows]
+    for gauge, scaled in cell.gauge.items():
+        m = own[..., cell.parts[gauge].rows]
         for part in scaled:
             a = own[..., cell.parts[part].rows]
             apart = a.reshape(*m.shape, -1)  # entries that share a scale; one of all, or one each
@@ -158,20 +251,23 @@ def _true(cell: SizedCell, s: Array) -> Array:
 
 
 def _over_the_state(cell: SizedCell, v: Array, s: Array) -> Array:
-    """`v` (S,) for every sample, zero in the rows of `s` (N, S_all) that are a gauge or no
+    """`v` (S,) for every sample, zero in the rows of `s` (..., N, S_all) that are a gauge or no
     state."""
     ds = np.zeros_like(s)
     ds[..., : len(v)] = v
-    for scale in cell.gauge:
-        ds[..., cell.parts[scale].rows] = 0
+    for gauge in cell.gauge:
+        ds[..., cell.parts[gauge].rows] = 0
     return ds
 
 
 def _gradient_of_top(run: Run, s: States, dh: Array) -> dict[Place, Array]:
-    """The gradient by place where the loss reads h_T of the top layer alone."""
+    """The gradient by place where the loss reads h of the top layer alone."""
     ds = {at: np.zeros_like(state) for at, state in s.items()}
-    for at, part in zip(run.top_places, np.split(dh, len(run.top_places), axis=-1), strict=True):
-        ds[at][..., run.cells[at].outputs] = part
+    start = 0
+    for at in (at for at in run.top_places if at in s):
+        stop = start + run.output_width(at)
+        ds[at][..., run.cells[at].outputs] = dh[..., start:stop]
+        start = stop
     return ds
 
 

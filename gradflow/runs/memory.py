@@ -9,10 +9,12 @@ from dataclasses import replace
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
+from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
+_REACH_BYTES_PER_LAG = 48
 _SAMPLE_BYTES_PER_LAG = 24  # the log of each sample's norm, twice while it is read, and increments
 
 
@@ -32,27 +34,45 @@ def bytes_needed(run: Run) -> dict[str, int]:
     weights = directions * (of_lowest + (run.layers - 1) * of_upper)
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
+    losses = len(run.loss_steps)
+    targets = (
+        losses
+        * N
+        * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
+    )
+    # Where a loss reads both directions at once, their outputs at its steps; of several steps the
+    # reach, its sum and count for each sample and lag, and each pass's own logs.
+    read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
+    reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
+    S = sum(cell.S for cell in run.cells.values())
+    asked = sum(
+        measure.room(T=T, N=N, S=S, **one.options)
+        for one in run.measures
+        if (measure := MEASURES[one.name]).room is not None
+    )
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
         * places
         + between
+        + read
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
-        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)),
-        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)),
+        "measure": asked,
+        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
+        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
     }
 
 
 _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
-_STACK_INPUT_BYTES = 2**28  # each run of a stack may have an input of its own
+_STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
 
 
 def stack_size(run: Run, workers: int = 1) -> int:
     """How many runs of this shape are advanced together: what stays in cache, and what memory has
-    room for beside the stacks of the other `workers`."""
+    room for next to the stacks of the other `workers`."""
     width = max(1, run.batch_size * run.cell_of_layer(0).G)
     input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
     most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
@@ -80,15 +100,15 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(key path, message) where runs ask for more memory than there is: the key that saves most."""
     available = bytes_available()
     kept = sum(run.sequence_length * _RESULT_BYTES_PER_LAG for run in runs)
-    told = set()
+    named = set()
     for run in _of_each_shape(runs):
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
         lowered = _lowered(run)
         key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
-        if key not in told:
-            told.add(key)
+        if key not in named:
+            named.add(key)
             message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
             yield key, f"{message} available: lower {key[-1]}"
 

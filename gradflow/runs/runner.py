@@ -17,7 +17,7 @@ from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import stack_size
 from gradflow.runs.scheduling.journal import Journal
-from gradflow.runs.stack import run_stack
+from gradflow.runs.stack import backward_passes, run_stack
 
 Stack = list[tuple[int, Run]]
 """Runs of equal shape, each with its number in the sweep."""
@@ -64,7 +64,7 @@ def execute(
 
 def time_steps(run: Run) -> int:
     """The steps of a run, forward and backward, that `progress` is told of."""
-    return 2 * run.sequence_length * len(run.places)
+    return (1 + backward_passes(run)) * run.sequence_length * len(run.places)
 
 
 def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]:

@@ -1,11 +1,13 @@
 """All that is random in a run: parameters, input, initial state, target.
 
-Each draws from a stream of its own, so that runs of one seed differ only in what the sweep
+Each draws from its own stream, so that runs of one seed differ only in what the sweep
 changes: another `ws_scale` is the same base matrix times another number, a longer sequence
 starts with the same inputs, another layer leaves those below it as they are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -45,12 +47,22 @@ def inputs(run: Run) -> Array:
 
 def initial_state(run: Run) -> dict[Place, Array]:
     """s_0: (N, S) by place."""
+    start = run.initial_state
+    if start.arrays is not None:
+        return {at: _from_file(run, start.arrays, at) for at in run.places}
     return {
-        at: _signal(
-            run, run.initial_state, "initial_state", at, (run.batch_size, run.state_width(at))
-        )
+        at: _signal(run, start, "initial_state", at, (run.batch_size, run.state_width(at)))
         for at in run.places
     }
+
+
+def _from_file(run: Run, arrays: Mapping[str, Array], at: Place) -> Array:
+    """s_0 of a place (N, S), its parts side by side."""
+    s = np.empty((run.batch_size, run.state_width(at)), run.dtype)
+    for part in run.cells[at].parts.values():
+        name = next(name for name in run.state_name(at, part.name) if name in arrays)
+        s[:, part.rows] = arrays[name].reshape(run.batch_size, -1)
+    return s
 
 
 def output_layer(run: Run) -> tuple[Array, Array]:
@@ -76,6 +88,7 @@ class _Draws:
     def __init__(self, run: Run, at: Place) -> None:
         self.run, self.at, self.cell = run, at, run.cells[at]
         self.trained = run.trained.params[at] if run.trained is not None else {}
+        self.as_is = run.trained is not None and run.trained.as_is
         self._streams: dict[str, np.random.Generator] = {}
         self._fused: dict[str, Array] = {}  # drawn beside another, by name
 
@@ -93,7 +106,7 @@ class _Draws:
         values: dict[str, Array] = {}
         for parameter in self.cell.parameters.values():
             drawn, init = self._drawn(parameter), parameter.init
-            if parameter.name in self.trained and not uses_drawn(init):
+            if parameter.name in self.trained and (self.as_is or not uses_drawn(init)):
                 values[parameter.name] = drawn
                 continue
             if init is not None:
@@ -111,7 +124,8 @@ class _Draws:
     def _drawn(self, parameter: Parameter) -> Array:
         """What the config gives a parameter, or a file."""
         run, role = self.run, parameter.role
-        scale = {"input": run.wx_scale, "recurrent": run.ws_scale}.get(role, 1.0)
+        ws_scale = 1.0 if run.ws_scale is None else run.ws_scale
+        scale = {"input": run.wx_scale, "recurrent": ws_scale}.get(role, 1.0)
         if parameter.name in self.trained:
             return (
                 scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
@@ -123,7 +137,7 @@ class _Draws:
             return run.bias_scale * rng.standard_normal(parameter.shape)
         if parameter.name in self.cell.gains:
             return np.ones(parameter.shape)
-        given = {"input": run.wx_init, "recurrent": run.ws_init}.get(role, "gaussian")
+        given = {"input": run.wx_init, "recurrent": run.ws_init}.get(role) or "gaussian"
         base = given if isinstance(given, Base) else Base(given)
         if base.kind in FUSED and parameter.name not in self._fused:
             self._draw_fused(base.kind, rng, parameter)

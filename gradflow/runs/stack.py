@@ -11,15 +11,19 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.columns import Array
-from gradflow.diagnosis import diagnose, over_batch
+from gradflow.diagnosis import diagnose
 from gradflow.engine.flow import Progress
-from gradflow.engine.measure import log_norms_joined, whole_net
-from gradflow.engine.network import NetTrajectory, Place, backpropagate_net, unroll_net
-from gradflow.logspace import Magnitudes, root_sum_of_squares
+from gradflow.engine.network import Place, unroll_net
+from gradflow.logspace import Magnitudes, log_norms_joined, root_sum_of_squares
+from gradflow.measures.batch import over_batch
+from gradflow.measures.flows import backpropagate_net, whole_net
+from gradflow.measures.measured import Measured
 from gradflow.results import NO_SAMPLES, Diagnosis, Direction, GradientFlow, LayerResult, Result
-from gradflow.runs import sampling
+from gradflow.runs import reach, sampling
 from gradflow.runs.experiment import Run
-from gradflow.runs.losses import objective
+from gradflow.runs.measuring import Measuring, Of
+from gradflow.runs.reach import Reach
+from gradflow.runs.readings import Readings
 
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "reverse")
 
@@ -34,7 +38,7 @@ def run_stack(
     No result depends on which runs are in the stack. `varied` is left empty.
     """
     runs = [run for _, run in numbered]
-    objectives = [objective(run) for run in runs]
+    readings = Readings(runs)
     net = unroll_net(
         runs[0].cells,
         _stacked_params([sampling.parameters(run) for run in runs]),
@@ -42,20 +46,31 @@ def run_stack(
         _stacked([sampling.initial_state(run) for run in runs]),
         merge=runs[0].merge,
         budget=runs[0].tape_memory * len(runs),
+        watch=readings.watch,
         progress=lambda steps: progress(steps * len(runs)),
     )
-    last = [{at: s[r] for at, s in net.last.items()} for r in range(len(runs))]
-    with np.errstate(over="ignore", invalid="ignore"):
-        losses = [float(o.value(s).mean()) for o, s in zip(objectives, last, strict=True)]
-        ds_T = _stacked([o.gradient(s) for o, s in zip(objectives, last, strict=True)])
-    diverged_at = _diverged_at(net, ds_T)
+    readings.close()
+    losses = readings.values
+    diverged_at = np.where(net.diverged_at == 0, readings.lost_at, net.diverged_at)
 
     good = np.flatnonzero(diverged_at == 0)
     flows: dict[Place, list[GradientFlow]] = {}
+    measured: list[dict[Of, dict[str, Measured]]] = []
+    reaches: list[Reach] | None = None
     if len(good):
         kept = net if len(good) == len(runs) else net.select(good)
-        ds_T = {at: ds[good] for at, ds in ds_T.items()}
-        flows = backpropagate_net(kept, ds_T, progress=lambda k: progress(k * len(good)))
+        ds_T, entering = readings.entering(kept, good)
+        asked = [runs[r] for r in good]
+        measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
+
+        def told(steps: int) -> None:
+            progress(steps * len(good))
+
+        flows = backpropagate_net(
+            kept, ds_T, losses=entering, watching=measuring.watchers, progress=told
+        )
+        measured = measuring.found()
+        reaches = reach.measure(kept, readings, good, told)
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -70,23 +85,32 @@ def run_stack(
             objective=run.objective,
         )
         if result.diverged_at is not None:
-            progress(run.sequence_length * len(run.places))
+            progress(backward_passes(run) * run.sequence_length * len(run.places))
             yield result
             continue
-        own = {at: found[int(np.searchsorted(good, r))] for at, found in flows.items()}
-        outer = objectives[r].output_gradient
-        yield _read(result, run, own, outer(last[r]) if outer else None, thresholds)
+        row = int(np.searchsorted(good, r))
+        own = {at: found[row] for at, found in flows.items()}
+        its = reaches[row] if reaches else None
+        read = _read(result, run, own, its, readings.output_gradient(r), thresholds)
+        yield _with_measures(read, measured[row]) if run.measures else read
+
+
+def backward_passes(run: Run) -> int:
+    """How often a run is gone back through."""
+    return 1 + len(reach.origins(run))
 
 
 def _read(
     result: Result,
     run: Run,
     flows: dict[Place, GradientFlow],
+    reached: Reach | None,
     W_o: Magnitudes | None,
     thresholds: tuple[float, float],
 ) -> Result:
     """The result with the curves of its places put together and diagnosed."""
     outer = {"W_o": W_o} if W_o is not None else {}
+    flows = {at: _placed(run, at, flow, reached) for at, flow in flows.items()}
     for _, direction in run.top_places:
         own = {at: flow for at, flow in flows.items() if at[1] == direction}
         flows |= _with_start(own)
@@ -102,29 +126,39 @@ def _read(
     if len(flows) == 1:
         ((diagnosis, whole),) = zip(found.values(), flows.values(), strict=True)
     else:
-        whole = over_batch(whole_net(list(flows.values())))
+        whole = over_batch(_placed(run, None, whole_net(list(flows.values())), reached))
         diagnosis = diagnose(whole, thresholds)
     whole = _kept(replace(whole, totals={**whole.totals, **outer}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
 
 
+def _placed(run: Run, at: Place | None, flow: GradientFlow, reached: Reach | None) -> GradientFlow:
+    """The curves of a place, or of the whole of a one-way net, with the lag of the last loss, and
+    how far the loss of any one step reaches."""
+    first = run.sequence_length - int(run.own_loss_steps(at or run.places[0]).max())
+    return replace(flow, first=first, log_reach=reached.at(at) if reached else NO_SAMPLES)
+
+
+def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -> Result:
+    """The result with what was measured besides, of the whole net and of its places."""
+    layers = tuple(
+        replace(part, measures=found.get((part.layer, DIRECTIONS.index(part.direction)), {}))
+        for part in result.layers
+    )
+    return replace(result, measures=found.get(None, {}), layers=layers)
+
+
 def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:
-    """The curves of layers upon each other, beside the gradient of all of them at lag 0."""
-    start = root_sum_of_squares([flow.state[0] for flow in flows.values()])
-    samples = log_norms_joined([flow.log_samples[:1] for flow in flows.values()])[0]
+    """The curves of layers upon each other, beside the gradient of all of them at its first lag."""
+    first = next(iter(flows.values())).first
+    start = root_sum_of_squares([flow.state[first] for flow in flows.values()])
+    samples = log_norms_joined([flow.log_samples[first] for flow in flows.values()])
     return {at: over_batch(replace(flow, start=start), samples) for at, flow in flows.items()}
 
 
 def _kept(flow: GradientFlow) -> GradientFlow:
     """What a result keeps of the curves: not each sample's own."""
-    return replace(flow, log_samples=NO_SAMPLES)
-
-
-def _diverged_at(net: NetTrajectory, ds_T: Mapping[Place, Array]) -> Array:
-    """(R,): the step at which a run left float range, T where only its loss did; else 0."""
-    last_step = max(len(trajectory.x) for trajectory in net.places.values())
-    lost = np.any([~np.isfinite(ds).all(axis=(1, 2)) for ds in ds_T.values()], axis=0)
-    return np.where(lost & (net.diverged_at == 0), last_step, net.diverged_at)
+    return replace(flow, log_samples=NO_SAMPLES, log_reach=NO_SAMPLES)
 
 
 def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:

@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.weights.conventions import find_nets, within
+from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Stored, Tensors, float64, named, refuse
@@ -83,15 +83,12 @@ def output_layer(
     """
     top = [one for one in layers if one.layer == layers[-1].layer]
     merge = top[0].merge if len(top) == 2 else "concat"
-    if merge == "mul":
-        message = "an output layer that reads the product of both directions is not computed"
-        raise refuse(tensors.source, f"{message}: leave W_o out")
     width = _joint_width(top)
     arrays = {}
     for name in filter(None, (W_o, b_o)):
-        _check_there(tensors, name)
-        arrays[name] = _floats(tensors, name)
-    transposed = layers[-1].convention in ("Keras", "Flax")
+        check_there(tensors, name)
+        arrays[name] = floats(tensors, name)
+    transposed = layers[-1].convention in TRANSPOSED
     weights = arrays[W_o].T if transposed else arrays[W_o]
     if weights.ndim != 2 or weights.shape[1] != width or not weights.size:
         expected = f"({width}, O)" if transposed else f"(O, {width})"
@@ -102,22 +99,31 @@ def output_layer(
         message = f"expected b_o of shape ({len(weights)},), found {bias.shape}"
         raise refuse(tensors.source, f"tensor {named(b_o)}: {message}")
     for name, array in arrays.items():
-        if fault := _first_not_finite(name, array):
+        if fault := first_not_finite(name, array):
             raise refuse(tensors.source, fault)
-    if merge != "concat":
-        share = weights if merge == "sum" else 0.5 * weights
-        weights = np.concatenate([share, share], axis=1)
-    return weights, bias
+    return of_both_directions(tensors, weights, merge), bias
+
+
+def of_both_directions(tensors: Tensors, weights: Array, merge: str) -> Array:
+    """The weights (O, width) of an output layer for the outputs of both directions side by side,
+    where it reads what `merge` makes of them. Raises InputError: their product."""
+    if merge == "mul":
+        message = "an output layer that reads the product of both directions is not computed"
+        raise refuse(tensors.source, f"{message}: leave W_o out")
+    if merge == "concat":
+        return weights
+    share = weights if merge == "sum" else 0.5 * weights
+    return np.concatenate([share, share], axis=1)
 
 
 def embedding(tensors: Tensors, name: str) -> Array:
     """The tensor (V, I), float64, whose row v stands for the token v. Raises InputError."""
-    _check_there(tensors, name)
-    table = _floats(tensors, name)
+    check_there(tensors, name)
+    table = floats(tensors, name)
     if table.ndim != 2 or not table.size:
         message = f"expected an embedding of shape (V, I), found {table.shape}"
         raise refuse(tensors.source, f"tensor {named(name)}: {message}")
-    if fault := _first_not_finite(name, table):
+    if fault := first_not_finite(name, table):
         raise refuse(tensors.source, fault)
     return table
 
@@ -208,7 +214,7 @@ def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
         if parameter not in names:
             raise refuse(tensors.source, f"expected a tensor's name for {parameter} too")
     for name in names.values():
-        _check_there(tensors, name)
+        check_there(tensors, name)
     names = {parameter: names[parameter] for parameter in PARAMETERS if parameter in names}
     arrays = {parameter: tensors[name] for parameter, name in names.items()}
     if _transposed(arrays):
@@ -226,14 +232,16 @@ def _transposed(arrays: Mapping[str, Array]) -> bool:
     return G in (3 * H, 4 * H) and W_x.shape[1] == G
 
 
-def _check_there(tensors: Tensors, name: str) -> None:
+def check_there(tensors: Tensors, name: str) -> None:
+    """Raises InputError, with the nearest name, where a file has no such tensor."""
     if name not in tensors:
         near = difflib.get_close_matches(name[:255], list(tensors)[:10_000], n=1)
         hint = f"; did you mean {named(near[0])}?" if near else ""
         raise refuse(tensors.source, f"no tensor is called {named(name)}{hint}")
 
 
-def _floats(tensors: Tensors, name: str) -> Array:
+def floats(tensors: Tensors, name: str) -> Array:
+    """A tensor as float64; InputError where it is none of floating-point numbers."""
     array = tensors[name]
     if array.dtype.kind != "f":
         message = f"expected floating-point numbers, found {array.dtype}"
@@ -286,13 +294,14 @@ def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]
         if not np.isfinite(getattr(one, parameter)).all()
     )
     names = dict.fromkeys(name for group in bad for name in group)
-    faults = [fault for name in names if (fault := _first_not_finite(name, tensors[name]))]
+    faults = [fault for name in names if (fault := first_not_finite(name, tensors[name]))]
     if names and not faults:  # of finite parts
         faults = [f"{tensor(tuple(names))} make numbers that are not finite"]
     return faults
 
 
-def _first_not_finite(name: str, array: Array) -> str | None:
+def first_not_finite(name: str, array: Array) -> str | None:
+    """Where an array holds what is no finite number, in words; None where it does not."""
     if np.isfinite(array).all():
         return None
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

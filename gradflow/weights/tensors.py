@@ -18,6 +18,9 @@ from gradflow.system import bytes_available
 Array = NDArray[Any]
 T = TypeVar("T")
 
+MAX_NAME = 1000
+"""The longest name of a tensor that is taken, in characters."""
+
 _STORAGE = {
     "float64": "<f8",
     "float32": "<f4",

@@ -11,6 +11,9 @@ from gradflow.config import load as loading
 from gradflow.config.load import from_mapping, load
 from gradflow.errors import InputError
 from gradflow.runs import sampling
+from gradflow.runs.losses import objective
+
+AS_EVER = {"at": "last", "reduce": "mean"}
 
 
 @pytest.fixture
@@ -83,8 +86,10 @@ def test_numbers_are_those_of_yaml_1_2(write):
         ("cell.type=gru", {"cell": {"type": "gru", **GRU().options}}),
         ("hidden_size[1]=5", {"hidden_size": [4, 5]}),
         ("hidden_size.0=5", {"hidden_size": [5, 8]}),
-        ("loss.target=0.5", {"loss": {"kind": "mse", "target": 0.5}}),
-        ("loss.kind=sum", {"loss": {"kind": "sum"}}),
+        ("loss.target=0.5", {"loss": {"kind": "mse", "target": 0.5, **AS_EVER}}),
+        ("loss.kind=sum", {"loss": {"kind": "sum", **AS_EVER}}),
+        ("loss.at=all", {"loss": {"kind": "mse", "at": "all", "reduce": "mean"}}),
+        ("loss.at.every=5", {"loss": {"kind": "mse", "at": {"every": 5}, "reduce": "mean"}}),
         ("input.scale=0.3", {"input": {"kind": "gaussian", "scale": 0.3}}),
         ("thresholds.vanishing=0.1", {"thresholds": {"vanishing": 0.1, "exploding": 1000.0}}),
         ("lags=[3, 1]", {"lags": [3, 1]}),
@@ -239,6 +244,72 @@ def test_targets_from_a_file(write):
     assert messages(write(keys.format(2, "cross_entropy"), y=np.array([0, 3, 1]))) == [
         "expected classes from 0 to 1 in y.npy"
     ]
+
+
+KEYS = "cell: rnn\nsequence_length: {}\nbatch_size: {}\noutput_size: {}\nloss: {}\n"
+MSE = "{{kind: mse, at: {}, target: y.npy}}"
+
+
+@pytest.mark.parametrize(
+    ("T", "N", "O", "at", "shape"),
+    [
+        (7, 3, 2, "all", (7, 3, 2)),
+        (7, 3, 2, "all", (9, 3, 2)),  # a row for each step of a longer input
+        (7, 3, 2, "[2, 5]", (2, 3, 2)),
+        (7, 3, 2, "[2, 5]", (7, 3, 2)),
+        ("[7, 4]", 3, 2, "all", (7, 3, 2)),
+        (7, 3, 1, "{every: 3}", (2, 3)),
+        (7, 1, 2, "all", (7, 2)),
+        (7, 1, 1, "all", (7,)),
+        (7, 1, 1, "all", (7, 1)),
+        (7, 3, 2, "all", (3, 2)),  # one for all steps
+    ],
+    ids=str,
+)
+def test_targets_for_each_step(write, T, N, O, at, shape):  # noqa: E741
+    Y = np.arange(float(np.prod(shape))).reshape(shape)
+    for run in load(write(KEYS.format(T, N, O, MSE.format(at)), y=Y)).runs:
+        n = len(run.loss_steps)
+        s = {(0, 0): np.zeros((n, N, 64))}
+        losses = objective(run).value(s, slice(None))
+        rows = Y.reshape(-1, N, O) if shape != (N, O) else np.stack([Y] * n)
+        if len(rows) != n:
+            rows = rows[run.loss_steps - 1]
+        np.testing.assert_allclose(losses, 0.5 * (rows**2).sum(axis=-1), rtol=1e-13)
+
+
+def test_a_target_goes_with_the_step_that_is_listed_at_its_place(write):
+    Y = np.arange(12.0).reshape(2, 3, 2)
+    for at, order in (("[2, 5]", [0, 1]), ("[5, 2]", [1, 0])):
+        [run] = load(write(KEYS.format(7, 3, 2, MSE.format(at)), y=Y)).runs
+        assert run.loss_steps.tolist() == [2, 5]
+        np.testing.assert_array_equal(run.loss.target, Y[order])
+
+
+def test_classes_for_each_step(write):
+    keys = KEYS.format(5, 3, 4, "{kind: cross_entropy, at: all, target: y.npy}")
+    y = np.arange(15).reshape(5, 3) % 4
+    [run] = load(write(keys, y=y)).runs
+    np.testing.assert_array_equal(run.loss.target[..., 0], y)
+    assert messages(write(keys, y=y + 1)) == ["expected classes from 0 to 3 in y.npy"]
+
+
+@pytest.mark.parametrize(
+    ("at", "shape", "expected"),
+    [
+        ("all", (7, 2, 2), "expected y.npy to be of shape (3, 2), or (T', 3, 2) for each step,"
+         " found (7, 2, 2)"),
+        ("all", (6, 3, 2), "y.npy has 6 rows of targets: expected 7, one for each step of the"
+         " loss"),
+        ("[2, 5]", (3, 3, 2), "y.npy has 3 rows of targets: expected 2, one for each step of the"
+         " loss, or at least 7, a row for each step"),
+        ("last", (7, 3, 2), "y.npy has 7 rows of targets: the loss is read at the last step alone;"
+         " say `at: all` to use them"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_targets_of_another_shape(write, at, shape, expected):
+    assert messages(write(KEYS.format(7, 3, 2, MSE.format(at)), y=np.zeros(shape))) == [expected]
 
 
 @pytest.mark.parametrize(

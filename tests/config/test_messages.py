@@ -23,6 +23,7 @@ def faults(tmp_path, monkeypatch):
 
 NAMES = " or ".join(", ".join(CELLS).rsplit(", ", 1))
 CELL = f"{', '.join(CELLS)} or a mapping such as {{type: lstm, forget_bias: 1}}"
+STEPS = "last, all, a list of steps or a mapping such as {every: 10}"
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
 
@@ -87,6 +88,34 @@ INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
         ("{output_size: 3, loss: {kind: cross_entropy, target: 3}}",
          "1:54: error: loss.target: expected a class from 0 to 2, found 3"),
         ("loss: {kind: mse, target: no.npy}", "1:27: error: loss.target: no.npy: no such file"),
+        ("loss: {kind: mse, at: 5}", f"1:23: error: loss.at: expected {STEPS}, found 5"),
+        ("loss: {kind: mse, at: al}", f'1:23: error: loss.at: expected {STEPS}, found "al"'),
+        ("loss: {kind: mse, at: []}",
+         "1:23: error: loss.at: expected at least one value, found []"),
+        ("loss: {kind: mse, at: [1, 0]}",
+         "1:27: error: loss.at[1]: expected at least 1, found 0"),
+        ("loss: {kind: mse, at: [2.5]}",
+         "1:24: error: loss.at[0]: expected a whole number, found 2.5"),
+        ("loss: {kind: mse, at: [3, 7, 3]}",
+         "1:30: error: loss.at[2]: step 3 stands twice: leave one of them out"),
+        ("loss: {kind: mse, at: [7, 101]}", "1:27: error: loss.at[1]: expected at most 100, the"
+         " sequence_length, found 101: leave it out, or raise sequence_length"),
+        ("loss: {kind: mse, at: {every: 0}}",
+         "1:31: error: loss.at.every: expected at least 1, found 0"),
+        ("loss: {kind: mse, at: {every: 101}}", "1:31: error: loss.at.every: expected at most 100,"
+         " the sequence_length, found 101: there would be no step to read the loss at"),
+        ("loss: {kind: mse, at: {every: 2, evry: 2}}",
+         "1:34: error: loss.at.evry: unknown key; did you mean every?"),
+        ("loss: {kind: mse, at: {}}", "1:23: error: loss.at.every: this key is required"),
+        ("loss: {kind: mse, truncate: 0}",
+         "1:29: error: loss.truncate: expected at least 1, found 0"),
+        ("loss: {kind: mse, truncate: 101}", "1:29: error: loss.truncate: expected at most 100, the"
+         " sequence_length, found 101: leave it out where nothing is to be cut off"),
+        ("loss: {kind: mse, reduce: men}",
+         '1:27: error: loss.reduce: expected mean or sum, found "men"; did you mean mean?'),
+        ("{sequence_length: [50, 10], loss: {kind: mse, at: [3, 20]}}",
+         "1:55: error: loss.at[1]: expected at most 10, the shortest sequence_length, found 20:"
+         " leave it out, or raise sequence_length"),
         ("input: {file: no.csv}", "1:15: error: input.file: no.csv: no such file"),
         ("dtype: float16", '1:8: error: dtype: expected float64 or float32, found "float16";'
          " did you mean float64?"),

@@ -65,6 +65,9 @@ ACCEPTED = [
     {"cell": "rnn", "loss": {"kind": "cross_entropy"}, "output_size": 2},
     {"cell": "rnn", "loss": {"kind": "probe", "target": None}},
     {"cell": "rnn", "loss": {"kind": "mse", "target": 2}, "tape_memory": "2 MiB"},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": "all", "reduce": "sum", "truncate": 5}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": [3, 1, 100.0]}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": {"every": 10}}},
     {"cell": "rnn", "sequence_length": 1e1, "hidden_size": [2.0, 3]},
 ]
 REFUSED = [
@@ -88,6 +91,13 @@ REFUSED = [
     {"cell": "rnn", "loss": "cross_entropy"},
     {"cell": "rnn", "loss": {"kind": "cross_entropy"}, "output_size": 1},
     {"cell": "rnn", "loss": {"kind": "probe", "target": 1}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": []}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": 5}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": [0]}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": [2, 2]}},
+    {"cell": "rnn", "loss": {"kind": "mse", "at": {"every": 0}}},
+    {"cell": "rnn", "loss": {"kind": "mse", "reduce": "max"}},
+    {"cell": "rnn", "loss": {"kind": "mse", "truncate": 0}},
     {"cell": "rnn", "hidden_size": 2.5},
     {"cell": "rnn", "bidirectional": 1},
     {"cell": "rnn", "tape_memory": "2 GB"},

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gradflow.diagnosis import diagnose, over_batch
+from gradflow.diagnosis import diagnose
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.measures.batch import over_batch
 from gradflow.results import GradientFlow
 
 BOUNDS = (1e-3, 1e3)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
-from gradflow.engine.flow import BUDGET, backpropagate, tape_bytes_per_step, unroll
+from gradflow.engine.flow import BUDGET, tape_bytes_per_step, unroll
 from gradflow.initializers import orthogonal
+from gradflow.measures.flows import backpropagate
 from nets import (
     FORM_LABELS,
     FORMS,

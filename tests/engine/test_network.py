@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradflow.engine.flow import backpropagate, unroll
-from gradflow.engine.network import MERGES, backpropagate_net, unroll_net
+from gradflow.engine.flow import unroll
+from gradflow.engine.network import MERGES, unroll_net
+from gradflow.measures.flows import backpropagate, backpropagate_net
 from nets import FORM_LABELS, FORMS, VARIANTS, mapped, random_net, random_stack
 
 

@@ -14,8 +14,8 @@ from gradflow.equations.declaration import Declared
 from gradflow.equations.mistakes import At, EquationsError, marked
 from gradflow.equations.names import taken
 from gradflow.equations.parse import MOST_STATEMENTS
-from gradflow.exporters.csv import header
-from gradflow.exporters.schema import results_schema
+from gradflow.formats.csv import header
+from gradflow.formats.schema import results_schema
 
 GOOD = equations(
     "mgu", {"h": "H"},
@@ -71,6 +71,37 @@ def test_a_mistake_is_told_at_its_place(old, new, place, told):
     found = of_step((old, new))
     where, line, column, _ = next(m for m in found if told in m[3])
     assert (where, line, column) == ("step", *place)
+
+
+def test_what_only_follows_from_a_line_that_cannot_be_read_is_not_told():
+    (told,) = of_step(("h[t] = (1 - f)", "h[t] = (1 > f)"))
+    assert told == ("step", 3, 11, "'>' has no place in an equation")
+    told = of_step(("h[t] = (1 - f)", "h[t] = (1 > f)"), state=(("h", ("H",)), ("c", ("Q",))))
+    assert [where for where, *_ in told] == ["state.c", "step"]
+
+
+@pytest.mark.parametrize(
+    ("init", "told"),
+    [
+        ("10 ** 400", "it has no finite value"),
+        ("log(0 - 1) * drawn", "it gives numbers that are not finite"),
+        ("W_f", "its shapes do not fit each other, or [H, H]"),
+        ("W_f @ W_f", "its shapes do not fit each other, or [H, H]"),
+        ("1 / (k - 1)", "it has no finite value"),
+    ],
+)
+def test_an_init_that_gives_no_values_is_told(init, told):
+    parameters = (*GOOD.parameters[:1], Declared("U_f", ("H", "H"), init), *GOOD.parameters[2:])
+    made = dataclasses.replace(GOOD, parameters=parameters, options=(("k", 1.0),))
+    assert mistakes(made) == [("parameters.U_f.init", 1, 1, told)]
+
+
+def test_a_cell_has_a_parameter():
+    made = dataclasses.replace(GOOD, parameters=(), step="h[t] = 0.5 * h[t-1]")
+    ((where, *_, told),) = mistakes(made)
+    assert (where, told) == (
+        "parameters", "a cell needs a parameter or a constant, such as W: [H, I]"
+    )  # fmt: skip
 
 
 def test_all_mistakes_are_told_at_once():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
+from gradflow.measures.flows import backpropagate
 from nets import as_pytorch, random_net
 
 pytestmark = pytest.mark.parity

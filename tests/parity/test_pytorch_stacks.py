@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN, ProjectedLSTM
-from gradflow.engine.network import backpropagate_net, unroll_net
+from gradflow.engine.network import unroll_net
+from gradflow.measures.flows import backpropagate_net
 from nets import as_pytorch, random_stack
 
 pytestmark = pytest.mark.parity

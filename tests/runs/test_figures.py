@@ -15,7 +15,8 @@ from exact import compared, drawn, figures
 from gradflow.cells import RNN
 from gradflow.config.load import load
 from gradflow.engine import flow as engine
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
+from gradflow.measures.flows import backpropagate
 from gradflow.runs.stack import run_stack
 
 HERE = Path(__file__).parent / "figures"

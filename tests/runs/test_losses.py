@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
-from gradflow.runs.losses import objective
+from gradflow.runs.losses import OuterSum, objective
 from gradflow.runs.sampling import output_layer
 
 SIZES = {"hidden_size": 5, "input_size": 2, "batch_size": 4, "sequence_length": 3}
@@ -41,31 +41,32 @@ def last_states(run, seed=1):
 def test_the_gradient_is_the_complex_step_of_the_value(name, cell):
     run = run_of(name, cell=cell)
     goal, s = objective(run), last_states(run)
-    ds = goal.gradient(s)
+    ds = goal.gradient(s, 0)
     for at in run.places:
         v = np.random.default_rng(2).standard_normal(s[at].shape)
         for scale in run.cells[at].gauge:
             v[:, run.cells[at].parts[scale].rows] = 0
         moved = {**s, at: s[at] + 1j * EPS * v}
-        by_step = goal.value(moved).imag / EPS
+        by_step = goal.value(moved, 0).imag / EPS
         assert_allclose((ds[at] * v).sum(axis=-1), by_step, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if "mse" in name or "cross" in name])
-def test_the_output_layers_gradient_is_that_of_the_batch_mean(name):
+def test_the_output_layers_gradient_is_the_sum_over_samples(name):
     run = run_of(name)
     goal, s = objective(run), last_states(run)
     W_o, _ = output_layer(run)
     (at,) = run.places
     h = s[at][:, : run.hidden_size]
-    delta = goal.gradient(s)[at][:, : run.hidden_size] @ np.linalg.pinv(W_o)
-    expected = np.linalg.norm(delta.T @ h) / run.batch_size
-    assert_allclose(float(goal.output_gradient(s).floats()), expected, rtol=1e-10)
+    delta = goal.gradient(s, 0)[at][:, : run.hidden_size] @ np.linalg.pinv(W_o)
+    collected = goal.output_gradient()
+    collected.add(*goal.outer(s, 0))
+    assert_allclose(float(collected.norm().floats()), np.linalg.norm(delta.T @ h), rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["probe", "sum"])
 def test_without_an_output_layer_it_has_no_gradient(name):
-    assert objective(run_of(name)).output_gradient is None
+    assert objective(run_of(name)).output_gradient() is None
 
 
 def test_values_by_hand():
@@ -74,18 +75,18 @@ def test_values_by_hand():
     W_o, b_o = output_layer(run)
     (at,) = run.places
     O = s[at][:, :5] @ W_o.T + b_o  # noqa: E741
-    assert_allclose(objective(run).value(s), 0.5 * ((O - 0.7) ** 2).sum(axis=1), rtol=1e-14)
+    assert_allclose(objective(run).value(s, 0), 0.5 * ((O - 0.7) ** 2).sum(axis=1), rtol=1e-14)
     run = run_of("cross_entropy of a class")
     W_o, b_o = output_layer(run)
     a = s[at][:, :5] @ W_o.T + b_o
     expected = np.log(np.exp(a).sum(axis=1)) - a[:, 1]
-    assert_allclose(objective(run).value(s), expected, rtol=1e-12)
-    assert_allclose(objective(run_of("sum")).value(s), s[at][:, :5].sum(axis=1), rtol=1e-14)
+    assert_allclose(objective(run).value(s, 0), expected, rtol=1e-12)
+    assert_allclose(objective(run_of("sum")).value(s, 0), s[at][:, :5].sum(axis=1), rtol=1e-14)
 
 
 def test_a_probe_is_a_unit_vector_over_the_whole_state():
     run = run_of("probe")
-    (v,) = objective(run).gradient(last_states(run)).values()
+    (v,) = objective(run).gradient(last_states(run), 0).values()
     assert_allclose(np.linalg.norm(v, axis=1), 1, rtol=1e-14)
     assert (v[0] == v).all()
     assert np.count_nonzero(v[0, run.hidden_size :])
@@ -95,8 +96,8 @@ def test_cross_entropy_stands_large_activations_and_many_classes():
     run = run_of("cross_entropy", output_size=50_000)
     s = {at: 1e4 * a for at, a in last_states(run).items()}
     goal = objective(run)
-    assert np.isfinite(goal.value(s)).all()
-    assert all(np.isfinite(ds).all() for ds in goal.gradient(s).values())
+    assert np.isfinite(goal.value(s, 0)).all()
+    assert all(np.isfinite(ds).all() for ds in goal.gradient(s, 0).values())
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -104,7 +105,29 @@ def test_float32_stays_float32(name):
     run = run_of(name, dtype="float32")
     s = {at: a.astype(np.float32) for at, a in last_states(run).items()}
     goal = objective(run)
-    assert all(ds.dtype == np.float32 for ds in goal.gradient(s).values())
-    exact = objective(run_of(name)).value(last_states(run))
-    assert_allclose(goal.value(s), exact, rtol=1e-4, atol=1e-5)
-    assert math.isfinite(float(goal.value(s).mean()))
+    assert all(ds.dtype == np.float32 for ds in goal.gradient(s, 0).values())
+    exact = objective(run_of(name)).value(last_states(run), 0)
+    assert_allclose(goal.value(s, 0), exact, rtol=1e-4, atol=1e-5)
+    assert math.isfinite(float(goal.value(s, 0).mean()))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_sum_of_outer_products_stands_any_size(dtype):
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((6, width)).astype(dtype) for width in (3, 4))
+    big = 2.0 ** (900 if dtype == "float64" else 100)
+    total = OuterSum()
+    total.add(left[:2] * np.array(big, dtype), right[:2] / np.array(big, dtype))
+    total.add((left[2:4] / np.array(big, dtype)), right[2:4] * np.array(big, dtype))
+    total.add(left[4:], right[4:])
+    expected = np.linalg.norm(left.astype(float).T @ right.astype(float))
+    assert_allclose(
+        float(total.norm().floats()), expected, rtol=1e-5 if dtype == "float32" else 1e-13
+    )
+    tiny = OuterSum()
+    for part in (slice(0, 3), slice(3, 6)):
+        tiny.add(left[part] / np.array(big, dtype), right[part] / np.array(big, dtype))
+    assert_allclose(tiny.norm().log10(), np.log10(expected) - 2 * np.log10(big), rtol=1e-6)
+    nothing = OuterSum()
+    nothing.add(0 * left, right)
+    assert nothing.norm().mantissa == 0

@@ -34,7 +34,7 @@ def drawn(run):
         "initial_state": sampling.initial_state(run)[FIRST],
         "W_o": W_o,
         "b_o": b_o,
-        "loss": objective(run).value(s_T),
+        "loss": objective(run).value(s_T, 0),
     }
 
 

@@ -7,7 +7,8 @@ import weight_writers as writers
 from hostile_torch import torch
 
 from gradflow.errors import InputError
-from gradflow.exporters.inspection import table, to_json
+from gradflow.formats import View
+from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.weights import choose_net, read
 from gradflow.weights.files.pickle_tensors import _unwrap
@@ -24,7 +25,7 @@ def many_nets(n):
 
 def look(path):
     found = inspect(path)
-    return list(table(found, 100, False)), list(to_json(found))
+    return list(table(found, View(width=100))), list(to_json(found, View()))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".npz"])

@@ -69,7 +69,7 @@ class Journal:
 
     Raises:
         InputError: on entering, where the folder cannot be made or written, or is in use, or what
-            stands in it is not a plain file.
+            is in it is not a plain file.
     """
 
     def __init__(self, folder: Path, runs: Sequence[Run], thresholds: tuple[float, float]) -> None:
@@ -143,8 +143,8 @@ class Journal:
             raise GradflowError(str(Fault(message, str(self.path), key="--resume"))) from None
 
     def _read_all(self) -> None:
-        """Note where the line of each run stands. A last line that was cut off is taken away, so
-        that what is added stands on lines of its own."""
+        """Note where the line of each run is. A last line that was cut off is taken away, so
+        that what is added is on new lines."""
         wanted, damaged, line = set(self._keys), 0, None
         for line in _lines(self._file):
             if line.key in wanted:
@@ -165,7 +165,7 @@ class Journal:
 
 
 def _opened(path: Path) -> io.FileIO:
-    """A plain file to read and add to, made where there is none. What a link leads to is not ours
+    """A plain file to read and add to, made if there is none. What a link leads to is not ours
     to write, and to open a device or a pipe can do anything."""
     try:
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):

@@ -1,6 +1,6 @@
 """Worker processes on this machine: where `--jobs` has runs worked out.
 
-A thread of this process stands for each of them: it hands over one call at a time by a pipe, and
+Each has a thread of this process: it hands over one call at a time by a pipe, and
 waits for the answer. Nothing is shared between workers, so that one which is ended, in the middle
 of an answer or wherever it is, is the end of its own pipe and of nothing else.
 """

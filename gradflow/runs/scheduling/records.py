@@ -13,6 +13,8 @@ import numpy as np
 
 from gradflow import results
 from gradflow.logspace import Magnitudes
+from gradflow.measures import MEASURES
+from gradflow.measures.measured import Measured
 from gradflow.runs.experiment import Run
 
 _TYPES: dict[str, type[Any]] = {
@@ -62,7 +64,7 @@ def result_of(value: object, run: Run) -> results.Result:
     Raises:
         ValueError: it is not.
     """
-    told = {
+    expected = {
         "axes": run.axes,
         "options": run.cell.options,
         "objective": run.objective,
@@ -70,7 +72,7 @@ def result_of(value: object, run: Run) -> results.Result:
     }
     if not isinstance(value, results.Result):
         raise ValueError("no result")
-    if any(getattr(value, name) != own for name, own in told.items()):
+    if any(getattr(value, name) != own for name, own in expected.items()):
         raise ValueError("it is of another run")
     if not _is(replace(value, axes={}, options={}), results.Result):
         raise ValueError("a member of another type")
@@ -81,7 +83,31 @@ def result_of(value: object, run: Run) -> results.Result:
     for flow in (value.flow, *(part.flow for part in value.layers)):
         if flow is not None and not _is_whole(flow, value.sequence_length):
             raise ValueError("a curve of another length, or of other numbers")
+    asked = {one.name for one in run.measures}
+    for found in (value.measures, *(part.measures for part in value.layers)):
+        for name, measured in found.items():
+            if name not in asked or not _is_measured(name, measured, value.sequence_length):
+                raise ValueError("a measure that was not asked for, or other curves than its own")
     return value
+
+
+def _is_measured(name: str, found: Measured, T: int) -> bool:
+    """Whether the curves are those of a measure, with the lengths and kinds that they should
+    have."""
+    declared = {curve.name: curve for curve in MEASURES[name].curves}
+    for of, values in found.curves.items():
+        shapes = ((T,), (T + 1,))
+        if of not in declared or declared[of].any_size != isinstance(values, Magnitudes):
+            return False
+        if isinstance(values, Magnitudes):
+            shape = np.asarray(values.mantissa).shape
+            if not (_holds(values.mantissa, shape, "f") and _holds(values.exponent, shape, "i")):
+                return False
+        elif not any(_holds(values, shape, "f") for shape in shapes):
+            return False
+        if np.asarray(getattr(values, "mantissa", values)).shape not in shapes:
+            return False
+    return True
 
 
 def _is_whole(flow: results.GradientFlow, T: int) -> bool:
@@ -96,13 +122,15 @@ def _is_whole(flow: results.GradientFlow, T: int) -> bool:
     floats = [
         (flow.share_W_s, (T,)),
         (flow.log_samples, no_samples),
+        (flow.log_reach, no_samples),
         (flow.log10_percentiles, (T + 1, 3) if len(flow.log10_percentiles) else no_samples),
         (flow.log10_typical, lags if len(flow.log10_typical) else results.NO_LAGS.shape),
         *((m.mantissa, shape) for m, shape in magnitudes),
     ]
     integers = [(m.exponent, shape) for m, shape in magnitudes]
     return (
-        all(_holds(array, shape, "f") for array, shape in floats)
+        0 <= flow.first < T
+        and all(_holds(array, shape, "f") for array, shape in floats)
         and all(_holds(array, shape, "i") for array, shape in integers)
         and not any((np.asarray(m.mantissa) < 0).any() for m, _ in magnitudes)
     )

@@ -9,6 +9,11 @@ from gradflow.weights.conventions import flax, keras, onnx, pytorch
 from gradflow.weights.layers import Net, RecurrentLayer
 from gradflow.weights.tensors import Tensors
 
+_ALL = (pytorch, keras, flax, onnx)
+
+TRANSPOSED = frozenset(one.NAME for one in _ALL if one.TRANSPOSED)
+"""The conventions whose dense layers keep the transpose, (inputs, outputs)."""
+
 
 def find_nets(tensors: Tensors) -> list[Net]:
     """The recurrent nets that a file's names and attributes tell of, none of them read yet."""
@@ -16,7 +21,7 @@ def find_nets(tensors: Tensors) -> list[Net]:
 
 
 def _nets(tensors: Tensors) -> Iterator[Net]:
-    sources = (onnx,) if "nodes" in tensors.attributes else (pytorch, keras, flax)
+    sources = (onnx,) if "nodes" in tensors.attributes else _ALL[:3]
     for source in sources:
         yield from source.find(tensors)
 

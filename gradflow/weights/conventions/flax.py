@@ -15,6 +15,10 @@ import numpy as np
 from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
+NAME = "Flax"
+TRANSPOSED = True
+"""What the convention is called, and whether a dense layer's kernel is (inputs, outputs)."""
+
 _GATES = {"gru": "rzn", "lstm": "ifgo"}
 
 _TRAITS = {
@@ -87,7 +91,7 @@ def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> Recurr
         if any(name for name, _ in blocks):
             names[parameter] = tuple(name for name, _ in blocks if name)
             arrays[parameter] = _stacked(tensors, names[parameter], [a for _, a in blocks])
-    return make_layer(tensors, "Flax", place, names, arrays, _TRAITS)
+    return make_layer(tensors, NAME, place, names, arrays, _TRAITS)
 
 
 def _blocks(

@@ -29,6 +29,10 @@ from gradflow.weights.layers import (
 )
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
+NAME = "Keras"
+TRANSPOSED = True
+"""What the convention is called, and whether a dense layer's kernel is (inputs, outputs)."""
+
 _KERAS_3 = re.compile(
     r"(?P<cell>(?P<layer>.*?)(?:/(?:forward|backward)_layer)?"
     r"(?:/cell(?:/cells/[^/]+)?|/?(?<![^/])(?:lstm|gru|simple_rnn)_cell(?:_\d+)?))/vars/(?P<role>[012])"
@@ -306,7 +310,7 @@ def _layer(
     notes = match.notes if match else ()
     known = traits(half, version, reset, cudnn, notes, tuple(unsupported))
     expected = half.cell if half else None
-    layer = make_layer(tensors, "Keras", place, names, arrays, known, expected)
+    layer = make_layer(tensors, NAME, place, names, arrays, known, expected)
     merge = match.merge_mode if match and match.merge_mode in _MERGES else "concat"
     return replace(layer, merge=merge)
 

@@ -25,6 +25,10 @@ from gradflow.weights.files.onnx_constants import Constants
 from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
+NAME = "ONNX"
+TRANSPOSED = False
+"""What the convention is called, and whether a dense layer's kernel is (inputs, outputs)."""
+
 _QUANTIZED = RECURRENT[-1]
 _RECURRENT = dict(zip(RECURRENT, ("rnn", "lstm", "gru", "lstm"), strict=True))
 _RESHAPES = ("Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Dropout", "Cast")
@@ -232,7 +236,7 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
             known = replace(known, notes=(_DEQUANTIZED,))
         same = dict.fromkeys(CELLS.values(), known)
         place = Place(prefix, index, direction)
-        layers.append(make_layer(tensors, "ONNX", place, origin, arrays, same, one.cell))
+        layers.append(make_layer(tensors, NAME, place, origin, arrays, same, one.cell))
     return layers
 
 

@@ -16,6 +16,10 @@ from gradflow.weights.conventions.reparametrized import FORMS, plain_parameter, 
 from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
+NAME = "PyTorch"
+TRANSPOSED = False
+"""What the convention is called, and whether a dense layer's kernel is (inputs, outputs)."""
+
 _PARAMETERS = {
     "weight_ih": "W_x",
     "weight_hh": "W_s",
@@ -136,4 +140,4 @@ def _layer(tensors: Tensors, place: Place, names: _Roles) -> RecurrentLayer:
     }
     if activation := _nonlinearity(tensors, names):
         traits["rnn"] = replace(traits["rnn"], options={"activation": activation}, undetermined=())
-    return make_layer(tensors, "PyTorch", place, origin, arrays, traits)
+    return make_layer(tensors, NAME, place, origin, arrays, traits)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradflow.files.opening import RegularFile, open_regular
 from gradflow.weights.files.unread import unread
-from gradflow.weights.tensors import Tensors, named, refuse
+from gradflow.weights.tensors import MAX_NAME, Tensors, named, refuse
 
 READERS = {
     ".npz": "npz",
@@ -21,7 +21,6 @@ READERS = {
 }
 """The module of this package that reads a suffix, where the content does not tell."""
 
-_MAX_NAME = 1000
 _HEAD = 4096
 
 
@@ -40,8 +39,8 @@ def read(path: Path) -> Tensors:
     tensors = reader(file)
     file.check_unchanged()
     for name in tensors:
-        if not name.isprintable() or len(name) > _MAX_NAME:
-            message = f"expected printable names of at most {_MAX_NAME} characters for tensors"
+        if not name.isprintable() or len(name) > MAX_NAME:
+            message = f"expected printable names of at most {MAX_NAME} characters for tensors"
             raise refuse(file.source, f"{message}, found {named(name)}")
     return tensors
 

@@ -16,6 +16,7 @@ import numpy as np
 from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
 from gradflow.weights.files.flax_head import Head, split
+from gradflow.weights.files.nested import leaves
 from gradflow.weights.tensors import (
     Array,
     Stored,
@@ -30,8 +31,6 @@ from gradflow.weights.tensors import (
 
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 200_000
-_MAX_NAME = 1000
-_MAX_DEPTH = 100
 _ARRAY, _SCALAR = 1, 3  # the extensions that flax writes; 2 is a complex number
 _MOST_SAID = 4096  # bytes that tell shape and dtype of an array
 _CHUNKED = "__msgpack_chunked_array__"
@@ -61,7 +60,8 @@ def read(file: RegularFile) -> Tensors:
             max_map_len=_MAX_ITEMS,
             max_array_len=_MAX_ITEMS,
         )
-        stored = {name: _stored(msgpack, head, name, leaf) for name, leaf in _leaves(content)}
+        found = leaves(_children(content), _is_array, _children, "/", _DamagedError)
+        stored = {name: _stored(msgpack, head, name, leaf) for name, leaf in found}
     except GradflowError:
         raise
     except _DamagedError as error:
@@ -107,25 +107,11 @@ class _Made:
         return found
 
 
-def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
-    """The arrays by path, in the order of the file."""
-    open_ = [("", _children(content))]
-    while open_:
-        prefix, children = open_[-1]
-        child = next(children, None)
-        if child is None:
-            open_.pop()
-            continue
-        name, value = f"{prefix}{child[0]}", child[1]
-        if len(name) > _MAX_NAME:
-            raise _DamagedError(f"a name in it is longer than {_MAX_NAME} characters")
-        if isinstance(value, _Packed) or (isinstance(value, dict) and _CHUNKED in value):
-            yield name, value
-        elif isinstance(value, dict | list) and len(open_) < _MAX_DEPTH:
-            open_.append((f"{name}/", _children(value)))
+def _is_array(value: Any) -> bool:
+    return isinstance(value, _Packed) or (isinstance(value, dict) and _CHUNKED in value)
 
 
-def _children(value: Any) -> Iterator[tuple[str, Any]]:
+def _children(value: Any, _: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, list):
         yield from ((str(i), item) for i, item in enumerate(value))
     elif isinstance(value, dict):

@@ -13,6 +13,7 @@ from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
 from gradflow.weights.files.onnx_head import Head
 from gradflow.weights.tensors import (
+    MAX_NAME,
     Array,
     Stored,
     Tensors,
@@ -28,7 +29,6 @@ RECURRENT = ("RNN", "LSTM", "GRU", "DynamicQuantizeLSTM")
 """Nodes that are recurrent layers; the last is onnxruntime's."""
 
 _MAX_BYTES = 2 << 30
-_MAX_NAME = 1000
 _FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data")
 _PLAIN = {
     **dict.fromkeys(["value_int", "value_ints"], np.int64),
@@ -127,7 +127,7 @@ class _Walk:
                     self.store(outputs[0], self.onnx.numpy_helper.from_array(array))
                 elif isinstance(value, self.graph_type):
                     inner = f"{path}{node.name or ''.join(outputs[:1])}.{attribute.name}/"
-                    if len(inner) > _MAX_NAME:
+                    if len(inner) > MAX_NAME:
                         message = f"its graphs are nested too deeply, at {named(inner)}"
                         raise refuse(self.source, message)
                     self.graph(value, scope, inner)
@@ -141,8 +141,8 @@ class _Walk:
         shape = tuple(tensor.dims)
         dtype = self.dtypes.get(tensor.data_type) or self.dtype(tensor.data_type)
         count, size = element_count(shape), itemsize(dtype)
-        if len(name) > _MAX_NAME:
-            message = f"expected names of at most {_MAX_NAME} characters for tensors"
+        if len(name) > MAX_NAME:
+            message = f"expected names of at most {MAX_NAME} characters for tensors"
             raise refuse(self.source, f"{message}, found {named(name)}")
         if name in self.stored:
             raise refuse(self.source, f"tensor {named(name)} is there twice")

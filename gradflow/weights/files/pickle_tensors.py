@@ -12,6 +12,7 @@ import numpy as np
 
 from gradflow.files.opening import Part, RegularFile
 from gradflow.files.zips import FREE_BYTES
+from gradflow.weights.files.nested import leaves
 from gradflow.weights.files.pickle_names import Encoded, Inert, Numbers, PickleError, Raw, View
 from gradflow.weights.tensors import (
     Array,
@@ -34,10 +35,9 @@ Sizes = Callable[[str], "int | None"]
 Read = Callable[[str, int, int], "bytes | bytearray"]
 """Some bytes of a storage: from where, and how many."""
 
-_MAX_DEPTH = 100
+_MOST_LISTED = 100  # dictionaries of parameters in a list
 _MAX_WRAPPED = 8
 """How deep in a checkpoint the model may be wrapped."""
-_MAX_NAME = 1000
 _MAX_NAMES = 16 << 20  # characters, of all names together
 _MAX_REPEATED = 1 << 20
 """A view may repeat elements (`expand`), but not to make much out of nothing..."""
@@ -92,25 +92,23 @@ def named_tensors(
     if id(content) in seen:
         return
     seen.add(id(content))
-    open_: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", _children(content, "", modules))]
-    length = 0
-    while open_:
-        prefix, children = open_[-1]
-        child = next(children, None)
-        if child is None:
-            open_.pop()
-            continue
-        name, value = f"{prefix}{child[0]}", child[1]
-        if len(name) > _MAX_NAME:
-            raise PickleError(f"a name in it is longer than {_MAX_NAME} characters")
-        if isinstance(value, View | Numbers):
-            length += len(name)
-            if length > _MAX_NAMES:
-                raise PickleError(f"the names in it are longer than {_MAX_NAMES:,} characters")
-            yield name, value
-        elif id(value) not in seen and len(open_) < _MAX_DEPTH:
+
+    def unseen(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+        if id(value) not in seen:
             seen.add(id(value))
-            open_.append((f"{name}.", _children(value, name, modules)))
+            yield from _children(value, name, modules)
+
+    length = 0
+    root = _children(content, "", modules)
+    for name, found in leaves(root, _is_tensor, unseen, ".", PickleError):
+        length += len(name)
+        if length > _MAX_NAMES:
+            raise PickleError(f"the names in it are longer than {_MAX_NAMES:,} characters")
+        yield name, found
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, View | Numbers)
 
 
 def _children(
@@ -174,7 +172,7 @@ def _unwrap(content: Any) -> Any:
             if beside := _beside(content, inner):
                 return _joined(content, inner, beside)
             content = inner
-        elif isinstance(content, list | tuple) and len(content) <= _MAX_DEPTH:
+        elif isinstance(content, list | tuple) and len(content) <= _MOST_LISTED:
             able = list(islice(_holders(content), 2))
             if len(able) != 1:
                 break

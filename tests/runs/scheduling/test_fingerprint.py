@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from gradflow.cells import LSTM
-from gradflow.runs.experiment import Loss, Run, Signal, Trained
+from gradflow.measures.contract import Asked
+from gradflow.runs.experiment import InitialState, Loss, Run, Signal, Trained
 from gradflow.runs.scheduling import fingerprint
 from gradflow.runs.scheduling.fingerprint import Fingerprints
 from sweeps import small
@@ -18,9 +19,10 @@ OTHER = {
     "ws_init": "orthogonal",
     "wx_init": "uniform",
     "input": Signal("file", values=SERIES + np.eye(1, 2) * 1e-12),
-    "initial_state": Signal("gaussian", 0.5),
+    "initial_state": InitialState("file", arrays={"h": np.eye(2, 3)}),
     "loss": Loss("mse", 0.0),
     "dtype": "float32",
+    "measures": (Asked("sizes", {"power": 2}),),
     "trained": {"W_s": np.eye(2)},
 }
 
@@ -66,3 +68,12 @@ def test_an_array_counts_by_type_shape_and_content_not_by_layout(values):
     same = same and values.dtype == SERIES.dtype
     other = replace(RUN, input=Signal("file", values=values))
     assert (of(other) == of(RUN)) == same
+
+
+def test_each_number_of_an_initial_state_counts():
+    arrays = {"h": np.zeros((2, 3)), "c": np.zeros((2, 3))}
+    keys = set()
+    for name in (None, *arrays):
+        changed = {k: a + (1e-12 if k == name else 0) for k, a in arrays.items()}
+        keys.add(of(replace(RUN, initial_state=InitialState("file", arrays=changed))))
+    assert len(keys) == 3

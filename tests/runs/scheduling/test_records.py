@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from gradflow.exporters import EXPORTERS, View
+from gradflow.formats import FORMATS, View
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling.records import from_json, to_json
 from sweeps import small, text
@@ -27,12 +27,12 @@ def test_results_come_back_with_every_bit():
             assert one.diagnosis == other.diagnosis
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_single_run_that_comes_back_is_shown_alike(name):
     experiment = small(cell="lstm", hidden_size=3, ws_scale=0.5, seed=0)
     results = list(execute(experiment))
     before, after = (
-        "".join(EXPORTERS[name](shown, View(options=experiment.options)))
+        "".join(FORMATS[name].show("results", shown, View(options=experiment.options)))
         for shown in (results, map(there_and_back, results))
     )
     assert after == before

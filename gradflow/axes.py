@@ -1,0 +1,67 @@
+"""The axes: what may differ between the runs of an experiment, and what each is called where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
+"""What a single value is; a number may be unknown, a word missing."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that runs may differ in.
+
+    Attributes:
+        name: the key of the config, the column of a CSV, the key of a JSON run.
+        kind: what its values are.
+        symbol: what heads a column for people: the field's letters where it has some.
+        phrase: a value as it reads next to others, with `{}` for the value.
+        meaning: in words.
+        plain: the value that goes without saying.
+    """
+
+    name: str
+    kind: Kind
+    symbol: str
+    phrase: str
+    meaning: str = "what the config says"
+    plain: object = None
+
+
+_RUN = (
+    Axis(
+        "cell",
+        "text",
+        "cell",
+        "{}",
+        "its short label; options that differ from their default in brackets",
+    ),
+    Axis("sequence_length", "whole", "T", "T={}"),
+    Axis("hidden_size", "whole", "H", "H={}"),
+    Axis("input_size", "whole", "I", "I={}"),
+    Axis("batch_size", "whole", "N", "N={}"),
+    Axis("ws_init", "word", "W_s", "W_s {}"),
+    Axis("ws_scale", "number", "W_s×", "W_s×{}"),
+    Axis("wx_init", "text", "W_x", "W_x {}"),
+    Axis("wx_scale", "number", "W_x×", "W_x×{}"),
+    Axis("bias_scale", "number", "bias×", "bias×{}"),
+    Axis("seed", "whole", "seed", "seed {}"),
+)
+_NET = (
+    Axis("layers", "whole", "layers", "{} layers", plain=1),
+    Axis("bidirectional", "truth", "bidirectional", "bidirectional", plain=False),
+)
+
+KNOWN = {axis.name: axis for axis in (*_RUN, *_NET)}
+"""Every axis by its name."""
+
+AXES = tuple(axis.name for axis in _RUN)
+"""Their names, in the order of the columns of a CSV, left of the lag."""
+
+NET_AXES = tuple(axis.name for axis in _NET)
+"""Those right of what is measured: how many layers, and whether each runs in both directions."""
+
+PLACE_AXES = ("layer", "direction")
+"""What differs between the places of one net."""

@@ -1,0 +1,190 @@
+"""Two sets of results, run by run: how far apart their curves and what is read from them are.
+
+Runs are paired by their settings and options; `deviations` measures the distance.
+
+Where the gradient grows by more than 1e10 from end to end, the net amplifies the last digit of one
+processor until nothing is left of it in a curve. There the intervals of the rates have to overlap,
+and nothing else is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations
+from gradflow.checks.judge import label, settings
+from gradflow.results import Result
+
+TOLERANCE = 0.05
+"""Decades that two results may be apart, where nobody says otherwise."""
+
+CHAOS = 10.0
+"""Decades of growth from end to end beyond which curves are not compared."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run of the one side and that of the other.
+
+    Attributes:
+        name: what tells it from the others.
+        runs: its number on either side; None where it is not there.
+        deviations: the largest first.
+        chaotic: that only the intervals of the rates were compared, and why.
+        held: whether it is within the tolerance.
+    """
+
+    name: str
+    runs: tuple[int | None, int | None]
+    deviations: tuple[Deviation, ...]
+    held: bool
+    chaotic: str | None = None
+
+    @property
+    def largest(self) -> Deviation | None:
+        """The largest deviation; None where there is nothing to compare."""
+        return self.deviations[0] if self.deviations else None
+
+    @property
+    def change(self) -> str | None:
+        """`appeared` or `disappeared`; None where both sides have it."""
+        before, after = self.runs
+        return "appeared" if before is None else "disappeared" if after is None else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All runs of both sides, in the order of the later one; what disappeared is last."""
+
+    pairs: tuple[Pair, ...]
+    tolerance: float
+
+    @property
+    def held(self) -> bool:
+        """Whether every run is there on both sides and within the tolerance."""
+        return all(pair.held for pair in self.pairs)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Results, and the thresholds that their horizons were read with."""
+
+    results: Sequence[Result]
+    thresholds: tuple[float, float]
+
+
+def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparison:
+    """Compare two sets of results.
+
+    Args:
+        before, after: the one side and the other.
+        tolerance: in decades.
+    """
+    left = _by_settings(before.results)
+    pairs = []
+    for key, result in _by_settings(after.results).items():
+        other = left.pop(key, None)
+        if other is None:
+            pairs.append(Pair(label(result), (None, result.run), (), held=False))
+        else:
+            pairs.append(_pair(other, result, before, after, tolerance))
+    pairs += [Pair(label(gone), (gone.run, None), (), held=False) for gone in left.values()]
+    return Comparison(tuple(pairs), tolerance)
+
+
+def _by_settings(results: Iterable[Result]) -> dict[tuple[object, int], Result]:
+    """By what tells one run from another; of runs that nothing tells apart, by their order too."""
+    seen: defaultdict[object, int] = defaultdict(int)
+    found: dict[tuple[object, int], Result] = {}
+    for result in results:
+        key: object = tuple(sorted((name, repr(value)) for name, value in settings(result).items()))
+        found[key, seen[key]] = result
+        seen[key] += 1
+    return found
+
+
+def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> Pair:
+    name, runs = label(b), (a.run, b.run)
+    if a.diverged_at is not None or b.diverged_at is not None:
+        same = (a.diverged_at is None) == (b.diverged_at is None)
+        only = Deviation("verdict", 0.0 if same else math.inf, None, _diverged(a), _diverged(b))
+        return Pair(name, runs, (only,), held=same)
+    if len(a.layers) != len(b.layers):
+        only = Deviation("layers", math.inf, None, *(str(len(one.layers)) for one in (a, b)))
+        return Pair(name, runs, (only,), held=False)
+    growth = max(_growth(a), _growth(b))
+    if growth > CHAOS:
+        return replace(_by_rate(a, b, growth), name=name, runs=runs)
+    found = [
+        deviation
+        for place, one, other in _parts(a, b)
+        for deviation in deviations(
+            Seen(one, before.thresholds), Seen(other, after.thresholds), place
+        )
+    ]
+    found.append(Deviation("loss", apart(a.loss, b.loss), None, f"{a.loss:.6g}", f"{b.loss:.6g}"))
+    found.sort(key=lambda one: -one.decades)
+    return Pair(name, runs, tuple(found), held=all(d.decades <= tolerance for d in found))
+
+
+def _diverged(result: Result) -> str:
+    if result.diverged_at is None:
+        return result.diagnosis.verdict
+    return f"diverged at step {result.diverged_at}"
+
+
+def _parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
+    """The net as a whole, then its places: the end of their names, and either side."""
+    yield "", a, b
+    for one, other in zip(a.layers, b.layers, strict=True):
+        reverse = "_reverse" if one.direction == "reverse" else ""
+        yield f"_l{one.layer}{reverse}", one, other
+
+
+# Chaos
+
+
+def _growth(result: Result) -> float:
+    """log10 of rate^T, the largest of the net and its places."""
+    parts: list[Part] = [result, *result.layers]
+    rates = [part.diagnosis.rate for part in parts]
+    logs = [math.log10(rate) for rate in rates if rate]
+    return max(logs, default=-math.inf) * result.sequence_length
+
+
+def _by_rate(a: Result, b: Result, growth: float) -> Pair:
+    """Whether the intervals of the rates overlap, of the net and of every place."""
+    found, held = [], True
+    for place, one, other in _parts(a, b):
+        overlap = _overlap(one, other)
+        held &= overlap
+        decades = apart(one.diagnosis.rate, other.diagnosis.rate)
+        found.append(Deviation(f"rate{place}", decades, None, _rate(one), _rate(other)))
+    found.sort(key=lambda one: -one.decades)
+    told = f"1e{growth:.0f}" if growth < 1e6 else "far"
+    chaotic = (
+        f"the gradient grows by {told} from end to end: the rates' intervals "
+        f"{'overlap' if held else 'do not overlap'}, curves are not compared"
+    )
+    return Pair("", (None, None), tuple(found), held=held, chaotic=chaotic)
+
+
+def _overlap(one: Part, other: Part) -> bool:
+    """Without an interval a rate is one point; without a rate nothing overlaps but nothing."""
+    a, b = one.diagnosis, other.diagnosis
+    if a.rate is None or b.rate is None:
+        return a.rate is b.rate
+    (low_a, high_a), (low_b, high_b) = (d.rate_ci or (d.rate, d.rate) for d in (a, b))
+    return bool(low_a <= high_b and low_b <= high_a)  # type: ignore[operator]
+
+
+def _rate(part: Part) -> str:
+    found = part.diagnosis
+    if found.rate is None:
+        return f"no rate ({found.no_rate})"
+    if found.rate_ci is None:
+        return f"{found.rate:.6g}"
+    return f"{found.rate:.6g} ({found.rate_ci[0]:.6g} to {found.rate_ci[1]:.6g})"

@@ -1,0 +1,214 @@
+"""`gradflow check` and `compare`: results held to expectations, to a baseline, to each other."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradflow.cli.analyze import computed
+from gradflow.cli.base import EXIT_CODES, Config, Set, app, reporting, view, warned
+from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.errors import Fault, InputError
+from gradflow.formats import FORMATS, View
+from gradflow.terminal import width_and_colour, write
+
+if TYPE_CHECKING:
+    from gradflow.checks.report import Report
+    from gradflow.output import WholeFile
+    from gradflow.saved import Saved
+
+Tolerance = Annotated[
+    float,
+    typer.Option("--tolerance", metavar="DECADES", help="How far apart curves may be."),
+]
+
+
+@app.command(
+    short_help="Hold the results of a config to its `expect:` or a baseline; exit 1 if they miss.",
+    epilog="\b\nExamples:\n"
+    "  gradflow check net.yaml\n"
+    "  gradflow check net.yaml --baseline net.json --update-baseline\n"
+    "  gradflow check net.yaml --baseline net.json --output check.junit.xml\n"
+    "  gradflow check net.yaml --format github\n\n" + EXIT_CODES,
+)
+@reporting
+def check(
+    config: Config,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Also compare every curve with these results of gradflow analyze --output.",
+        ),
+    ] = None,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Write the results to the baseline instead.")
+    ] = False,
+    tolerance: Tolerance = 0.05,
+    format: Annotated[str, format_option("check")] = "table",
+    output: Annotated[list[Path] | None, output_option("check")] = None,
+    set_: Set = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Run a sweep in N processes."),
+    ] = None,
+) -> None:
+    """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
+    do not keep to it."""
+    from gradflow.formats.github import faults
+
+    try:
+        destinations = Destinations.of("check", format, output, quiet)
+        report = _checked(config, baseline, update_baseline, tolerance, destinations, set_, jobs)
+    except InputError as error:
+        if format == "github":
+            write(faults(error.faults))
+        raise
+    if format == "github":
+        _summarize(report)
+    if not report.held:
+        raise typer.Exit(1)
+
+
+def _checked(
+    config: str,
+    baseline: Path | None,
+    update: bool,
+    tolerance: float,
+    destinations: Destinations,
+    set_: list[str] | None,
+    jobs: int | None,
+) -> Report:
+    """The report, once everything is written."""
+    from gradflow.checks.compare import Side, compare
+    from gradflow.checks.judge import judge
+    from gradflow.checks.report import Report
+    from gradflow.config.expect import load_expected
+    from gradflow.saved import read_results
+
+    _check_tolerance(tolerance)
+    if update and baseline is None:
+        raise InputError(Fault("needs --baseline FILE", key="--update-baseline"))
+    experiment, wanted = load_expected(config, set_ or [])
+    if not wanted and baseline is None:
+        message = "nothing is expected: add `expect:` to the config, or --baseline FILE"
+        raise InputError(Fault(message, config))
+    saved = read_results(baseline) if baseline is not None and not update else None
+    with ExitStack() as contexts:
+        read = read_by(config, experiment)
+        destinations.open(contexts, [*read, *([baseline] if baseline is not None else [])])
+        new = _new_baseline(contexts, baseline, read) if baseline is not None and update else None
+        found = computed(experiment, contexts, jobs, None, None)
+        results = list(warned(found, on=True))
+        comparison = None
+        if saved is not None:
+            before = Side(saved.results, saved.thresholds)
+            comparison = compare(before, Side(results, experiment.thresholds), tolerance)
+        report = Report(
+            source=config,
+            judgements=tuple(judge(wanted, results)),
+            comparison=comparison,
+            baseline=None if baseline is None else str(baseline),
+            title=experiment.title,
+        )
+        if new is not None:
+            new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
+            print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
+        destinations.write(report, _shown)
+    return report
+
+
+def _shown(screen: bool) -> View:
+    width, colour = width_and_colour(screen)
+    return View(width=width, colour=colour)
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        message = f"expected decades from 0, found {tolerance:g}"
+        raise InputError(Fault(message, key="--tolerance"))
+
+
+def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> WholeFile:
+    """The file that the results are to be written to: a new one, or one of results."""
+    from gradflow.output import WholeFile, refuse_overwriting
+    from gradflow.saved import WRITTEN_BY, holds_results
+
+    refuse_overwriting([baseline], read, key="--baseline")
+    if baseline.is_file() and baseline.stat().st_size and not holds_results(baseline):
+        message = f"is not what {WRITTEN_BY} wrote, and is not written over: give another name"
+        raise InputError(Fault(message, str(baseline), key="--baseline"))
+    return contexts.enter_context(WholeFile(baseline))
+
+
+def _summarize(report: Report) -> None:
+    """Add to the summary that GitHub shows of the step, where there is one."""
+    from gradflow.formats.github import summary
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        try:
+            with open(path, "a", encoding="utf-8", errors="replace", newline="") as file:
+                file.writelines(summary(report))
+        except OSError as error:
+            print(f"warning: {path}: {error.strerror}: no summary is written", file=sys.stderr)
+
+
+@app.command(
+    short_help="Compare two saved results, run by run; exit 1 where they differ.",
+    epilog=EXIT_CODES,
+)
+@reporting
+def compare(
+    before: Annotated[
+        Path, typer.Argument(metavar="A.json", help="What gradflow analyze --output wrote.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="The same, later.")],
+    tolerance: Tolerance = 0.05,
+    format: Annotated[str, format_option("comparison")] = "table",
+    output: Annotated[list[Path] | None, output_option("comparison")] = None,
+) -> None:
+    """Compare every curve and diagnosis of two saved results: where each run differs most, in
+    decades; exit 1 where that is more than the tolerance, or a run is on one side only."""
+    from gradflow.checks.compare import Side
+    from gradflow.checks.compare import compare as compared
+
+    _check_tolerance(tolerance)
+    destinations = Destinations.of("comparison", format, output)
+    one, other = (Side(saved.results, saved.thresholds) for saved in _both(before, after))
+    found = compared(one, other, tolerance)
+    if not found.pairs:
+        raise InputError(Fault("neither file has a run", f"{before}, {after}"))
+    with ExitStack() as contexts:
+        destinations.open(contexts, [before, after])
+        destinations.write(found, _shown)
+    if not found.held:
+        raise typer.Exit(1)
+
+
+def _both(*paths: Path) -> list[Saved]:
+    """The results of the files.
+
+    Raises:
+        InputError: with the faults of all of them.
+    """
+    from gradflow.saved import read_results
+
+    found: list[Saved] = []
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            found.append(read_results(path))
+        except InputError as error:  # noqa: PERF203 (two files)
+            faults += error.faults
+    if faults:
+        raise InputError(*faults)
+    return found

@@ -1,0 +1,159 @@
+"""Where a command's report goes: standard output and files, checked before any work is done.
+
+destinations = Destinations.of("results", format, output)      # reports wrong suffixes
+destinations.open(contexts, reading=..., making=...)           # nothing that is read is lost
+destinations.write(content, view)                              # files, then standard output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gradflow.errors import Fault, InputError
+from gradflow.formats import (
+    FORMATS,
+    Format,
+    Report,
+    for_files,
+    for_screen,
+    suffix_unfit,
+    unfit,
+)
+from gradflow.terminal import write
+
+if TYPE_CHECKING:
+    from gradflow.formats import View
+    from gradflow.output import WholeFile
+    from gradflow.runs.experiment import Experiment
+
+
+def format_option(report: Report, help: str = "How it is shown.") -> Any:
+    """`--format`, which takes the formats that can show a report on standard output."""
+    names = for_screen(report)
+
+    def parsed(name: str) -> str:
+        if name not in names:
+            raise typer.BadParameter(unfit(name, report))
+        return name
+
+    return typer.Option(
+        "--format",
+        metavar=f"<{'|'.join(names)}>",
+        help=help,
+        parser=parsed,
+        autocompletion=lambda: list(names),
+    )
+
+
+def output_option(report: Report) -> Any:
+    """`--output`, whose format follows the suffix."""
+    suffixes = " ".join(sorted(for_files(report)))
+    return typer.Option(
+        "--output",
+        metavar="FILE",
+        help=f"Also write the results to FILE, whole or not at all; the format follows the suffix: "
+        f"{suffixes}. May be repeated.",
+    )
+
+
+@dataclass
+class Destinations:
+    """Where a report goes.
+
+    Attributes:
+        report: what it is.
+        screen: the format of standard output; None: nothing goes there.
+        files: each output file with its format.
+    """
+
+    report: Report
+    screen: Format | None
+    files: list[tuple[Path, Format]]
+    _open: list[tuple[WholeFile, Format]] = field(default_factory=list)
+
+    @staticmethod
+    def of(
+        report: Report, screen: str, paths: Iterable[Path] | None, quiet: bool = False
+    ) -> Destinations:
+        """The formats of standard output and of each path.
+
+        Raises:
+            InputError: with every path whose suffix asks for no format of this report, and every
+                file that is named twice.
+        """
+        from gradflow.output import refuse_overwriting
+
+        paths, able = list(paths or []), for_files(report)
+        found = [(path, _by_suffix(path, able)) for path in paths]
+        faults = [
+            Fault(suffix_unfit(path.suffix.lower(), report), str(path), key="--output")
+            for path, one in found
+            if one is None
+        ]
+        faults += [
+            Fault(message, str(path), key="--output")
+            for path, one in found
+            if one is not None and (message := one.missing()) is not None
+        ]
+        try:
+            refuse_overwriting(paths, [])
+        except InputError as error:
+            faults += error.faults
+        if faults:
+            raise InputError(*faults)
+        files = [(path, one) for path, one in found if one is not None]
+        return Destinations(report, None if quiet else FORMATS[screen], files)
+
+    def open(
+        self, contexts: ExitStack, reading: Iterable[Path], making: Sequence[Path] = ()
+    ) -> None:
+        """Make sure that every file can be written, and is none that is read and no folder that is
+        made. They are held as long as `contexts`.
+
+        Raises:
+            InputError: with every file that is.
+        """
+        from gradflow.output import WholeFile, refuse_overwriting
+
+        refuse_overwriting([path for path, _ in self.files], reading, making)
+        self._open = [(contexts.enter_context(WholeFile(path)), one) for path, one in self.files]
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether standard output says itself what there is to note."""
+        return self.screen is not None and self.screen.has_notes
+
+    def readers(self) -> int:
+        """How many read the content; one can read what is still being made."""
+        return len(self.files) + (self.screen is not None)
+
+    def write(self, content: Any, view: Callable[[bool], View]) -> None:
+        """Write the files, then standard output. `view` is asked whether it is for a screen."""
+        for file, one in self._open:
+            file.write(one.show(self.report, content, view(False)))
+        if self.screen is not None:
+            write(self.screen.show(self.report, content, view(True)))  # type: ignore[arg-type]
+
+
+def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:
+    """The format that a name asks for; a suffix may have several points."""
+    name = path.name.lower()
+    return next((able[end] for end in able if path.suffix and name.endswith(end)), None)
+
+
+def read_by(config: str, experiment: Experiment) -> list[Path]:
+    """The files that a run of a config reads: itself, those it names, for editors too."""
+    from gradflow.config.files import named_files, schema_files
+    from gradflow.config.load import read_config
+
+    folder = Path(config).parent
+    read = named_files(experiment.config, folder)
+    if config != "-":
+        read += [Path(config), *schema_files(read_config(config), folder)]
+    return read

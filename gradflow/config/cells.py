@@ -1,0 +1,222 @@
+"""The key `cell`: each item as a cell with its options chosen, and one cell for each combination of
+options that are lists. A cell is one of gradflow's, or the user's own: `./mgu.yaml`,
+`{type: equations, ...}`, or a name that was registered or that a package offers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+from gradflow.cells import CELLS, Cell
+from gradflow.config.faults import MOST, Faults
+from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
+from gradflow.config.own_cells import BOUNDS, KEYS, Reader
+from gradflow.config.tree import Document, Path, Tree
+from gradflow.equations.declaration import Equations
+from gradflow.equations.mistakes import EquationsError
+from gradflow.errors import InputError
+
+LARGEST, LARGEST_SIZE = 1e100, 10**9
+"""The largest number that an option may be, and the largest that is a size."""
+
+MOST_CELLS = 100_000
+"""The most combinations of options that one cell is taken on with."""
+
+Options = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A cell of a config, and how plain data says it."""
+
+    cell: Cell
+    written: Tree
+
+
+@dataclass
+class _Told:
+    """What is wrong with cells: words take time, and of many thousands only some are shown."""
+
+    places: list[tuple[Path, bool]] = field(default_factory=list)
+    messages: list[Callable[[], str]] = field(default_factory=list)
+
+    def add(self, path: Path, message: Callable[[], str], key: bool = False) -> None:
+        self.places.append((path, key))
+        self.messages.append(message)
+
+    def put_into(self, faults: Faults) -> None:
+        for index in faults.first(self.places, MOST):
+            path, key = self.places[index]
+            faults.add(path, self.messages[index](), key=key)
+
+
+def is_own(kind: object) -> bool:
+    """Whether what stands at `type` means a cell of the user's own."""
+    if not isinstance(kind, str) or kind in CELLS:
+        return False
+    return kind == "equations" or is_file(kind) or CELLS.is_own(kind)
+
+
+def is_file(name: str) -> bool:
+    """Whether the name of a cell is that of a file."""
+    return name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
+
+
+def cells_of(
+    data: Mapping[str, Tree], document: Document, folder: FilePath, text: str, faults: Faults
+) -> list[Choice]:
+    """The cells that the key `cell` names, in its order; those in which something is wrong are
+    left out, and told."""
+    given = data.get("cell")
+    items = given if isinstance(given, list) else [given]
+    told, found = _Told(), []
+    reader = Reader(document, folder, text, faults)
+    for number, item in enumerate(items):
+        path: Path = ("cell", number) if isinstance(given, list) else ("cell",)
+        kind = item.get("type") if isinstance(item, dict) else item
+        if is_own(kind):
+            found += list(_own(reader, item, path, data, told))
+        elif isinstance(kind, str) and kind in CELLS:
+            found += list(_shipped(kind, item, path, told))
+        else:
+            _tell_no_cell(item, path, told)
+    told.put_into(faults)
+    return found
+
+
+def _tell_no_cell(item: Tree, path: Path, told: _Told) -> None:
+    """Say what would be a cell."""
+    if isinstance(item, dict) and "type" in item:
+        kind = item["type"]
+        told.add((*path, "type"), lambda: one_of(CELLS, kind))
+    elif isinstance(item, dict) and (typo := misspelt(item, ["type"])):
+        told.add((*path, typo), lambda: "unknown key; did you mean type?", key=True)
+    elif isinstance(item, str):
+        told.add(path, lambda: one_of(CELLS, item))
+    else:
+        told.add(path, lambda: f"expected {CELL_FORM}, found {shown(item)}")
+
+
+def _shipped(kind: str, item: Tree, path: Path, told: _Told) -> Iterator[Choice]:
+    given = item if isinstance(item, dict) else {}
+    chosen = {key: value for key, value in given.items() if key != "type"}
+    for options in _combinations(CELLS[kind].equations, chosen, ["type"], path, told):
+        cell = CELLS[kind](**options)
+        yield Choice(cell, {"type": kind, **cell.options})
+
+
+def _own(
+    reader: Reader, item: Tree, path: Path, data: Mapping[str, Tree], told: _Told
+) -> Iterator[Choice]:
+    """One cell for every combination of its options; nothing where something is wrong."""
+    mapping = item if isinstance(item, dict) else {"type": item}
+    kind = str(mapping["type"])
+    beside = ("type", *(KEYS if kind == "equations" else ()))
+    chosen = {key: value for key, value in mapping.items() if key not in beside}
+    if kind == "equations" or is_file(kind):
+        read = reader.equations if kind == "equations" else partial(reader.file, kind)
+        found = read(mapping, path)
+        if found is None:
+            return
+        equations, tell = found
+    else:
+        try:
+            equations = CELLS.own(kind).equations
+        except InputError as error:
+            message = error.faults[0].message
+            told.add(path, lambda: message)
+            return
+        tell = partial(_tell_first, path, told)
+    for options in _combinations(equations, chosen, beside, path, told):
+        cell = Cell.of(equations, **options)
+        try:
+            cell.sized(*_sizes(data))
+        except EquationsError as wrong:
+            tell(wrong)
+            return
+        yield Choice(cell, item)
+
+
+def _tell_first(path: Path, told: _Told, wrong: EquationsError) -> None:
+    """Say what is wrong with equations that stand in no text of the user's."""
+    message = wrong.mistakes[0].message
+    told.add(path, lambda: message)
+
+
+def _sizes(data: Mapping[str, Tree]) -> tuple[int, int]:
+    """An H and an I at which equations are looked at."""
+    return (_first(data.get("hidden_size"), 64), _first(data.get("input_size"), 16))
+
+
+def _first(value: Tree, default: int) -> int:
+    first = value[0] if isinstance(value, list) and value else value
+    is_size = isinstance(first, int) and not isinstance(first, bool) and 0 < first < 10**6
+    return first if is_size else default  # type: ignore[return-value]
+
+
+def _combinations(
+    equations: Equations, chosen: Mapping[str, Tree], beside: Sequence[str], path: Path,
+    told: _Told,
+) -> Iterator[Options]:  # fmt: skip
+    """The values of the options, every combination of those that are lists; nothing where
+    something is wrong with one. `beside` are other keys of the mapping."""
+    given, bounds = dict(equations.options), dict(equations.bounds)
+    values: dict[str, list[Any]] = {}
+    before = len(told.places)
+    for name, value in chosen.items():
+        at = (*path, name)
+        if name not in given:
+            told.add(at, partial(unknown_key, name, [*beside, *given]), key=True)
+            continue
+        values[name] = value if isinstance(value, list) else [value]
+        if not values[name]:
+            told.add(at, lambda: "expected at least one value, found []")
+        for number, one in enumerate(values[name]):
+            misfit = misfit_of(one, given[name], dict(bounds.get(name, ())))
+            if misfit is not None:
+                told.add((*at, number) if isinstance(value, list) else at, misfit)
+    count = math.prod(map(len, values.values()))
+    if count > MOST_CELLS:
+        message = f"expected at most {MOST_CELLS:,} combinations of options, found {count:,}"
+        told.add(path, lambda: message)
+    if len(told.places) > before:
+        return
+    for point in itertools.product(*values.values()):
+        options = dict(zip(values, point, strict=True))
+        yield {name: _as_declared(value, given[name]) for name, value in options.items()}
+
+
+def _as_declared(value: Any, given: object) -> float | int | str:
+    """A value as the type of the option: 1 of a number is 1.0, 3.0 of a size is 3."""
+    if isinstance(given, tuple):
+        return str(value)
+    return float(value) if isinstance(given, float) else int(value)
+
+
+def misfit_of(value: Any, given: object, bounds: Mapping[str, float]) -> Callable[[], str] | None:
+    """What is wrong with a value of an option that is declared as `given`, in words to be asked
+    for; None where it fits."""
+    if isinstance(given, tuple):
+        fits = isinstance(value, str) and value in given
+        return None if fits else lambda: one_of(given, value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    expected = None
+    if isinstance(given, float):
+        if not is_number:
+            expected = "a number"
+        elif value - value != 0:
+            expected = "a finite number"
+        else:
+            limits = [*bounds.items(), ("ge", -LARGEST), ("le", LARGEST)]
+            broken = (b for b in limits if not BOUNDS[b[0]][1](value, b[1]))
+            expected = next((f"{BOUNDS[kind][0]} {bound:g}" for kind, bound in broken), None)
+    elif not is_number or value % 1 != 0:
+        expected = "a whole number"
+    elif not 1 <= value <= LARGEST_SIZE:
+        expected = "at least 1" if value < 1 else f"at most {LARGEST_SIZE}"
+    return None if expected is None else lambda: f"expected {expected}, found {shown(value)}"

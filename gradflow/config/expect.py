@@ -1,0 +1,162 @@
+"""`expect:` what `gradflow check` holds results to, checked against the figures that there are and
+the runs of the config. `gradflow analyze` does not look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, cast
+
+from gradflow.checks.figures import curves, kinds
+from gradflow.checks.wanted import Wanted, written
+from gradflow.config import tree
+from gradflow.config.expectation import Reader
+from gradflow.config.faults import Faults
+from gradflow.config.load import _plain, experiment_of, read_config
+from gradflow.config.overrides import override
+from gradflow.config.tree import Document, Path, Tree
+from gradflow.errors import Fault, InputError
+from gradflow.measures import OPTIONAL
+from gradflow.results import Result
+from gradflow.runs.experiment import Experiment
+
+if TYPE_CHECKING:
+    from gradflow.weights import Tensors
+
+
+def json_schema() -> dict[str, Any]:
+    """What editors are told; `gradflow check` itself says what is wrong."""
+    named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
+    against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
+    own = {
+        "where": {"description": "the settings and options of the runs that are meant"},
+        "allow_undecided": {"description": "whether an interval that holds the bound passes"},
+    }
+    return {"items": {"properties": {**own, **named, **against_lag}}}
+
+
+def load_expected(
+    config: str | PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    tensors: Tensors | None = None,
+) -> tuple[Experiment, list[Wanted]]:
+    """The experiment of a config, and what is expected of its runs.
+
+    Args:
+        config: the path of a YAML file, `-` for standard input, or its keys and values.
+        overrides: `KEY=VALUE` texts, as for `load`.
+        tensors: what the file of its `weights` holds, where that is open already.
+
+    Raises:
+        InputError: with every fault of the config and of its expectations.
+    """
+    document, folder, text = opened(config)
+    scratch = Faults(document)
+    data = override(document.data, overrides, scratch)
+    faults = Faults(document, scratch.given)
+    experiment, others = None, []
+    try:
+        experiment = experiment_of(document, folder, overrides, tensors, text)
+    except InputError as error:
+        others = list(error.faults)
+    found = expectations(data, document, experiment, faults)
+    faults.found[:0] = others
+    faults.stop_if_any()
+    if experiment is None:
+        raise AssertionError("a config was refused for no fault")
+    return experiment, found
+
+
+def opened(config: str | PathLike[str] | Mapping[str, Any]) -> tuple[Document, FilePath, str]:
+    """A config's document, the folder that the files it names are in, and its text.
+
+    Args:
+        config: the path of a YAML file, `-` for standard input, or its keys and values.
+    """
+    if isinstance(config, Mapping):
+        return Document("config", cast(Tree, _plain(config)), {}, {}), FilePath(), ""
+    source = str(config)
+    raw = read_config(source)
+    folder = FilePath() if source == "-" else FilePath(source).parent
+    return tree.read(raw, source), folder, raw.decode("utf-8", "replace")
+
+
+def expected(
+    item: Mapping[str, Any], experiment: Experiment | None, results: Sequence[Result]
+) -> list[Wanted]:
+    """What one mapping, as in the list of a config, expects of results.
+
+    Raises:
+        InputError: with every fault.
+    """
+    faults = Faults(Document("expected", None, {}, {}))
+    asked = dict.fromkeys(name for result in results for name in result.measures)
+    parts = dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)
+    reader = Reader(faults, experiment, list(asked), list(parts))
+    found = reader.item(cast(Tree, _plain(item)), (), 0)
+    faults.stop_if_any()
+    return found
+
+
+def expectations(
+    data: Tree, document: Document, experiment: Experiment | None, faults: Faults
+) -> list[Wanted]:
+    """What is expected of the runs, every fault among the `faults`.
+
+    Args:
+        data: the whole config, as the user wrote it, with what was put over it.
+        document: where everything stands.
+        experiment: what the config describes; None where that is itself at fault.
+    """
+    given = data.get("expect") if isinstance(data, dict) else None
+    if given is None or given == []:
+        return []
+    items = given if isinstance(given, list) else [given]
+    reader = Reader(faults, experiment, _asked(data, experiment), _parts(experiment))
+    found: list[Wanted] = []
+    for number, item in enumerate(items):
+        path: Path = ("expect", number) if isinstance(given, list) else ("expect",)
+        found += reader.item(item, path, number)
+    return found
+
+
+def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
+    """What `--expect 'horizon>=100'` says, of each text.
+
+    Raises:
+        InputError: with every fault.
+    """
+    found: list[Wanted] = []
+    wrong: list[Fault] = []
+    for number, text in enumerate(texts):
+        source = f"--expect {text}"
+        told = written(text)
+        if told is None:
+            wrong.append(Fault("expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE", source))
+            continue
+        name, bound, value = told
+        faults = Faults(Document(source, None, {}, {}))
+        if name in curves(experiment.parts):
+            wrong.append(Fault(f"{name} is a column against lag, not a figure of a run", source))
+            continue
+        reader = Reader(faults, experiment, _asked(None, experiment), _parts(experiment))
+        try:
+            found += reader.item({name: {bound: tree.parse_value(value, source)}}, (), number)
+        except InputError as error:
+            wrong += error.faults
+        wrong += faults.found
+    if wrong:
+        raise InputError(*wrong)
+    return found
+
+
+def _asked(data: Tree, experiment: Experiment | None) -> list[str]:
+    """The measures that are asked for; all, where that cannot be told."""
+    if experiment is not None:
+        return [one.name for one in experiment.measures]
+    return list(OPTIONAL)
+
+
+def _parts(experiment: Experiment | None) -> Sequence[str]:
+    return experiment.parts if experiment is not None else ()

@@ -1,0 +1,260 @@
+"""One expectation of a config: which runs, which figures, which bounds; each fault by its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from gradflow.axes import AXES, NET_AXES
+from gradflow.cells import CELLS
+from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
+from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, without_place
+from gradflow.config.faults import Faults
+from gradflow.config.messages import nearest, shown
+from gradflow.config.tree import Path, Tree
+from gradflow.runs.experiment import Experiment, Run
+
+BOUNDS = ("min", "max", "is")
+_FORM = "a mapping such as {where: {cell: lstm}, horizon: {min: 100}}"
+_FIGURE = "a number, or a mapping such as {min: 0.98, max: 1.02}"
+_MOST_SHOWN = 8  # values that a message lists
+
+
+class Reader:
+    """Reads one expectation after the other."""
+
+    def __init__(
+        self,
+        faults: Faults,
+        experiment: Experiment | None,
+        asked: Sequence[str],
+        parts: Sequence[str],
+    ) -> None:
+        self.document, self.experiment = faults.document, experiment
+        self.faults, self.asked = faults, asked
+        self.kinds, self.curves = kinds(asked), curves(parts, asked)
+
+    def item(self, item: Tree, path: Path, number: int) -> list[Wanted]:
+        """One mapping of the list."""
+        if not isinstance(item, dict):
+            self.faults.add(path, f"expected {_FORM}, found {shown(item)}")
+            return []
+        where = self._where(item.get("where", {}), (*path, "where"))
+        runs = self._runs(where, (*path, "where"))
+        lenient = item.get("allow_undecided", False)
+        if not isinstance(lenient, bool):
+            message = f"expected true or false, found {shown(lenient)}"
+            self.faults.add((*path, "allow_undecided"), message)
+        names = [name for name in item if name not in ("where", "allow_undecided")]
+        if not names:
+            self.faults.add(path, "names no figure: add one, such as horizon: {min: 100}")
+        found = []
+        for name in names:
+            one = self._figure(name, item[name], (*path, name), runs)
+            if one is not None:
+                one = replace(one, where=where or {}, allow_undecided=lenient is True)
+                line, source = self._line((*path, name)), self.document.source
+                found.append(replace(one, line=line, source=source, item=number))
+        return found
+
+    def _line(self, path: Path) -> int | None:
+        """Where a key stands in the file; None: in no file."""
+        from_options = any(path[:n] in self.faults.given for n in range(1, len(path) + 1))
+        marks = self.document.marks
+        return None if from_options or not marks else self.document.mark(path, key=True).line
+
+    # Which runs
+
+    def _where(self, given: Tree, path: Path) -> dict[str, tuple[Setting, ...]] | None:
+        """None where something is wrong with it."""
+        if not isinstance(given, dict):
+            form = "a mapping such as {cell: lstm, ws_scale: 1.0}"
+            self.faults.add(path, f"expected {form}, found {shown(given)}")
+            return None
+        sound = True
+        for name, value in given.items():
+            values = value if isinstance(value, list) else [value]
+            if name not in self._settings():
+                self.faults.add((*path, name), self._unknown_setting(name), key=True)
+                sound = False
+            elif not values or not all(map(_is_setting, values)):
+                form = "a value, or a list of them"
+                self.faults.add((*path, name), f"expected {form}, found {shown(value)}")
+                sound = False
+        if not sound:
+            return None
+        return {
+            name: tuple(cast("list[Setting]", value if isinstance(value, list) else [value]))
+            for name, value in given.items()
+        }
+
+    def _settings(self) -> dict[str, None]:
+        """The names that a `where` may have."""
+        options = self.experiment.options if self.experiment else _all_options()
+        return dict.fromkeys((*AXES, *NET_AXES, *options))
+
+    def _unknown_setting(self, name: str) -> str:
+        known = self._settings()
+        if self.experiment and name in _all_options():
+            return f"no cell of this config has the option {name}"
+        if kind_of(name) or name in self.curves:
+            return f"{name} is a figure: it stands beside `where`, not in it"
+        return f"unknown setting{_near(name, known)}"
+
+    def _runs(self, where: Mapping[str, tuple[Setting, ...]] | None, path: Path) -> Sequence[Run]:
+        """The runs that are meant."""
+        if where is None or self.experiment is None:
+            return ()
+        all_runs = self.experiment.runs
+        meant = [run for run in all_runs if _meets(where, run)]
+        if not meant:
+            at, message = _no_run(where, all_runs)
+            self.faults.add((*path, at) if at else path, message)
+        return meant
+
+    # Which figure
+
+    def _figure(self, name: str, bound: Tree, path: Path, runs: Sequence[Run]) -> Wanted | None:
+        figure, place = name, None
+        if name not in self.curves and kind_of(name, self.asked) is None:
+            figure, place = without_place(name)
+        kind = kind_of(figure, self.asked)
+        if kind is None and figure not in self.curves:
+            self.faults.add(path, self._unknown(figure), key=True)
+            return None
+        for run in runs:
+            at = None if place is None else (place[0], int(place[1] == "reverse"))
+            if at is not None and at not in run.places:
+                message = f"the net has no such place: {_places(run)}"
+                self.faults.add(path, message, key=True)
+                return None
+        fields = self._bounds(figure, kind is None, bound, path)
+        if fields is None:
+            return None
+        lag = fields.get("lag")
+        short = [run for run in runs if isinstance(lag, int) and lag > run.sequence_length]
+        if short:
+            message = f"expected at most {short[0].sequence_length}, the last lag, found {lag}"
+            self.faults.add((*path, "lag"), message)
+            return None
+        return Wanted(figure, place, **fields)
+
+    def _unknown(self, name: str) -> str:
+        if name in self._settings() or name in _all_options():
+            return f"{name} is a setting: it belongs under `where`"
+        measure = measure_of(name)
+        if measure is not None:
+            return f"{name} is not measured: add `measure: [{measure}]`"
+        known = [n for n in (*self.kinds, *self.curves, "where", "allow_undecided") if "<" not in n]
+        return f"unknown figure{_near(name, known)}"
+
+    def _bounds(
+        self, name: str, against_lag: bool, bound: Tree, path: Path
+    ) -> dict[str, Any] | None:
+        """The bounds, as Wanted has them; None where something is wrong with them."""
+        before = len(self.faults.found)
+        given = bound if isinstance(bound, dict) else {"is": bound}
+        allowed = (*BOUNDS, "lag") if against_lag else BOUNDS
+        for key in given:
+            if key not in allowed:
+                self.faults.add((*path, key), self._unknown_bound(key, against_lag), key=True)
+        if not any(key in given for key in BOUNDS) and before == len(self.faults.found):
+            self.faults.add(path, f"expected {_FIGURE}, found {shown(bound)}")
+        if "is" in given and ("min" in given or "max" in given):
+            self.faults.add((*path, "is"), "stands beside min or max: give one or the other")
+        at = {key: (*path, key) if isinstance(bound, dict) else path for key in given}
+        fields: dict[str, Any] = {}
+        if against_lag:
+            fields["lag"] = self._lag(given.get("lag"), at.get("lag", path))
+        if name in WORDS:
+            for key in ("min", "max"):
+                if key in given:
+                    self.faults.add(at[key], f"{name} is a word: write {{is: {WORDS[name][0]}}}")
+            fields["one_of"] = self._words(name, given.get("is"), at.get("is", path))
+        else:
+            least, most, only = (self._number(given, key, at.get(key, path)) for key in BOUNDS)
+            fields |= {"least": least, "most": most}
+            fields["one_of"] = () if only is None else (only,)
+            if least is not None and most is not None and least > most:
+                self.faults.add(at["min"], f"{least:g} is above max, {most:g}: are they swapped?")
+        return fields if before == len(self.faults.found) else None
+
+    def _unknown_bound(self, key: str, against_lag: bool) -> str:
+        if key == "lag" and not against_lag:
+            return "this figure is one of the whole run: leave lag out"
+        return f"unknown bound{_near(key, (*BOUNDS, 'lag'))}"
+
+    def _lag(self, lag: Tree, path: Path) -> int | None:
+        if lag is None:
+            self.faults.add(path, "is a column against lag: add the lag, such as {lag: 50}")
+        elif isinstance(lag, bool) or not isinstance(lag, int) or lag < 0:
+            self.faults.add(path, f"expected a whole number from 0, found {shown(lag)}")
+        else:
+            return lag
+        return None
+
+    def _words(self, name: str, given: Tree, path: Path) -> tuple[str, ...]:
+        words = given if isinstance(given, list) else [] if given is None else [given]
+        if given == []:
+            self.faults.add(path, f"expected {' or '.join(WORDS[name])}, found an empty list")
+        for i, word in enumerate(words):
+            if word not in WORDS[name]:
+                near = _near(word, WORDS[name]) if isinstance(word, str) else ""
+                message = f"expected {' or '.join(WORDS[name])}, found {shown(word)}{near}"
+                self.faults.add((*path, i) if isinstance(given, list) else path, message)
+        return tuple(cast("list[str]", words))
+
+    def _number(self, given: Mapping[str, Tree], key: str, path: Path) -> float | None:
+        if key not in given:
+            return None
+        value = given[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            self.faults.add(path, f"expected a number, found {shown(value)}")
+            return None
+        return float(value)
+
+
+def _is_setting(value: Tree) -> bool:
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return isinstance(value, str | int | bool)
+
+
+def _meets(where: Mapping[str, tuple[Setting, ...]], run: Run) -> bool:
+    settings = {**run.cell.options, **run.axes}
+    return all(allows(values, name, settings) for name, values in where.items())
+
+
+def _no_run(
+    where: Mapping[str, tuple[Setting, ...]], runs: Sequence[Run]
+) -> tuple[str | None, str]:
+    """The key that is to blame, if it is one alone, and the message."""
+    for name, values in where.items():
+        if any(_meets({name: values}, run) for run in runs):
+            continue
+        found = [{**run.cell.options, **run.axes}.get(name) for run in runs]
+        there = [setting_text(v) for v in dict.fromkeys(v for v in found if v is not None)]
+        listed = ", ".join(there[:_MOST_SHOWN]) + (", …" if len(there) > _MOST_SHOWN else "")
+        near = _near(str(values[0]), there) if isinstance(values[0], str) else ""
+        return name, f"matches no run: {name} is {listed} here{near if '?' in near else ''}"
+    return None, "matches no run: none has all of this at once"
+
+
+def _places(run: Run) -> str:
+    names = [f"_l{layer}" + ("_reverse" if direction else "") for layer, direction in run.places]
+    return ", ".join(names[:_MOST_SHOWN]) if len(names) > 1 else "it has one layer"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """`; did you mean horizon?`, or what is known where that is short."""
+    known = list(known)
+    near = nearest(name, known)
+    if near:
+        return f"; did you mean {near}?"
+    return f"; known are {', '.join(known)}" if len(known) <= _MOST_SHOWN else ""
+
+
+def _all_options() -> dict[str, None]:
+    return dict.fromkeys(option for name in CELLS for option in CELLS[name].equations.defaults)

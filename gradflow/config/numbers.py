@@ -1,0 +1,43 @@
+"""Whole numbers that keys of the config take."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+
+def _whole(value: object) -> object:
+    """1e6 is a whole number, though YAML reads it as a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_BYTES = re.compile(r"^([0-9]{1,12}) ?(KiB|MiB|GiB)$")
+
+
+def _bytes(value: object) -> object:
+    """`512MiB` as a number of bytes."""
+    found = _BYTES.match(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    return int(found[1]) << {"KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
+
+
+_LARGEST = 2**62  # more than any machine has room for, and products of it still fit a float
+Size = Annotated[int, Field(ge=1, le=_LARGEST), BeforeValidator(_whole)]
+Index = Annotated[int, Field(ge=0, le=_LARGEST), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_whole)]
+Bytes = Annotated[
+    int,
+    Field(ge=1, le=2**60),
+    BeforeValidator(lambda value: _bytes(_whole(value))),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 2**60},
+                {"type": "string", "pattern": _BYTES.pattern},
+            ]
+        }
+    ),
+]

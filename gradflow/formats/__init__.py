@@ -1,0 +1,179 @@
+"""What results and other reports can be shown in: `FORMATS`, and what each of them can show.
+
+A format is a module here, and an entry in the list that says its name, the suffixes of its files,
+and which function shows which report. Functions take what is shown and a `View`, and yield text, or
+bytes; nothing here prints, opens or knows a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from gradflow.formats.view import View
+
+__all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
+
+Report = Literal[
+    "results",
+    "tracking",
+    "inspection",
+    "verification",
+    "critical",
+    "explanation",
+    "cells",
+    "check",
+    "comparison",
+]
+"""What there is to show."""
+
+_CALLED: dict[Report, str] = {
+    "results": "results",
+    "tracking": "the checkpoints of a training",
+    "inspection": "what is in a file",
+    "verification": "a verification",
+    "critical": "critical values",
+    "explanation": "an explanation",
+    "cells": "the cells",
+    "check": "a check",
+    "comparison": "a comparison",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: what `--format` calls it.
+        suffixes: of the files that are written in it.
+        shows: by report, the function that shows it: `module:function`, the module in this folder,
+            which loads when it is first called.
+        is_text: whether it can go to standard output; else it is bytes, and goes to files only.
+        has_notes: whether it says itself which runs diverged and what was taken for granted.
+        needs: a library that is not always installed.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    shows: Mapping[Report, str]
+    is_text: bool = True
+    has_notes: bool = False
+    needs: str | None = None
+
+    def missing(self) -> str | None:
+        """What has to be installed before anything can be shown; None: nothing."""
+        if self.needs is None or find_spec(self.needs) is not None:
+            return None
+        return f"{self.name} needs {self.needs}: pip install {self.needs}"
+
+    def show(self, report: Report, content: Any, view: View) -> Iterator[str] | Iterator[bytes]:
+        """The pieces of a report."""
+        module, function = self.shows[report].split(":")
+        show: Callable[[Any, View], Iterator[str]]
+        show = getattr(import_module(f"{__name__}.{module}"), function)
+        return show(content, view)
+
+
+FORMATS: dict[str, Format] = {
+    one.name: one
+    for one in (
+        Format(
+            "table",
+            (".txt",),
+            {
+                "results": "table:export",
+                "tracking": "tracking:table",
+                "inspection": "inspection:table",
+                "verification": "verification:table",
+                "critical": "critical:table",
+                "explanation": "explanation:table",
+                "cells": "cells:text",
+                "check": "checks:table",
+                "comparison": "comparison:table",
+            },
+            has_notes=True,
+        ),
+        Format(
+            "csv",
+            (".csv",),
+            {
+                "results": "csv:export",
+                "tracking": "tracking:to_csv",
+                "critical": "critical:to_csv",
+                "comparison": "comparison:to_csv",
+            },
+        ),
+        Format(
+            "json",
+            (".json",),
+            {
+                "results": "json:export",
+                "tracking": "tracking:to_json",
+                "inspection": "inspection:to_json",
+                "verification": "verification:to_json",
+                "critical": "critical:to_json",
+                "explanation": "explanation:to_json",
+                "cells": "cells:to_json",
+                "check": "checks:to_json",
+                "comparison": "comparison:to_json",
+            },
+        ),
+        Format(
+            "markdown",
+            (".md",),
+            {
+                "results": "markdown:export",
+                "tracking": "tracking:to_markdown",
+                "inspection": "inspection:to_markdown",
+                "verification": "verification:to_markdown",
+                "critical": "critical:to_markdown",
+                "explanation": "explanation:to_markdown",
+                "cells": "cells:to_markdown",
+                "check": "checks:to_markdown",
+                "comparison": "comparison:to_markdown",
+            },
+            has_notes=True,
+        ),
+        *(
+            Format(kind, (f".{kind}",), {"results": f"figure:{kind}"}, False, needs="matplotlib")
+            for kind in ("svg", "png", "pdf")
+        ),
+        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format("junit", (".junit.xml",), {"check": "junit:export"}),
+        Format("github", (), {"check": "github:export"}),
+    )
+}
+"""Every format by its name."""
+
+
+def for_screen(report: Report) -> list[str]:
+    """The names of the formats in which a report can go to standard output."""
+    return [one.name for one in FORMATS.values() if report in one.shows and one.is_text]
+
+
+def for_files(report: Report) -> dict[str, Format]:
+    """The formats of a report by the suffix of a file's name."""
+    able = (one for one in FORMATS.values() if report in one.shows)
+    return {suffix: one for one in able for suffix in one.suffixes}
+
+
+def unfit(name: str, report: Report) -> str:
+    """Why a format does not do for a report on standard output, and which do."""
+    able = ", ".join(map(repr, for_screen(report)))
+    if name not in FORMATS:
+        return f"{name!r} is not one of {able}"
+    if report not in FORMATS[name].shows:
+        return f"{name} cannot show {_CALLED[report]}: {able} can"
+    suffix = FORMATS[name].suffixes[0]
+    return f"{name} is no text: write it to a file, --output NAME{suffix}; text are {able}"
+
+
+def suffix_unfit(suffix: str, report: Report) -> str:
+    """Why a file cannot be written in the format of its suffix, and which suffixes do."""
+    message = f"expected a name that ends in one of {', '.join(for_files(report))}"
+    known = next((one for one in FORMATS.values() if suffix in one.suffixes), None)
+    return f"{known.name} cannot show {_CALLED[report]}: {message}" if known else message

@@ -1,0 +1,125 @@
+"""The cells: equations, options, citation, from their declarations; for people, in Markdown, and as
+JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gradflow import __version__
+from gradflow.cells.cell import Cell
+from gradflow.equations.declaration import Equations
+from gradflow.equations.report import report
+from gradflow.formats import markdown
+from gradflow.formats.view import View
+
+_HINT = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+
+
+def text(cells: Sequence[Equations], view: View) -> Iterator[str]:
+    """A paragraph a cell."""
+    for equations in cells:
+        yield from _paragraph(_described(equations))
+        yield "\n"
+    yield _HINT
+
+
+def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
+    """A section a cell, its options as a table."""
+    for equations in cells:
+        cell = _described(equations)
+        yield f"### {markdown.escaped(cell['name'])}\n\n{markdown.prose(cell['about'])}\n\n"
+        yield from markdown.fenced(cell["step"], "text")
+        for what in (
+            cell["cite"],
+            f"State: {cell['state']}.",
+            f"Parameters: {cell['parameters']}.",
+            *(f"{line[0].upper()}{line[1:]}." for line in _on_memory(cell)),
+        ):
+            yield f"\n{markdown.prose(what)}\n" if what else ""
+        yield "\n"
+        options = cell["options"]
+        if options:
+            heads = ("option", "values", "default", "meaning")
+            keys = ("name", "values", "default", "meaning")
+            columns = [[str(option[key]) for option in options] for key in keys]
+            yield from markdown.table(list(zip(heads, columns, strict=True)), left=len(heads))
+            yield "\n"
+    yield _HINT
+
+
+def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
+    """The same as one JSON object."""
+    facts = {"gradflow": __version__, "format": 1, "cells": list(map(_described, cells))}
+    yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
+
+
+def _paragraph(cell: dict[str, Any]) -> Iterator[str]:
+    yield f"{cell['name']}\n  {cell['about']}\n\n"
+    yield textwrap.indent(cell["step"], "  ")
+    yield "\n"
+    yield from (f"  {line}\n" for line in textwrap.wrap(cell["cite"], 78))
+    yield f"\n  state: {cell['state']}\n"
+    declared = f"parameters: {cell['parameters']}"
+    yield from (f"  {line}\n" for line in textwrap.wrap(declared, 78))
+    yield from (f"  {line}\n" for line in _on_memory(cell))
+    for option in cell["options"]:
+        yield f"  option {option['name']}: {option['values']} (default {option['default']})\n"
+        yield f"    {option['meaning']}\n"
+
+
+def _described(equations: Equations) -> dict[str, Any]:
+    about = dict(equations.help)
+    return {
+        "name": equations.name,
+        "about": equations.about,
+        "step": "\n".join(map(str.rstrip, equations.step.strip().splitlines())) + "\n",
+        "cite": equations.cite,
+        "state": _shapes(equations.state),
+        "parameters": _shapes([(p.name, p.shape) for p in equations.parameters]),
+        **_memory(equations),
+        "options": [
+            {
+                "name": name,
+                "values": _values(given),
+                "default": equations.defaults[name],
+                "meaning": about.get(name, ""),
+            }
+            for name, given in equations.options
+        ],
+    }
+
+
+def _memory(equations: Equations) -> dict[str, list[str]]:
+    """The gates of a cell at its defaults, and how its state goes to the next one directly."""
+    found = report(Cell.of(equations).compiled_for(64, 64).step, dict(equations.gauge))
+    return {
+        "gates": list(found.gates),
+        "keeps": [f"{keeper.name} keeps {keeper.part}" for keeper in found.keepers],
+        "direct": list(found.direct),
+    }
+
+
+def _on_memory(cell: dict[str, Any]) -> Iterator[str]:
+    """In a line each, where there is something to say."""
+    if cell["gates"]:
+        kept = f" ({', '.join(cell['keeps'])})" if cell["keeps"] else ""
+        yield f"gates: {', '.join(cell['gates'])}{kept}"
+    if cell["direct"]:
+        yield f"direct path, through no recurrent matrix: {', '.join(cell['direct'])}"
+
+
+def _values(given: object) -> str:
+    if isinstance(given, tuple):
+        return " | ".join(given)
+    return "a whole number" if isinstance(given, int) else "a number"
+
+
+def _shapes(named: Sequence[tuple[str, tuple[str, ...]]]) -> str:
+    """Names with their sizes: `h H, U [H, H]`."""
+    return ", ".join(
+        f"{name} {sizes[0] if len(sizes) == 1 else '[' + ', '.join(sizes) + ']'}"
+        for name, sizes in named
+    )

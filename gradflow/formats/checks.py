@@ -1,0 +1,161 @@
+"""What a check came to: for a terminal, in Markdown, as JSON, as a page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from html import escape
+
+from gradflow import __version__
+from gradflow.checks.compare import Comparison, Pair
+from gradflow.checks.judge import Judgement
+from gradflow.checks.report import Line, Report
+from gradflow.formats.layout import Cell, Column, blocks, fold, grid, render
+from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.view import View
+from gradflow.formats.words import clean
+
+FORMAT = 1
+"""What `format` says; another number where a key changes its meaning or goes away."""
+
+STYLES = {"held": "green", "missed": "bold red", "undecided": "yellow"}
+"""The colour of an outcome; one that is allowed has none."""
+
+_HEADS = ("outcome", "asked for in", "expected", "of", "found", "off")
+
+
+def table(report: Report, view: View) -> Iterator[str]:
+    """A line for each expectation that all its runs hold, and for each run that does not."""
+    lines = report.lines
+    rows = [[clean(text) for text in _row(line)] for line in lines]
+    styles = [STYLES.get(line.outcome, "") for line in lines]
+    columns = [
+        Column(
+            (head,), [Cell(row[at], styles[i] * (at == 0)) for i, row in enumerate(rows)], "left"
+        )
+        for at, head in enumerate(_HEADS)
+        if any(row[at] for row in rows)
+    ]
+    for block in blocks(columns[1:], columns[:1], view.width) if columns else ():
+        yield from (render(line, view.colour) for line in grid(block))
+        yield "\n"
+    style = "green" if report.held else "bold red"
+    for line in fold(clean(report.summary).split(" "), " ", view.width, style):
+        yield render(line, view.colour)
+
+
+def _row(line: Line) -> list[str]:
+    return [line.outcome, line.place, line.what, line.of, line.got, line.off]
+
+
+def to_markdown(report: Report, view: View) -> Iterator[str]:
+    """The same as a table of Markdown, what fails first in bold words."""
+    title = clean(report.title or report.source)
+    verdict = "held" if report.held else "missed"
+    yield f"### gradflow check: {escaped(title)}: {verdict}\n\n"
+    rows = [[clean(text) for text in _row(line)] for line in report.lines]
+    if rows:
+        columns = list(zip(_HEADS, zip(*rows, strict=True), strict=True))
+        yield from markdown_table([(head, list(cells)) for head, cells in columns], left=6)
+        yield "\n"
+    yield f"{prose(clean(report.summary))}\n"
+
+
+def to_json(report: Report, view: View) -> Iterator[str]:
+    """Every expectation of every run, and every curve of every run beside the baseline."""
+    content = {
+        "gradflow": __version__,
+        "format": FORMAT,
+        "config": report.source,
+        "held": report.held,
+        "expectations": [_judgement(one) for one in report.judgements],
+        "baseline": report.baseline,
+        "comparison": None if report.comparison is None else compared(report.comparison),
+    }
+    yield json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _judgement(one: Judgement) -> dict[str, object]:
+    wanted = one.wanted
+    number = one.value
+    if isinstance(number, float) and not math.isfinite(number):
+        number = None
+    bounds = {"min": wanted.least, "max": wanted.most, "is": list(wanted.one_of) or None}
+    return {
+        "item": wanted.item,
+        "line": wanted.line,
+        "figure": wanted.name,
+        "lag": wanted.lag,
+        **{name: _finite(bound) for name, bound in bounds.items()},
+        "where": {name: list(values) for name, values in wanted.where.items()},
+        "run": one.run,
+        "name": one.name,
+        "outcome": one.outcome,
+        "fails": one.fails,
+        "value": number if isinstance(number, float) or number is None else str(number),
+        "got": one.got,
+        "off": one.off,
+    }
+
+
+def _finite(bound: object) -> object:
+    """JSON has no infinity: as text."""
+    if isinstance(bound, list):
+        return [_finite(one) for one in bound]
+    return str(bound) if isinstance(bound, float) and not math.isfinite(bound) else bound
+
+
+def compared(comparison: Comparison) -> dict[str, object]:
+    """A comparison as plain data; a distance that is infinite is null."""
+    return {
+        "tolerance": comparison.tolerance,
+        "held": comparison.held,
+        "runs": [_pair(pair) for pair in comparison.pairs],
+    }
+
+
+def _pair(pair: Pair) -> dict[str, object]:
+    before, after = pair.runs
+    return {
+        "before": before,
+        "after": after,
+        "name": pair.name,
+        "held": pair.held,
+        "change": pair.change,
+        "chaotic": pair.chaotic,
+        "deviations": [
+            {
+                "name": one.name,
+                "decades": one.decades if math.isfinite(one.decades) else None,
+                "lag": one.lag,
+                "before": one.before or None,
+                "after": one.after or None,
+            }
+            for one in pair.deviations
+        ],
+    }
+
+
+_STYLE = (
+    "body{font:16px/1.4 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
+    "table{border-collapse:collapse}td,th{text-align:left;padding:.2em 1em .2em 0;"
+    "border-bottom:1px solid #ddd}.held{color:#176d2e}.missed{color:#b3151e;font-weight:bold}"
+    ".undecided{color:#8a6100}"
+)
+
+
+def to_html(report: Report, view: View) -> Iterator[str]:
+    """One page that needs nothing else."""
+    title = escape(clean(report.title or report.source))
+    heads = "".join(f"<th>{head}</th>" for head in _HEADS)
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield f"<title>gradflow check: {title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+    yield f"<h1>{title}</h1>\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"
+    for line in report.lines:
+        cells = "".join(f"<td>{escape(clean(text))}</td>" for text in _row(line))
+        yield f'<tr class="{line.outcome.partition(",")[0]}">{cells}</tr>\n'
+    outcome = "held" if report.held else "missed"
+    yield f'</tbody>\n</table>\n<p class="{outcome}">{escape(clean(report.summary))}</p>\n'
+    yield "</body>\n</html>\n"

@@ -1,0 +1,103 @@
+"""Two saved results beside each other, in each format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+
+from gradflow import __version__
+from gradflow.checks.compare import Comparison, Pair
+from gradflow.formats.checks import STYLES, compared
+from gradflow.formats.layout import Cell, Column, blocks, fold, grid, render
+from gradflow.formats.markdown import prose
+from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.view import View
+from gradflow.formats.words import clean
+
+_HEADS = ("outcome", "run", "largest of", "decades", "lag", "before", "after")
+_CSV = ("run_before", "run_after", "name", "held", "change", "quantity", "decades", "lag")
+_NUMBERS = ("decades", "lag")
+
+
+def table(comparison: Comparison, view: View) -> Iterator[str]:
+    """A line a run: where it differs most."""
+    rows = [_row(pair) for pair in comparison.pairs]
+    columns = [
+        Column(
+            (head,),
+            [Cell(row[at], STYLES.get(row[0], "") * (at == 0)) for row in rows],
+            "right" if head in _NUMBERS else "left",
+        )
+        for at, head in enumerate(_HEADS)
+        if any(row[at] for row in rows)
+    ]
+    for block in blocks(columns[2:], columns[:2], view.width) if rows else ():
+        yield from (render(line, view.colour) for line in grid(block))
+        yield "\n"
+    for told in _told(comparison):
+        for line in fold(clean(told).split(" "), " ", view.width):
+            yield render(line, view.colour)
+
+
+def _row(pair: Pair) -> list[str]:
+    outcome = pair.change or ("held" if pair.held else "missed")
+    name = clean(pair.name)
+    largest = pair.largest
+    if largest is None:
+        return [outcome, name, "", "", "", "", ""]
+    lag = "" if largest.lag is None else str(largest.lag)
+    texts = (largest.before, largest.after) if largest.before != largest.after else ("", "")
+    return [outcome, name, largest.name, _decades(largest.decades), lag, *map(clean, texts)]
+
+
+def _decades(value: float) -> str:
+    if math.isinf(value):
+        return "infinite"
+    return f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.3g}"
+
+
+def _told(comparison: Comparison) -> Iterator[str]:
+    """What is to be said below a table."""
+    for pair in comparison.pairs:
+        if pair.chaotic is not None:
+            yield f"{pair.name}: {pair.chaotic}."
+    held = sum(pair.held for pair in comparison.pairs)
+    yield f"{len(comparison.pairs)} runs: {held} within {comparison.tolerance:g} decades."
+
+
+def to_markdown(comparison: Comparison, view: View) -> Iterator[str]:
+    """The same as a table of Markdown."""
+    rows = [_row(pair) for pair in comparison.pairs]
+    if rows:
+        columns = list(zip(_HEADS, zip(*rows, strict=True), strict=True))
+        yield from markdown_table([(head, list(cells)) for head, cells in columns], left=3)
+        yield "\n"
+    yield from (f"- {prose(clean(line))}\n" for line in _told(comparison))
+
+
+def to_csv(comparison: Comparison, view: View) -> Iterator[str]:
+    """A row for everything that was compared, of every run."""
+    yield _line([*_CSV, "before", "after"])
+    for pair in comparison.pairs:
+        before, after = pair.runs
+        start = [before, after, pair.name, str(pair.held).lower(), pair.change]
+        if not pair.deviations:
+            yield _line([*start, None, None, None, None, None])
+        for one in pair.deviations:
+            decades = "inf" if math.isinf(one.decades) else repr(float(one.decades))
+            yield _line([*start, one.name, decades, one.lag, one.before, one.after])
+
+
+def _line(fields: list[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(fields)
+    return line.getvalue()
+
+
+def to_json(comparison: Comparison, view: View) -> Iterator[str]:
+    """Everything that was compared."""
+    content = {"gradflow": __version__, "format": 1, **compared(comparison)}
+    yield json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,127 @@
+"""CSV (RFC 4180, LF): one header, one row per run and lag, written as the runs arrive.
+
+A float always has a point and an unknown number is empty, so that every reader takes a column for
+what it is, whichever rows it looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.formats.columns import (
+    CURVES,
+    LAG,
+    MORE_CURVES,
+    NET,
+    PLACE,
+    RUN,
+    Field,
+    asked_curves,
+    part_curves,
+    values,
+)
+from gradflow.formats.lags import all_lags
+from gradflow.formats.view import View
+from gradflow.logspace import Magnitudes
+from gradflow.measures.contract import Curve, Values
+from gradflow.measures.measured import Measured
+from gradflow.results import GradientFlow, Result
+
+_BLOCK = 4096  # rows held as text at a time
+
+
+def header(
+    options: Sequence[str] = (), parts: Sequence[str] = (), measures: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The names of the columns, the last ones of these parts of states, options of cells, and
+    measures asked for."""
+    shown: list[Curve | Field] = [*RUN, LAG, *CURVES, *NET, *PLACE, *MORE_CURVES]
+    shown += part_curves(parts)
+    asked = (curve.name for curve in asked_curves(measures))
+    return (*(column.name for column in shown), *options, *asked)
+
+
+def export(results: Iterable[Result], view: View) -> Iterator[str]:
+    """The header, then the rows of each run in blocks of some thousand."""
+    yield ",".join(header(view.options, view.parts, view.measures)) + "\n"
+    more = (*MORE_CURVES, *part_curves(view.parts))
+    asked = asked_curves(view.measures)
+    for result in results:
+        facts = {"run": result.run, **result.axes}
+        start = _fields([facts[field.name] for field in RUN])
+        net = [facts[field.name] for field in NET]
+        options = [_fields([result.options.get(name) for name in view.options])]
+        lags = all_lags(result.sequence_length, view.lags)
+        for flow, measured, *place in _curves(result):
+            middle = _fields([*net, *place])
+            left, right, last = (
+                [values(curve, flow, measured) for curve in curves]
+                for curves in (CURVES, more, asked)
+            )
+            ends = [middle, *right, *(options if view.options else []), *last]
+            for at in range(0, len(lags), _BLOCK):
+                yield _block(start, lags[at : at + _BLOCK], [*left, *ends])
+
+
+def pointed(text: str) -> str:
+    """A float's text with a point: `1.0e-05`, which no reader takes for a whole number."""
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text
+
+
+def _curves(
+    result: Result,
+) -> Iterator[tuple[GradientFlow | None, Mapping[str, Measured], int | None, str | None]]:
+    """(curve, measures, layer, direction): the whole net, where it has one state, then each part.
+
+    Where there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
+    DuckDB takes a column whose first value is -inf for dates or text.
+    """
+    parts = result.layers
+    if result.flow is not None or not parts:
+        yield result.flow, result.measures, None, None
+    else:
+        parts = tuple(sorted(parts, key=lambda part: -part.layer))
+    for part in parts:
+        yield part.flow, part.measures, part.layer, part.direction
+
+
+def _fields(values: Sequence[object]) -> str:
+    """Neighbouring fields."""
+    return ",".join(_quoted(_text(value)) for value in values)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return pointed(repr(value)) if isinstance(value, float) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """`text` as a CSV field, in quotes only where it has to be."""
+    if any(character in text for character in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _block(start: str, lags: Array, columns: Iterable[Values | str]) -> str:
+    """The rows of some lags; a text at the start or among the columns is the same in every row."""
+    texts = [[start] * len(lags), list(map(str, lags.tolist()))]
+    texts += [_texts(column, lags) for column in columns]
+    return "\n".join(map(",".join, zip(*texts, strict=True))) + "\n"
+
+
+def _texts(column: Values | str, lags: Array) -> list[str]:
+    """The column's fields at `lags`, empty past its end and where it is NaN."""
+    if column is None or isinstance(column, str):
+        return [column or ""] * len(lags)
+    there = lags[: np.searchsorted(lags, len(column))]
+    if isinstance(column, Magnitudes):
+        texts = column[there].texts()
+    else:
+        texts = ["" if value != value else repr(value) for value in column[there].tolist()]
+    return [*map(pointed, texts), *[""] * (len(lags) - len(there))]

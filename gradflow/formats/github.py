@@ -1,0 +1,68 @@
+"""What GitHub shows of a check: an error on the line of the config that asked for it, and a summary
+of the step in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradflow.checks.report import Line, Report
+from gradflow.errors import Fault
+from gradflow.formats.checks import to_markdown
+from gradflow.formats.view import View
+from gradflow.formats.words import clean
+
+MOST = 10
+"""GitHub shows no more errors of one step."""
+
+
+def export(report: Report, view: View) -> Iterator[str]:
+    """A workflow command for each of the first errors, then what all came to."""
+    errors = [line for line in report.lines if line.fails]
+    yield from (command(_told(line), *_place(line, report), line.line) for line in errors[:MOST])
+    if len(errors) > MOST:
+        yield command(f"… and {len(errors) - MOST} more", "gradflow check", report.source, None)
+    yield f"{clean(report.summary)}\n"
+
+
+def faults(found: Iterable[Fault]) -> Iterator[str]:
+    """Faults of a config as errors on its lines."""
+    found = list(found)
+    for fault in found[:MOST]:
+        message = f"{fault.key}: {fault.message}" if fault.key else fault.message
+        yield command(message, "gradflow: config", fault.source or "", fault.line, fault.column)
+    if len(found) > MOST:
+        yield command(f"… and {len(found) - MOST} more", "gradflow: config", "", None)
+
+
+def summary(report: Report) -> Iterator[str]:
+    """What is shown on the page of the run."""
+    yield from to_markdown(report, View())
+    yield "\n"
+
+
+def command(
+    message: str, title: str, file: str, line: int | None, column: int | None = None
+) -> str:
+    """`::error file=net.yaml,line=7,title=...::message`, everything escaped."""
+    named = {"file": file if file != "-" else "", "line": line, "col": column, "title": title}
+    properties = ",".join(
+        f"{name}={_escaped(str(value), ':,')}" for name, value in named.items() if value
+    )
+    return f"::error {properties}::{_escaped(message)}\n"
+
+
+def _place(line: Line, report: Report) -> tuple[str, str]:
+    """The title, and the file that the error is shown on."""
+    return f"gradflow: {line.what}", report.source
+
+
+def _told(line: Line) -> str:
+    off = f", {line.off}" if line.off else ""
+    return f"{line.outcome}: {line.of}: wanted {line.what}, got {line.got}{off}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """As GitHub's runner unescapes it."""
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

@@ -1,0 +1,62 @@
+"""JUnit's XML of a check, as CI systems read it: one test case an expectation and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from gradflow.checks.judge import Judgement
+from gradflow.checks.report import Report, told
+from gradflow.formats.view import View
+from gradflow.formats.words import clean
+
+
+def export(report: Report, view: View) -> Iterator[str]:
+    """One suite: a case for every expectation of every run, one for every run beside the
+    baseline."""
+    name = clean(report.source)
+    stem = PurePath(name).stem
+    cases = [_expected(one, stem) for one in report.judgements]
+    if report.comparison is not None:
+        tolerance = f"within {report.comparison.tolerance:g} decades of {report.baseline}"
+        for pair in report.comparison.pairs:
+            case = _case(f"{stem}.baseline", f"{tolerance} [{pair.name}]")
+            if not pair.held:
+                _add(case, "failure", told(pair), told(pair), type="deviation")
+            cases.append(case)
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": "0",
+    }
+    skipped = str(sum(case.find("skipped") is not None for case in cases))
+    suites = Element("testsuites", {"name": "gradflow check", **counts})
+    suite = SubElement(suites, "testsuite", {"name": name, **counts, "skipped": skipped})
+    suite.extend(cases)
+    ElementTree.indent(suites)
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    yield ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _expected(one: Judgement, stem: str) -> Element:
+    wanted = one.wanted
+    case = _case(f"{stem}.{wanted.name}", f"{wanted.what} {wanted.bounds} [{one.name}]")
+    message = f"got {one.got}" + (f", {one.off}" if one.off else "")
+    if one.fails:
+        place = wanted.source if wanted.line is None else f"{wanted.source}:{wanted.line}"
+        text = f"{place}: wanted {wanted.what} {wanted.bounds}, {message}"
+        _add(case, "failure", message, text, type=one.outcome)
+    elif one.outcome == "undecided":
+        _add(case, "skipped", f"undecided: {message}")
+    return case
+
+
+def _case(classname: str, name: str) -> Element:
+    return Element("testcase", {"classname": clean(classname), "name": clean(name)})
+
+
+def _add(case: Element, tag: str, message: str, text: str = "", **more: str) -> None:
+    element = SubElement(case, tag, {**more, "message": clean(message)})
+    element.text = clean(text) or None

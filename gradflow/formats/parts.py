@@ -1,0 +1,30 @@
+"""Stacked and bidirectional nets for people: each layer and direction next to the whole net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from gradflow.results import Result
+
+WHOLE = "all"
+"""What the net as a whole has for a layer's number."""
+
+
+def with_parts(results: Sequence[Result]) -> list[Result]:
+    """The results, and where any of them has parts, those after it, which differ in the axes
+    of PLACE_AXES: `layer` and, in a bidirectional net, `direction`."""
+    if not any(result.layers for result in results):
+        return list(results)
+    both = any(part.direction == "reverse" for result in results for part in result.layers)
+    varied = (*results[0].varied, "layer", *(["direction"] if both else []))
+    return [replace(part, varied=varied) for result in results for part in _parts(result)]
+
+
+def _parts(result: Result) -> Iterator[Result]:
+    """The net as a whole, where it has one state, then each part as a result."""
+    if result.flow is not None or not result.layers:
+        yield replace(result, axes={**result.axes, "layer": WHOLE, "direction": ""})
+    for part in result.layers:
+        axes = {**result.axes, "layer": part.layer, "direction": part.direction}
+        yield replace(result, axes=axes, diagnosis=part.diagnosis, flow=part.flow, layers=())

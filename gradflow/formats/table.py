@@ -1,0 +1,313 @@
+"""Tables for a terminal: the gradient against lag, runs side by side, and what it means."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+
+import numpy as np
+
+from gradflow.axes import PLACE_AXES
+from gradflow.columns import Array
+from gradflow.formats import charts, words
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.layout import (
+    Cell,
+    Column,
+    Line,
+    Span,
+    blocks,
+    fold,
+    grid,
+    render,
+    room_beside,
+)
+from gradflow.formats.parts import with_parts
+from gradflow.formats.view import View
+from gradflow.logspace import Magnitudes
+from gradflow.results import GradientFlow, Result
+
+_DIM = "dim"
+_STYLES = {
+    "vanishing": "bright_blue",
+    "exploding": "red",
+    "stable": "green",
+    "diverged": "bold red",
+}
+_MARKS = {"vanishing": "↓", "exploding": "↑"}
+_WIDE = 110  # from here on, the parts of the state have room
+_INDENT = len("half-life  ")
+_BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
+
+
+def export(results: Iterable[Result], view: View) -> Iterator[str]:
+    """One run: lag by lag. Several: runs side by side, then a summary; many: the summary first."""
+    for line in _page(with_parts(list(results)), view):
+        yield render(line, view.colour)
+
+
+def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
+    if view.title and (title := words.clean(view.title)):
+        yield from fold(title.split(" "), " ", view.width, "bold")
+    if not results:
+        yield [Span("No runs.")]
+        return
+    yield from fold(words.settings(results), " · ", view.width, _DIM)
+    yield []
+    shows_lags = words.shows_lags(results, view)
+    if len(results) == 1:
+        if shows_lags and results[0].flow is not None:
+            yield from _one_run(results[0], results[0].flow, view)
+        yield from _facts(results[0], view)
+        if (text := words.on_reach(results)) is not None:
+            yield []
+            yield from _prose(text, view)
+    elif shows_lags and len(results) <= words.FEW_RUNS:
+        yield from _run_beside_run(results, view)
+        yield from _summary(results, view)
+    else:
+        yield from _summary(results, view)
+        if shows_lags:
+            yield []
+            yield from _run_beside_run(results, view)
+    yield from _notes(results, view)
+    if not shows_lags:
+        if words.has_parts(results):
+            yield from _prose(f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", view)
+        yield from _prose("For the gradient lag by lag, add --tables.", view)
+
+
+def _prose(text: str, view: View, style: str = _DIM) -> Iterable[Line]:
+    return fold(text.split(" "), " ", view.width, style)
+
+
+# One run
+
+
+def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
+    lags = choose_lags(result.sequence_length, view.lags)
+    relative = flow.relative[np.array(lags, dtype=np.int64)]
+    shown = {("", "‖∂L/∂s‖"): flow.state}
+    if view.width >= _WIDE and len(flow.parts) > 1:
+        shown |= {("", f"‖∂L/∂{part}‖"): norms for part, norms in flow.parts.items()}
+    there = [name for name in ("W_s", "W_x") if name in flow.terms]
+    shown_terms = {(f"∂L/∂{name}", "term"): flow.terms[name] for name in there}
+    if "W_s" in there:
+        shown_terms["W_s", "share"] = Magnitudes.of(flow.share_W_s)
+    columns = [
+        _lag_column(lags),
+        *(_magnitudes(heads, norms, lags) for heads, norms in shown.items()),
+        Column(("", "relative"), _relative_cells(relative, view)),
+        *(_magnitudes(heads, norms, lags) for heads, norms in shown_terms.items()),
+    ]
+    columns.append(_bars(relative, view, room_beside(columns, view.width)))
+    yield from grid(columns)
+    yield []
+    yield from _prose(
+        f"relative: ‖∂L/∂s‖ over {words.relative_to([result])}, drawn at the right on a log scale.",
+        view,
+    )
+    if "W_s" in there:
+        yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
+    yield from _marks(relative.log10(), view)
+    yield []
+    measured = words.measured_curves(result, lags)
+    more = [Column((name,), [*map(Cell, texts)]) for name, texts in measured.items()]
+    for block in blocks(more, [_lag_column(lags)], view.width) if more else ():
+        yield from grid(block)
+        yield []
+
+
+def _lag_column(lags: Sequence[int]) -> Column:
+    return Column(("lag",), [Cell(str(lag)) for lag in lags], "right")
+
+
+def _magnitudes(heads: Sequence[str], values: Magnitudes, lags: Sequence[int]) -> Column:
+    """The values at `lags`, blank past their end."""
+    there = np.array([lag for lag in lags if lag < len(values)], dtype=np.int64)
+    cells = [Cell(words.short(text)) for text in values[there].texts()]
+    return Column(heads, cells + [Cell("")] * (len(lags) - len(cells)))
+
+
+def _relative_cells(relative: Magnitudes, view: View) -> list[Cell]:
+    """Relative gradients: marked and coloured beyond the thresholds."""
+    sides = [_side(log, view) for log in relative.log10().tolist()]
+    return [
+        Cell(words.short(text), _STYLES.get(side, ""), _MARKS.get(side, ""))
+        for text, side in zip(relative.texts(), sides, strict=True)
+    ]
+
+
+def _side(log: float, view: View) -> str:
+    """On which side of the thresholds a relative gradient lies."""
+    low, high = words.log10_thresholds(view)
+    return "vanishing" if log < low else "exploding" if log > high else ""
+
+
+def _bars(relative: Magnitudes, view: View, width: int) -> Column:
+    """The relative gradient as bars; its head is the scale."""
+    width = min(max(width, _BAR[0]), _BAR[1])
+    logs = relative.log10()
+    low, high = charts.bounds(logs)
+    cells = [
+        Cell(charts.bar(log, low, high, width), _STYLES.get(_side(log, view), ""))
+        for log in logs.tolist()
+    ]
+    return Column((_ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
+
+
+def _ends(left: str, right: str, width: int) -> str:
+    """Two words at the ends of a scale; the left one alone where it is too short."""
+    blanks = width - len(left) - len(right)
+    return left + " " * blanks + right if blanks > 0 else left[:width]
+
+
+def _marks(logs: Array, view: View) -> Iterable[Line]:
+    """What the marks next to relative gradients mean, as far as they occur."""
+    low, high = words.log10_thresholds(view)
+    vanishing, exploding = view.thresholds
+    below = [f"↓ below {vanishing:g}"] if np.any(logs < low) else []
+    above = [f"↑ above {exploding:g}"] if np.any(logs > high) else []
+    return fold(below + above, "  ", view.width, _DIM)
+
+
+def _facts(result: Result, view: View) -> Iterator[Line]:
+    """What one run means, a line each."""
+    diagnosis = result.diagnosis
+    facts = {"verdict": f"{diagnosis.verdict}: {words.reach(result, view)}".split(" ")}
+    if diagnosis.rate is not None:
+        facts["rate"] = [f"{words.rate(diagnosis)} per step"]
+        if diagnosis.rate_ci is not None:
+            facts["rate"].append(f"(95 % interval {words.interval(diagnosis)},")
+            facts["rate"].append("of this net over inputs)")
+    elif (why := words.without_rate(diagnosis)) is not None:
+        facts["rate"] = why.split(" ")
+    if diagnosis.half_life is not None:
+        facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
+    if "(" in (horizon := words.horizon(result)):
+        facts["horizon"] = [horizon]
+    if result.flow is not None:
+        totals = result.flow.totals.items()
+        facts["total"] = [f"‖∂L/∂{name}‖ {words.short(_text(norm))}" for name, norm in totals]
+    if math.isfinite(result.loss):
+        facts["loss"] = [words.short(result.loss)]
+    measured = dict(words.measured(result))
+    for name, pieces in (*facts.items(), *measured.items()):
+        style = _STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
+        starts = chain([name], repeat(""))
+        has_note = name in measured and result.measures[name].note is not None
+        gap = "  " if name == "total" or (name in measured and not has_note) else " "
+        lines = fold(pieces, gap, view.width - _INDENT, style)
+        for start, line in zip(starts, lines, strict=False):
+            yield [Span(start.ljust(_INDENT), _DIM), *line]
+
+
+def _text(magnitude: Magnitudes) -> str:
+    return magnitude[np.newaxis].texts()[0]
+
+
+# Several runs
+
+
+def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
+    """Lags as rows, runs as columns, in as many blocks as the width asks for."""
+    flows = [(result, result.flow.relative) for result in results if result.flow is not None]
+    if not flows:
+        return
+    lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
+    columns, logs = [], []
+    for result, relative in flows:
+        there = [lag for lag in lags if lag < len(relative)]
+        shown = relative[np.array(there, dtype=np.int64)]
+        logs.append(shown.log10())
+        cells = _relative_cells(shown, view) + [Cell("")] * (len(lags) - len(there))
+        columns.append(Column(_heads(result), cells))
+    for block in blocks(columns, [_lag_column(lags)], view.width):
+        yield from grid(block)
+        yield []
+    start = words.relative_to(results)
+    yield from _prose(f"The relative gradient: ‖∂L/∂s‖ at each lag over {start}.", view)
+    yield from _marks(np.concatenate(logs), view)
+    yield []
+
+
+def _heads(result: Result) -> list[str]:
+    """A run's column head: a line for each thing that varies and for each option of a cell."""
+    phrases = words.phrases(result)
+    pieces = (re.split(r"[\[\], ]+", text) if "[" in text else [text] for text in phrases)
+    return [piece for group in pieces for piece in group if piece]
+
+
+def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
+    """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
+    diagnoses = [result.diagnosis for result in results]
+    styles = [_STYLES.get(diagnosis.verdict, "") for diagnosis in diagnoses]
+    verdicts = [Cell(d.verdict, style) for d, style in zip(diagnoses, styles, strict=True)]
+    names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
+    facts = [
+        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in diagnoses]),
+        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in diagnoses]),
+        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
+        Column(("verdict",), verdicts, "left"),
+    ]
+    room = room_beside([*names.values(), *facts], view.width)
+    if room >= _BAR[0]:
+        groups = [[*names.values(), *facts, _sparklines(results, styles, view, room)]]
+    else:
+        place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
+        key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
+        room = max(room_beside([*key, *facts], view.width), _BAR[0])
+        facts.append(_sparklines(results, styles, view, room))
+        of_runs = [column for head, column in names.items() if head != "run"]
+        groups = [*blocks(facts, key, view.width)]
+        if of_runs:
+            groups = [*blocks(of_runs, key, view.width), *groups]
+    for group in groups:
+        yield from grid(group)
+        yield []
+    for result in results:
+        if result.flow is None:
+            yield from _prose(f"{words.name(result)}: {words.reach(result, view)}", view, "")
+    yield from _prose(words.verdicts(results) + ".", view, "")
+    for text in words.explanations(results, interval="± 95 %"):
+        yield from _prose(text, view)
+    yield from _scale(view)
+
+
+def _names(head: str, texts: Sequence[str]) -> Column:
+    """One thing in which the runs differ."""
+    numbers = all(re.fullmatch(r"[-+.\de]+", text) for text in texts)
+    return Column((head,), [Cell(text) for text in texts], "decimal" if numbers else "left")
+
+
+def _sparklines(results: Sequence[Result], styles: Sequence[str], view: View, width: int) -> Column:
+    """Each run's curve between the thresholds, on one scale of lags."""
+    width = min(width, _BAR[1])
+    longest = max(result.sequence_length for result in results)
+    places = np.linspace(0, longest, width).round().astype(np.int64)
+    low, high = words.log10_thresholds(view)
+    curves = [
+        charts.sparkline(result.flow.relative.log10(), places, low, high) if result.flow else ""
+        for result in results
+    ]
+    cells = [Cell(curve, style) for curve, style in zip(curves, styles, strict=True)]
+    return Column((_ends("lag 0", str(longest), width),), cells, "left")
+
+
+def _scale(view: View) -> Iterable[Line]:
+    """What the sparklines' characters stand for."""
+    vanishing, exploding = view.thresholds
+    return _prose(
+        f"Curves: relative gradient, log scale: ▁ {vanishing:g} to █ {exploding:g},"
+        " · below, ↑ above.",
+        view,
+    )
+
+
+def _notes(results: Sequence[Result], view: View) -> Iterator[Line]:
+    for result in results:
+        name = f"{words.name(result)}: " if len(results) > 1 else ""
+        for note in result.notes:
+            yield from _prose(f"Note: {name}{words.clean(note)}", view, "")

@@ -1,0 +1,278 @@
+"""The gradient's reach over checkpoints, in each format. A row per checkpoint and run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os.path
+from collections.abc import Iterator, Mapping, Sequence
+
+from gradflow.axes import PLACE_AXES
+from gradflow.formats import charts, words
+from gradflow.formats.json import diagnosis, head, plain
+from gradflow.formats.lags import choose_lags
+from gradflow.formats.layout import (
+    Cell,
+    Column,
+    Line,
+    Span,
+    blocks,
+    fold,
+    grid,
+    render,
+    room_beside,
+)
+from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.view import Lags, View
+from gradflow.results import Result
+from gradflow.tracking import CHECKPOINT
+
+_STYLES = {
+    "vanishing": "bright_blue",
+    "exploding": "red",
+    "stable": "green",
+    "diverged": "bold red",
+}
+_HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
+_BAR = (8, 40)  # the fewest and most characters of a bar
+
+
+def shown_lags(results: Sequence[Result], lags: Lags) -> list[int]:
+    """The lags of the columns, ascending: of `auto` 0, the powers of ten, and T."""
+    T = max(result.sequence_length for result in results)
+    if lags != "auto":
+        return choose_lags(T, lags)
+    return sorted({0, T, *(10**tens for tens in range(len(str(T))) if 10**tens <= T)})
+
+
+def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
+    """log10 of the gradient norm at `lags`: -inf at an exact zero, NaN if there is none."""
+    if result.flow is None:
+        return [math.nan] * len(lags)
+    logs = result.flow.state.log10().tolist()
+    return [logs[lag] if lag < len(logs) else math.nan for lag in lags]
+
+
+# CSV and JSON
+
+
+def to_csv(results: Sequence[Result], view: View) -> Iterator[str]:
+    """A row per checkpoint and run, with the gradient at some lags."""
+    lags = shown_lags(results, view.lags)
+    facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
+    header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
+    for row in [header, *(_csv_row(result, lags) for result in results)]:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(row)
+        yield line.getvalue()
+
+
+def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
+    """Empty where something is not known."""
+    found = result.diagnosis
+    low, high = found.rate_ci or (None, None)
+    axes = [result.axes.get(axis, "") for axis in result.varied]
+    horizons = [getattr(found, name) for name in _HORIZONS]
+    facts = [found.verdict, found.rate, low, high, found.half_life, *horizons]
+    logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
+    return [*axes, *facts, *logs]
+
+
+def to_json(results: Sequence[Result], view: View) -> Iterator[str]:
+    """Infinities as null, one row a line."""
+    lags = shown_lags(results, view.lags)
+    weights = view.config.get("weights")
+    config = dict(view.config)
+    if isinstance(weights, Mapping):  # the file is another one in each row
+        config["weights"] = {key: value for key, value in weights.items() if key != "file"}
+    facts = {**head(config), "lags": lags}
+    yield json.dumps(facts, allow_nan=False)[:-1] + ', "rows": [\n'
+    rows = (json.dumps(_json_row(result, lags), allow_nan=False) for result in results)
+    yield ",\n".join(rows) + "\n]}\n"
+
+
+def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
+    return {
+        "run": result.run,
+        **result.axes,
+        **result.options,
+        "loss": plain(result.loss),
+        "objective": result.objective,
+        "diagnosis": diagnosis(result.diagnosis),
+        "diverged_at": result.diverged_at,
+        "log10_grad_norm": plain(log10_gradient(result, lags)),
+        "notes": result.notes,
+    }
+
+
+# Tables
+
+
+def table(results: Sequence[Result], view: View) -> Iterator[str]:
+    """One table per run of the sweep, the checkpoints as rows."""
+    for line in _page(results, view):
+        yield render(line, view.colour)
+
+
+def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
+    """One table per run of the sweep, the checkpoints as rows."""
+    if view.title and (title := words.clean(view.title)):
+        yield from fold(title.split(" "), " ", view.width, "bold")
+    folder = _common_folder(results)
+    within = [f"checkpoints in {words.clean(folder)}"] if folder else []
+    yield from fold([*words.settings(results), *within], " · ", view.width, "dim")
+    yield []
+    for name, rows in _sections(results).items():
+        if name:
+            yield [Span(name, "bold")]
+        for columns in _groups(rows, view):
+            yield from grid(columns)
+            yield []
+        yield from _prose(_change(rows), view.width, "")
+        yield []
+    vanishing, exploding = view.thresholds
+    yield from _prose(
+        f"horizon: the first lag whose gradient leaves {vanishing:g} to {exploding:g} times that of"
+        " lag 0, drawn at the right. Under the lags: log10 ‖∂L/∂s‖.",
+        view.width,
+    )
+    for text in words.explanations(results, interval="±"):
+        yield from _prose(text, view.width)
+    notes = dict.fromkeys(words.clean(note) for result in results for note in result.notes)
+    for note in notes:
+        yield from _prose(f"Note: {note}", view.width, "")
+
+
+def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The checkpoints of each run, by what differs between the runs."""
+    kept = (CHECKPOINT, *PLACE_AXES)
+    sections: dict[str, list[Result]] = {}
+    for result in results:
+        axes = {axis: result.axes[axis] for axis in result.varied
+                if axis not in kept and result.axes[axis] is not None}  # fmt: skip
+        name = " ".join(words.phrase(axis, value) for axis, value in axes.items())
+        sections.setdefault(name, []).append(result)
+    return sections
+
+
+def _groups(results: Sequence[Result], view: View) -> Iterator[list[Column]]:
+    """All columns side by side, or the gradients below the rest where the width asks for it."""
+    key = _checkpoints(results)
+    styles = [_STYLES.get(result.diagnosis.verdict, "") for result in results]
+    facts = [*_parts(results), *_facts(results, styles)]
+    logs = _log_columns(results, shown_lags(results, view.lags))
+    room = room_beside([key, *facts, *logs], view.width)
+    if room >= _BAR[0]:
+        yield [key, *facts, *logs, _bars(results, styles, room)]
+        return
+    room = room_beside([key, *facts], view.width)
+    if room >= _BAR[0]:
+        facts.append(_bars(results, styles, room))
+    yield from map(list, blocks(facts, [key], view.width))
+    yield from map(list, blocks(logs, [key], view.width))
+
+
+def _change(results: Sequence[Result]) -> str:
+    """What the training has made of the horizon."""
+    names = [cell.text for cell in _checkpoints(results).cells]
+    horizons = [words.horizon(result) for result in results]
+    if len(results) == 1:
+        return f"Horizon: {horizons[0]} at {names[0]}."
+    return f"Horizon: {horizons[0]} at {names[0]}, {horizons[-1]} at {names[-1]}."
+
+
+def _common_folder(results: Sequence[Result]) -> str:
+    folders = {os.path.dirname(str(result.axes[CHECKPOINT])) for result in results}
+    return folders.pop() if len(folders) == 1 else ""
+
+
+def _checkpoints(results: Sequence[Result]) -> Column:
+    start = len(_common_folder(results))
+    names = [str(result.axes[CHECKPOINT])[start:] for result in results]
+    cells = [Cell(words.clean(name.lstrip("/\\") if start else name)) for name in names]
+    return Column((CHECKPOINT,), cells, "left")
+
+
+def _parts(results: Sequence[Result]) -> list[Column]:
+    """Of which part of a bidirectional net each row is."""
+    if not any(axis in result.axes for result in results for axis in PLACE_AXES):
+        return []
+    texts = [" ".join(str(result.axes.get(axis, "")) for axis in PLACE_AXES) for result in results]
+    return [Column(("layer",), [Cell(text.strip()) for text in texts], "left")]
+
+
+def _facts(results: Sequence[Result], styles: Sequence[str]) -> list[Column]:
+    found = [result.diagnosis for result in results]
+    verdicts = [Cell(one.verdict, style) for one, style in zip(found, styles, strict=True)]
+    return [
+        Column(("verdict",), verdicts, "left"),
+        Column(("rate per step",), [Cell(words.rate_with_error(one)) for one in found]),
+        Column(("half-life",), [Cell(words.half_life(one)) for one in found]),
+        Column(("horizon",), [Cell(words.horizon(result)) for result in results], "right"),
+    ]
+
+
+def _bars(results: Sequence[Result], styles: Sequence[str], width: int) -> Column:
+    """The horizon between 0 and T, full where the gradient never leaves the thresholds."""
+    width = min(width, _BAR[1])
+    longest = max(result.sequence_length for result in results)
+    cells = [
+        Cell(charts.bar(_reach(result), 0, longest, width), style)
+        for result, style in zip(results, styles, strict=True)
+    ]
+    return Column((f"0{longest:>{width - 1}}",), cells, "left")
+
+
+def _reach(result: Result) -> float:
+    if result.flow is None:
+        return math.nan
+    lag = result.diagnosis.horizon
+    return float(result.sequence_length if lag is None else lag)
+
+
+def _log_columns(results: Sequence[Result], lags: Sequence[int]) -> list[Column]:
+    logs = [log10_gradient(result, lags) for result in results]
+    return [
+        Column((f"lag {lag}",), [Cell(_log(row[i])) for row in logs]) for i, lag in enumerate(lags)
+    ]
+
+
+def _log(value: float) -> str:
+    if math.isnan(value):
+        return words.UNKNOWN
+    return f"{value:.2f}" if math.isfinite(value) else "-inf"
+
+
+def _prose(text: str, width: int, style: str = "dim") -> Iterator[Line]:
+    yield from fold(text.split(" "), " ", width, style)
+
+
+# Markdown
+
+
+def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
+    """One table of all checkpoints and runs."""
+    lags = shown_lags(results, view.lags)
+    if view.title and (title := words.clean(view.title)):
+        yield f"### {escaped(title)}\n\n"
+    yield f"{prose(' · '.join(words.settings(results)))}\n\n"
+    found = [result.diagnosis for result in results]
+    logs = [log10_gradient(result, lags) for result in results]
+    axes = results[0].varied
+    columns: list[tuple[str, Sequence[str]]] = [
+        *(
+            (words.symbol(axis), [words.clean(str(one.axes.get(axis, ""))) for one in results])
+            for axis in axes
+        ),
+        ("verdict", [one.verdict for one in found]),
+        ("rate per step", [words.rate_with_error(one) for one in found]),
+        ("half-life", [words.half_life(one) for one in found]),
+        ("horizon", [words.horizon(result) for result in results]),
+        *((f"lag {lag}", [_log(row[i]) for row in logs]) for i, lag in enumerate(lags)),
+    ]
+    yield from markdown_table(columns, left=len(axes) + 1)
+    yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
+    yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))

@@ -1,0 +1,161 @@
+"""What `gradflow verify` compared: for people, in Markdown, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
+
+import numpy as np
+
+from gradflow import __version__
+from gradflow.formats import markdown, words
+from gradflow.formats.view import View
+from gradflow.logspace import Magnitudes
+from gradflow.runs.stack import DIRECTIONS
+from gradflow.verification import Comparison, Verification
+
+_NAMES = {
+    "s": "∂L/∂s, the state",
+    "W_x": "∂L/∂W_x term",
+    "W_s": "∂L/∂W_s term",
+    "b_x": "∂L/∂b_x term",
+    "b_s": "∂L/∂b_s term",
+}
+
+
+def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+    """One block a run: each quantity, at how many lags it was compared, the largest error."""
+    for number, verification in enumerate(verifications):
+        axes = verification.run.axes
+        there = [name for name in view.varied if name != "cell" and axes[name] is not None]
+        names = " ".join(f"{name}={axes[name]}" for name in there)
+        yield f"run {number}: {axes['cell']} {names}".rstrip() + "\n"
+        if verification.comparisons:
+            yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<14}  complex step    error"
+            yield "    holds\n"
+        for name, group in _by_quantity(verification):
+            yield _row(name, group)
+        if verification.skipped:
+            yield f"  not compared: {verification.skipped}\n"
+        yield "\n"
+    yield from (f"{line}\n" for line in _verdict(verifications))
+
+
+def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+    """A row per run and quantity; what was not compared, and how many comparisons hold."""
+    rows = []
+    notes = []
+    for number, verification in enumerate(verifications):
+        axes = verification.run.axes
+        for name, group in _by_quantity(verification):
+            worst, span = _worst(group)
+            numbers = [_short(value) for value in (worst.backpropagated, worst.complex_step)]
+            there = [axes[axis] for axis in view.varied]
+            settings = ["" if one is None else words.clean(str(one)) for one in there]
+            error, holds = f"{worst.error:.1e}", _holds(group)
+            rows.append([str(number), *settings, name, span, *numbers, error, holds])
+        if verification.skipped:
+            notes.append(f"run {number}: not compared: {verification.skipped}")
+    heads = ["run", *map(words.symbol, view.varied), "quantity", "lags"]
+    heads += ["backpropagated", "complex step", "error", "holds"]
+    if rows:
+        columns = list(zip(heads, zip(*rows, strict=True), strict=True))
+        yield from markdown.table(columns, left=len(view.varied) + 3)
+        yield "\n"
+    lines = [*notes, *_verdict(verifications)]
+    yield from (f"- {markdown.prose(words.clean(line))}\n" for line in lines)
+
+
+def to_json(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+    """Every comparison, a run a line."""
+    yield json.dumps({"gradflow": __version__, "format": 1})[:-1] + ', "runs": [\n'
+    runs = (_plain(number, found) for number, found in enumerate(verifications))
+    yield ",\n".join(json.dumps(run, allow_nan=False) for run in runs) + "\n]}\n"
+
+
+def _plain(number: int, verification: Verification) -> dict[str, object]:
+    return {
+        "run": number,
+        **verification.run.axes,
+        **verification.run.cell.options,
+        "skipped": verification.skipped,
+        "comparisons": [
+            {
+                "quantity": c.quantity,
+                "layer": c.place[0],
+                "direction": DIRECTIONS[c.place[1]],
+                "lag": c.lag,
+                "backpropagated": _magnitude(c.backpropagated),
+                "complex_step": _magnitude(c.complex_step),
+                "error": _number(c.error),
+                "tolerance": c.tolerance,
+                "holds": bool(c.holds),
+            }
+            for c in verification.comparisons
+        ],
+    }
+
+
+def _magnitude(number: Magnitudes) -> float | str:
+    """A number, or its decimal text where it lies past float range."""
+    value = float(number.floats())
+    inside = math.isfinite(value) and (value != 0 or number.mantissa == 0)
+    return value if inside else _text(number)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _by_quantity(verification: Verification) -> Iterator[tuple[str, list[Comparison]]]:
+    """The comparisons of each quantity, by its name for people."""
+    ordered = sorted(verification.comparisons, key=lambda c: list(_NAMES).index(c.quantity))
+    for quantity, group in groupby(ordered, key=lambda c: c.quantity):
+        yield _NAMES[quantity], list(group)
+
+
+def _verdict(verifications: Sequence[Verification]) -> Iterator[str]:
+    """How many comparisons hold, in a sentence, if any were made."""
+    comparisons = [c for v in verifications for c in v.comparisons]
+    wrong = sum(not c.holds for c in comparisons)
+    if comparisons:
+        worst = max(c.error for c in comparisons)
+        allowed = comparisons[0].tolerance
+        yield (
+            f"{len(comparisons)} comparisons: {len(comparisons) - wrong} hold, {wrong} differ; "
+            f"largest relative error {worst:.1e}, allowed {allowed:.0e}."
+        )
+
+
+def _worst(comparisons: Sequence[Comparison]) -> tuple[Comparison, str]:
+    """The comparison with the largest error, and the lags of all."""
+    lags = [c.lag for c in comparisons]
+    return max(comparisons, key=lambda c: c.error), f"{min(lags)}..{max(lags)} ({len(lags)})"
+
+
+def _holds(comparisons: Sequence[Comparison]) -> str:
+    if all(c.holds for c in comparisons):
+        return "yes"
+    return f"NO, at lag {_worst(comparisons)[0].lag}"
+
+
+def _row(name: str, comparisons: list[Comparison]) -> str:
+    worst, span = _worst(comparisons)
+    backpropagated, complex_step = _short(worst.backpropagated), _short(worst.complex_step)
+    return (
+        f"  {name:<17}  {span:<11}  {backpropagated:<14}  {complex_step:<14}"
+        f"  {worst.error:<7.1e}  {_holds(comparisons)}\n"
+    )
+
+
+def _short(number: Magnitudes) -> str:
+    """A scalar of any size in eight digits."""
+    return f"{Decimal(_text(number)):.8g}"
+
+
+def _text(number: Magnitudes) -> str:
+    [text] = Magnitudes(np.atleast_1d(number.mantissa), np.atleast_1d(number.exponent)).texts()
+    return text

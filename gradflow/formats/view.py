@@ -1,0 +1,45 @@
+"""How a report is to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Lags = Literal["auto", "all"] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """How the results of one experiment are to be shown.
+
+    Attributes:
+        title: the user's own title, plain text.
+        config: the experiment as plain data (for the JSON).
+        made: the head of the file that the results were read from; None: they were made here.
+        lags: which lags tables show: about 20, all, or these. CSV holds all lags unless this is a
+            tuple, JSON always.
+        parts: the parts of the states of the experiment's cells; one that is neither h nor c has a
+            column of the CSV.
+        varied: the axes that differ between the runs of the experiment.
+        options: the options of the experiment's cells, a column of the CSV each.
+        measures: the names of the measures that are asked for, in their order.
+        thresholds: the relative gradient below which it vanishes and above which it explodes,
+            0 < vanishing < 1 < exploding.
+        width: columns that a table may take.
+        colour: whether a table may hold escape sequences.
+        tables: whether a table shows every lag, or tensor, too; None: only if there are few.
+    """
+
+    title: str | None = None
+    config: Mapping[str, object] = field(default_factory=dict)
+    made: Mapping[str, object] | None = None
+    lags: Lags = "auto"
+    parts: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    thresholds: tuple[float, float] = (1e-3, 1e3)
+    width: int = 80
+    colour: bool = False
+    tables: bool | None = None

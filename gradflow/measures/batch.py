@@ -1,0 +1,54 @@
+"""What the batch says at each lag: the typical sample, and how far the samples spread."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.results import GradientFlow
+
+LN10 = math.log(10.0)
+PERCENTILES = (10, 50, 90)
+
+
+def over_batch(flow: GradientFlow, start: Array | None = None) -> GradientFlow:
+    """The flow with the curves that follow from its samples.
+
+    Args:
+        flow: with `log_samples`, which are kept.
+        start: (N,) what each sample is compared with, the natural logarithm of the norm of the
+            whole net's gradient at lag `first`; None: that of this flow.
+    """
+    first = flow.log_samples[flow.first] if start is None else start
+    return replace(
+        flow,
+        log10_percentiles=percentiles(flow.log_samples) / LN10,
+        log10_typical=typical(flow.log_samples) / LN10,
+        log10_typical_start=float(typical(first[None])[0]) / LN10,
+    )
+
+
+def typical(samples: Array) -> Array:
+    """(T+1,): at each lag the mean over the batch of the logs (T+1, N), exact zeros left out;
+    -inf where more than half of them are zero."""
+    there = samples > -np.inf
+    if there.all():
+        return np.asarray(samples.mean(axis=1))
+    count = there.sum(axis=1)
+    mean = np.where(there, samples, 0.0).sum(axis=1) / np.maximum(count, 1)
+    return np.where(2 * count < samples.shape[1], -np.inf, mean)
+
+
+def percentiles(samples: Array) -> Array:
+    """(T+1, 3): the 10th, 50th and 90th percentile of the logs (T+1, N), interpolated between
+    samples; -inf where that takes one that is exactly zero."""
+    N = samples.shape[1]
+    ordered = np.sort(samples, axis=1)
+    at = np.array(PERCENTILES) / 100 * (N - 1)
+    below = np.floor(at).astype(np.int64)
+    low, high = ordered[:, below], ordered[:, np.minimum(below + 1, N - 1)]
+    between = np.subtract(high, low, where=low > -np.inf, out=np.zeros_like(low))
+    return np.asarray(low + between * (at - below))

@@ -1,0 +1,49 @@
+"""Percentiles of many numbers in bounded memory: exact of a million, beyond that from a histogram
+of 65,536 bins of equal width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradflow.columns import Array
+
+MOST = 2**20
+"""As many numbers are kept as they are."""
+BINS = 2**16
+
+
+class Distribution:
+    """Numbers between `low` and `high` (others count as these), in any order."""
+
+    def __init__(self, count: int, low: float, high: float) -> None:
+        """For `count` numbers in all."""
+        self.low, self.high, self.is_exact = low, high, count <= MOST
+        self._values = np.empty(count if self.is_exact else 0)
+        self._bins = np.zeros(0 if self.is_exact else BINS, dtype=np.int64)
+        self._filled = 0
+
+    def add(self, values: Array) -> None:
+        """Add numbers, an array of any shape."""
+        flat = np.clip(values.ravel(), self.low, self.high)
+        if self.is_exact:
+            self._values[self._filled : self._filled + flat.size] = flat
+        else:
+            at = (flat.astype(np.float64) - self.low) * (BINS / (self.high - self.low))
+            np.minimum(at, BINS - 1, out=at)
+            self._bins += np.bincount(at.astype(np.int64), minlength=BINS)
+        self._filled += flat.size
+
+    def percentiles(self, wanted: Sequence[float]) -> list[float]:
+        """The percentiles; between two numbers, and within a bin, on the line between its ends."""
+        if self.is_exact:
+            found: list[float] = np.percentile(self._values[: self._filled], wanted).tolist()
+            return found
+        below = np.concatenate([[0], np.cumsum(self._bins)])
+        edges = np.linspace(self.low, self.high, BINS + 1)
+        rank = np.asarray(wanted) / 100 * self._filled
+        # The last bin whose numbers begin below the rank: empty bins are passed over.
+        at = np.clip(np.searchsorted(below, rank, side="left") - 1, 0, BINS - 1)
+        within = (rank - below[at]) / np.maximum(self._bins[at], 1)
+        return [float(v) for v in edges[at] + np.clip(within, 0, 1) * (edges[1] - edges[0])]

@@ -1,0 +1,246 @@
+"""How far back the gradient of the loss at *any* step reaches: ‖∂L_t/∂s_{t-k}‖ for many t.
+
+L_t is the same loss, read at step t. One sweep carries the gradients of all of them, each put in at
+its own step t (its *origin*), so that lag 0 is the origin whatever t is. The curve of one t depends
+on what the net was fed just before it; the percentiles, over origins and samples, say what holds
+for any t. Lag k has the origins t >= k alone: the largest lags rest on the last few, lag T on t = T
+alone, whose values are those of the gradient of a loss at the last step.
+
+Memory: T x origins x N logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
+from gradflow.engine.flow import Trajectory
+from gradflow.engine.network import Place
+from gradflow.engine.sweep import normalise
+from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
+from gradflow.measures.contract import Curve, Measure, Option, Subject
+from gradflow.measures.measured import Measured
+
+LN10 = float(np.log(10.0))
+PERCENTILES = (10, 50, 90)
+_LONGEST = 64
+
+Gradient = Callable[[int, Mapping[Place, Array]], Mapping[Place, Array]]
+"""From a step t and the states s_t (R, N, S_all) of all places that the sweep goes through to
+∂L_t/∂s_t of each sample, the same shape by place; a place left out has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """The gradients of the losses at many steps.
+
+    Attributes:
+        origins: the steps t, the last first.
+        logs: (T+1, B, R, N) the natural logarithm of ‖∂L_t/∂s_{t-k}‖, lag by lag, of each origin,
+            run and sample; -inf at an exact zero, NaN where t < k.
+    """
+
+    origins: tuple[int, ...]
+    logs: Array
+
+    def typical(self, r: int) -> Array:
+        """(T+1,): the mean over origins and samples of run `r` of the logarithms, each relative to
+        its own lag 0; exact zeros left out, -inf where they are more than half."""
+        logs = self.logs[:, :, r]
+        with np.errstate(invalid="ignore"):
+            relative = (logs - logs[0]).reshape(len(logs), -1)
+        known, there = ~np.isnan(relative), np.isfinite(relative)
+        count = there.sum(axis=1)
+        mean = np.where(there, relative, 0.0).sum(axis=1) / np.maximum(count, 1)
+        return np.where(2 * count < known.sum(axis=1), -np.inf, mean)
+
+
+def of(subject: Subject, *, origins: int) -> list[Measured]:
+    """The curves of each run, log10 (T+1,)."""
+    loss, places = subject.one_loss, subject.places
+    assert loss is not None
+    read = [at for at in places if at in loss.steps]
+    if not read:
+        note = (
+            "the loss reads no state of this layer, and what others send it has no lag of its own"
+        )
+        return [Measured(note=note) for _ in range(subject.runs)]
+    steps = loss.steps[read[0]]
+    number = {int(t): i for i, t in enumerate(steps)}
+
+    def gradient(t: int, states: Mapping[Place, Array]) -> dict[Place, Array]:
+        return {at: loss.gradient(at, number[t], states) for at in read}
+
+    swept = {at: subject.net.places[at] for at in (*places, *loss.together)}
+    chosen = spaced(sorted(number), origins)
+    return measured(reach(swept, places, gradient, chosen, truncate=loss.truncate))
+
+
+def spaced(steps: Sequence[int], origins: int) -> list[int]:
+    """Up to `origins` of the loss steps, evenly spaced, the last among them; the last first."""
+    n = len(steps)
+    chosen = {-(-n * i // origins) - 1 for i in range(1, origins + 1)} - {-1}
+    return sorted({steps[i] for i in chosen}, reverse=True)
+
+
+def reach(
+    places: Mapping[Place, Trajectory],
+    looked_at: Sequence[Place],
+    gradient: Gradient,
+    origins: Sequence[int],
+    *,
+    truncate: int | None = None,
+    progress: Callable[[int], None] = lambda k: None,
+) -> Reached:
+    """The gradients of the losses at the steps `origins`.
+
+    Args:
+        places: the forward pass of every place that is looked at or that the loss reads; steps
+            count along each place's own time.
+        looked_at: one place, or layers upon each other, the lowest first.
+        gradient: see `Gradient`.
+        origins: steps 1..T, the last first.
+        truncate: the state is cut off from its past behind every so many steps.
+        progress: called with the steps done.
+    """
+    order = [*looked_at, *(at for at in places if at not in looked_at)]
+    layers = [places[at] for at in looked_at]
+    sweep = _Sweep(WholeState(layers, layers[0].last.dtype), looked_at, gradient, origins,
+                   (len(layers[0].x), *layers[0].last.shape[:2]), truncate)  # fmt: skip
+    for stretch in stretches([places[at] for at in order], _LONGEST, progress):
+        sweep.through(stretch, order)
+    return Reached(tuple(origins), sweep.logs)
+
+
+def measured(found: Reached) -> list[Measured]:
+    """The curves of each run, log10 (T+1,)."""
+    names = [f"log10_reach_p{p}" for p in PERCENTILES]
+    result = []
+    for r in range(found.logs.shape[2]):
+        values = found.logs[:, :, r]
+        curves = percentiles(values.reshape(len(values), -1)) / LN10
+        result.append(Measured({name: curves[:, i] for i, name in enumerate(names)}))
+    return result
+
+
+def percentiles(logs: Array) -> Array:
+    """(T+1, 3): the 10th, 50th and 90th percentile at each lag of those of `logs` (T+1, n) that are
+    not NaN, interpolated between them; -inf where that takes one that is exactly zero."""
+    ordered = np.sort(logs, axis=1)  # NaN last
+    count = (~np.isnan(logs)).sum(axis=1, keepdims=True)
+    at = np.array(PERCENTILES) / 100 * (count - 1)
+    below = np.floor(at).astype(np.int64)
+    low = np.take_along_axis(ordered, below, axis=1)
+    high = np.take_along_axis(ordered, np.minimum(below + 1, count - 1), axis=1)
+    between = np.subtract(high, low, where=low > -np.inf, out=np.zeros_like(low))
+    return np.asarray(low + between * (at - below))
+
+
+class _Sweep:
+    """The cotangents of all origins on their way back: those whose origin has been passed."""
+
+    def __init__(
+        self,
+        whole: WholeState,
+        looked_at: Sequence[Place],
+        gradient: Gradient,
+        origins: Sequence[int],
+        shape: tuple[int, int, int],
+        truncate: int | None,
+    ) -> None:
+        """`shape`: T, R, N."""
+        T, R, N = shape
+        B = len(origins)
+        self._whole, self._looked_at, self._gradient = whole, looked_at, gradient
+        self._origins = {t: b for b, t in enumerate(origins)}
+        self._steps = np.array(origins)
+        self._ds, self._out = whole.empty(B, R, N), whole.empty(B, R, N)
+        self._exponent = np.zeros((B, R, N), dtype=np.int64)
+        self._active, self._truncate = 0, truncate
+        self._near = 4.0 ** (safe_bits(whole.dtype) // 4)
+        self.logs = np.full((T + 1, B, R, N), np.nan)
+
+    def through(self, stretch: Stretch, order: Sequence[Place]) -> None:
+        """Back through a stretch of steps of the places in `order`, those looked at first."""
+        K, looked_at = len(stretch), len(self._looked_at)
+        shape = (K + 1, *self._exponent.shape)
+        squares, units = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        for k in range(K, -1, -1):
+            if k or not stretch.start:  # the first state of a stretch is the last of the next
+                states = [s[k] for s in stretch.states]
+                local = [own[k - 1] for own in stretch.local[:looked_at]]
+                t = stretch.start + k
+                if self._truncate is not None and t and t % self._truncate == 0:
+                    self._ds[: self._active] = 0
+                if t in self._origins:
+                    self._begin(t, dict(zip(order, states, strict=True)), local)
+                self._note(states[:looked_at], squares[k], units[k])
+            if k and self._active:
+                live = slice(self._active)
+                self._whole.pull(local, self._ds[live], self._out[live])
+                self._ds, self._out = self._out, self._ds
+        self._keep(stretch.start, squares, units, first=1 if stretch.start else 0)
+
+    def _begin(self, t: int, states: Mapping[Place, Array], local: Sequence[Array]) -> None:
+        """Put in the gradient of the loss at step t."""
+        b = self._active
+        self._active += 1
+        own = self._ds[b : b + 1]
+        own[...] = 0
+        given = self._gradient(t, states)
+        for at, rows in zip(self._looked_at, self._whole.rows, strict=True):
+            if at in given:
+                own[0][..., rows] = given[at]
+        self._exponent[b] = 0
+        self._whole.settle(local, own)
+
+    def _note(self, states: Sequence[Array], squares: Array, units: Array) -> None:
+        """The squared norms of all that are on their way, by true values; then bring those near one
+        that have left its neighbourhood."""
+        live = slice(self._active)
+        ds = self._ds[live]
+        value, shift = true_values(ds, self._whole.log_scale(states))
+        squares[live], unit = squares_of(value)
+        units[live] = unit + shift + self._exponent[live]
+        kept = squares[live] if value is ds and not unit.any() else squares_of(ds)[0]
+        if not ((kept < self._near) & (kept > 1 / self._near)).all():
+            near = normalise(Scaled(ds, self._exponent[live]))
+            self._ds[live], self._exponent[live] = near.value, near.exponent
+
+    def _keep(self, start: int, squares: Array, units: Array, first: int) -> None:
+        """The logarithms of a stretch, each at its lag."""
+        logs = log_norms(squares, units)
+        for b, t in enumerate(self._steps[: self._active]):
+            last = min(t, start + len(logs) - 1)
+            steps = np.arange(start + first, last + 1)
+            self.logs[t - steps, b] = logs[steps - start, b]
+
+
+def _room(*, T: int, N: int, origins: int, **_: int) -> int:
+    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN stands
+
+
+MEASURE = Measure(
+    "reach",
+    "how far back the gradient of the loss at any one step reaches",
+    curves=tuple(
+        Curve(
+            f"log10_reach_p{p}",
+            f"log10 of the {p}th percentile, over steps t and samples, of ‖∂L_t/∂s_{{t-k}}‖, L_t "
+            "the loss at step t alone",
+        )
+        for p in PERCENTILES
+    ),
+    options={
+        "origins": Option(
+            16, "how many steps t, evenly spaced over those of the loss, the last one among them",
+            least=1,
+        )
+    },
+    of=of,
+    room=_room,
+)  # fmt: skip

@@ -1,0 +1,180 @@
+"""A file of results: its text, its head, and how its results are shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gradflow.axes import AXES, NET_AXES
+from gradflow.errors import Fault, InputError
+from gradflow.files.opening import open_regular
+from gradflow.formats.json import FORMAT
+from gradflow.formats.view import Lags, View
+from gradflow.measures import OPTIONAL
+from gradflow.results import Result
+from gradflow.saved.runs import result
+from gradflow.saved.values import DamagedError, an_object, damaged, member, number, one_of, texts
+from gradflow.system import bytes_available
+
+WRITTEN_BY = "gradflow analyze --output NAME.json"
+_HEAD = ("gradflow", "format", "provenance", "config")
+_MEMORY = 10  # bytes that one byte of such a file takes while it is read
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A file of results.
+
+    Attributes:
+        results: as `gradflow.analyze` gave them.
+        head: with what they were made: versions, provenance, config.
+        title, lags, thresholds, parts, options, measures: how they are shown, as `View` has it.
+    """
+
+    results: tuple[Result, ...]
+    head: Mapping[str, Any]
+    title: str | None
+    lags: Lags
+    thresholds: tuple[float, float]
+    parts: tuple[str, ...]
+    options: tuple[str, ...]
+    measures: tuple[str, ...]
+
+    def view(self, **how: Any) -> View:
+        """How they are shown: as `analyze` showed them; `how`: width, colour, tables."""
+        return View(
+            title=self.title,
+            config=self.head["config"],
+            made=self.head,
+            lags=self.lags,
+            parts=self.parts,
+            options=self.options,
+            varied=self.results[0].varied if self.results else (),
+            measures=self.measures,
+            thresholds=self.thresholds,
+            **how,
+        )
+
+
+def load_results(path: str | PathLike[str]) -> list[Result]:
+    """The results that `gradflow analyze --output NAME.json` wrote, as `gradflow.analyze` gave
+    them: curves with their exact exponents, places, options, diagnoses.
+
+    Raises:
+        InputError: there is no such file, it is something else, of a newer gradflow, or damaged.
+    """
+    return list(read_results(path).results)
+
+
+def read_results(path: str | PathLike[str]) -> Saved:
+    """The same, with what the results were made from and how they are shown."""
+    source = str(path)
+    data = _parsed(Path(path), source)
+    version = data["format"]
+    if version > FORMAT:
+        message = f"written by gradflow {data['gradflow']} in format {version}"
+        raise InputError(Fault(f"{message}, newer than this one reads, {FORMAT}: upgrade", source))
+    try:
+        return _saved(data)
+    except DamagedError as damage:
+        raise InputError(Fault(f"damaged: {damage}", source)) from None
+
+
+def holds_results(path: Path) -> bool:
+    """Whether a file looks like one of results, sound or damaged."""
+    with open_regular(path, str(path)) as file:
+        head = bytes(file.read_at(0, min(file.size, 100)))
+    return head.lstrip().startswith(b"{") and b'"gradflow"' in head
+
+
+def _parsed(path: Path, source: str) -> dict[str, Any]:
+    """The JSON object, known to be of results."""
+    with open_regular(path, source) as file:
+        if file.size * _MEMORY > bytes_available():
+            message = f"its {file.size:,} bytes would take more memory than there is"
+            raise InputError(Fault(message, source))
+        text = bytes(file.read_at(0, file.size))
+    if not text.lstrip()[:1] == b"{":
+        raise _foreign(source)
+    try:
+        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except (ValueError, RecursionError) as error:  # of JSON, UTF-8, a number of thousands of digits
+        if b'"gradflow"' not in text[:100]:
+            raise _foreign(source) from None
+        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
+        raise InputError(Fault(f"damaged or cut short: {why}", source)) from None
+    if not isinstance(data, dict) or not isinstance(data.get("gradflow"), str):
+        raise _foreign(source)
+    if "runs" not in data and "rows" in data:
+        raise _foreign(source, "holds rows of gradflow track")
+    if type(data.get("format")) is not int or data["format"] < 1:
+        raise _foreign(source)
+    return data
+
+
+def _foreign(source: str, found: str = "holds no results") -> InputError:
+    return InputError(Fault(f"{found}: expected what {WRITTEN_BY} wrote", source))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _saved(data: Mapping[str, Any]) -> Saved:
+    head = {key: member(data, key, "") for key in _HEAD}
+    config = an_object(head["config"], "config")
+    parts = texts(member(data, "parts", ""), "parts")
+    options = texts(member(data, "options", ""), "options")
+    thresholds = an_object(config.get("thresholds"), "config.thresholds")
+    bounds = tuple(
+        number(thresholds.get(name), f"config.thresholds.{name}")
+        for name in ("vanishing", "exploding")
+    )
+    if not 0 < bounds[0] < 1 < bounds[1]:
+        damaged("config.thresholds", "bounds on either side of 1", thresholds)
+    title = config.get("title")
+    if not (title is None or isinstance(title, str)):
+        damaged("config.title", "text", title)
+    runs = member(data, "runs", "")
+    if not isinstance(runs, list):
+        damaged("runs", "a list", runs)
+    results = [result(run, f"runs[{i}]", parts, options) for i, run in enumerate(runs)]
+    varied = tuple(
+        name for name in (*AXES, *NET_AXES) if len({result.axes[name] for result in results}) > 1
+    )
+    return Saved(
+        results=tuple(replace(result, varied=varied) for result in results),
+        head=head,
+        title=title,
+        lags=_lags(config.get("lags")),
+        thresholds=(bounds[0], bounds[1]),
+        parts=parts,
+        options=options,
+        measures=_measures(member(data, "measures", "")),
+    )
+
+
+def _measures(value: Any) -> tuple[str, ...]:
+    names = texts(value, "measures")
+    for name in names:
+        one_of(name, "measures", tuple(OPTIONAL))
+    return names
+
+
+def _lags(value: Any) -> Lags:
+    if value == "auto" or value == "all":
+        return value  # type: ignore[no-any-return]
+    if not isinstance(value, list) or not all(type(lag) is int and lag >= 0 for lag in value):
+        damaged("config.lags", "auto, all or a list of lags", value)
+    return tuple(sorted(set(value)))

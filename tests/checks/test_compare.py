@@ -1,0 +1,227 @@
+"""Two results, run by run: how far apart, and what makes them fail."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from formats.made_results import made, sweep
+from gradflow.checks.compare import Side, compare
+from gradflow.checks.report import told
+from gradflow.logspace import Magnitudes
+from gradflow.measures.measured import Measured
+from gradflow.results import Diagnosis, LayerResult
+
+THRESHOLDS = (1e-3, 1e3)
+
+
+def compared(before, after, tolerance=0.05, thresholds=THRESHOLDS):
+    return compare(Side(before, THRESHOLDS), Side(after, thresholds), tolerance)
+
+
+def shifted(result, name, lag, decades):
+    """The result with one curve moved at one lag."""
+    flow = result.flow
+
+    def moved(curve):
+        logs = curve.log10()
+        logs[lag] += decades
+        return Magnitudes.of(10.0**logs)
+
+    if name == "grad_norm":
+        return replace(result, flow=replace(flow, state=moved(flow.state)))
+    if name == "grad_W_s":
+        terms = {**flow.terms, "W_s": moved(flow.terms["W_s"])}
+        return replace(result, flow=replace(flow, terms=terms))
+    share = flow.share_W_s.copy()
+    share[lag] *= 10**decades
+    return replace(result, flow=replace(flow, share_W_s=share))
+
+
+def test_the_same_results_are_alike():
+    comparison = compared(sweep(), sweep(), tolerance=0.0)
+    assert comparison.held
+    assert len(comparison.pairs) == 6
+    assert all(pair.largest.decades == 0 for pair in comparison.pairs)
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "grad_W_s", "share_W_s"])
+@pytest.mark.parametrize("decades", [0.049, 0.051, -0.2])
+def test_the_largest_deviation_of_any_curve_and_its_lag_are_found(name, decades):
+    [pair] = compared([made(T=30)], [shifted(made(T=30), name, 7, decades)]).pairs
+    found = next(one for one in pair.deviations if one.name == name)
+    assert (found.lag, found.decades) == (7, pytest.approx(abs(decades), rel=1e-9))
+    assert pair.largest.decades == found.decades
+    assert pair.held == (abs(decades) <= 0.05)
+
+
+def test_the_tolerance_is_the_last_that_passes():
+    after = shifted(made(T=30), "grad_norm", 7, 0.25)
+    [pair] = compared([made(T=30)], [after]).pairs
+    assert compared([made(T=30)], [after], pair.largest.decades).held
+    assert not compared([made(T=30)], [after], np.nextafter(pair.largest.decades, 0)).held
+
+
+def test_zero_beside_zero_is_no_distance_and_beside_anything_else_an_infinite_one():
+    dead = made(T=30, zero_from=12)
+    assert compared([dead], [dead], 0.0).held
+    [pair] = compared([dead], [made(T=30)]).pairs
+    assert (pair.largest.decades, pair.held) == (math.inf, False)
+
+
+def test_runs_are_paired_by_their_settings_whatever_their_order():
+    before, after = sweep(), list(reversed(sweep()))
+    comparison = compared(before, after)
+    assert comparison.held
+    for pair in comparison.pairs:
+        ours, theirs = pair.runs
+        assert before[ours].axes == sweep()[theirs].axes
+
+
+def test_runs_on_one_side_only_fail_and_are_named():
+    before, after = sweep()[:-1], sweep()[1:]
+    comparison = compared(before, after)
+    assert not comparison.held
+    changes = {pair.name: pair.change for pair in comparison.pairs if pair.change}
+    assert changes == {"lstm ws_scale=1.5": "appeared", "rnn ws_scale=0.5": "disappeared"}
+    assert [pair.held for pair in comparison.pairs].count(False) == 2
+
+
+def test_options_tell_runs_apart_where_labels_do_not():
+    one, other = (replace(made(), options={"reset": reset}) for reset in ("after", "before"))
+    assert [pair.change for pair in compared([one], [other]).pairs] == ["appeared", "disappeared"]
+
+
+def test_runs_that_nothing_tells_apart_are_paired_in_order():
+    comparison = compared([made(0), made(1, rate=0.5)], [made(0), made(1, rate=0.5)])
+    assert comparison.held
+    assert [pair.runs for pair in comparison.pairs] == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(("rate", "chaotic"), [(1.2589, False), (1.26, True)])  # 10^(1/10) = 1.2589
+def test_beyond_1e10_from_end_to_end_the_rates_are_compared_instead(rate, chaotic):
+    before = made(rate=rate, T=100)
+    after = shifted(before, "grad_norm", 50, 3.0)
+    [pair] = compared([before], [after]).pairs
+    assert (pair.chaotic is not None) == chaotic
+    assert pair.held == chaotic
+    if chaotic:
+        assert "intervals overlap, curves are not compared" in pair.chaotic
+
+
+def test_in_chaos_intervals_that_do_not_overlap_fail():
+    before, after = made(rate=1.3, T=100), made(rate=1.32, T=100)
+    [pair] = compared([before], [after]).pairs
+    assert not pair.held
+    assert "do not overlap" in pair.chaotic
+    close = replace(after, diagnosis=replace(after.diagnosis, rate_ci=(1.3065, 1.33)))
+    assert compared([before], [close]).held  # 1.3065 is the upper end of the other
+    alone = replace(after, diagnosis=replace(after.diagnosis, rate_ci=None))
+    assert not compared([before], [alone]).held
+    assert not compared([before], [replace(after, diagnosis=Diagnosis("exploding"))]).held
+
+
+def test_chaos_of_one_side_is_enough():
+    calm, wild = made(rate=1.25, T=100), made(rate=1.27, T=100)
+    for before, after in ((calm, wild), (wild, calm)):
+        assert compared([before], [after]).pairs[0].chaotic
+
+
+def test_a_run_that_diverges_on_one_side_fails():
+    good, bad = made(), made(rate=None)
+    assert compared([bad], [bad]).held
+    for before, after in ((good, bad), (bad, good)):
+        [pair] = compared([before], [after]).pairs
+        assert (pair.held, pair.largest.name) == (False, "verdict")
+        assert "diverged at step 37" in told(pair)
+
+
+def test_a_horizon_moves_no_further_than_the_curve():
+    """The curves cross the threshold one lag apart, because they are 0.03 decades apart."""
+    before = made(rate=10**-0.1, T=40, start=1.0)  # 1e-3 at lag 30, which is not below it
+    after = made(rate=10**-0.1, T=40, start=1.0)
+    early, late = (
+        replace(one, diagnosis=replace(one.diagnosis, horizon=lag, horizon_typical=lag))
+        for one, lag in ((before, 31), (after, 32))
+    )
+    [pair] = compared([early], [late]).pairs
+    horizon = next(one for one in pair.deviations if one.name == "horizon")
+    assert (horizon.before, horizon.after) == ("31", "32")
+    assert horizon.decades == 0  # at 31 and at 32 both curves are beyond the threshold
+    never = replace(late, diagnosis=replace(late.diagnosis, horizon=None, verdict="stable"))
+    [pair] = compared([never], [early]).pairs
+    assert next(one for one in pair.deviations if one.name == "verdict").decades == 0
+    inside = replace(early, diagnosis=replace(early.diagnosis, horizon=25))
+    [pair] = compared([inside], [early]).pairs
+    horizon = next(one for one in pair.deviations if one.name == "horizon")
+    assert horizon.decades == pytest.approx(0.5)  # at lag 25 the other is at -2.5
+
+
+def test_other_thresholds_are_a_distance_of_their_own():
+    before, after = made(rate=0.9, T=40, start=1.0), made(rate=0.9, T=40, start=1.0)
+    after = replace(after, diagnosis=replace(after.diagnosis, horizon=7, horizon_typical=7))
+    [pair] = compared([before], [after], thresholds=(0.5, 2.0)).pairs
+    assert not pair.held
+    horizon = next(one for one in pair.deviations if one.name == "horizon")
+    assert horizon.decades == pytest.approx(3 + 7 * math.log10(0.9))
+
+
+def test_a_rate_on_one_side_only_fails():
+    before = made(T=30)
+    after = replace(before, diagnosis=replace(before.diagnosis, rate=None, rate_ci=None))
+    [pair] = compared([before], [after]).pairs
+    assert pair.largest.name.startswith("rate")
+    assert (pair.largest.decades, pair.largest.after) == (math.inf, "none")
+
+
+def test_places_are_compared_each():
+    parts = [LayerResult(n, "forward", made(T=30).diagnosis, made(T=30).flow) for n in range(2)]
+    before = replace(made(T=30), layers=tuple(parts))
+    moved = shifted(made(T=30), "grad_norm", 3, 0.4)
+    after = replace(before, layers=(parts[0], replace(parts[1], flow=moved.flow)))
+    [pair] = compared([before], [after]).pairs
+    assert pair.largest.name.endswith("_l1")
+    assert pair.largest.decades == pytest.approx(0.4)
+    [pair] = compared([before], [replace(before, layers=tuple(parts[:1]))]).pairs
+    assert (pair.held, pair.largest.name) == (False, "layers")
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "decades"),
+    [
+        ("lyapunov_max", 0.01, -0.01, 0.02 / math.log(10)),
+        ("lyapunov_1", 1.0, 1.5, 0.5 / math.log(10)),
+        ("m_share", 0.5, 0.25, math.log10(2)),
+        ("m_share", 0.0, 1e-4, 1e-4 / math.log(10)),
+        ("m_share", 0.0, 0.5, math.inf),
+        ("m_share", -2.0, 2.0, math.inf),
+        ("m_share", -2.0, -4.0, math.log10(2)),
+        ("m_word", "few", "few", 0.0),
+        ("m_word", "few", "many", math.inf),
+        ("m_word", None, "many", math.inf),
+        ("m_none", None, None, 0.0),
+        ("m_time", math.inf, math.inf, 0.0),
+        ("m_time", 3.0, math.inf, math.inf),
+    ],
+)
+def test_figures_of_measures_are_compared_too(name, one, other, decades):
+    before, after = (
+        replace(made(T=20), measures={"m": Measured(figures={name: value})})
+        for value in (one, other)
+    )
+    [pair] = compared([before], [after]).pairs
+    found = next(d for d in pair.deviations if d.name == name)
+    assert found.decades == pytest.approx(decades)
+    assert pair.held == (decades <= 0.05)
+
+
+def test_the_loss_and_totals_are_compared():
+    before = made(T=20)
+    [pair] = compared([before], [replace(before, loss=before.loss * 2)]).pairs
+    assert (pair.largest.name, pair.held) == ("loss", False)
+    totals = {**before.flow.totals, "W_s": Magnitudes.of(99.0)}
+    [pair] = compared([before], [replace(before, flow=replace(before.flow, totals=totals))]).pairs
+    assert (pair.largest.name, pair.held) == ("total_W_s", False)

@@ -1,0 +1,281 @@
+"""A check in every format: for people, for CI systems, for GitHub."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from checks import junit_rules
+from formats.made_results import made, sweep
+from gradflow.checks.compare import Side, compare
+from gradflow.checks.judge import judge
+from gradflow.checks.report import Report
+from gradflow.checks.wanted import Wanted
+from gradflow.errors import Fault
+from gradflow.formats import FORMATS, View, for_files, for_screen
+from gradflow.formats.github import MOST, command, faults
+
+HOSTILE = "a<b>&\"'%,:|`\n\r\x1b[31m\x00\ud800]]>☃"
+
+
+def shown(name, report, of="check", **view):
+    return "".join(FORMATS[name].show(of, report, View(**view)))
+
+
+def report(source="net.yaml", **more):
+    wanted = [
+        Wanted("horizon", least=16, source=source, line=5),
+        Wanted("rate", least=0.5, most=1.11, source=source, line=6, item=1,
+               where={"cell": ("rnn",)}),
+        Wanted("rate", most=0.84, source=source, line=7, item=2, allow_undecided=True,
+               where={"cell": ("rnn",), "ws_scale": (1.0,)}),
+        Wanted("relative", lag=50, least=1e-2, source=source, line=8, item=3,
+               where={"cell": ("lstm",), "ws_scale": (0.5,)}),
+    ]  # fmt: skip
+    return Report(source, tuple(judge(wanted, sweep())), **more)
+
+
+def compared(after=None):
+    changed = after or [replace(sweep()[0], loss=9.0), *sweep()[2:], made(9, "gru")]
+    side = Side(changed, (1e-3, 1e3))
+    return compare(Side(sweep(), (1e-3, 1e3)), side)
+
+
+def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
+    lines = report().lines
+    assert [(line.outcome, line.line, line.of) for line in lines] == [
+        ("held", 5, "3 runs"),
+        ("missed", 5, "rnn ws_scale=0.5"),
+        ("missed", 5, "lstm ws_scale=0.5"),
+        ("missed", 5, "lstm ws_scale=1.5"),
+        ("held", 6, "rnn ws_scale=1"),
+        ("missed", 6, "rnn ws_scale=0.5"),
+        ("undecided", 6, "rnn ws_scale=1.5"),
+        ("undecided, allowed", 7, "rnn ws_scale=1"),
+        ("missed", 8, "lstm ws_scale=0.5"),
+    ]
+    assert lines[0].place == "net.yaml:5"
+    assert lines[3].got == "diverged at step 37"
+    assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
+    assert not report().held
+    assert str(report()).splitlines()[1] == (
+        "missed net.yaml:5 horizon at least 16: rnn ws_scale=0.5 9 (7 too small)"
+    )
+
+
+def test_a_report_is_true_where_everything_holds():
+    wanted = [Wanted("horizon", least=1, where={"cell": ("rnn",)})]
+    assert Report("c", tuple(judge(wanted, sweep())))
+    assert not Report("c", tuple(judge(wanted, sweep())), compared(), "b.json")
+    assert Report("c", (), compared(sweep()), "b.json")
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_table_has_every_line_whatever_its_width(width):
+    text = shown("table", report(), width=width)
+    assert text.count("missed") >= 5
+    assert "11 figures: 4 held" in " ".join(text.split())
+    assert "\x1b" not in text
+    assert "\x1b[1;31m" in shown("table", report(), width=160, colour=True)
+
+
+def test_a_baseline_is_told_beside_the_expectations():
+    text = shown("table", report(comparison=compared(), baseline="base.json"), width=200)
+    assert re.search(r"missed +base.json +within 0.05 decades +gru +appeared", text)
+    assert re.search(r"rnn ws_scale=1 +disappeared: no such run in the results", text)
+    assert "loss 1.24 decades (0.5134 before, 9 now)" in text
+
+
+def test_chaos_is_told():
+    wild = [made(rate=1.3, T=100)]
+    text = shown("table", Report("c", (), compare(*[Side(wild, (1e-3, 1e3))] * 2), "b"), width=300)
+    assert "1 run by rate alone: the gradient grows beyond 1e10" in text
+    found = compare(Side(wild, (1e-3, 1e3)), Side([made(rate=1.4, T=100)], (1e-3, 1e3)))
+    text = shown("table", found, "comparison", width=300)
+    assert "the gradient grows by 1e15 from end to end: the rates' intervals do not overlap" in text
+
+
+def test_json_has_every_judgement_and_no_infinity():
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    wanted = [Wanted("horizon", least=math.inf, where={"ws_scale": (1.0,)})]
+    whole = report(comparison=compared(), baseline="base.json")
+    endless = Report("c", tuple(judge(wanted, sweep())))
+    for one in (whole, endless):
+        found = json.loads(shown("json", one), parse_constant=refuse)
+        assert len(found["expectations"]) == len(one.judgements)
+    assert found["expectations"][0]["min"] == "inf"
+    found = json.loads(shown("json", whole))
+    assert (found["held"], found["config"], found["baseline"]) == (False, "net.yaml", "base.json")
+    first = found["expectations"][0]
+    assert (first["figure"], first["line"], first["outcome"]) == ("horizon", 5, "missed")
+    assert (first["value"], first["got"], first["off"]) == (9.0, "9", "7 too small")
+    assert [run["change"] for run in found["comparison"]["runs"]].count("disappeared") == 1
+
+
+def test_markdown_is_a_table_that_nothing_breaks():
+    hostile = report(source=HOSTILE, title=HOSTILE, comparison=compared(), baseline=HOSTILE)
+    text = shown("markdown", hostile)
+    tokens = MarkdownIt().enable("table").parse(text)
+    rows = [token for token in tokens if token.type == "tr_open"]
+    assert len(rows) == 1 + len(hostile.lines)
+    assert not any(token.type == "html_block" for token in tokens)
+    assert "<b>" not in MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+
+
+def test_a_page_is_html_that_nothing_breaks():
+    class Tags(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.rows = [], 0
+
+        def handle_starttag(self, tag, attrs):
+            self.rows += tag == "tr"
+            if tag != "meta":
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    page = Tags()
+    text = shown("html", report(source=HOSTILE, title=HOSTILE))
+    page.feed(text)
+    assert page.open == []
+    assert page.rows == 1 + len(report().lines)
+    assert "<b>" not in text
+    assert "http" not in text
+
+
+@pytest.mark.parametrize("source", ["net.yaml", "-", HOSTILE])
+@pytest.mark.parametrize("beside", [False, True])
+def test_junit_keeps_to_the_rules_of_ci_systems(source, beside):
+    more = {"comparison": compared(), "baseline": source} if beside else {}
+    one = report(source=source, **more)
+    root = junit_rules.check(shown("junit", one))
+    (suite,) = root.findall("testsuite")
+    pairs = len(one.comparison.pairs) if beside else 0
+    assert int(suite.get("tests")) == len(one.judgements) + pairs
+    failed = sum(judgement.fails for judgement in one.judgements)
+    missed = sum(not pair.held for pair in one.comparison.pairs) if beside else 0
+    assert int(suite.get("failures")) == failed + missed
+    assert int(suite.get("skipped")) == 1
+    assert len(root.findall(".//skipped")) == 1
+
+
+def test_junit_says_what_was_wanted_and_where():
+    root = junit_rules.check(shown("junit", report()))
+    case = next(c for c in root.iter("testcase") if c.find("failure") is not None)
+    assert case.attrib == {
+        "classname": "net.horizon",
+        "name": "horizon at least 16 [rnn ws_scale=0.5]",
+    }
+    failure = case.find("failure")
+    assert failure.attrib == {"type": "missed", "message": "got 9, 7 too small"}
+    assert failure.text == "net.yaml:5: wanted horizon at least 16, got 9, 7 too small"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<testsuite/>",
+        '<testsuite name="a" tests="1" failures="0" errors="0"/>',
+        '<testsuites><testsuite name="a" tests="1" failures="0" errors="0"><testcase/>'
+        "</testsuite></testsuites>",
+        '<testsuites><testcase name="a"/></testsuites>',
+        '<testsuites line="3"/>',
+        "<testsuites>text</testsuites>",
+        '<testsuite name="a" tests="1" failures="0" errors="0"><testcase name="b">'
+        "<failure/></testcase></testsuite>",
+    ],
+)
+def test_the_rules_reject_what_is_not_of_them(text):
+    with pytest.raises(AssertionError):
+        junit_rules.check(text)
+
+
+def unescaped(line):
+    """(properties, message) of a workflow command, as GitHub's runner reads it."""
+    properties, message = re.fullmatch(r"::error (.*?)::(.*)", line, re.DOTALL).groups()
+    pairs = dict(one.split("=", 1) for one in properties.split(","))
+
+    def plain(text):
+        return re.sub("%(25|0D|0A|3A|2C)", lambda m: chr(int(m[1], 16)), text)
+
+    return {name: plain(value) for name, value in pairs.items()}, plain(message)
+
+
+def test_github_shows_an_error_on_the_line_that_asked_for_it():
+    lines = shown("github", report()).splitlines()
+    errors = [line for line in lines if line.startswith("::error")]
+    assert len(errors) == 6
+    properties, message = unescaped(errors[0])
+    assert properties == {
+        "file": "net.yaml",
+        "line": "5",
+        "title": "gradflow: horizon at least 16",
+    }
+    assert message == ("missed: rnn ws_scale=0.5: wanted horizon at least 16, got 9, 7 too small")
+    assert lines[-1] == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
+
+
+def test_github_is_told_of_ten_and_how_many_more():
+    wanted = [Wanted("horizon", least=1000, line=n) for n in range(1, 5)]
+    many = Report("net.yaml", tuple(judge(wanted, sweep()[:3])))
+    assert sum(judgement.fails for judgement in many.judgements) == 12
+    errors = [x for x in shown("github", many).splitlines() if x.startswith("::error")]
+    assert len(errors) == MOST + 1
+    assert unescaped(errors[-1])[1] == "… and 2 more"
+
+
+def test_nothing_breaks_out_of_a_workflow_command():
+    text = command(HOSTILE, HOSTILE, HOSTILE, 3, 7)
+    assert text.count("\n") == 1
+    properties, message = unescaped(text.rstrip("\n"))
+    assert properties == {"file": HOSTILE, "line": "3", "col": "7", "title": HOSTILE}
+    assert message == HOSTILE
+    assert "file" not in unescaped(command("m", "t", "-", None).rstrip("\n"))[0]
+
+
+def test_faults_of_a_config_are_errors_too():
+    told = list(faults([Fault("bad", "c.yaml", n, 2, "cell") for n in range(1, 14)]))
+    assert len(told) == MOST + 1
+    assert unescaped(told[0].rstrip("\n")) == (
+        {"file": "c.yaml", "line": "1", "col": "2", "title": "gradflow: config"},
+        "cell: bad",
+    )
+
+
+def test_a_comparison_in_every_format():
+    comparison = compared()
+    for name in for_screen("comparison"):
+        assert shown(name, comparison, "comparison")
+    rows = list(csv.DictReader(io.StringIO(shown("csv", comparison, "comparison"))))
+    changed = [row for row in rows if row["name"] == "rnn ws_scale=0.5"]
+    assert changed[0]["quantity"] == "loss"
+    assert float(changed[0]["decades"]) == pytest.approx(math.log10(9 / 0.5134))
+    assert (changed[0]["held"], changed[0]["run_before"], changed[0]["run_after"]) == (
+        "false", "0", "0")  # fmt: skip
+    assert {row["change"] for row in rows} == {"", "appeared", "disappeared"}
+    assert any(row["quantity"] == "grad_W_s" and row["lag"] == "0" for row in rows)
+    found = json.loads(shown("json", comparison, "comparison"))
+    assert (found["held"], found["tolerance"]) == (False, 0.05)
+    assert len(found["runs"]) == 7
+    tokens = MarkdownIt().enable("table").parse(shown("markdown", comparison, "comparison"))
+    assert sum(token.type == "tr_open" for token in tokens) == 8
+    text = shown("table", comparison, "comparison", width=160)
+    assert "7 runs: 4 within 0.05 decades." in text
+
+
+def test_the_suffixes_of_a_check():
+    assert set(for_files("check")) == {".txt", ".json", ".md", ".html", ".junit.xml"}
+    assert {"github", "table", "json", "markdown"} <= set(for_screen("check"))
+    assert set(for_files("comparison")) == {".txt", ".csv", ".json", ".md"}

@@ -1,0 +1,83 @@
+"""`differentiate`: the chain rule through its vertices is the derivative, at no more operations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from equations.evaluated import drawn, of_weight, passes, sizes, values
+from gradflow.equations.declaration import declared
+from gradflow.equations.differentiate import STRUCTURED, operands_of, partials
+from gradflow.equations.graph import in_order
+from nets import LABELS, VARIANTS
+
+STEP = 1e-100
+
+
+def backward(step, reduced, derivatives, leaves, given):
+    """The cotangent of every vertex, by the chain rule as it is given."""
+    nodes = [p.node for into in derivatives.into.values() for _, p in into if p.node is not None]
+    known = values([*reduced.new.values(), *nodes], leaves)
+    cotangents = {}
+    for node in derivatives.order:
+        total = np.zeros(sizes(node.shape))
+        if node.kind == "new":
+            total = given[node.payload]
+        for down, (factor, partial) in derivatives.into[id(node)]:
+            slope = 1.0 if partial is None else known[id(partial)]
+            total = total + cotangents[id(down)] * factor * slope
+        for slot in derivatives.order:
+            if slot.kind == "slot" and id(slot) in cotangents:
+                for use, operand in zip(slot.payload.uses, operands_of(slot), strict=True):
+                    if use.kind == "matrix" and operand is node:
+                        weight = use.factor * of_weight(use.weight, leaves)
+                        total = total + weight.T @ cotangents[id(slot)]
+        cotangents[id(node)] = total
+    return {node.payload or "x": cotangents[id(node)] for node in derivatives.order
+            if node.kind in ("previous", "x")}  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+def test_the_chain_rule_gives_the_derivative(cell):
+    step, reduced, derivatives, _ = passes(cell.equations, cell.options)
+    if any(node.kind in STRUCTURED for node in in_order(reduced.new.values())):
+        pytest.skip("operations that are not entry by entry are spelt out by the pullback")
+    leaves, rng = drawn(step), np.random.default_rng(5)
+    given = {part: rng.standard_normal(sizes(shape)) for part, shape in step.state.items()}
+    found = backward(step, reduced, derivatives, leaves, given)
+    assert found
+    for name, cotangent in found.items():
+        leaf = "x" if name == "x" else f"{name}[t-1]"
+        v = rng.standard_normal(leaves[leaf].shape)
+        ahead = values(step.new.values(), {**leaves, leaf: leaves[leaf] + 1j * STEP * v})
+        slope = sum(
+            float((ahead[id(node)].imag / STEP * given[part]).sum())
+            for part, node in step.new.items()
+        )
+        np.testing.assert_allclose((cotangent * v).sum(), slope, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
+def test_eliminated_vertices_cost_no_operation(cell):
+    _, reduced, derivatives, _ = passes(cell.equations, cell.options)
+    nodes = [n for n in in_order(derivatives.sources) if n.kind not in STRUCTURED and not n.static]
+    kept = sum(not arg.static for node in nodes for arg, _ in partials(reduced.graph, node))
+    assert sum(map(len, derivatives.into.values())) <= kept
+
+
+def test_every_vertex_comes_after_those_that_it_needs():
+    for cell in VARIANTS:
+        *_, derivatives, _ = passes(cell.equations, cell.options)
+        place = {id(node): number for number, node in enumerate(derivatives.order)}
+        for key, into in derivatives.into.items():
+            assert all(place[id(down)] < place[key] for down, _ in into)
+
+
+def test_a_gauge_carries_no_derivative():
+    made = declared({
+        "state": {"c": "H", "m": "H"}, "parameters": {"W": ["H", "I"]}, "gauge": {"m": ["c"]},
+        "step": "m[t] = max(m[t-1], W @ x[t])\nc[t] = exp(m[t-1] - m[t]) * c[t-1] + W @ x[t]",
+    })  # fmt: skip
+    *_, derivatives, _ = passes(made)
+    assert [node.payload for node in derivatives.sources] == ["c"]
+    assert not any(n.kind == "previous" and n.payload == "m" for n in derivatives.order)

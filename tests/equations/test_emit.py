@@ -1,0 +1,79 @@
+"""`emit`: source that reads well, is the same each time, calls nothing of the user's, and that
+tracebacks point into."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+
+import numpy as np
+import pytest
+
+from equations.evaluated import passes
+from equations.published import CELLS
+from gradflow.equations.declaration import declared
+from gradflow.equations.emit import _RUNTIME, emit
+from gradflow.equations.writing import runtime
+from nets import LABELS, VARIANTS
+
+
+def code(made, options=None):
+    step, *rest = passes(made, options)
+    return emit(made.name, step.state, *rest)
+
+
+ALL = [
+    *((cell.equations, cell.options) for cell in VARIANTS),
+    *((made, {}) for made, *_ in CELLS.values()),
+]
+IDS = [*LABELS, *CELLS]
+
+
+@pytest.mark.parametrize(("made", "options"), ALL, ids=IDS)
+def test_the_source_is_short_lines_of_functions_that_say_what_they_do(made, options):
+    source = code(made, options).source
+    assert max(map(len, source.splitlines())) <= 120
+    functions = ast.parse(source).body
+    assert [f.name for f in functions][:3] == ["step", "linearize", "pullback"]
+    assert all(ast.get_docstring(function) for function in functions)
+
+
+@pytest.mark.parametrize(("made", "options"), ALL, ids=IDS)
+def test_it_is_the_same_each_time(made, options):
+    assert code(made, options).source == code(made, options).source
+
+
+@pytest.mark.parametrize(("made", "options"), ALL, ids=IDS)
+def test_every_name_is_a_local_or_one_of_ours(made, options):
+    for function in ast.parse(code(made, options).source).body:
+        names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+        local = {"views", "w"} | {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        assert {node.id for node in names} <= local | set(_RUNTIME) | set(runtime())
+        assert not any(isinstance(n, ast.Import | ast.Lambda) for n in ast.walk(function))
+
+
+def test_names_that_would_shadow_ours_do_not():
+    made = declared({
+        "state": {"np": "H", "views": "H"}, "parameters": {"product": ["H", "H"], "w": "H"},
+        "step": "out = tanh(product @ np[t-1] + w)\nnp[t] = out\nviews[t] = out * views[t-1] + "
+        "sum(x[t])",
+    })  # fmt: skip
+    from equations.checks import holds
+
+    assert holds(made, seed=1)
+
+
+def test_a_traceback_shows_the_line():
+    cell = VARIANTS[0]
+    found = code(cell.equations, cell.options)
+    views = [np.zeros((2, 1)) for _ in found.views["step"]]
+    with pytest.raises(AttributeError) as caught:
+        found.step(tuple(views), object())
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "product(w." in shown
+
+
+def test_settle_is_there_where_the_output_is_more_than_a_part():
+    plain = {"state": {"h": "H"}, "parameters": {"W": ["H", "I"]}, "step": "h[t] = W @ x[t]"}
+    assert code(declared(plain)).settle is None
+    assert code(declared({**plain, "output": "tanh(h[t])"})).settle is not None

@@ -1,0 +1,52 @@
+"""Jacobians of nets by other means, for the tests of what is made of them."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+
+from equations.interpreter import EXACT
+from gradflow.cells import RNN
+from nets import Net
+from reference import exact, step_of
+
+DIGITS = 200
+STEP = mpmath.mpf(10) ** -180
+
+
+def exact_jacobians(net, n=0):
+    """∂s_t/∂s_{t-1} of steps 1..T of a sample of the first run, as matrices of mpmath numbers with
+    200 digits, from the cell's equations and complex steps alone."""
+    with mpmath.workdps(DIGITS):
+        EXACT.flat = np.concatenate
+        step = step_of(net.cell, EXACT)
+        params = {name: exact(p[0]) for name, p in net.params.items()}
+        x, s = exact(net.x[:, 0, n]), exact(net.s0[0, n, : net.cell.S])
+        found = []
+        with mpmath.workdps(2 * DIGITS):
+            for t in range(len(x)):
+                pushed = []
+                for j in range(len(s)):
+                    moved = s.copy()
+                    moved[j] = moved[j] + mpmath.mpc(0, STEP)
+                    pushed.append([mpmath.im(v) / STEP for v in step(params, moved, x[t])])
+                found.append(mpmath.matrix(pushed).T)
+                s = step(params, s, x[t])
+        return found
+
+
+def log10_singular_values(M):
+    """Largest first, -inf of a zero."""
+    with mpmath.workdps(max(DIGITS, mpmath.mp.dps)):
+        values = mpmath.svd_r(M, compute_uv=False)
+        return np.array([float(mpmath.log10(v)) if v else -np.inf for v in values])
+
+
+def linear_net(W, *, T, R=1, N=1):
+    """h' = W h, whose Jacobian is W at every step."""
+    W = np.broadcast_to(np.asarray(W, dtype=float), (R, *np.shape(W))).copy()
+    H = W.shape[-1]
+    params = {"W": np.zeros((R, H, 1)), "U": W, "b": np.zeros((R, H))}
+    shape = R, N, H
+    return Net(RNN(activation="linear").sized(H, 1), params, np.zeros((T, R, N, 1)),
+               np.zeros(shape), np.ones(shape))  # fmt: skip

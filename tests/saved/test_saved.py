@@ -1,0 +1,334 @@
+"""What is read back from a file of results is what was written, and a bad file is one error."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradflow
+from command import main
+from drawn import drawn_config
+from gradflow.formats import FORMATS, View, for_screen
+from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.measures.measured import Measured
+from gradflow.results import GradientFlow
+from gradflow.saved import read_results
+from measures.throwaway import added, removed
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+SMALL = {"sequence_length": 6, "hidden_size": 3, "input_size": 2, "batch_size": 2}
+
+
+def written(path, config):
+    """The results of a config, their file, and how they are shown."""
+    experiment = gradflow.load(config)
+    results = gradflow.analyze(experiment)
+    view = View(
+        title=experiment.title,
+        config=experiment.config,
+        lags=experiment.lags,
+        parts=experiment.parts,
+        options=experiment.options,
+        varied=experiment.varied,
+        measures=tuple(one.name for one in experiment.measures),
+        thresholds=experiment.thresholds,
+    )
+    path.write_text("".join(FORMATS["json"].show("results", results, view)))
+    return results, view
+
+
+def same_flows(one, other):
+    assert (one is None) == (other is None)
+    if one is None:
+        return
+    assert isinstance(other, GradientFlow)
+    for name in ("parts", "terms", "totals"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert list(ours) == list(theirs)
+        for key in ours:
+            same_magnitudes(ours[key], theirs[key])
+    same_magnitudes(one.state, other.state)
+    same_magnitudes(one.relative, other.relative)
+    assert (one.start is None) == (other.start is None)
+    for name in ("share_W_s", "log10_percentiles", "log10_typical", "log10_typical_start"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def same_magnitudes(one, other):
+    np.testing.assert_array_equal(one.mantissa, other.mantissa)
+    np.testing.assert_array_equal(one.exponent, other.exponent)
+
+
+def same(results, others):
+    assert len(results) == len(others)
+    for one, other in zip(results, others, strict=True):
+        for name in ("run", "axes", "varied", "diagnosis", "diverged_at", "notes", "options"):
+            assert getattr(one, name) == getattr(other, name), name
+        assert one.objective == other.objective
+        assert list(one.axes) == list(other.axes)
+        assert one.loss == other.loss or not math.isfinite(one.loss)
+        same_flows(one.flow, other.flow)
+        assert len(one.layers) == len(other.layers)
+        for part, again in zip(one.layers, other.layers, strict=True):
+            assert (part.layer, part.direction) == (again.layer, again.direction)
+            assert part.diagnosis == again.diagnosis
+            same_flows(part.flow, again.flow)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_show_gives_byte_for_byte_what_analyze_gave(path, tmp_path, capsys):
+    suffixes = ("json", "csv", "md", "txt")
+    ours = [arg for suffix in suffixes for arg in ("--output", tmp_path / f"a.{suffix}")]
+    theirs = [arg for suffix in suffixes for arg in ("--output", tmp_path / f"b.{suffix}")]
+    shown = main(capsys, "analyze", path, *ours)
+    assert shown[0] == 0
+    assert main(capsys, "show", tmp_path / "a.json", *theirs) == shown
+    for suffix in suffixes:
+        a, b = (tmp_path / f"{name}.{suffix}" for name in "ab")
+        assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_drawn_runs_come_back_whole(seed, tmp_path):
+    config = {**drawn_config(np.random.default_rng(seed)), "seed": [seed, seed + 1]}
+    results, view = written(tmp_path / "r.json", config)
+    saved = read_results(tmp_path / "r.json")
+    same(results, saved.results)
+    for name in for_screen("results"):
+        again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
+        assert again == "".join(FORMATS[name].show("results", results, view)), name
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(20, 400))
+def test_many_drawn_runs_come_back_whole(seed, tmp_path):
+    results, _ = written(tmp_path / "r.json", drawn_config(np.random.default_rng(seed)))
+    same(results, gradflow.load_results(tmp_path / "r.json"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"cell": "lstm", "layers": 2, "bidirectional": True},
+        {"cell": [{"type": "gru", "reset": "before"}, "lstm"], "layers": [1, 3]},
+        {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e90},
+        {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e-90, "seed": [0, 3]},
+        {"cell": {"type": "rnn", "activation": "relu"}, "ws_scale": 0.0, "input": "zeros"},
+        {"cell": "lstm", "lags": [0, 3], "thresholds": {"vanishing": 0.5, "exploding": 2.0}},
+    ],
+)
+def test_places_options_and_every_magnitude_come_back(more, tmp_path):
+    results, view = written(tmp_path / "r.json", {**SMALL, "title": "T", **more})
+    saved = read_results(tmp_path / "r.json")
+    same(results, saved.results)
+    assert (saved.title, saved.lags, saved.thresholds) == ("T", view.lags, view.thresholds)
+    assert (saved.parts, saved.options) == (view.parts, view.options)
+
+
+@pytest.mark.parametrize("scope", ["net", "both"])
+@pytest.mark.parametrize("which", ["all", "none"])
+def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch):
+    before = added(tmp_path, monkeypatch, scope)
+    try:
+        asked = [{"type": "sizes", "which": which, "power": 2}, "counted"]
+        config = {"cell": "lstm", "layers": 2, **SMALL, "measure": asked}
+        results, view = written(tmp_path / "r.json", config)
+        saved = read_results(tmp_path / "r.json")
+        same(results, saved.results)
+        for name in for_screen("results"):
+            again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
+            assert again == "".join(FORMATS[name].show("results", results, view)), name
+    finally:
+        removed(before)
+
+
+def test_curves_and_figures_of_measures_come_back_where_they_are_not_finite(tmp_path, monkeypatch):
+    before = added(tmp_path, monkeypatch)
+    try:
+        results, view = written(tmp_path / "r.json", {"cell": "rnn", **SMALL, "measure": ["sizes"]})
+        line = np.array([0.5, -math.inf, math.inf, math.nan, 1.0, -math.inf])
+        figures = {"sizes_rms": math.inf, "sizes_none": None, "sizes_h_word": "inf"}
+        odd = Measured({"log10_line": line}, figures, note="so")
+        results = [replace(results[0], measures={"sizes": odd})]
+        text = "".join(FORMATS["json"].show("results", results, view))
+        (tmp_path / "r.json").write_text(text)
+        [again] = gradflow.load_results(tmp_path / "r.json")
+        found = again.measures["sizes"]
+        np.testing.assert_array_equal(found.curves["log10_line"], line)
+        assert list(found.curves) == ["log10_line"]
+        assert (dict(found.figures), found.note) == (figures, "so")
+    finally:
+        removed(before)
+
+
+def test_a_cell_of_ones_own_comes_back_with_its_parts_and_options(tmp_path):
+    cell = {
+        "type": "equations",
+        "name": "two",
+        "state": {"p": "H", "q": "H"},
+        "options": {"floor": 0.25, "kind": ["first", "second"]},
+        "parameters": {"W": ["H", "I"], "U": ["H", "H"]},
+        "output": "p[t]",
+        "step": "p[t] = tanh(W @ x[t] + U @ q[t-1])\nq[t] = floor * p[t-1]\n",
+    }
+    results, _ = written(tmp_path / "r.json", {**SMALL, "cell": cell})
+    saved = read_results(tmp_path / "r.json")
+    same(results, saved.results)
+    assert saved.parts == ("p", "q")
+    assert saved.results[0].options == {"floor": 0.25, "kind": "first"}
+    assert list(saved.results[0].flow.parts) == ["p", "q"]
+
+
+@pytest.mark.parametrize("span", [1500, 10**6, 10**11])
+def test_decimal_texts_past_float_range_read_back_exactly(span):
+    rng = np.random.default_rng(span)
+    exponent = np.concatenate([rng.integers(1100, span, 500), -rng.integers(1100, span, 500)])
+    mantissa = rng.uniform(0.5, 1, 1000)
+    mantissa[:4] = 0.5, np.nextafter(1, 0), 0.5, np.nextafter(1, 0)
+    numbers = Magnitudes(mantissa, exponent)
+    same_magnitudes(Magnitudes.read(numbers.texts()), numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"lag,grad\n0,1\n", "holds no results: expected what gradflow analyze"),
+        (b"[1, 2]", "holds no results"),
+        (b'{"runs": []}', "holds no results"),
+        (b'{"gradflow": 3, "runs": []}', "holds no results"),
+        (b'{"gradflow": "0.1", "rows": []}', "holds rows of gradflow track"),
+        (b'{"gradflow": "0.1", "runs": []}', "holds no results"),
+        (b'{"gradflow": "9.0", "format": 2}', "by gradflow 9.0 in format 2, newer than this one"),
+        (b'{"gradflow": "0.1", "format": true}', "holds no results"),
+        (b'{"gradflow": "0.1", "format": 1}', "damaged: provenance is missing"),
+        (b'{"gradflow": "0.1", "format": 1, "format": 1}', "a key stands twice"),
+        (b'{"gradflow": "0.1", "format": NaN}', "damaged or cut short: NaN is no JSON"),
+        (b'{"gradflow": "0.1", "a": ' + b"[" * 100_000, "damaged or cut short"),
+        (b'{"gradflow": "0.1", "a": ' + b"1" * 5000 + b"}", "damaged or cut short"),
+        (b'{"gradflow": "0.1\xff"}', "damaged or cut short"),
+    ],
+)
+def test_what_is_no_file_of_results_is_one_error(text, message, tmp_path, capsys):
+    path = tmp_path / "r.json"
+    path.write_bytes(text)
+    with pytest.raises(gradflow.InputError, match=message) as caught:
+        gradflow.load_results(path)
+    assert len(caught.value.faults) == 1
+    code, out, err = main(capsys, "show", path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{path}: error: ")
+
+
+def test_a_missing_file_is_named_with_the_nearest(tmp_path, capsys):
+    (tmp_path / "results.json").write_text("{}")
+    code, _, err = main(capsys, "show", tmp_path / "result.json")
+    assert code == 2
+    assert "no such file; did you mean" in err
+
+
+def test_a_file_that_memory_has_no_room_for_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    monkeypatch.setattr("gradflow.saved.file.bytes_available", lambda: 1000)
+    with pytest.raises(gradflow.InputError, match="more memory than there is"):
+        gradflow.load_results(path)
+
+
+def nested(key, value):
+    return lambda run: run["diagnosis"].update({key: value})
+
+
+DAMAGE = [
+    (lambda run: run.pop("grad_norm"), r"runs\[0\]\.grad_norm is missing"),
+    (lambda run: run["grad_norm"].pop(), r"runs\[0\]\.grad_norm: expected a list of 7"),
+    (lambda run: run["grad_norm"].__setitem__(3, None), "grad_norm: expected numbers, found null"),
+    (lambda run: run["grad_norm"].__setitem__(3, "1e-400"), "17 digits and an exponent"),
+    (lambda run: run["grad_norm"].__setitem__(3, True), "expected numbers, found true"),
+    (lambda run: run["grad_norm"].__setitem__(3, -1.0), "expected no negative number"),
+    (lambda run: run["grad_norm"].__setitem__(3, 10**400), "within float range"),
+    (lambda run: run["grad_W_s"].__setitem__(6, 1.0), "expected nothing after lag 5"),
+    (lambda run: run["log10_p50"].__setitem__(0, "a"), "expected numbers"),
+    (lambda run: run["totals"].update(W_s=[]), r"totals\.W_s: expected numbers"),
+    (lambda run: run.update(totals=[]), "totals: expected an object"),
+    (lambda run: run.update(start=-1.0), "start: expected no negative"),
+    (lambda run: run.update(lags=[0, 1]), "lags: expected 0 to 6"),
+    (lambda run: run.update(sequence_length="6"), "sequence_length: expected a whole"),
+    (lambda run: run.update(bidirectional=0), "bidirectional: expected a truth"),
+    (lambda run: run.update(forget_bias=[1.0]), "forget_bias: expected the value of an option"),
+    (lambda run: run.update(places={}), "places: expected a list"),
+    (lambda run: run.update(notes=[1]), "notes: expected a list of texts"),
+    (lambda run: run.update(objective=None), "objective: expected text"),
+    (lambda run: run.update(diverged_at=3), "both or neither"),
+    (lambda run: run.update(diverged_at=7), "diverged_at: expected a whole number up to 6"),
+    (nested("verdict", "fine"), "verdict: expected one of vanishing, exploding, stable, diverged"),
+    (nested("rate", "fast"), "rate: expected a number"),
+    (nested("rate_ci", [1.0]), "rate_ci: expected two numbers"),
+    (nested("horizon", 7), "horizon: expected a whole number up to 6"),
+    (nested("horizon", -1), "horizon: expected a whole number"),
+    (nested("no_rate", "because"), "no_rate: expected one of"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_damage_is_named_by_its_place(damage, message, tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "lstm", **SMALL})
+    data = json.loads(path.read_text())
+    damage(data["runs"][0])
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=message) as caught:
+        gradflow.load_results(path)
+    assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("lags", "some", "config.lags: expected auto, all or a list"),
+        ("thresholds", {"vanishing": 2.0, "exploding": 1.0}, "bounds on either side of 1"),
+        ("thresholds", None, "config.thresholds: expected an object"),
+        ("title", 3, "config.title: expected text"),
+    ],
+)
+def test_a_damaged_config_is_named_too(key, value, message, tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    data = json.loads(path.read_text())
+    data["config"][key] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=message):
+        gradflow.load_results(path)
+
+
+def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    whole = path.read_bytes()
+    for at in range(1, len(whole) - 4, 97):
+        path.write_bytes(whole[:at])
+        with pytest.raises(gradflow.InputError):
+            gradflow.load_results(path)
+
+
+def test_show_does_not_write_over_what_it_reads(tmp_path, capsys):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    before = path.read_bytes()
+    code, _, err = main(capsys, "show", path, "--output", path)
+    assert code == 2
+    assert "which this run reads" in err
+    assert path.read_bytes() == before
+
+
+def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
+    config = {"cell": "rnn", "ws_scale": 0.0, **SMALL}
+    written(tmp_path / "r.json", config)
+    [result] = gradflow.load_results(tmp_path / "r.json")
+    assert result.flow.state.exponent[-1] == ZERO_EXPONENT
+    assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3

@@ -56,6 +56,16 @@ def analyze(
             help="Run a sweep in N processes. The default is one a core where that is faster.",
         ),
     ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            "--cores",
+            metavar="N",
+            min=1,
+            help="Let one wide run take N cores. The default is all of them where it runs alone, "
+            "or what GRADFLOW_CORES says.",
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +92,7 @@ def analyze(
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
         making = [] if resume is None else [resume]
         destinations.open(contexts, [*read_by(config, experiment), *kept], making)
-        found = computed(experiment, contexts, jobs, scheduler, resume)
+        found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results = warned(found, on=not destinations.has_notes)
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
@@ -99,6 +109,7 @@ def computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,
+    cores: int | None,
     scheduler: str | None,
     resume: Path | None,
 ) -> Iterable[Result]:
@@ -109,6 +120,7 @@ def computed(
     from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.journal import Journal
     from gradflow.runs.scheduling.pages import keep_freed_memory
+    from gradflow.threads import threads_of_a_run
 
     keep_freed_memory()
     journal = None
@@ -116,12 +128,14 @@ def computed(
         journal = contexts.enter_context(Journal(resume, experiment.runs, experiment.thresholds))
         for damage in journal.damage:
             print(damage, file=sys.stderr)
-    executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
-    if scheduler is None and (taken := statement(experiment.runs, workers)):
+    found = workforce(experiment.runs, jobs, scheduler, cores)
+    executor, workers = contexts.enter_context(found)
+    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers)
+    if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 
     def results() -> Iterator[Result]:
         with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
-            yield from execute(experiment, progress, executor, workers, journal)
+            yield from execute(experiment, progress, executor, workers, journal, threads)
 
     return results()

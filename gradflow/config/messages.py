@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gradflow.cells import CELLS
+from gradflow.config.bare import BARE
 from gradflow.config.model import MODELS, Config
 from gradflow.config.tree import Path, Tree
 
@@ -59,17 +60,17 @@ _FORMS = {
 
 _MOST_KEYS = 100  # of a mapping that are looked at for a typo
 _NO_MAPPING = {"union_tag_not_found", "model_type", "model_attributes_type", "dict_type"}
-_NAMING = {"input": "kind", "initial_state": "kind"}
+_NAMING = {key: BARE[key] for key in ("input", "initial_state")}
 """The key that says which of several mappings is meant."""
 
 
-Told = tuple[Path, bool, str]
+Misfit = tuple[Path, bool, str]
 """Key path, whether the key itself is at fault, message."""
 
 
 def faults_in(
     error: ValidationError, data: Tree
-) -> tuple[list[tuple[Path, bool]], Callable[[int], Told]]:
+) -> tuple[list[tuple[Path, bool]], Callable[[int], Misfit]]:
     """About where each error stands (a key path, whether it is the key), and what gives the whole
     of one by its index: messages take time, and of many thousands only some are shown."""
     errors = error.errors(include_url=False, include_input=False)
@@ -77,7 +78,7 @@ def faults_in(
     return places, lambda index: _told(errors[index], data)
 
 
-def _told(details: ErrorDetails, data: Tree) -> Told:
+def _told(details: ErrorDetails, data: Tree) -> Misfit:
     loc = details["loc"]
     path, found = _place(data, loc)
     kind = details["type"]

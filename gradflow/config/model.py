@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.config.forms import ExpectForms, MeasureForms
 from gradflow.config.numbers import Bytes, Index, Seed, Size
@@ -64,9 +65,9 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def _named(key: str) -> BeforeValidator:
-    """A bare name stands for the mapping `{key: name}`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+def _or_bare(key: str) -> BeforeValidator:
+    """At this key a bare name may be given for the mapping."""
+    return BeforeValidator(lambda value: as_mapping(key, value))
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
@@ -157,7 +158,7 @@ InputChoice = Annotated[
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileInput, Tag("(file)")],
     _kind_or("(file)"),
-    _named("kind"),
+    _or_bare("input"),
     _NameOr("gaussian", "zeros"),
 ]
 StateChoice = Annotated[
@@ -165,7 +166,7 @@ StateChoice = Annotated[
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileState, Tag("(state)")],
     _kind_or("(state)"),
-    _named("kind"),
+    _or_bare("initial_state"),
     _NameOr("gaussian", "zeros"),
 ]
 
@@ -218,7 +219,7 @@ class LossModel(_Strict):
         return self
 
 
-LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
+LossChoice = Annotated[LossModel, _or_bare("loss"), _NameOr("mse", "cross_entropy", "probe", "sum")]
 
 
 _ByName = dict[str, Annotated[str, Field(min_length=1)]]
@@ -258,7 +259,7 @@ class WeightsModel(_Strict):
     b_o: str | None = Field(None, description="likewise, its bias")
 
 
-WeightsChoice = Annotated[WeightsModel, _named("file"), _TextOr()]
+WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), _TextOr()]
 
 
 class Thresholds(_Strict):

@@ -18,7 +18,7 @@ from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.messages import unknown_key
 from gradflow.config.model import Config, WeightsModel
-from gradflow.config.trained import NOT_BESIDE as NO_DRAW
+from gradflow.config.trained import ONLY_DRAWN
 from gradflow.config.tree import Path
 from gradflow.engine.network import Place
 from gradflow.equations.mistakes import EquationsError
@@ -86,7 +86,7 @@ def read_named(
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
-    for key in NO_DRAW:
+    for key in ONLY_DRAWN:
         if _is_given(config, key):
             message = f"has no meaning beside weights: they come from {weights.file}"
             faults.add((key,), message, key=True)

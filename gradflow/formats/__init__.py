@@ -139,7 +139,7 @@ FORMATS: dict[str, Format] = {
             has_notes=True,
         ),
         *(
-            Format(kind, (f".{kind}",), {"results": f"figure:{kind}"}, False, needs="matplotlib")
+            Format(kind, (f".{kind}",), {"results": f"plots:{kind}"}, False, needs="matplotlib")
             for kind in ("svg", "png", "pdf")
         ),
         Format("html", (".html",), {"check": "checks:to_html"}),

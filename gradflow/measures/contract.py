@@ -12,7 +12,6 @@ Both give a list of `Measured`, one a run of the subject.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -60,18 +59,6 @@ class Figure:
     name: str
     kind: Kind
     meaning: str
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """Of the flat names that it stands for; what is in angle brackets may be anything."""
-        name = "(.+)".join(map(re.escape, re.split("<[^>]*>", self.name)))
-        return re.compile(name)
-
-    def nested_in(self, measure: str) -> str | None:
-        """What a value is called within the mapping of its own gate: `p50` of `gates_<gate>_p50`;
-        None of a figure that is not one of several alike."""
-        before, _, behind = self.name.partition("<")
-        return behind.partition(">_")[2] or None if before == f"{measure}_" else None
 
 
 @dataclass(frozen=True)
@@ -128,25 +115,6 @@ class Measure:
     def always(self) -> bool:
         """Whether it is measured without being asked for."""
         return self.of is None and self.observe is None
-
-    def nested(self, figures: Mapping[str, object]) -> dict[str, object]:
-        """Figures by their flat names, those of one gate in a mapping of its own: `gates_f_p50` is
-        f: {p50: ...}."""
-        found: dict[str, object] = {}
-        known = {figure.name for figure in self.figures}
-        several = [figure for figure in self.figures if figure.nested_in(self.name)]
-        several.sort(key=lambda figure: -len(figure.name))  # what says most of a name first
-        for name, value in figures.items():
-            of = next((f for f in several if f.pattern.fullmatch(name)), None)
-            match = of.pattern.fullmatch(name) if of is not None and name not in known else None
-            inner = of.nested_in(self.name) if of is not None else None
-            if match is None or inner is None:
-                found[name] = value
-                continue
-            own = found.setdefault(match[1], {})
-            assert isinstance(own, dict)
-            own[inner] = value
-        return found
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; m
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
+_THREAD_BYTES = 2**24  # what a thread that helps has of its own: copies of factors, above all
 
 
 def stack_size(run: Run, workers: int = 1) -> int:
@@ -87,9 +88,9 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
     return max(1, min(wanted, bytes_available() // _largest(runs)))
 
 
-def statement(runs: Sequence[Run], workers: int) -> str | None:
+def statement(runs: Sequence[Run], workers: int, threads: int = 1) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    total = _largest_stack(runs, workers) * workers
+    total = (_largest_stack(runs, workers) + (threads - 1) * _THREAD_BYTES) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"

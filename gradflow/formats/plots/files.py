@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gradflow.plots import style
+from gradflow.formats.plots import style
 
 _DPI = 200
 _UNDATED: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ same results give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gradflow.errors import InputError
@@ -34,7 +34,7 @@ def figure(results: Sequence[Result], view: View) -> Figure:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(WHERE_TO_GET_IT) from None
-    from gradflow.plots import drawing
+    from gradflow.formats.plots import drawing
 
     return drawing.figure(results, view)
 
@@ -43,6 +43,21 @@ def content(results: Sequence[Result], view: View, kind: str) -> bytes:
     """The bytes of a file of this kind, one of FORMATS. An SVG follows the reader's choice of a
     light or a dark page."""
     found = figure(results, view)
-    from gradflow.plots import files
+    from gradflow.formats.plots import files
 
     return files.content(found, kind)
+
+
+def svg(results: Iterable[Result], view: View) -> Iterator[bytes]:
+    """Scalable, for a page or a paper; it follows the reader's choice of light or dark."""
+    yield content(list(results), view, "svg")
+
+
+def png(results: Iterable[Result], view: View) -> Iterator[bytes]:
+    """Pixels, 200 an inch."""
+    yield content(list(results), view, "png")
+
+
+def pdf(results: Iterable[Result], view: View) -> Iterator[bytes]:
+    """Scalable, for LaTeX."""
+    yield content(list(results), view, "pdf")

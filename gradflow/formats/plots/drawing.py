@@ -16,9 +16,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from gradflow.columns import Array
 from gradflow.errors import InputError
 from gradflow.formats import words
+from gradflow.formats.plots import style
+from gradflow.formats.plots.layout import Panel, plan
 from gradflow.formats.view import View
-from gradflow.plots import style
-from gradflow.plots.layout import Panel, plan
 from gradflow.results import GradientFlow, Result
 
 _HEIGHT = 2.3  # inches of a panel
@@ -26,7 +26,7 @@ _LABEL = 0.052  # of a panel's height, that a line of text takes
 
 
 def figure(results: Sequence[Result], view: View) -> Figure:
-    """See `gradflow.plots.figure`."""
+    """See `gradflow.formats.plots.figure`."""
     panels, more = plan(results)
     if not panels:
         raise InputError("there is nothing to draw: every run left float range going forward")

@@ -21,16 +21,15 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "axes", "interrupts", "system", "blas", "threads", "columns", "products",
-    "logspace", "initializers", "equations", "cells",
-    "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
-    "engine.network", "engine.basis",
-    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
-    "measures.steps", "measures.singular", "measures.recurrent", "measures.orthonormal",
-    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
-    "measures.terms",
-    "measures.share", "measures.gates", "measures.slopes", "measures.paths", "measures.theory",
-    "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
-    "diagnosis", "provenance",
+    "logspace", "initializers", "equations", "cells", "engine.outer", "engine.stretches",
+    "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
+    "engine.network", "engine.basis", "measures.measured", "results", "measures.contract",
+    "measures.batch", "measures.distribution", "measures.steps", "measures.singular",
+    "measures.recurrent", "measures.orthonormal", "measures.meanfield", "measures.leaky",
+    "measures.transfer", "measures.gradient", "measures.terms", "measures.share",
+    "measures.gates", "measures.slopes", "measures.paths", "measures.theory", "measures.reach",
+    "measures.jacobian", "measures.lyapunov", "measures.flows", "measures", "diagnosis",
+    "provenance",
 ]
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",

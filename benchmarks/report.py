@@ -30,8 +30,8 @@ W_x, W_s and b, in full exponent range.
   products that give dL/dW_x and dL/dW_s; each in one call of `numpy.matmul`.
 - **+ share**: what gradflow takes when it also sums the terms of W_s up to every lag (the column
   `share_W_s`), over what it takes without. No other column computes this.
-- **alone** (all cores): what gradflow takes with that sum on one of the cores, over what it takes on
-  all of them.
+- **alone** (all cores): what gradflow takes with that sum on one of the cores, over what it takes
+  on all of them.
 
 The first three say how many times longer the other takes than gradflow (above 1: gradflow is
 faster), the fourth how many times longer gradflow takes than the products (below 1: it takes large

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gradflow.blas import threads
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
 from gradflow.runs.memory import workers_that_fit
-from gradflow.runs.scheduling.processes import worker_processes
 from gradflow.threads import cores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 # Worker processes are there 0.4 s after they are asked for (measured: two on two cores, most of
 # it the import of NumPy), so that work of less than this is done sooner here. It is set well
@@ -62,6 +64,8 @@ def workforce(
     if count < 2 or (jobs is None and seconds(runs) < _WORTH_WORKERS):
         yield None, 1
         return
+    from gradflow.runs.scheduling.processes import worker_processes
+
     with worker_processes(count) as executor:
         yield executor, count
 

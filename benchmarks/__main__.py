@@ -1,8 +1,8 @@
 """All ratios in one run: `python -m benchmarks [--only WORD]... [--seconds 4] [--output FILE]`.
 
 `--only lstm --only float64` times the problems whose names hold all these words. The grid is timed
-twice, each time in a process of its own: on one core, where every library has one thread, as
-gradflow's command has; and on every core, each library with the threads it takes by itself.
+twice, each time in a process of its own: on one core, where every library has one thread; and on
+every core, gradflow with its own threads, each library with those that it takes by itself.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from pathlib import Path
 
 from benchmarks.coverage import section
 from benchmarks.problems import Problem
-from benchmarks.processes import ROOT, whole_processes
+from benchmarks.processes import ROOT, THREADS, single_runs, whole_processes
 from benchmarks.report import Setting, markdown
 from benchmarks.sweeps import sweep
 from benchmarks.timing import Times
-
-THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def grid(cores: int, arguments: list[str]) -> Iterator[tuple[Problem, dict[str, Times]]]:
@@ -33,6 +31,9 @@ def grid(cores: int, arguments: list[str]) -> Iterator[tuple[Problem, dict[str, 
     if cores == 1:
         environment |= dict.fromkeys(THREADS, "1")
         command = ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), *command]
+    else:
+        environment["OPENBLAS_NUM_THREADS"] = "1"
+        command.append(f"--cores={cores}")
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -71,7 +72,8 @@ def main() -> None:
         stdout=subprocess.PIPE,
     )
     processes, sweeps = whole_processes(rounds=5), sweep()
-    text = markdown(settings, processes, busy, versions, sweeps, profile.stdout.decode())
+    ours = profile.stdout.decode()
+    text = markdown(settings, processes, busy, versions, sweeps, ours, single_runs(rounds=5))
     text = "\n".join([text, coverage]) if coverage else text
     options.output.write_text(text, encoding="utf-8")
     print(text)

@@ -9,14 +9,20 @@ from benchmarks.timing import Task
 from gradflow.cells import unstacked
 from gradflow.engine.flow import unroll
 from gradflow.measures.flows import backpropagate
+from gradflow.threads import sharing
 
 
-def gradflow(net: Net, *, share: bool = False) -> Task:
+def gradflow(net: Net, *, share: bool = False, threads: int = 1) -> Task:
     """Forward, backward, and at every lag the norms of the state's and the weights' terms."""
     params = {name: p[None] for name, p in unstacked(net.cell, net.params).items()}
     x, s0 = net.x[:, None], net.s0[None]
     ds_T = np.broadcast_to(net.v, s0.shape).copy()
-    return lambda: backpropagate(unroll(net.cell, params, x, s0), ds_T, share=share)
+
+    def run() -> object:
+        with sharing(threads):
+            return backpropagate(unroll(net.cell, params, x, s0), ds_T, share=share)
+
+    return run
 
 
 def bare_products(net: Net) -> Task:

@@ -10,7 +10,9 @@ import numpy as np
 from gradflow.cells import CELLS, SizedCell, Stacked
 from gradflow.logspace import Array
 
-GRID = ((100, 32, 16), (1000, 32, 1), (200, 64, 32), (200, 256, 32), (100, 1024, 32))
+GRID = (
+    (100, 32, 16), (1000, 32, 1), (200, 64, 32), (200, 256, 32), (100, 512, 32), (100, 1024, 32),
+)  # fmt: skip
 """(T, H, N)"""
 
 NAMES = ("rnn", "lstm", "gru")  # the cells that all contestants have

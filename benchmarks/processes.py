@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -9,7 +10,12 @@ from pathlib import Path
 
 from benchmarks.timing import Times, side_by_side
 
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+
 ROOT = Path(__file__).resolve().parent.parent
+
+SHAPES = ((100, 32, 16), (200, 128, 32), (100, 512, 32))
+"""(T, H, N) of one LSTM, as a command and as a script with PyTorch's default threads."""
 
 COMMANDS = {
     "gradflow": ("-m", "gradflow", "analyze", "configs/quickstart.yaml"),
@@ -24,5 +30,28 @@ def whole_processes(rounds: int) -> dict[str, Times]:
     return side_by_side(tasks, rounds=rounds, seconds=60.0)
 
 
+def single_runs(rounds: int) -> dict[tuple[int, int, int], dict[str, Times]]:
+    """The same of one LSTM by its shape: a command that prints CSV, on all cores."""
+    found = {}
+    for shape in SHAPES:
+        T, H, N = shape
+        sizes = (f"sequence_length={T}", f"hidden_size={H}", f"batch_size={N}")
+        settings = [word for size in sizes for word in ("--set", size)]
+        command = ("-m", "gradflow", "analyze", "benchmarks/one_lstm.yaml", "--format", "csv")
+        script = ("-m", "benchmarks.script_torch_run", *map(str, shape))
+        tasks = {
+            "gradflow": partial(_run, (*command, *settings)),
+            "torch": partial(_run, script),
+        }
+        found[shape] = side_by_side(tasks, rounds=rounds, seconds=30.0)
+    return found
+
+
 def _run(arguments: tuple[str, ...]) -> None:
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    """Compiled files are kept, as they are where gradflow is installed."""
+    dropped = (*THREADS, "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip

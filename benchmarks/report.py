@@ -30,6 +30,8 @@ W_x, W_s and b, in full exponent range.
   products that give dL/dW_x and dL/dW_s; each in one call of `numpy.matmul`.
 - **+ share**: what gradflow takes when it also sums the terms of W_s up to every lag (the column
   `share_W_s`), over what it takes without. No other column computes this.
+- **alone** (all cores): what gradflow takes with that sum on one of the cores, over what it takes
+  on all of them.
 
 The first three say how many times longer the other takes than gradflow (above 1: gradflow is
 faster), the fourth how many times longer gradflow takes than the products (below 1: it takes large
@@ -68,16 +70,19 @@ class Level:
     applies: Callable[[Problem], bool]
     other: str
     least: float
+    than: str = "gradflow"
 
     def figure(self, times: Mapping[str, Times]) -> float:
         """What should reach `least`."""
-        return Ratio.of(times[self.other], times["gradflow"]).of_medians
+        return Ratio.of(times[self.other], times[self.than]).of_medians
 
     def beyond(self, times: Mapping[str, Times]) -> bool:
         """Whether even the bare products would miss it."""
         bare = Ratio.of(times[self.other], times["products"]).of_medians
-        return self.other != "products" and bare < self.least
+        return self.other not in ("products", "alone") and bare < self.least
 
+
+_COLUMNS = ("loop", "fused", "scan", "products", "+ share")
 
 LEVELS = {
     "10x faster than the loop, H <= 256": Level(lambda p: p.H <= 256, "loop", 10.0),
@@ -85,6 +90,12 @@ LEVELS = {
     "as fast as the fused modules, float64": Level(lambda p: p.dtype == "float64", "fused", 1.0),
     "as fast as the scan": Level(lambda p: True, "scan", 1.0),
     "within 1.3x of the products, H >= 256": Level(lambda p: p.H >= 256, "products", 1 / 1.3),
+}
+
+LEVELS_OF_ALL_CORES = {
+    "as fast as on one core, H <= 256": Level(lambda p: p.H <= 256, "alone", 0.95, "share"),
+    "1.6x faster than on one core, H = 512": Level(lambda p: p.H == 512, "alone", 1.6, "share"),
+    "1.75x faster than on one core, H = 1024": Level(lambda p: p.H == 1024, "alone", 1.75, "share"),
 }
 
 
@@ -95,6 +106,7 @@ def markdown(
     versions: str,
     sweeps: Mapping[str, Mapping[str, float]] | None = None,
     profile: str = "",
+    single: Mapping[tuple[int, int, int], Mapping[str, Times]] | None = None,
 ) -> str:
     """The whole of RESULTS.md."""
     head = HEAD.format(
@@ -109,6 +121,8 @@ def markdown(
             sections += [*_tables(setting), _levels(setting)]
     if processes:
         sections.append(_processes(processes))
+    if single:
+        sections.append(_single_runs(single))
     if sweeps:
         sections.append(_sweeps(sweeps))
     if profile:
@@ -135,8 +149,9 @@ def _tables(setting: Setting) -> Iterator[str]:
     found = setting.found
     for dtype in dict.fromkeys(problem.dtype for problem in found):
         yield f"## {setting.title}, {dtype}\n"
-        yield "| cell | T, H, N | gradflow | loop | fused | scan | products | + share |"
-        yield "|---|---|---:|---:|---:|---:|---:|---:|"
+        more = setting.cores > 1
+        yield f"| cell | T, H, N | gradflow | {' | '.join(_COLUMNS)} |{' alone |' * more}"
+        yield f"|---|---|---:|{'---:|' * (len(_COLUMNS) + more)}"
         for problem, times in found.items():
             if problem.dtype == dtype:
                 ours = times["gradflow"]
@@ -145,6 +160,7 @@ def _tables(setting: Setting) -> Iterator[str]:
                     *others,
                     Ratio.of(ours, times["products"]),
                     Ratio.of(times["share"], ours),
+                    *([Ratio.of(times["alone"], times["share"])] if more else []),
                 ]
                 cells = [
                     problem.cell,
@@ -162,7 +178,8 @@ def _levels(setting: Setting) -> str:
         "| level | reached | worst | beyond the products |",
         "|---|---:|---|---:|",
     ]
-    for name, level in LEVELS.items():
+    levels = LEVELS | (LEVELS_OF_ALL_CORES if setting.cores > 1 else {})
+    for name, level in levels.items():
         found = {p: times for p, times in setting.found.items() if level.applies(p)}
         if not found:
             continue
@@ -191,6 +208,20 @@ def _processes(processes: Mapping[str, Times]) -> str:
     for name, times in processes.items():
         ratio = _spelled(Ratio.of(times, processes["gradflow"])) if name != "gradflow" else ""
         lines.append(f"| {titles.get(name, name)} | {times.median:.2f} | {ratio} |")
+    return "\n".join([*lines, ""])
+
+
+def _single_runs(found: Mapping[tuple[int, int, int], Mapping[str, Times]]) -> str:
+    lines = [
+        "One LSTM as a command that prints CSV, and as `benchmarks/script_torch_run.py`, which",
+        "prints its gradient norms, each on all cores.\n",
+        "| T, H, N | gradflow | torch | over gradflow |",
+        "|---|---:|---:|---:|",
+    ]
+    for shape, times in found.items():
+        ours, other = times["gradflow"], times["torch"]
+        figures = f"{ours.median:.2f} | {other.median:.2f} | {_spelled(Ratio.of(other, ours))}"
+        lines.append(f"| {', '.join(map(str, shape))} | {figures} |")
     return "\n".join([*lines, ""])
 
 

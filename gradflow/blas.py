@@ -8,7 +8,8 @@ milliseconds a time step with one thread and with two, which forgo the blocks of
 
     H = 64  0.21  0.22      H = 256  1.5  1.2      H = 1024  19  17
 
-Cores are put to use by `--jobs` instead.
+Cores are put to use by `--jobs` instead and, in one wide run, by threads of our own (threads.py),
+whose digits do not depend on their number.
 
 A user who has set one of the variables keeps that setting. The library sets nothing.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -41,15 +42,27 @@ def library() -> dict[str, str | None]:
     """The BLAS that NumPy computes with: its `name`, `version` and `kernel`, the code path that it
     has chosen for this processor. None: not known."""
     import numpy as np
-    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
     built = cast("dict[str, str]", np.show_config(mode="dicts")["Build Dependencies"]["blas"])
-    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
-    folder = str(Path(np.__file__).parent)  # a wheel has its own copy there or in numpy.libs
-    loaded.sort(key=lambda one: (not one["filepath"].startswith(folder), one["filepath"]))
-    found = loaded[0] if loaded else {}
+    found = _loaded()
     return {
         "name": found.get("internal_api") or built.get("name"),
         "version": found.get("version") or built.get("version"),
         "kernel": found.get("architecture"),
     }
+
+
+def kernel() -> str | None:
+    """The code path that NumPy's BLAS has chosen for this processor; None: not known."""
+    return _loaded().get("architecture")
+
+
+def _loaded() -> dict[str, Any]:
+    """What threadpoolctl finds of NumPy's BLAS; empty where it knows nothing."""
+    import numpy as np
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    folder = str(Path(np.__file__).parent)  # a wheel has its own copy there or in numpy.libs
+    loaded.sort(key=lambda one: (not one["filepath"].startswith(folder), one["filepath"]))
+    return loaded[0] if loaded else {}

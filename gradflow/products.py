@@ -1,12 +1,14 @@
-"""A matrix times columns, as fast as OpenBLAS has it.
+"""A matrix times columns, as fast as OpenBLAS has it, and by all threads where it is large.
 
 For products of up to 100^3 multiplications OpenBLAS has separate code on processors with
 AVX-512, which copies neither matrix first. A recurrent product is larger, but its rows may be taken
 in blocks that are not. Measured (one thread; microseconds whole and in blocks, G x H times N):
 1024 x 256 x 32 405, 293 in float64, 192, 150 in float32; 1024 x 256 x 4 127, 48; 4096 x 1024 x 32
-9490, 5090. With AVX2 alone blocks cost a tenth, and with more threads a large product has all of
-them; there it stays whole. So it does where there are many columns: 64 x 256 x 128 85 whole, 140 in
-blocks.
+9490, 5090; 64 x 256 x 128 85, 140: with many columns it stays whole. With AVX2 alone, or many
+columns, a few blocks of at least 128 rows cost a fiftieth at most, which threads gain by taking
+some each (2048 x 512 x 32 1270, with two 670). The last digits of a product depend on its rows, so
+blocks follow from the shape alone. Where linear algebra has threads of its own, a large product has
+all of them, and stays whole.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
-from numpy.lib.introspect import opt_func_info
 
-from gradflow.blas import threads
+from gradflow.blas import kernel, threads
 from gradflow.columns import Array
+from gradflow.threads import share
+
+SHARED = 2**22
+"""Multiplications from which on a product is worth being shared among threads; measured."""
 
 _SMALL = 100**3
 _MOST_ROWS, _LEAST_ROWS = 64, 4
+_SHARED_ROWS, _SHARED_BLOCKS = 128, 8
+_COPYING_NOTHING = ("skylakex", "cooperlake", "sapphirerapids")  # kernels for AVX-512
 _MOST_COLUMNS = 48
 
 
@@ -40,7 +47,15 @@ def product(W: Array, columns: Array, out: Array | None = None) -> Array:
         out = np.empty((*leading, G, N), np.result_type(W, columns))
     blocks = W.reshape(*W.shape[:-2], G // rows, rows, H)
     into = out.reshape(*out.shape[:-2], G // rows, rows, N)  # cutting an axis is always a view
-    np.matmul(blocks, columns[..., None, :, :], out=into)
+    columns = columns[..., None, :, :]
+    if G * H * N < SHARED:
+        np.matmul(blocks, columns, out=into)
+        return out
+
+    def some(part: slice) -> None:
+        np.matmul(blocks[..., part, :, :], columns, out=into[..., part, :, :])
+
+    share(some, G // rows)
     return out
 
 
@@ -54,13 +69,18 @@ def product_for(shapes: Iterable[tuple[int, ...]], N: int) -> Callable[..., Arra
 @lru_cache
 def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
-    if G * H * N <= _SMALL or N > _MOST_COLUMNS or not _blocks_pay():
+    if G * H * N <= _SMALL or threads(os.cpu_count() or 1) > 1:
         return G
-    most = min(_MOST_ROWS, _SMALL // (H * N))
-    return next((rows for rows in range(most, _LEAST_ROWS - 1, -1) if G % rows == 0), G)
+    if N <= _MOST_COLUMNS and _blocks_pay():
+        most, least = min(_MOST_ROWS, _SMALL // (H * N)), _LEAST_ROWS
+    elif G * H * N >= SHARED:
+        most, least = max(_SHARED_ROWS, -(-G // _SHARED_BLOCKS)), _SHARED_ROWS // 2
+    else:
+        return G
+    return next((rows for rows in range(most, least - 1, -1) if G % rows == 0), G)
 
 
+@lru_cache
 def _blocks_pay() -> bool:
-    """Whether OpenBLAS has one thread here, and a processor with AVX-512."""
-    exp = str(opt_func_info(func_name="^exp$", signature="float64"))
-    return threads(os.cpu_count() or 1) == 1 and ("AVX512" in exp or "X86_V4" in exp)
+    """Whether OpenBLAS has code here that copies nothing."""
+    return (kernel() or "").lower() in _COPYING_NOTHING

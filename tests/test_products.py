@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradflow import products
+from gradflow import products, threads
 from gradflow.products import product
 
 SHAPES = [
@@ -57,24 +57,61 @@ def test_a_run_of_a_stack_has_the_bytes_of_one_alone(blocks_pay):
     np.testing.assert_array_equal(product(W, columns)[1:2], product(W[1:2], columns[1:2]))
 
 
-def test_only_large_products_of_several_columns_are_cut(monkeypatch):
+@pytest.fixture
+def one_thread(monkeypatch):
+    monkeypatch.setattr(products, "threads", lambda otherwise=1: 1)
+    return products._rows_of_a_block.__wrapped__
+
+
+def test_only_large_products_of_several_columns_are_cut(monkeypatch, one_thread):
+    rows = one_thread
     monkeypatch.setattr(products, "_blocks_pay", lambda: True)
-    rows = products._rows_of_a_block.__wrapped__
     assert rows(128, 32, 16) == 128  # OpenBLAS has its own code for this
     assert rows(257, 1024, 40) == 257  # a prime has no blocks
     assert rows(1024, 256, 32) == 64
-    assert rows(1024, 256, 64) == 1024  # many columns: whole is faster
     assert rows(4096, 1024, 32) * 1024 * 32 <= 100**3
 
 
-@pytest.mark.parametrize(("value", "pays"), [("1", True), ("2", False), (None, False)])
-def test_blocks_are_for_one_thread(monkeypatch, value, pays):
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    if value:
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", value)
-    monkeypatch.setattr(products, "opt_func_info", lambda **_: {"exp": {"dd": "X86_V4"}})
-    monkeypatch.setattr(products.os, "cpu_count", lambda: 4)
-    assert products._blocks_pay() == pays
-    monkeypatch.setattr(products, "opt_func_info", lambda **_: {"exp": {"dd": "X86_V3"}})
-    assert not products._blocks_pay()
+@pytest.mark.parametrize("pays", [True, False])
+def test_products_that_are_worth_it_have_blocks_for_threads(monkeypatch, one_thread, pays):
+    """Also where nothing but threads can gain by them, and where columns are many."""
+    monkeypatch.setattr(products, "_blocks_pay", lambda: pays)
+    for shape in ((512, 512, 64), (2048, 512, 96), (512, 2048, 49), (4096, 1024, 128)):
+        rows = one_thread(*shape)
+        assert 128 <= rows <= shape[0] // 4
+        assert shape[0] % rows == 0
+    assert one_thread(64, 256, 128) == 64
+
+
+def test_large_products_stay_whole_where_blas_has_threads(monkeypatch):
+    monkeypatch.setattr(products, "threads", lambda otherwise=1: 2)
+    assert products._rows_of_a_block.__wrapped__(4096, 1024, 32) == 4096
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pays"),
+    [("SkylakeX", True), ("Cooperlake", True), ("Haswell", False), ("Zen", False), (None, False)],
+)
+def test_small_blocks_are_for_kernels_that_copy_nothing(monkeypatch, kernel, pays):
+    monkeypatch.setattr(products, "kernel", lambda: kernel)
+    assert products._blocks_pay.__wrapped__() == pays
+
+
+def test_the_quickest_function_gives_what_product_gives(blocks_pay):
+    rng = np.random.default_rng(0)
+    for G, H, N in SHAPES:
+        W, columns = rng.standard_normal((1, G, H)), rng.standard_normal((1, H, N))
+        quick = products.product_for([(G, H)], N)
+        np.testing.assert_array_equal(quick(W, columns), product(W, columns))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_threads_give_the_same_bytes(blocks_pay, monkeypatch, count):
+    monkeypatch.setattr(products, "threads", lambda otherwise=1: 1)
+    monkeypatch.setattr(threads, "_PENANCE", 0)
+    rng = np.random.default_rng(0)
+    W, columns = rng.standard_normal((2, 1024, 520)), rng.standard_normal((2, 520, 40))
+    alone = product(W, columns)
+    with threads.sharing(count):
+        for _ in range(5):
+            np.testing.assert_array_equal(product(W, columns), alone)

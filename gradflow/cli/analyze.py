@@ -13,8 +13,11 @@ import typer
 from gradflow.cli.base import (
     EXIT_CODES,
     Config,
+    Rows,
+    RowsOption,
     Set,
     app,
+    report_of,
     reporting,
     view,
     warned,
@@ -43,6 +46,7 @@ def analyze(
     ] = "table",
     output: Annotated[list[Path] | None, output_option("results")] = None,
     set_: Set = None,
+    rows: RowsOption = Rows.lags,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
@@ -54,6 +58,16 @@ def analyze(
             metavar="N",
             min=1,
             help="Run a sweep in N processes. The default is one a core where that is faster.",
+        ),
+    ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            "--cores",
+            metavar="N",
+            min=1,
+            help="Let one wide run take N cores. The default is all of them where it runs alone, "
+            "or what GRADFLOW_CORES says.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -76,13 +90,13 @@ def analyze(
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
 
-    destinations = Destinations.of("results", format, output, quiet)
+    destinations = Destinations.of(report_of(rows), format, output, quiet)
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
         making = [] if resume is None else [resume]
         destinations.open(contexts, [*read_by(config, experiment), *kept], making)
-        found = computed(experiment, contexts, jobs, scheduler, resume)
+        found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results = warned(found, on=not destinations.has_notes)
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
@@ -99,29 +113,34 @@ def computed(
     experiment: Experiment,
     contexts: ExitStack,
     jobs: int | None,
-    scheduler: str | None,
-    resume: Path | None,
+    cores: int | None = None,
+    scheduler: str | None = None,
+    resume: Path | None = None,
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
     from gradflow.runs.scheduling.choose import workforce
-    from gradflow.runs.scheduling.journal import Journal
     from gradflow.runs.scheduling.pages import keep_freed_memory
+    from gradflow.threads import threads_of_a_run
 
     keep_freed_memory()
     journal = None
     if resume is not None:
+        from gradflow.runs.scheduling.journal import Journal
+
         journal = contexts.enter_context(Journal(resume, experiment.runs, experiment.thresholds))
         for damage in journal.damage:
             print(damage, file=sys.stderr)
-    executor, workers = contexts.enter_context(workforce(experiment.runs, jobs, scheduler))
-    if scheduler is None and (taken := statement(experiment.runs, workers)):
+    found = workforce(experiment.runs, jobs, scheduler, cores)
+    executor, workers = contexts.enter_context(found)
+    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers)
+    if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 
     def results() -> Iterator[Result]:
         with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
-            yield from execute(experiment, progress, executor, workers, journal)
+            yield from execute(experiment, progress, executor, workers, journal, threads)
 
     return results()

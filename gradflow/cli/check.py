@@ -106,7 +106,7 @@ def _checked(
         read = read_by(config, experiment)
         destinations.open(contexts, [*read, *([baseline] if baseline is not None else [])])
         new = _new_baseline(contexts, baseline, read) if baseline is not None and update else None
-        found = computed(experiment, contexts, jobs, None, None)
+        found = computed(experiment, contexts, jobs)
         results = list(warned(found, on=True))
         comparison = None
         if saved is not None:

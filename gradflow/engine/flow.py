@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow import columns
+from gradflow import columns, threads
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
@@ -23,6 +23,7 @@ from gradflow.columns import Array, laid
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.sweep import Entering, Sweep, normalise, unwatched
 from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
+from gradflow.threads import share
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
@@ -44,6 +45,7 @@ _BLOCK_ELEMENTS = 2**17  # pre-activations of one run
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**16  # of all runs
+_SHARED_ELEMENTS = 2**15  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -284,7 +286,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
     width = max(1, R * N * cell.G_x)
-    return int(max(1, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
+    return int(max(threads.count(), min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
 
 
 def _handed(cell: SizedCell, s: Array) -> Array:
@@ -330,9 +332,23 @@ def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Pr
             for views in zip(*cell.forward_views(*rows), strict=True):
                 step(views, w)
             if keep:
-                cell.linearize(*rows, local[steps], w)
+                _linearize(cell, w, (*rows, local[steps]))
             progress(count)
     return Tape(states, local)
+
+
+def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
+    """`cell.linearize` for the steps of these arrays."""
+
+    def some(part: slice) -> None:
+        with unwatched():
+            z, saved, s, s_next, x, local = (a[part] for a in arrays)
+            cell.linearize(z, saved, s, s_next, x, local, w)
+
+    if arrays[-1][0].size < _SHARED_ELEMENTS:
+        some(slice(None))
+    else:
+        share(some, len(arrays[-1]))
 
 
 def _input_product(W: Array, x: Array, out: Array) -> None:

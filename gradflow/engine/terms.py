@@ -18,6 +18,7 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine import outer as products
 from gradflow.engine.outer import Factor, Outer
+from gradflow.engine.stretches import Stretches
 from gradflow.logspace import (
     ZERO_EXPONENT,
     Magnitudes,
@@ -26,8 +27,10 @@ from gradflow.logspace import (
     squares_of,
     squares_of_rows,
 )
+from gradflow.products import SHARED
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
+_WIDE_ELEMENTS = 2**20  # the same of wide nets
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
 _FORMED_BATCH = 8  # samples below which they are; measured
 _GRAM_ROWS = 128  # rows (lags x batch) whose products with each other are taken at once
@@ -74,7 +77,10 @@ class Terms:
         N = left.shape[-2]
         small = self.share is not None or W * G <= _LARGEST_FORMED
         self._formed = N >= W * G / (W + G) or (N >= _FORMED_BATCH and small)
-        self._most = max(1, _FORMED_ELEMENTS // (R * W * G)) if self._formed else len(left)
+        wide = self._formed and W * G * N >= SHARED
+        self._wide = Stretches(self._rows) if wide else None
+        kept = _WIDE_ELEMENTS if wide else _FORMED_ELEMENTS
+        self._most = max(1, kept // (R * W * G)) if self._formed else len(left)
         level = not self._formed or bool((exponent == exponent[:1]).all())
         for lags in products.stretches(exponent, self._most, level):
             here = left[lags], products.at(outer, lags), exponent[lags]
@@ -140,8 +146,11 @@ class Terms:
             sizes = list(products.by_gram(left, outer))
             squares = sizes[0].astype(np.float64)
             return None, squares, np.zeros(squares.shape, np.int64), sizes
-        matrices = products.formed(left, outer)
-        squares, unit = squares_of_rows(matrices, self._rows)
+        if self._wide is not None:
+            matrices, squares, unit = self._wide.formed(left, outer)
+        else:
+            matrices = products.formed(left, outer)
+            squares, unit = squares_of_rows(matrices, self._rows)
         return matrices, squares, unit, [squares]
 
     def _mended(
@@ -196,19 +205,29 @@ class Terms:
         something = (size > -np.inf).any(axis=0)
         own = np.where(something, exponent[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
-        self._lower(self._restrict(matrices, only), own - top)
-        if not self._measures_share(only):
-            for matrix in matrices:
-                self._total += matrix
+        which = self.names.index(str(self.share)) if self._measures_share(only) else None
+        if self._wide is not None:
+            powers = _power(own - top)
+            squares, unit = self._wide.summed(self._total, matrices, powers, which, only)
         else:
-            matrices[0] += self._total
-            for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
-                matrices[k] += matrices[k - 1]
-            self._total[...] = matrices[-1]
-            which = self.names.index(str(self.share))
-            squares, unit = squares_of(matrices[..., self._rows[which], :], axes=2)
+            self._lower(self._restrict(matrices, only), own - top)
+            squares, unit = self._summed(matrices, which)
+        if which is not None:
             self.cumulative.append((squares, top[:, which] + unit))
         self._settle(size)
+
+    def _summed(self, matrices: Array, which: int | None) -> tuple[Array, Array]:
+        """Add matrices to the total, one lag after the other; the squared norms of what one
+        parameter's have come to, if that is asked, and their exponents."""
+        if which is None:
+            for matrix in matrices:
+                self._total += matrix
+            return np.zeros(0), np.zeros(0, np.int64)
+        matrices[0] += self._total
+        for k in range(1, len(matrices)):  # np.cumsum along the first axis is ten times slower
+            matrices[k] += matrices[k - 1]
+        self._total[...] = matrices[-1]
+        return squares_of(matrices[..., self._rows[which], :], axes=2)
 
     def _sum_product(
         self, left: Array, outer: Outer, exponent: Array, size: Array, only: int | None

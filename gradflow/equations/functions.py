@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradflow.columns import Array
+from gradflow.threads import count, share
+
+_SHARED_ELEMENTS = 2**15  # from which on threads take some rows each
 
 _NEAR = 2.0**-7  # below this, the subtraction from 1 has cost 7 of the 53 bits
 
@@ -36,6 +39,13 @@ _ONE = _Ones()
 def sigmoid(z: Array, e: Array, out: Array) -> None:
     """a = 1 / (1 + e^-z) into `out`, and e^-z into `e`, which may be z itself; relative precision
     also where a is tiny."""
+    if z.size < _SHARED_ELEMENTS or count() < 2:
+        _sigmoid_of(z, e, out)
+    else:
+        share(lambda part: _sigmoid_of(*(a[..., part, :] for a in (z, e, out))), z.shape[-2])
+
+
+def _sigmoid_of(z: Array, e: Array, out: Array) -> None:
     one = _ONE[z.dtype]
     np.negative(z, e)
     np.exp(e, e)
@@ -183,6 +193,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "keras2_hard_sigmoid": Function(*_KERAS2_HARD, cheap=True),
     "softplus": Function(softplus, _softplus_slope),
     "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
+    "expm1": Function(_of(np.expm1), lambda z, h, out: np.exp(z, out=out), "expm1"),
     "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
     "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"),
     "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),

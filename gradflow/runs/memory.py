@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
+from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.system import bytes_available
 
@@ -43,6 +44,12 @@ def bytes_needed(run: Run) -> dict[str, int]:
     # reach, its sum and count for each sample and lag, and each pass's own logs.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
+    S = sum(cell.S for cell in run.cells.values())
+    asked = sum(
+        measure.room(T=T, N=N, S=S, **one.options)
+        for one in run.measures
+        if (measure := MEASURES[one.name]).room is not None
+    )
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
@@ -51,6 +58,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
         + between
         + read
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
+        "measure": asked,
         "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
     }
@@ -60,6 +68,7 @@ _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; m
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
+_THREAD_BYTES = 2**24  # what a helping thread has of its own; measured: half of it at H = 1024
 
 
 def stack_size(run: Run, workers: int = 1) -> int:
@@ -79,9 +88,9 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
     return max(1, min(wanted, bytes_available() // _largest(runs)))
 
 
-def statement(runs: Sequence[Run], workers: int) -> str | None:
+def statement(runs: Sequence[Run], workers: int, threads: int = 1) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    total = _largest_stack(runs, workers) * workers
+    total = (_largest_stack(runs, workers) + (threads - 1) * _THREAD_BYTES) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"

@@ -6,9 +6,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from itertools import groupby, islice
+from typing import TYPE_CHECKING
 
 from gradflow import __version__
 from gradflow.engine.flow import Progress
@@ -16,8 +16,13 @@ from gradflow.errors import GradflowError
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import stack_size
-from gradflow.runs.scheduling.journal import Journal
 from gradflow.runs.stack import backward_passes, run_stack
+from gradflow.threads import sharing, threads_of_a_run
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from gradflow.runs.scheduling.journal import Journal
 
 Stack = list[tuple[int, Run]]
 """Runs of equal shape, each with its number in the sweep."""
@@ -34,6 +39,7 @@ def execute(
     executor: Executor | None = None,
     workers: int = 1,
     journal: Journal | None = None,
+    threads: int | None = None,
 ) -> Iterator[Result]:
     """The results, in order, each as soon as it is known. No result depends on how it was run.
 
@@ -43,16 +49,19 @@ def execute(
         executor: who runs it; None is this process.
         workers: how many stacks of runs the executor works on at a time.
         journal: that of these runs: what it holds is not run again; all else is added to it.
+        threads: how many share the work of a wide run; None is as many as there are cores, in
+            this process, and one where an executor has others.
     """
     varied, thresholds = experiment.varied, experiment.thresholds
     finished = journal.finished() if journal else set()
     keep: Keep = journal.add if journal else lambda stack, results: None
     missing = [item for item in enumerate(experiment.runs) if item[0] not in finished]
     if executor is None:
-        computed = _run_here(stacks(missing), thresholds, progress, keep)
+        threads = threads_of_a_run() if threads is None else threads
+        computed = _run_here(stacks(missing), thresholds, progress, keep, threads)
     else:
         work = stacks(missing, workers)
-        computed = _run_by(executor, workers, work, thresholds, progress, keep)
+        computed = _run_by(executor, workers, work, thresholds, progress, keep, threads or 1)
     for number, run in enumerate(experiment.runs):
         if journal and number in finished:
             result = journal.read(number)
@@ -78,18 +87,26 @@ def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]
             yield alike[at : at + size]
 
 
-def run_elsewhere(version: str, stack: Stack, thresholds: tuple[float, float]) -> list[Result]:
+def run_elsewhere(
+    version: str, stack: Stack, thresholds: tuple[float, float], threads: int = 1
+) -> list[Result]:
     """What an executor is given to do; `version` is that of the gradflow which asks."""
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
-    return list(run_stack(stack, thresholds))
+    with sharing(threads):
+        return list(run_stack(stack, thresholds))
 
 
 def _run_here(
-    work: Iterable[Stack], thresholds: tuple[float, float], progress: Progress, keep: Keep
+    work: Iterable[Stack],
+    thresholds: tuple[float, float],
+    progress: Progress,
+    keep: Keep,
+    threads: int,
 ) -> Iterator[Result]:
     for stack in work:
-        results = list(run_stack(stack, thresholds, progress))
+        with sharing(threads):
+            results = list(run_stack(stack, thresholds, progress))
         keep(stack, results)
         yield from results
 
@@ -101,13 +118,16 @@ def _run_by(
     thresholds: tuple[float, float],
     progress: Progress,
     keep: Keep,
+    threads: int,
 ) -> Iterator[Result]:
     """The results in the order of the work, with a bounded number of stacks in hand."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
     running: dict[Future[list[Result]], Stack] = {}
     while True:
         for stack in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
-            future = executor.submit(run_elsewhere, __version__, stack, thresholds)
+            future = executor.submit(run_elsewhere, __version__, stack, thresholds, threads)
             in_hand.append(future)
             running[future] = stack
         if not in_hand:

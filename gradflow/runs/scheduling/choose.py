@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from gradflow.blas import threads
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
 from gradflow.runs.memory import workers_that_fit
-from gradflow.runs.scheduling.processes import cores, worker_processes
+from gradflow.threads import cores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 # Worker processes are there 0.4 s after they are asked for (measured: two on two cores, most of
 # it the import of NumPy), so that work of less than this is done sooner here. It is set well
@@ -29,7 +32,10 @@ _PER_ELEMENT_AND_H = 0.13e-9
 
 @contextmanager
 def workforce(
-    runs: Sequence[Run], jobs: int | None = None, scheduler: str | None = None
+    runs: Sequence[Run],
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    per_run: int | None = None,
 ) -> Iterator[tuple[Executor | None, int]]:
     """The executor to run a sweep with, None for this process, and how many work in it.
 
@@ -38,13 +44,16 @@ def workforce(
         jobs: the most worker processes to use; None is one a core, where the sweep is long
             enough to gain by them. There are never more than memory has room for.
         scheduler: the address of a Dask cluster to use instead.
+        per_run: the threads that one run may take, where that was asked for; on a cluster each
+            has one.
 
     Raises:
-        InputError: see `dask_cluster`; or both options are given.
+        InputError: see `dask_cluster`; or options that exclude each other are given.
     """
     if scheduler is not None:
-        if jobs is not None:
-            raise InputError(Fault("goes without --scheduler: give one of them", key="--jobs"))
+        for key, given in (("--jobs", jobs), ("--cores", per_run)):
+            if given is not None:
+                raise InputError(Fault("goes without --scheduler: give one of them", key=key))
         from gradflow.runs.scheduling.cluster import dask_cluster
 
         with dask_cluster(scheduler) as found:
@@ -55,6 +64,8 @@ def workforce(
     if count < 2 or (jobs is None and seconds(runs) < _WORTH_WORKERS):
         yield None, 1
         return
+    from gradflow.runs.scheduling.processes import worker_processes
+
     with worker_processes(count) as executor:
         yield executor, count
 

@@ -7,7 +7,6 @@ of an answer or wherever it is, is the end of its own pipe and of nothing else.
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -31,12 +30,6 @@ _START = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from gradflow.runs.scheduling.worker import serve; serve()"
 )
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(count or 1, _container_cores() or 2**30))
 
 
 @contextmanager
@@ -121,12 +114,3 @@ def _started() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-
-
-def _container_cores() -> int | None:
-    """The whole processors that the control group allows, where one sets a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return None
-    return max(1, int(quota) // int(period)) if quota.isdigit() else None

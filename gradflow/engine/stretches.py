@@ -1,0 +1,82 @@
+"""The terms of a wide net, a stretch of rows at a time: all that is done to it is done while it is
+in cache, by whichever thread takes it. Axes as in `outer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.engine.outer import Outer, side_by_side
+from gradflow.logspace import squares_of, sum_of_squares
+from gradflow.threads import share
+
+_ROWS = 128  # of a stretch: fewer, and the other factor is copied too often
+
+
+class Stretches:
+    """The rows (W,) of P parameters, in stretches that each belong to one of them."""
+
+    def __init__(self, rows: Sequence[slice]) -> None:
+        self._stretches = [
+            (which, slice(start, min(start + _ROWS, own.stop)))
+            for which, own in enumerate(rows)
+            for start in range(own.start, own.stop, _ROWS)
+        ]
+        owners = [which for which, _ in self._stretches]
+        firsts = [owners.index(which) for which in range(len(rows))]
+        self._of = [slice(*ends) for ends in zip(firsts, [*firsts[1:], len(owners)], strict=True)]
+
+    def formed(self, left: Array, outer: Outer) -> tuple[Array, Array, Array]:
+        """The matrices (K, R, W, G), the squares (K, R, P) of their norms, and the exponents that
+        these are in units of."""
+        rights = [(columns, side_by_side(own).mT) for columns, own in outer]
+        W, dtype = rights[0][1].shape[-2], left.dtype
+        matrices = np.empty((*left.shape[:2], W, left.shape[-1]), dtype)
+        squares = np.empty((len(self._stretches), *left.shape[:2]))
+        unit = np.empty(squares.shape, np.int64)
+
+        def some(part: slice) -> None:
+            for at in range(len(self._stretches))[part]:
+                rows = self._stretches[at][1]
+                for columns, right in rights:
+                    own = left[..., columns]
+                    np.matmul(right[..., rows, :], own, out=matrices[..., rows, columns])
+                squares[at], unit[at] = squares_of(matrices[..., rows, :], axes=2)
+
+        share(some, len(self._stretches))
+        by_parameter = [sum_of_squares(squares[own], unit[own], axis=0) for own in self._of]
+        squares, unit = (np.stack(column, axis=-1) for column in zip(*by_parameter, strict=True))
+        return matrices, squares, unit
+
+    def summed(
+        self, total: Array, matrices: Array, powers: Array, measured: int | None, only: int | None
+    ) -> tuple[Array, Array]:
+        """Add matrices times `powers` (R, P), which is done in place, to `total` (R, W, G), one lag
+        after the other; of the parameter `only` alone, if it is given.
+
+        Returns the squared norm (K, R) of what the rows of the parameter `measured` have come to at
+        each lag, and its exponent.
+        """
+        K = len(matrices)
+        squares = np.zeros((len(self._stretches), K, total.shape[0]))
+        unit = np.zeros(squares.shape, np.int64)
+
+        def some(part: slice) -> None:
+            for at in range(len(self._stretches))[part]:
+                which, rows = self._stretches[at]
+                if only not in (None, which):
+                    continue
+                power, own = powers[:, which, None, None], total[:, rows]
+                for k in range(K):
+                    added = matrices[k, :, rows]
+                    if (power != 1).any():
+                        added *= power.astype(added.dtype)
+                    own += added
+                    if which == measured:
+                        squares[at, k], unit[at, k] = squares_of(own, axes=2)
+
+        share(some, len(self._stretches))
+        own = self._of[measured or 0]
+        return sum_of_squares(squares[own], unit[own], axis=0)

@@ -1,0 +1,70 @@
+"""Terms of wide nets, taken a stretch of rows at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradflow import threads
+from gradflow.engine import terms as terms_room
+from gradflow.engine.stretches import Stretches
+from gradflow.engine.terms import Terms
+
+K, R, N, G = 3, 2, 9, 40
+WIDTHS = {"W_x": 5, "W_s": 300, "b_s": 1}
+
+
+def blocks(rng, exponents):
+    left = rng.standard_normal((K, R, G, N)).mT
+    rights = {name: rng.standard_normal((K, R, width, N)).mT for name, width in WIDTHS.items()}
+    halves = slice(0, 30), slice(30, G)
+    other = {name: a + 1 for name, a in rights.items()}
+    exponent = np.broadcast_to(exponents[:, None, None], (K, R, N))
+    return left, [(halves[0], rights), (halves[1], other)], exponent
+
+
+def found(monkeypatch, wide, count, exponents):
+    """Norms, running sums and totals, as logs to base 2."""
+    monkeypatch.setattr(terms_room, "SHARED", 0 if wide else 2**60)
+    monkeypatch.setattr(threads, "_PENANCE", 0)
+    rng = np.random.default_rng(0)
+    terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
+    with threads.sharing(count):
+        for shift in (0, -40, -80):
+            terms.add(*blocks(rng, exponents + shift))
+    logs = [
+        0.5 * np.log2(squares) + unit for own in (terms.norms, terms.cumulative)
+        for squares, unit in own
+    ]  # fmt: skip
+    logs += [terms.total(name).log10() for name in WIDTHS]
+    return np.concatenate([np.ravel(own) for own in logs])
+
+
+@pytest.mark.parametrize("exponents", [[0, 0, 0], [0, -3, 5], [0, -2000, 7]], ids=str)
+def test_they_are_what_whole_matrices_give(monkeypatch, exponents):
+    exponents = np.array(exponents)
+    whole = found(monkeypatch, False, 1, exponents)
+    np.testing.assert_allclose(found(monkeypatch, True, 1, exponents), whole, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_threads_give_the_same_bytes(monkeypatch, count):
+    exponents = np.array([0, -3, 5])
+    alone = found(monkeypatch, True, 1, exponents)
+    np.testing.assert_array_equal(found(monkeypatch, True, count, exponents), alone)
+
+
+def test_every_row_is_in_one_stretch_of_its_parameter():
+    rows = [slice(0, 5), slice(5, 305), slice(305, 306)]
+    stretches = Stretches(rows)._stretches
+    assert [at for _, own in stretches for at in range(306)[own]] == list(range(306))
+    assert all(rows[which].start <= own.start < own.stop <= rows[which].stop
+               for which, own in stretches)  # fmt: skip
+
+
+def test_squares_that_leave_float_range_have_an_exponent():
+    left = np.full((1, 1, 2, 3), 1e-160).mT
+    right = np.full((1, 1, 4, 3), 1e-160).mT
+    _, squares, unit = Stretches([slice(0, 4)]).formed(left, [(slice(None), {"W_s": right})])
+    expected = np.log2(8 * (3.0) ** 2) + 4 * np.log2(1e-160)
+    np.testing.assert_allclose(np.log2(squares) + 2 * unit, expected, rtol=1e-14)

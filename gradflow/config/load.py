@@ -115,6 +115,7 @@ def experiment_of(
     runs = _runs(config, choices, read, asked, faults)
     if given is not None:
         runs = tuple(map(given.trained_run, runs))
+    runs = measures.explained(runs)
     if isinstance(config.initial_state, FileState):
         check_initial_state(runs, config.initial_state.file, faults)
     for path, message in too_large(runs):

@@ -21,7 +21,8 @@ import torch
 
 from gradflow.blas import use_one_thread
 from gradflow.cells import CELLS
-from gradflow.engine.flow import Trajectory, backpropagate, unroll
+from gradflow.engine.flow import Trajectory, unroll
+from gradflow.measures.flows import backpropagate
 from gradflow.measures.lyapunov import exponents
 from gradflow.measures.reach import reach, spaced
 from gradflow.runs.scheduling.pages import keep_freed_memory

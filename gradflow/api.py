@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -43,11 +42,10 @@ def load(config: Source, *, weights: Any = None) -> Experiment:
     from gradflow.weights.given import given
 
     document, folder, text = opened(config)
-    is_file = isinstance(weights, str | PathLike)
-    tensors = None if is_file else given(weights)
-    named = tensors.source if tensors is not None else str(Path(weights).absolute())
-    override = f"weights.file={json.dumps(named)}"
-    return experiment_of(document, folder, [override], tensors, text)
+    if isinstance(weights, str | PathLike):
+        return experiment_of(document, folder, text=text, checkpoint=str(weights))
+    tensors = given(weights)
+    return experiment_of(document, folder, tensors=tensors, text=text, checkpoint=tensors.source)
 
 
 def analyze(config: Source, *, weights: Any = None) -> list[Result]:

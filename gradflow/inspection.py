@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gradflow.cells import CELLS
 from gradflow.config.load import from_mapping
-from gradflow.config.trained import told_by
+from gradflow.config.trained import file_net
 from gradflow.errors import InputError
 from gradflow.offers import Offer, Writer
 from gradflow.weights import RecurrentLayer, Stored, Tensors, choose_net, read
@@ -149,12 +149,12 @@ def _offer(
 ) -> Offer:
     """What a config says for these layers. Raises InputError where it would not run."""
     check(tensors, layers)
-    told = told_by(path.name, tensors, layers)
-    open_ = {o: option_choices(layers[0], o) for o in told.undetermined}
-    options = {**told.options, **{option: choices[0] for option, choices in open_.items()}}
-    from_mapping({"cell": {"type": told.cell, **options}, **told.sizes})
+    net = file_net(path.name, tensors, layers)
+    open_ = {o: option_choices(layers[0], o) for o in net.undetermined}
+    options = {**net.options, **{option: choices[0] for option, choices in open_.items()}}
+    from_mapping({"cell": {"type": net.cell, **options}, **net.sizes})
     notable = {k: v for k, v in options.items() if k in open_ or layers[0].telling(k, v)}
-    return Offer(prefix, told.cell, layers, notable, open_, dict(chosen or {}))
+    return Offer(prefix, net.cell, layers, notable, open_, dict(chosen or {}))
 
 
 def _with_configs(net: FoundNet, offers: Sequence[Offer], writer: Writer) -> FoundNet:

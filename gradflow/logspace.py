@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradflow import columns
+from gradflow.arraylike import ArrayLike
 from gradflow.columns import Array
 
 ZERO_EXPONENT = -(2**40)
@@ -24,11 +25,12 @@ ZERO_EXPONENT = -(2**40)
 _LOG10_2 = math.log10(2.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Magnitudes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Magnitudes(ArrayLike):
     """Non-negative numbers `mantissa * 2**exponent`, of any shape, as exact at 1e-100000 as at 1.
 
-    `mantissa` is float64 in [0.5, 1), or 0; `exponent` is int64 of the same shape.
+    `mantissa` is float64 in [0.5, 1), or 0; `exponent` is int64 of the same shape. They act as an
+    array of floats; `log10` is right at any size.
     """
 
     mantissa: Array
@@ -53,6 +55,10 @@ class Magnitudes:
         of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
         return Magnitudes(*of)
 
+    def reshape(self, *shape: int) -> Magnitudes:
+        """The same numbers in another shape."""
+        return Magnitudes(self.mantissa.reshape(*shape), self.exponent.reshape(*shape))
+
     @staticmethod
     def read(texts: Sequence[str]) -> Magnitudes:
         """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
@@ -60,8 +66,10 @@ class Magnitudes:
         high, low, exponent = _read_scientific(texts)
         return Magnitudes.of(high + low, exponent)
 
-    def __truediv__(self, other: Magnitudes) -> Magnitudes:
+    def _over(self, other: ArrayLike | float) -> Magnitudes:
         """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
+        if not isinstance(other, Magnitudes):
+            return self.over(float(other))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(other.mantissa == 0, np.nan, self.mantissa / other.mantissa)
         return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
@@ -77,11 +85,12 @@ class Magnitudes:
         """The numbers divided by a positive float."""
         return Magnitudes.of(self.mantissa / divisor, self.exponent)
 
-    def __mul__(self, other: Magnitudes) -> Magnitudes:
+    def _times(self, other: ArrayLike | float) -> Magnitudes:
         """The product, element by element."""
-        zero = (self.mantissa == 0) | (other.mantissa == 0)
-        exponent = np.where(zero, 0, self.exponent + other.exponent)
-        return Magnitudes.of(self.mantissa * other.mantissa, exponent)
+        factor = other if isinstance(other, Magnitudes) else Magnitudes.of(float(other))
+        zero = (self.mantissa == 0) | (factor.mantissa == 0)
+        exponent = np.where(zero, 0, self.exponent + factor.exponent)
+        return Magnitudes.of(self.mantissa * factor.mantissa, exponent)
 
     def sqrt(self) -> Magnitudes:
         """The square root, element by element."""

@@ -1,4 +1,4 @@
-"""The pytest plugin: `gradient_flow`, a fixture that keeps baselines beside the tests.
+"""The pytest plugin: `gradient_flow`, a fixture that keeps baselines next to the tests.
 
     def test_the_encoder(gradient_flow):
         gradient_flow(encoder, config={"sequence_length": 200}, horizon=100)
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradflow.results import Result
 
 FOLDER = "gradient_flow"
-"""The folder of the baselines, beside the file of the tests."""
+"""The folder of the baselines, next to the file of the tests."""
 
 _LONGEST = 100  # characters of a baseline's name
 
@@ -95,7 +95,7 @@ class GradientFlow:
 
 @pytest.fixture
 def gradient_flow(request: pytest.FixtureRequest) -> GradientFlow:
-    """Holds nets to baselines beside the tests, which `--gradflow-update` writes anew."""
+    """Holds nets to baselines next to the tests, which `--gradflow-update` writes anew."""
     file = Path(request.path)
     update = bool(request.config.getoption("--gradflow-update"))
     return GradientFlow(file.parent / FOLDER / file.stem, request.node.name, update)

@@ -62,7 +62,9 @@ class GradientFlow:
     @property
     def relative(self) -> Magnitudes:
         """(T+1,) `state` over `start`; NaN before the lag `first`."""
-        found = self.state / (self.state[self.first] if self.start is None else self.start)
+        found: Magnitudes = self.state / (
+            self.state[self.first] if self.start is None else self.start
+        )
         found.mantissa[: self.first] = np.nan
         return found
 

@@ -60,7 +60,7 @@ def assert_gradient_flow(
     Args:
         subject: a config, as its path or its keys and values; a torch module or a state dict of
             arrays or tensors, whose net is run with `config`; or the results of `analyze`.
-        config: for a module or state dict: what a config says beside its `weights`, such as
+        config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
         weights: for a config: a module or state dict in the place of its `weights`.
         where: the settings and options of the runs that are meant; None: every run.
@@ -88,7 +88,7 @@ def assert_gradient_flow(
     comparison = None
     if baseline is not None:
         read_with = experiment.thresholds if experiment is not None else thresholds
-        comparison = beside(baseline, results, read_with, tolerance)
+        comparison = compared(baseline, results, read_with, tolerance)
     if not judgements and comparison is None:
         raise InputError("nothing is expected: give a figure, such as horizon=100, or a baseline")
     if message := failure(judgements, comparison, baseline, results):
@@ -155,13 +155,13 @@ def _bounds(name: str, bound: Any) -> Any:
 # Baselines
 
 
-def beside(
+def compared(
     baseline: str | PathLike[str],
     results: Sequence[Result],
     thresholds: tuple[float, float] | None,
     tolerance: float,
 ) -> Comparison:
-    """The results beside those of a file."""
+    """The results compared with those of a file."""
     saved = read_results(baseline)
     after = Side(results, thresholds or saved.thresholds)
     return compare(Side(saved.results, saved.thresholds), after, tolerance)

@@ -185,7 +185,7 @@ def _compare(
     name: str, at: Place, lag: int, ours: Scaled, theirs: Scaled, tolerance: float
 ) -> Comparison:
     """Per sample; one whose derivative is far below the batch's counts by the batch."""
-    summands, other, unit = _beside(ours, theirs)
+    summands, other, unit = _in_one_unit(ours, theirs)
     mine = summands.sum(axis=-1)
     rms = [float(np.sqrt(np.mean(a**2))) for a in (mine, other)]
     size = max(*rms, float(np.sqrt(np.mean((summands**2).sum(axis=-1)))))
@@ -197,11 +197,11 @@ def _compare(
 def _is_smooth(one: Scaled, against: Scaled, tolerance: float) -> bool:
     """Whether a derivative along `_AGAINST` times a direction is just that many times it: at a
     kink it is not, and neither is what rounding leaves of terms that cancel."""
-    a, b, _ = _beside(one, against)
+    a, b, _ = _in_one_unit(one, against)
     return bool(np.abs(b - _AGAINST * a).max() <= tolerance * np.abs(a).max())
 
 
-def _beside(a: Scaled, b: Scaled) -> tuple[Array, Array, int]:
+def _in_one_unit(a: Scaled, b: Scaled) -> tuple[Array, Array, int]:
     """Two sets of vectors in one unit, and that unit."""
     pair = near_one(a), near_one(b)
     unit = max(int(vectors.exponent.max()) for vectors in pair)

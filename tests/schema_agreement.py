@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gradflow import tracking
 from gradflow.cells import CELLS
-from gradflow.config import load
+from gradflow.config import expect, load
 from gradflow.config.cells import cells_of
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
@@ -57,6 +57,7 @@ def watch(monkeypatch):
 
     monkeypatch.setattr(load, "experiment_of", held_against_the_schema)
     monkeypatch.setattr(tracking, "experiment_of", held_against_the_schema)
+    monkeypatch.setattr(expect, "experiment_of", held_against_the_schema)
 
 
 def given(document, overrides, checkpoint=None, **read):

@@ -20,23 +20,29 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "interrupts", "system", "blas", "threads", "columns", "products",
-    "logspace", "initializers", "equations", "cells", "engine.outer", "engine.stretches",
-    "engine.terms", "engine.uses", "engine.block", "engine.sweep", "engine.flow",
-    "engine.network", "engine.basis", "measures.measured", "results", "measures.contract",
-    "measures.batch", "measures.distribution", "measures.steps", "measures.singular",
-    "measures.recurrent", "measures.orthonormal", "measures.meanfield", "measures.leaky",
-    "measures.transfer", "measures.gradient", "measures.terms", "measures.share",
-    "measures.gates", "measures.slopes", "measures.paths", "measures.theory", "measures.reach",
-    "measures.jacobian", "measures.lyapunov", "measures.flows", "measures", "diagnosis",
-    "provenance",
+    "errors", "axes", "interrupts", "system", "blas", "threads", "columns", "products", "arraylike",
+    "logspace",
+    "initializers", "equations", "cells",
+    "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
+    "engine.sweep", "engine.flow",
+    "engine.network", "engine.basis",
+    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
+    "measures.steps", "measures.singular", "measures.orthonormal",
+    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
+    "measures.terms",
+    "measures.share", "measures.gates", "measures.slopes", "measures.factors", "measures.paths",
+    "measures.theory",
+    "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
+    "measures.reference",
+    "diagnosis", "provenance",
 ]
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "checks", "config", "offers",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "critical", "explanation",
+    "checks", "config", "offers",
     "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",
 ]
@@ -48,19 +54,24 @@ INSIDE = {
     "cells": ["contract", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "numbers", "forms", "model", "faults", "messages", "losses", "files", "overrides",
+        "tree", "bare", "numbers", "bases", "forms", "model", "faults", "messages", "losses",
+        "files",
+        "overrides",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
-        "starter", "reference", "",
+        "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "words",
-        "csv", "json", "markdown", "table", "schema",
-        "cells", "inspection", "tracking", "verification",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
+        "csv", "json", "markdown", "table", "runs", "schema",
+        "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
+        "comparison", "junit", "github", "plots",
     ],
+    "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
+    "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [
-        "tensors", "layers", "guess", "files", "conventions", "choose", "named", "",
+        "tensors", "given", "layers", "guess", "files", "conventions", "choose", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "nets", "reference", ""],
+    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "reference", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

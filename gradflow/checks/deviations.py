@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradflow.checks.figures import curves
+from gradflow.checks.figures import curves, values_of
 from gradflow.columns import Array
 from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
@@ -85,11 +85,7 @@ def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]
 
 def _log10(curve: Curve, part: Part) -> Array | None:
     """A curve as logarithms; None where there is none."""
-    if curve.of is not None:
-        values = None if part.flow is None else curve.of(part.flow)
-    else:
-        found = (m.curves[curve.name] for m in part.measures.values() if curve.name in m.curves)
-        values = next(found, None)
+    values = values_of(curve, part)
     if values is None or isinstance(values, Magnitudes):
         return None if values is None else values.log10()
     if curve.name.startswith("log10_"):
@@ -102,11 +98,11 @@ def _curve(name: str, one: Array | None, other: Array | None) -> Deviation:
     if one is None or other is None or len(one) != len(other):
         return Deviation(name, math.inf, 0)
     with np.errstate(invalid="ignore"):
-        apart = np.abs(one - other)
+        distance = np.abs(one - other)
     same = (one == other) | (np.isnan(one) & np.isnan(other))
-    apart = np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
-    lag = int(apart.argmax()) if len(apart) else 0
-    return Deviation(name, float(apart[lag]) if len(apart) else 0.0, lag)
+    distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+    lag = int(distance.argmax()) if len(distance) else 0
+    return Deviation(name, float(distance[lag]) if len(distance) else 0.0, lag)
 
 
 def _totals(a: GradientFlow | None, b: GradientFlow | None, place: str) -> Iterator[Deviation]:

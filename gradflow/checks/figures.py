@@ -158,9 +158,9 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
         raise NotMeasuredError(f"its loss is first read at lag {part.flow.first}")
     parts = part.flow.parts if part.flow is not None else ()
     curve = curves(parts).get(name)
-    values = None if curve is None else _values(curve, part)
+    values = None if curve is None else values_of(curve, part)
     if values is None:
-        raise NotMeasuredError(f"it has no {name}{_why_not(part)}")
+        raise NotMeasuredError(f"it has no {name}{_why_not(part, name)}")
     if lag >= len(values):
         raise NotMeasuredError(f"{name} ends at lag {len(values) - 1}")
     if isinstance(values, Magnitudes):
@@ -172,14 +172,20 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
     return _number(float(values[lag]))
 
 
-def _values(curve: Curve, part: Result | LayerResult) -> Values:
+def values_of(curve: Curve, part: Result | LayerResult) -> Values:
+    """A column of a run or a place; None where it has no such thing."""
     if curve.of is not None:
         return None if part.flow is None else curve.of(part.flow)
     found = (m.curves[curve.name] for m in part.measures.values() if curve.name in m.curves)
     return next(found, None)
 
 
-def _why_not(part: Result | LayerResult) -> str:
+def _why_not(part: Result | LayerResult, name: str) -> str:
+    """What is to be said of a figure that is not there, after `it has no ...`."""
+    for of in (measure_of(name), name.partition("_")[0]):
+        found = part.measures.get(of or "")
+        if found is not None and found.note is not None:
+            return f": {found.note}"
     if part.flow is None:
         return ": a bidirectional net has curves and totals by layer and direction, as in rate_l0"
     return ""
@@ -188,7 +194,7 @@ def _why_not(part: Result | LayerResult) -> str:
 def _total(part: Result | LayerResult, name: str) -> Found:
     totals = part.flow.totals if part.flow is not None else {}
     if (parameter := name.removeprefix(_TOTAL)) not in totals:
-        raise NotMeasuredError(f"it has no {name}{_why_not(part)}")
+        raise NotMeasuredError(f"it has no {name}{_why_not(part, name)}")
     return _magnitude(totals[parameter])
 
 
@@ -197,8 +203,7 @@ def _measured(part: Result | LayerResult, name: str) -> Found:
         if name in measured.figures:
             value = measured.figures[name]
             return _word(value) if isinstance(value, str) else _number(value)
-    notes = [m.note for m in part.measures.values() if m.note is not None]
-    raise NotMeasuredError(f"it has no {name}" + (f": {notes[0]}" if notes else ""))
+    raise NotMeasuredError(f"it has no {name}{_why_not(part, name)}")
 
 
 def _diagnosed(found: Diagnosis, name: str, T: int) -> Found:

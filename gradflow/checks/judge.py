@@ -15,7 +15,7 @@ from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault, InputError
 from gradflow.results import Result
 
-_BARE = ("cell", "checkpoint")  # what needs no name beside its value
+_BARE = ("cell", "checkpoint")  # what needs no name next to its value
 
 Outcome = Literal["held", "missed", "undecided"]
 

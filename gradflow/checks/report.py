@@ -60,8 +60,10 @@ class Report:
         if self.comparison is not None:
             pairs = self.comparison.pairs
             held = sum(pair.held for pair in pairs)
-            told.append(f"{_many(len(pairs), 'run')} beside {self.baseline}: {held} as before")
-        return "; ".join(told) + "."
+            told.append(
+                f"{_many(len(pairs), 'run')} compared with {self.baseline}: {held} as before"
+            )
+        return ("; ".join(told) or "Nothing is expected") + "."
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
 
 
 def told(pair: Pair) -> str:
-    """What is to be said of a run beside its baseline."""
+    """What is to be said of a run and its baseline."""
     if pair.change is not None:
         return (
             f"{pair.change}: no such run in the {'baseline' if pair.runs[0] is None else 'results'}"

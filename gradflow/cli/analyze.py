@@ -13,8 +13,11 @@ import typer
 from gradflow.cli.base import (
     EXIT_CODES,
     Config,
+    Rows,
+    RowsOption,
     Set,
     app,
+    report_of,
     reporting,
     view,
     warned,
@@ -43,6 +46,7 @@ def analyze(
     ] = "table",
     output: Annotated[list[Path] | None, output_option("results")] = None,
     set_: Set = None,
+    rows: RowsOption = Rows.lags,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
@@ -86,7 +90,7 @@ def analyze(
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load
 
-    destinations = Destinations.of("results", format, output, quiet)
+    destinations = Destinations.of(report_of(rows), format, output, quiet)
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]

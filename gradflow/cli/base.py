@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,7 +16,7 @@ from gradflow.errors import Fault, GradflowError
 from gradflow.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
-    from gradflow.formats import View
+    from gradflow.formats import Report, View
     from gradflow.results import Result
     from gradflow.runs.experiment import Experiment
 
@@ -49,6 +50,28 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
+    ),
+]
+
+
+class Rows(str, Enum):
+    """What table, CSV and Markdown have rows of."""
+
+    lags = "lags"
+    runs = "runs"
+
+
+def report_of(rows: Rows) -> Report:
+    """The report that `--rows` asks for."""
+    return "runs" if rows is Rows.runs else "results"
+
+
+RowsOption = Annotated[
+    Rows,
+    typer.Option(
+        "--rows",
+        help="What table, CSV and Markdown have rows of: lags, or runs with their settings, "
+        "diagnosis, totals and measures.",
     ),
 ]
 

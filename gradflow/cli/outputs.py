@@ -96,6 +96,11 @@ class Destinations:
             for path, one in found
             if one is None
         ]
+        faults += [
+            Fault(message, str(path), key="--output")
+            for path, one in found
+            if one is not None and (message := one.missing()) is not None
+        ]
         try:
             refuse_overwriting(paths, [])
         except InputError as error:

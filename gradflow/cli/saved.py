@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import EXIT_CODES, app, reporting, warned
+from gradflow.cli.base import (
+    EXIT_CODES,
+    Rows,
+    RowsOption,
+    app,
+    report_of,
+    reporting,
+    warned,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option
 from gradflow.formats import View
 from gradflow.terminal import width_and_colour
@@ -32,6 +40,7 @@ def show(
         str, format_option("results", "How results are shown on standard output.")
     ] = "table",
     output: Annotated[list[Path] | None, output_option("results")] = None,
+    rows: RowsOption = Rows.lags,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
@@ -40,7 +49,7 @@ def show(
     """Show saved results as gradflow analyze showed them, in any format; nothing is run again."""
     from gradflow.saved import read_results
 
-    destinations = Destinations.of("results", format, output, quiet)
+    destinations = Destinations.of(report_of(rows), format, output, quiet)
     saved = read_results(results)
     with ExitStack() as contexts:
         destinations.open(contexts, [results])

@@ -8,12 +8,12 @@ from os import PathLike
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, cast
 
-from gradflow.checks.figures import curves, kinds
+from gradflow.checks.figures import curves
 from gradflow.checks.wanted import Wanted, written
 from gradflow.config import tree
 from gradflow.config.expectation import Reader
-from gradflow.config.faults import Faults
-from gradflow.config.load import _plain, experiment_of, read_config
+from gradflow.config.faults import MOST, Faults
+from gradflow.config.load import experiment_of, plain_data, read_config
 from gradflow.config.overrides import override
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.errors import Fault, InputError
@@ -23,17 +23,6 @@ from gradflow.runs.experiment import Experiment
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-
-def json_schema() -> dict[str, Any]:
-    """What editors are told; `gradflow check` itself says what is wrong."""
-    named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
-    against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
-    own = {
-        "where": {"description": "the settings and options of the runs that are meant"},
-        "allow_undecided": {"description": "whether an interval that holds the bound passes"},
-    }
-    return {"items": {"properties": {**own, **named, **against_lag}}}
 
 
 def load_expected(
@@ -54,10 +43,10 @@ def load_expected(
     document, folder, text = opened(config)
     scratch = Faults(document)
     data = override(document.data, overrides, scratch)
-    faults = Faults(document, scratch.overridden)
+    faults = Faults(document, scratch.given)
     experiment, others = None, []
     try:
-        experiment = experiment_of(document, folder, overrides, tensors, text)
+        experiment = experiment_of(document, folder, overrides, tensors=tensors, text=text)
     except InputError as error:
         others = list(error.faults)
     found = expectations(data, document, experiment, faults)
@@ -75,7 +64,7 @@ def opened(config: str | PathLike[str] | Mapping[str, Any]) -> tuple[Document, F
         config: the path of a YAML file, `-` for standard input, or its keys and values.
     """
     if isinstance(config, Mapping):
-        return Document("config", cast(Tree, _plain(config)), {}, {}), FilePath(), ""
+        return Document("config", cast(Tree, plain_data(config)), {}, {}), FilePath(), ""
     source = str(config)
     raw = read_config(source)
     folder = FilePath() if source == "-" else FilePath(source).parent
@@ -94,7 +83,7 @@ def expected(
     asked = dict.fromkeys(name for result in results for name in result.measures)
     parts = dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)
     reader = Reader(faults, experiment, list(asked), list(parts))
-    found = reader.item(cast(Tree, _plain(item)), (), 0)
+    found = reader.item(cast(Tree, plain_data(item)), (), 0)
     faults.stop_if_any()
     return found
 
@@ -117,6 +106,9 @@ def expectations(
     found: list[Wanted] = []
     for number, item in enumerate(items):
         path: Path = ("expect", number) if isinstance(given, list) else ("expect",)
+        if len(faults.found) >= MOST:  # the nearest name of each takes time
+            faults.add(path, f"too much is wrong before this: {len(items) - number} are not read")
+            break
         found += reader.item(item, path, number)
     return found
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from gradflow.axes import AXES, NET_AXES
+from gradflow.axes import AXES, NET_AXES, Kind
 from gradflow.cells import CELLS
 from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
 from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, without_place
-from gradflow.config.faults import Faults
+from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
 from gradflow.runs.experiment import Experiment, Run
@@ -52,6 +52,8 @@ class Reader:
             self.faults.add(path, "names no figure: add one, such as horizon: {min: 100}")
         found = []
         for name in names:
+            if len(self.faults.found) >= MOST:
+                break  # the nearest name of each takes time
             one = self._figure(name, item[name], (*path, name), runs)
             if one is not None:
                 one = replace(one, where=where or {}, allow_undecided=lenient is True)
@@ -60,8 +62,8 @@ class Reader:
         return found
 
     def _line(self, path: Path) -> int | None:
-        """Where a key stands in the file; None: in no file."""
-        from_options = any(path[:n] in self.faults.overridden for n in range(1, len(path) + 1))
+        """Where a key is in the file; None: in no file."""
+        from_options = any(path[:n] in self.faults.given for n in range(1, len(path) + 1))
         marks = self.document.marks
         return None if from_options or not marks else self.document.mark(path, key=True).line
 
@@ -100,7 +102,7 @@ class Reader:
         if self.experiment and name in _all_options():
             return f"no cell of this config has the option {name}"
         if kind_of(name) or name in self.curves:
-            return f"{name} is a figure: it stands beside `where`, not in it"
+            return f"{name} is a figure: it is written next to `where`, not in it"
         return f"unknown setting{_near(name, known)}"
 
     def _runs(self, where: Mapping[str, tuple[Setting, ...]] | None, path: Path) -> Sequence[Run]:
@@ -130,7 +132,7 @@ class Reader:
                 message = f"the net has no such place: {_places(run)}"
                 self.faults.add(path, message, key=True)
                 return None
-        fields = self._bounds(figure, kind is None, bound, path)
+        fields = self._bounds(figure, kind, bound, path)
         if fields is None:
             return None
         lag = fields.get("lag")
@@ -147,42 +149,43 @@ class Reader:
         measure = measure_of(name)
         if measure is not None:
             return f"{name} is not measured: add `measure: [{measure}]`"
-        known = [n for n in (*self.kinds, *self.curves, "where", "allow_undecided") if "<" not in n]
+        known = (*kinds(), *self.curves, *curves(), "where", "allow_undecided")
         return f"unknown figure{_near(name, known)}"
 
     def _bounds(
-        self, name: str, against_lag: bool, bound: Tree, path: Path
+        self, name: str, kind: Kind | None, bound: Tree, path: Path
     ) -> dict[str, Any] | None:
-        """The bounds, as Wanted has them; None where something is wrong with them."""
+        """The bounds, as Wanted has them; None where something is wrong with them. `kind` None: a
+        column against lag."""
         before = len(self.faults.found)
         given = bound if isinstance(bound, dict) else {"is": bound}
-        allowed = (*BOUNDS, "lag") if against_lag else BOUNDS
         for key in given:
-            if key not in allowed:
-                self.faults.add((*path, key), self._unknown_bound(key, against_lag), key=True)
+            if key not in (*BOUNDS, "lag") or (key == "lag" and kind is not None):
+                self.faults.add((*path, key), self._unknown_bound(key), key=True)
         if not any(key in given for key in BOUNDS) and before == len(self.faults.found):
             self.faults.add(path, f"expected {_FIGURE}, found {shown(bound)}")
         if "is" in given and ("min" in given or "max" in given):
-            self.faults.add((*path, "is"), "stands beside min or max: give one or the other")
+            self.faults.add((*path, "is"), "is given next to min or max: give one or the other")
         at = {key: (*path, key) if isinstance(bound, dict) else path for key in given}
         fields: dict[str, Any] = {}
-        if against_lag:
+        if kind is None:
             fields["lag"] = self._lag(given.get("lag"), at.get("lag", path))
-        if name in WORDS:
-            for key in ("min", "max"):
-                if key in given:
-                    self.faults.add(at[key], f"{name} is a word: write {{is: {WORDS[name][0]}}}")
-            fields["one_of"] = self._words(name, given.get("is"), at.get("is", path))
+        if kind in ("text", "word"):
+            fields["one_of"] = self._words(name, given, at)
         else:
-            least, most, only = (self._number(given, key, at.get(key, path)) for key in BOUNDS)
-            fields |= {"least": least, "most": most}
-            fields["one_of"] = () if only is None else (only,)
-            if least is not None and most is not None and least > most:
-                self.faults.add(at["min"], f"{least:g} is above max, {most:g}: are they swapped?")
+            fields |= self._numbers(given, at, path)
         return fields if before == len(self.faults.found) else None
 
-    def _unknown_bound(self, key: str, against_lag: bool) -> str:
-        if key == "lag" and not against_lag:
+    def _numbers(
+        self, given: Mapping[str, Tree], at: Mapping[str, Path], path: Path
+    ) -> dict[str, Any]:
+        least, most, only = (self._number(given, key, at.get(key, path)) for key in BOUNDS)
+        if least is not None and most is not None and least > most:
+            self.faults.add(at["min"], f"{least:g} is above max, {most:g}: are they swapped?")
+        return {"least": least, "most": most, "one_of": () if only is None else (only,)}
+
+    def _unknown_bound(self, key: str) -> str:
+        if key == "lag":
             return "this figure is one of the whole run: leave lag out"
         return f"unknown bound{_near(key, (*BOUNDS, 'lag'))}"
 
@@ -195,15 +198,26 @@ class Reader:
             return lag
         return None
 
-    def _words(self, name: str, given: Tree, path: Path) -> tuple[str, ...]:
-        words = given if isinstance(given, list) else [] if given is None else [given]
-        if given == []:
-            self.faults.add(path, f"expected {' or '.join(WORDS[name])}, found an empty list")
+    def _words(
+        self, name: str, given: Mapping[str, Tree], at: Mapping[str, Path]
+    ) -> tuple[str, ...]:
+        """The words that a figure may be; of a measure's own figure any."""
+        known = WORDS.get(name, ())
+        expected = " or ".join(known) or "a word"
+        for key in ("min", "max"):
+            if key in given:
+                self.faults.add(at[key], f"{name} is a word: write {{is: {expected}}}")
+        if "is" not in given:
+            return ()
+        value, path = given["is"], at["is"]
+        words = value if isinstance(value, list) else [value]
+        if not words:
+            self.faults.add(path, f"expected {expected}, found an empty list")
         for i, word in enumerate(words):
-            if word not in WORDS[name]:
-                near = _near(word, WORDS[name]) if isinstance(word, str) else ""
-                message = f"expected {' or '.join(WORDS[name])}, found {shown(word)}{near}"
-                self.faults.add((*path, i) if isinstance(given, list) else path, message)
+            if not isinstance(word, str) or (known and word not in known):
+                near = _near(word, known) if isinstance(word, str) else ""
+                message = f"expected {expected}, found {shown(word)}{near}"
+                self.faults.add((*path, i) if isinstance(value, list) else path, message)
         return tuple(cast("list[str]", words))
 
     def _number(self, given: Mapping[str, Tree], key: str, path: Path) -> float | None:

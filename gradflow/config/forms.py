@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from gradflow.checks.figures import curves, kinds
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.contract import Option
 
@@ -18,18 +19,6 @@ class MeasureForms:
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return _measures()
-
-
-class ExpectForms:
-    """In the schema of `expect`: the figures that there are. `config.expect` checks it, and only
-    where results are held to it."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        from gradflow.config.expect import json_schema
-
-        return json_schema()
 
 
 def _measures() -> dict[str, Any]:
@@ -59,3 +48,19 @@ def _schema(option: Option) -> dict[str, Any]:
     if option.most is not None:
         kind["maximum"] = option.most
     return {**kind, "default": option.default, "description": option.meaning}
+
+
+class ExpectForms:
+    """In the schema of `expect`: the figures that there are, for editors to complete. What is wrong
+    with it is told where results are held to it."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
+        against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
+        own = {
+            "where": {"description": "the settings and options of the runs that are meant"},
+            "allow_undecided": {"description": "whether an interval that holds the bound passes"},
+        }
+        return {"items": {"properties": {**own, **named, **against_lag}}}

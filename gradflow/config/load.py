@@ -22,11 +22,12 @@ from gradflow.config.model import SWEPT, Config, FileInput, FileState
 from gradflow.config.named_weights import read_named
 from gradflow.config.overrides import override
 from gradflow.config.recurrent import idle_keys
-from gradflow.config.trained import beside, has_parameters, read_weights, with_file
+from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
+from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import too_large
@@ -58,7 +59,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
     """The experiment that plain data describes: a config as a dict. Files: from the current
     directory; `tensors` are those of its `weights`, where they are open. Raises InputError."""
-    plain = cast(Tree, _plain(data))
+    plain = cast(Tree, plain_data(data))
     return experiment_of(Document("config", plain, {}, {}), Path(), tensors=tensors)
 
 
@@ -91,17 +92,17 @@ def experiment_of(
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()
-    told = None
+    net = None
     if data.get("weights") is not None and not has_parameters(data):
-        told = read_weights(data, home, faults, tensors)
-        data = beside(data, told, faults) if told else {"cell": "rnn", **data}
+        net = read_weights(data, home, faults, tensors)
+        data = completed(data, net, faults) if net else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
     if named is not None:
         config = config.model_copy(update=named.sizes)
-    given = told or named
+    given = net or named
     config, read = read_files(config, folder, faults, given.tensors if given else None)
     if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
@@ -163,6 +164,8 @@ def _runs(
     """Every combination of the keys that hold lists, in the order in which they stand; a cell that
     has nothing to scale or draw as the keys of W_s say has one run for all their values."""
     axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
+    for name in ("ws_init", "wx_init"):
+        axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
     own = [
         {"cell": [choice.cell], **axes, **{key: [None] for key in idle}}
         for choice, idle in zip(choices, idle_keys(config, choices, faults), strict=True)
@@ -229,12 +232,12 @@ def _as_data(
     return data
 
 
-def _plain(value: object) -> object:
+def plain_data(value: object) -> object:
     """Tuples, NumPy arrays and scalars as what YAML would have given."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_data(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_data(value.tolist())
     if isinstance(value, list | tuple | range):
-        return [_plain(v) for v in value]
+        return [plain_data(v) for v in value]
     return str(value) if isinstance(value, Path) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from gradflow.config.bare import as_mapping
 from gradflow.config.faults import Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
@@ -39,7 +40,7 @@ def plain(asked: Sequence[Asked]) -> list[dict[str, object]]:
 
 def _asked(item: Tree, path: Path, faults: Faults) -> Asked | None:
     """One item of the list; None where something is wrong, which is noted."""
-    mapping = {"type": item} if isinstance(item, str) else item
+    mapping = as_mapping("measure", item)
     if not isinstance(mapping, dict):
         faults.add(path, f"expected {FORM}, found {shown(item)}")
         return None

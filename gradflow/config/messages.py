@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gradflow.cells import CELLS
+from gradflow.config.bare import BARE
 from gradflow.config.model import MODELS, Config
 from gradflow.config.tree import Path, Tree
 
@@ -51,6 +52,7 @@ _FORMS = {
     "initial_state": "zeros, gaussian or a mapping such as {kind: gaussian, scale: 1} or {file: "
     "s0.npz}",
     "loss": "mse, cross_entropy, probe, sum or a mapping such as {kind: mse, target: 0}",
+    "parameters": 'a mapping such as {W: "rnn.weight_ih"}, or a list of them, one a layer',
     "thresholds": "a mapping such as {vanishing: 1e-3, exploding: 1e3}",
     "weights": "the name of a file or a mapping such as {file: net.pt, prefix: encoder}",
 }
@@ -58,17 +60,17 @@ _FORMS = {
 
 _MOST_KEYS = 100  # of a mapping that are looked at for a typo
 _NO_MAPPING = {"union_tag_not_found", "model_type", "model_attributes_type", "dict_type"}
-_NAMING = {"input": "kind", "initial_state": "kind"}
+_NAMING = {key: BARE[key] for key in ("input", "initial_state")}
 """The key that says which of several mappings is meant."""
 
 
-Told = tuple[Path, bool, str]
+Misfit = tuple[Path, bool, str]
 """Key path, whether the key itself is at fault, message."""
 
 
 def faults_in(
     error: ValidationError, data: Tree
-) -> tuple[list[tuple[Path, bool]], Callable[[int], Told]]:
+) -> tuple[list[tuple[Path, bool]], Callable[[int], Misfit]]:
     """About where each error stands (a key path, whether it is the key), and what gives the whole
     of one by its index: messages take time, and of many thousands only some are shown."""
     errors = error.errors(include_url=False, include_input=False)
@@ -76,7 +78,7 @@ def faults_in(
     return places, lambda index: _told(errors[index], data)
 
 
-def _told(details: ErrorDetails, data: Tree) -> Told:
+def _told(details: ErrorDetails, data: Tree) -> Misfit:
     loc = details["loc"]
     path, found = _place(data, loc)
     kind = details["type"]
@@ -117,7 +119,8 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     """What was expected and what was found."""
     kind, context = details["type"], details.get("ctx", {})
     if kind in _NO_MAPPING:
-        return f"expected {_FORMS[str(path[0])]}, found {shown(found)}"
+        form = next(_FORMS[key] for key in map(str, reversed(path)) if key in _FORMS)
+        return f"expected {form}, found {shown(found)}"
     key = next(part for part in reversed(path) if isinstance(part, str))
     item = key in ("lags", "at") and path[-1] != key
     if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,10 +17,11 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
+from gradflow.config.bare import as_mapping
+from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.config.forms import ExpectForms, MeasureForms
 from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
-from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
 
@@ -64,9 +65,9 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def _named(key: str) -> BeforeValidator:
-    """A bare name stands for the mapping `{key: name}`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+def _or_bare(key: str) -> BeforeValidator:
+    """At this key a bare name may be given for the mapping."""
+    return BeforeValidator(lambda value: as_mapping(key, value))
 
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
@@ -77,11 +78,6 @@ NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 CellChoice: TypeAlias = Any
 """A cell: `cells` looks at it, since what it may be is told by equations, which are read where they
 are used."""
-
-if TYPE_CHECKING:  # made from INITIALIZERS, which a type checker cannot follow
-    Base: TypeAlias = str
-else:
-    Base = Literal[tuple(INITIALIZERS)]
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -162,7 +158,7 @@ InputChoice = Annotated[
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileInput, Tag("(file)")],
     _kind_or("(file)"),
-    _named("kind"),
+    _or_bare("input"),
     _NameOr("gaussian", "zeros"),
 ]
 StateChoice = Annotated[
@@ -170,7 +166,7 @@ StateChoice = Annotated[
     | Annotated[Zeros, Tag("zeros")]
     | Annotated[FileState, Tag("(state)")],
     _kind_or("(state)"),
-    _named("kind"),
+    _or_bare("initial_state"),
     _NameOr("gaussian", "zeros"),
 ]
 
@@ -223,7 +219,7 @@ class LossModel(_Strict):
         return self
 
 
-LossChoice = Annotated[LossModel, _named("kind"), _NameOr("mse", "cross_entropy", "probe", "sum")]
+LossChoice = Annotated[LossModel, _or_bare("loss"), _NameOr("mse", "cross_entropy", "probe", "sum")]
 
 
 _ByName = dict[str, Annotated[str, Field(min_length=1)]]
@@ -263,7 +259,7 @@ class WeightsModel(_Strict):
     b_o: str | None = Field(None, description="likewise, its bias")
 
 
-WeightsChoice = Annotated[WeightsModel, _named("file"), _TextOr()]
+WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), _TextOr()]
 
 
 class Thresholds(_Strict):
@@ -291,13 +287,11 @@ class Config(_Strict):
     input_size: Size = Field(16, description="I; taken from the file where `input` is one")
     output_size: Size = Field(1, description="O, the size of the output layer")
     batch_size: Size = Field(32, description="N; taken from the file where `input` is one")
-    ws_init: Axis[Base] = Field(
-        ["gaussian"],
-        description="base of each H x H block of W_s: gaussian N(0, 1/H), orthogonal (Haar), "
-        "identity, uniform U(±1/√H)",
-    )
+    ws_init: Axis[BaseChoice] = Field(["gaussian"], description=MEANING)
     ws_scale: Axis[Real] = Field([1.0], description="W_s = ws_scale x base, every gate block")
-    wx_init: Axis[Base] = Field(["gaussian"], description="base of W_x, N(0, 1/I) and so on")
+    wx_init: Axis[InputBaseChoice] = Field(
+        ["gaussian"], description="base of W_x, N(0, 1/I) and so on"
+    )
     wx_scale: Axis[Real] = Field([1.0], description="W_x = wx_scale x base")
     bias_scale: Axis[NotNegative] = Field(
         [0.0], description="biases N(0, bias_scale²), before any bias that a cell option names"
@@ -364,6 +358,7 @@ SWEPT = tuple(
 """The keys that may be lists, in the order of the model; the last one varies fastest."""
 
 MODELS: dict[str, type[BaseModel]] = {
+    "(init)": InitModel,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,

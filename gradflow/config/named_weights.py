@@ -18,7 +18,7 @@ from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.messages import unknown_key
 from gradflow.config.model import Config, WeightsModel
-from gradflow.config.trained import NOT_BESIDE as NO_DRAW
+from gradflow.config.trained import ONLY_DRAWN
 from gradflow.config.tree import Path
 from gradflow.engine.network import Place
 from gradflow.equations.mistakes import EquationsError
@@ -86,7 +86,7 @@ def read_named(
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
-    for key in NO_DRAW:
+    for key in ONLY_DRAWN:
         if _is_given(config, key):
             message = f"has no meaning beside weights: they come from {weights.file}"
             faults.add((key,), message, key=True)
@@ -159,9 +159,11 @@ class _Net:
     sizes: dict[str, Any] = field(default_factory=dict)
     places: dict[Place, References] = field(default_factory=dict)
     _arrays: dict[str, Array | None] = field(default_factory=dict)
+    _before: int = 0
     _told: set[tuple[Path, Fault]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._before = len(self.faults.found)
         self.places = _places(self.config, self.weights, self.faults)
         self.sizes["layers"] = [1 + max((layer for layer, _ in self.places), default=0)]
 
@@ -294,10 +296,7 @@ class _Net:
     def _output_layer(self, widths: Mapping[Place, int]) -> tuple[Array, Array] | None:
         """W_o (O, P of every direction) and b_o (O,), where the config names them."""
         weights = self.weights
-        is_whole = len(widths) == len(self.places) and all(
-            array is not None for array in self._arrays.values()
-        )
-        if weights.W_o is None or not is_whole or not widths:
+        if weights.W_o is None or len(self.faults.found) > self._before or not widths:
             return None
         from gradflow.weights.choose import of_both_directions
 

@@ -6,16 +6,11 @@ import re
 from collections.abc import Sequence
 
 from gradflow.config import tree
+from gradflow.config.bare import BARE
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.tree import Tree
 from gradflow.errors import Fault, InputError
-
-_NAMES = ("type", "kind", "file")
-"""Keys that say what a mapping is: they take the place of a bare name."""
-
-_NAMING = {"cell": "type", "weights": "file"}
-"""The key that a bare value stands for, where it is not `kind`."""
 
 _DEFAULTS: dict[str, Tree] = {
     name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
@@ -61,7 +56,7 @@ def _put(data: Tree, path: tuple[str | int, ...], value: Tree, key: str) -> Tree
     if isinstance(data, list):
         raise LookupError(f"a list: put the number of an item before {step}, or set it whole")
     if isinstance(data, str):
-        data = {} if step in _NAMES else {_NAMING.get(key, "kind"): data}
+        data = {} if step in BARE.values() else {BARE.get(key, "kind"): data}
     if data is not None and not isinstance(data, dict):
         raise LookupError(f"there is no mapping to set {step} in")
     data = data or {}

@@ -7,7 +7,7 @@ from typing import Any
 from gradflow.cells import CELLS
 from gradflow.config.cells import LARGEST, LARGEST_SIZE
 from gradflow.config.model import Config
-from gradflow.config.trained import NOT_BESIDE, PROJECTING
+from gradflow.config.trained import ONLY_DRAWN, PROJECTING
 from gradflow.equations.declaration import Equations, Option
 
 Schema = dict[str, Any]
@@ -49,7 +49,7 @@ def schema() -> Schema:
     ]
     drawn, trained = _one_or_many([*shipped, *_OWN]), _cell_of_a_file()
     cell["anyOf"] = [*drawn["anyOf"], trained]
-    initial = dict.fromkeys(NOT_BESIDE, False)
+    initial = dict.fromkeys(ONLY_DRAWN, False)
     required = {"required": ["cell"], "properties": {"cell": drawn}}
     model["allOf"] = [
         {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from gradflow.cells import CELLS, Stacked, unstacked
+from gradflow.config.bare import as_mapping
 from gradflow.config.cells import is_own
 from gradflow.config.faults import Faults
 from gradflow.config.model import WeightsModel
@@ -21,7 +22,7 @@ from gradflow.runs.experiment import Run, Trained
 if TYPE_CHECKING:
     from gradflow.weights import RecurrentLayer, Tensors
 
-NOT_BESIDE = ("ws_init", "wx_init", "bias_scale")
+ONLY_DRAWN = ("ws_init", "wx_init", "bias_scale")
 """Keys that say how random parameters are drawn."""
 
 PROJECTING = {"lstm": "lstmp"}
@@ -29,7 +30,7 @@ PROJECTING = {"lstm": "lstmp"}
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class FileNet:
     """What a file of weights tells.
 
     Attributes:
@@ -63,7 +64,7 @@ def has_parameters(data: Mapping[str, Tree]) -> bool:
 
 def with_file(data: Mapping[str, Tree], file: str, faults: Faults) -> dict[str, Tree]:
     """The config with another file of weights; what else its `weights` say holds for that too."""
-    weights = _as_mapping(data.get("weights") or {})
+    weights = as_mapping("weights", data.get("weights") or {})
     if not isinstance(weights, dict):
         return dict(data)  # which the validation of the whole config refuses
     faults.given["weights", "file"] = file
@@ -72,17 +73,17 @@ def with_file(data: Mapping[str, Tree], file: str, faults: Faults) -> dict[str, 
 
 def read_weights(
     data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
-) -> Told | None:
+) -> FileNet | None:
     """What the file of the key `weights` tells, which is read unless its `tensors` are given; None
     where there is no such key, or where what stands there is wrong (which the validation of the
     whole config says)."""
     try:
-        chosen = WeightsModel.model_validate(_as_mapping(data.get("weights")))
+        chosen = WeightsModel.model_validate(as_mapping("weights", data.get("weights")))
     except ValidationError:
         return None
     cells = data.get("cell")
     for one in cells if isinstance(cells, list) else [cells]:
-        if is_own(_as_mapping(one, "type").get("type") if isinstance(one, dict | str) else None):
+        if is_own(as_mapping("cell", one).get("type") if isinstance(one, dict | str) else None):
             message = "a cell of one's own takes a tensor for each of its parameters by name: "
             example = f"{{file: {chosen.file}, parameters: {{NAME: TENSOR, ...}}}}"
             faults.add(("weights",), message + example)
@@ -103,7 +104,7 @@ def read_weights(
             merge=chosen.merge,
         )
         outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
-        return told_by(chosen.file, tensors, layers, outer)
+        return file_net(chosen.file, tensors, layers, outer)
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
@@ -112,28 +113,28 @@ def read_weights(
             opened.forget()
 
 
-def beside(data: Mapping[str, Tree], told: Told, faults: Faults) -> dict[str, Tree]:
+def completed(data: Mapping[str, Tree], net: FileNet, faults: Faults) -> dict[str, Tree]:
     """The config with what the file tells put in; notes where the two contradict each other."""
     filled = dict(data)
-    for key, value in told.sizes.items():
+    for key, value in net.sizes.items():
         given = data.get(key, value)
         if given not in (value, [value]):
-            faults.add((key,), f"expected {value}, which {told.file} has, found {given}")
+            faults.add((key,), f"expected {value}, which {net.file} has, found {given}")
         filled[key] = value
-    for key in NOT_BESIDE:
+    for key in ONLY_DRAWN:
         if key in data:
-            message = f"has no meaning beside weights: they come from {told.file}"
+            message = f"has no meaning beside weights: they come from {net.file}"
             faults.add((key,), message, key=True)
-    filled["cell"] = _cell(data.get("cell"), told, faults)
+    filled["cell"] = _cell(data.get("cell"), net, faults)
     return filled
 
 
-def told_by(
+def file_net(
     file: str,
     tensors: Tensors,
     layers: Sequence[RecurrentLayer],
     outer: tuple[Any, Any] | None = None,
-) -> Told:
+) -> FileNet:
     """What the layers of a net, and its output layer, tell a config. Raises InputError where the
     layers are not of one kind."""
     first = layers[0]
@@ -165,7 +166,7 @@ def told_by(
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
     trained = Trained(params, hidden, outer, backward, first.merge if both else "concat", notes)
     open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
-    return Told(file, sizes, cell, options, open_, trained, tensors)
+    return FileNet(file, sizes, cell, options, open_, trained, tensors)
 
 
 def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:
@@ -198,38 +199,34 @@ def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
     return cell, {**known, **layer.notable, **projected}
 
 
-def _cell(given: Tree, told: Told, faults: Faults) -> Tree:
+def _cell(given: Tree, net: FileNet, faults: Faults) -> Tree:
     """The cell of the file, with the options that the user adds."""
-    filled: dict[str, Tree] = {"type": told.cell, **told.options}
+    filled: dict[str, Tree] = {"type": net.cell, **net.options}
     alone = given[0] if isinstance(given, list) and len(given) == 1 else given
-    choice = _as_mapping(alone, "type") if given is not None else {}
+    choice = as_mapping("cell", alone) if given is not None else {}
     if not isinstance(choice, dict):
-        faults.add(("cell",), f"expected one cell, the {told.cell} of {told.file}")
+        faults.add(("cell",), f"expected one cell, the {net.cell} of {net.file}")
         return filled
-    named = choice.get("type", told.cell)
+    named = choice.get("type", net.cell)
     if not isinstance(named, str) or named not in CELLS:
         return given  # which the validation of the whole config refuses
-    if told.cell not in (named, PROJECTING.get(named)):
-        faults.add(("cell",), f"expected {told.cell}, which {told.file} has, found {named}")
+    if net.cell not in (named, PROJECTING.get(named)):
+        faults.add(("cell",), f"expected {net.cell}, which {net.file} has, found {named}")
         return filled
-    for option, value in told.options.items():
+    for option, value in net.options.items():
         if choice.get(option, value) != value:
-            message = f"expected {value}, which {told.file} has, found {choice[option]}"
+            message = f"expected {value}, which {net.file} has, found {choice[option]}"
             faults.add(("cell", option), message)
-    if missing := [option for option in told.undetermined if option not in choice]:
-        given = "".join(f", {option}: {told.undetermined[option]}" for option in missing)
+    if missing := [option for option in net.undetermined if option not in choice]:
+        given = "".join(f", {option}: {net.undetermined[option]}" for option in missing)
         it = "it" if len(missing) == 1 else "them"
         message = (
-            f"{told.file} does not tell the {' and the '.join(missing)}: say {it}, for example "
-            f"`cell: {{type: {told.cell}{given}}}`"
+            f"{net.file} does not tell the {' and the '.join(missing)}: say {it}, for example "
+            f"`cell: {{type: {net.cell}{given}}}`"
         )
         faults.add(("cell",), message)
-    return {**filled, **choice, "type": told.cell}
+    return {**filled, **choice, "type": net.cell}
 
 
 def _default(cell: str, option: str) -> str:
     return str(CELLS[cell]().options[option])
-
-
-def _as_mapping(value: Any, key: str = "file") -> Any:
-    return {key: value} if isinstance(value, str) else value

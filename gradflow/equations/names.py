@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from gradflow.axes import AXES, NET_AXES, PLACE_AXES
 from gradflow.equations.declaration import ROLES, Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
@@ -19,37 +20,13 @@ DRAWS = ("uniform", "normal", "index", "drawn")
 
 LETTERS = ("t", "x", "H", "I", "if", "else")
 
-COLUMNS = frozenset(
-    [
-        "run",
-        "cell",
-        "sequence_length",
-        "hidden_size",
-        "input_size",
-        "batch_size",
-        "ws_init",
-        "ws_scale",
-        "wx_init",
-        "wx_scale",
-        "bias_scale",
-        "seed",
-        "lag",
-        "grad_norm",
-        "log10_grad_norm",
-        "relative",
-        "share_W_s",
-        "layers",
-        "bidirectional",
-        "layer",
-        "direction",
-        "totals",
-        "diagnosis",
-        "objective",
-        "diverged_at",
-        "notes",
-        "places",
-    ]
+_KEYS_OF_RUNS = (
+    *("run", "lag", "totals", "diagnosis", "objective", "diverged_at", "notes", "places"),
+    *("relative", "share_W_s", "direct_share", "measured", "first", "start", "of_reach"),
 )
+_MEASURES = ("gates", "paths", "slopes", "theory", "jacobian", "lyapunov", "reach", "factors")
+
+COLUMNS = frozenset([*AXES, *NET_AXES, *PLACE_AXES, *_KEYS_OF_RUNS, *_MEASURES])
 PREFIXES = ("grad_", "log10_")
 KEYS = frozenset(
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from gradflow.formats.view import View
@@ -17,15 +18,27 @@ from gradflow.formats.view import View
 __all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
 
 Report = Literal[
-    "results", "tracking", "inspection", "verification", "cells", "check", "comparison"
+    "results",
+    "runs",
+    "tracking",
+    "inspection",
+    "verification",
+    "critical",
+    "explanation",
+    "cells",
+    "check",
+    "comparison",
 ]
 """What there is to show."""
 
 _CALLED: dict[Report, str] = {
     "results": "results",
+    "runs": "a row a run",
     "tracking": "the checkpoints of a training",
     "inspection": "what is in a file",
     "verification": "a verification",
+    "critical": "critical values",
+    "explanation": "an explanation",
     "cells": "the cells",
     "check": "a check",
     "comparison": "a comparison",
@@ -43,6 +56,7 @@ class Format:
             which loads when it is first called.
         is_text: whether it can go to standard output; else it is bytes, and goes to files only.
         has_notes: whether it says itself which runs diverged and what was taken for granted.
+        needs: a library that is not always installed.
     """
 
     name: str
@@ -50,6 +64,13 @@ class Format:
     shows: Mapping[Report, str]
     is_text: bool = True
     has_notes: bool = False
+    needs: str | None = None
+
+    def missing(self) -> str | None:
+        """What has to be installed before anything can be shown; None: nothing."""
+        if self.needs is None or find_spec(self.needs) is not None:
+            return None
+        return f"{self.name} needs {self.needs}: pip install {self.needs}"
 
     def show(self, report: Report, content: Any, view: View) -> Iterator[str] | Iterator[bytes]:
         """The pieces of a report."""
@@ -67,9 +88,12 @@ FORMATS: dict[str, Format] = {
             (".txt",),
             {
                 "results": "table:export",
+                "runs": "runs:table",
                 "tracking": "tracking:table",
                 "inspection": "inspection:table",
                 "verification": "verification:table",
+                "critical": "critical:table",
+                "explanation": "explanation:table",
                 "cells": "cells:text",
                 "check": "checks:table",
                 "comparison": "comparison:table",
@@ -81,7 +105,9 @@ FORMATS: dict[str, Format] = {
             (".csv",),
             {
                 "results": "csv:export",
+                "runs": "runs:to_csv",
                 "tracking": "tracking:to_csv",
+                "critical": "critical:to_csv",
                 "comparison": "comparison:to_csv",
             },
         ),
@@ -90,9 +116,12 @@ FORMATS: dict[str, Format] = {
             (".json",),
             {
                 "results": "json:export",
+                "runs": "json:export",
                 "tracking": "tracking:to_json",
                 "inspection": "inspection:to_json",
                 "verification": "verification:to_json",
+                "critical": "critical:to_json",
+                "explanation": "explanation:to_json",
                 "cells": "cells:to_json",
                 "check": "checks:to_json",
                 "comparison": "comparison:to_json",
@@ -103,14 +132,27 @@ FORMATS: dict[str, Format] = {
             (".md",),
             {
                 "results": "markdown:export",
+                "runs": "runs:to_markdown",
                 "tracking": "tracking:to_markdown",
                 "inspection": "inspection:to_markdown",
                 "verification": "verification:to_markdown",
+                "critical": "critical:to_markdown",
+                "explanation": "explanation:to_markdown",
                 "cells": "cells:to_markdown",
                 "check": "checks:to_markdown",
                 "comparison": "comparison:to_markdown",
             },
             has_notes=True,
+        ),
+        *(
+            Format(
+                kind,
+                (f".{kind}",),
+                {"results": f"plots:{kind}", "runs": f"plots:{kind}"},
+                is_text=False,
+                needs="matplotlib",
+            )
+            for kind in ("svg", "png", "pdf")
         ),
         Format("html", (".html",), {"check": "checks:to_html"}),
         Format("junit", (".junit.xml",), {"check": "junit:export"}),

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradflow import __version__
+from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations
+from gradflow.equations.report import report
 from gradflow.formats import markdown
 from gradflow.formats.view import View
 
@@ -34,6 +36,7 @@ def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
             cell["cite"],
             f"State: {cell['state']}.",
             f"Parameters: {cell['parameters']}.",
+            *(f"{line[0].upper()}{line[1:]}." for line in _on_memory(cell)),
         ):
             yield f"\n{markdown.prose(what)}\n" if what else ""
         yield "\n"
@@ -61,6 +64,7 @@ def _paragraph(cell: dict[str, Any]) -> Iterator[str]:
     yield f"\n  state: {cell['state']}\n"
     declared = f"parameters: {cell['parameters']}"
     yield from (f"  {line}\n" for line in textwrap.wrap(declared, 78))
+    yield from (f"  {line}\n" for line in _on_memory(cell))
     for option in cell["options"]:
         yield f"  option {option['name']}: {option['values']} (default {option['default']})\n"
         yield f"    {option['meaning']}\n"
@@ -75,6 +79,7 @@ def _described(equations: Equations) -> dict[str, Any]:
         "cite": equations.cite,
         "state": _shapes(equations.state),
         "parameters": _shapes([(p.name, p.shape) for p in equations.parameters]),
+        **_memory(equations),
         "options": [
             {
                 "name": name,
@@ -85,6 +90,25 @@ def _described(equations: Equations) -> dict[str, Any]:
             for name, given in equations.options
         ],
     }
+
+
+def _memory(equations: Equations) -> dict[str, list[str]]:
+    """The gates of a cell at its defaults, and how its state goes to the next one directly."""
+    found = report(Cell.of(equations).compiled_for(64, 64).step, dict(equations.gauge))
+    return {
+        "gates": list(found.gates),
+        "keeps": [f"{keeper.name} keeps {keeper.part}" for keeper in found.keepers],
+        "direct": list(found.direct),
+    }
+
+
+def _on_memory(cell: dict[str, Any]) -> Iterator[str]:
+    """In a line each, where there is something to say."""
+    if cell["gates"]:
+        kept = f" ({', '.join(cell['keeps'])})" if cell["keeps"] else ""
+        yield f"gates: {', '.join(cell['gates'])}{kept}"
+    if cell["direct"]:
+        yield f"direct path, through no recurrent matrix: {', '.join(cell['direct'])}"
 
 
 def _values(given: object) -> str:

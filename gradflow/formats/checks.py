@@ -64,7 +64,7 @@ def to_markdown(report: Report, view: View) -> Iterator[str]:
 
 
 def to_json(report: Report, view: View) -> Iterator[str]:
-    """Every expectation of every run, and every curve of every run beside the baseline."""
+    """Every expectation of every run, and every curve of every run compared with the baseline."""
     content = {
         "gradflow": __version__,
         "format": FORMAT,

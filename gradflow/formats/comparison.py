@@ -1,4 +1,4 @@
-"""Two saved results beside each other, in each format."""
+"""Two saved results next to each other, in each format."""
 
 from __future__ import annotations
 

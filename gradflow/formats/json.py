@@ -12,6 +12,7 @@ from gradflow import __version__
 from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import CURVES, MORE_CURVES, part_curves, values
+from gradflow.formats.figures import nested
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
@@ -171,7 +172,7 @@ def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
         for of, curve in named.items():
             arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
         figures = {figure: plain(value) for figure, value in measured.figures.items()}
-        arrays[name] = {**MEASURES[name].nested(figures), "note": measured.note}
+        arrays[name] = {**nested(MEASURES[name], figures), "note": measured.note}
     return {**arrays, "measured": {name: _exactly(one) for name, one in measures.items()}}
 
 

@@ -14,7 +14,7 @@ from gradflow.formats.words import clean
 
 
 def export(report: Report, view: View) -> Iterator[str]:
-    """One suite: a case for every expectation of every run, one for every run beside the
+    """One suite: a case for every expectation of every run, one for every run compared with the
     baseline."""
     name = clean(report.source)
     stem = PurePath(name).stem

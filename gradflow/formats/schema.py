@@ -10,6 +10,7 @@ from gradflow.axes import Kind
 from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import NET, PLACE, RUN, Field
+from gradflow.formats.figures import forms
 from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.contract import Curve, Figure, Measure
@@ -141,24 +142,27 @@ def _with_asked(schema: Schema) -> Schema:
 
 def _figures(measure: Measure) -> Schema:
     """The figures of a measure, as far as the net has them, and its note."""
-    known = {f.name: _described(f) for f in measure.figures if "<" not in f.name}
-    several = [f for f in measure.figures if "<" in f.name]
-    patterns = {
-        f"^{f.pattern.pattern}$": _described(f)
-        for f in several
-        if f.nested_in(measure.name) is None
-    }
-    nested = {inner: _described(f) for f in several if (inner := f.nested_in(measure.name))}
-    if nested:
-        each = {"type": "object", "properties": nested, "additionalProperties": False}
-        patterns[f"^(?!{'|'.join([*known, 'note'])}$).+$"] = each
+    own: Schema = {"note": {"type": ["string", "null"]}}
+    patterns: Schema = {}
+    inner: Schema = {}
+    for form in forms(measure):
+        described = _described(form.figure)
+        if form.listed is not None:
+            own[form.listed] = {"type": "array", "items": described}
+        elif form.inner is not None:
+            inner[form.inner] = described
+        elif form.pattern.groups:
+            patterns[f"^{form.pattern.pattern}$"] = described
+        else:
+            own[form.figure.name] = described
+    each = {"type": "object", "properties": inner, "additionalProperties": False}
     return {
         "type": "object",
         "description": measure.meaning,
         "required": ["note"],
-        "properties": {**known, "note": {"type": ["string", "null"]}},
+        "properties": own,
         "patternProperties": patterns,
-        "additionalProperties": False,
+        "additionalProperties": each if inner else False,
     }
 
 

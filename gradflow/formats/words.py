@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -209,6 +210,7 @@ def measured(result: Result) -> Iterator[tuple[str, list[str]]]:
         figures = [
             f"{figure.removeprefix(f'{name}_')} {number(value)}"
             for figure, value in found.figures.items()
+            if not re.search(r"_([4-9]|\d\d+)$", figure)  # JSON has them all
         ]
         yield name, figures + ([] if found.note is None else clean(found.note).split(" "))
 

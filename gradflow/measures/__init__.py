@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ALWAYS = ["gradient", "terms", "share"]
 """What is measured of every net, by the names of the modules, in the order of their columns."""
 
-OPTIONAL = ["gates", "paths", "slopes", "theory"]
+OPTIONAL = ["jacobian", "lyapunov", "gates", "paths", "reach", "slopes", "theory", "factors"]
 """What is measured where a config asks for it, likewise: a new measure is a line here."""
 
 

@@ -12,7 +12,6 @@ Both give a list of `Measured`, one a run of the subject.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -61,18 +60,6 @@ class Figure:
     kind: Kind
     meaning: str
 
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """Of the flat names that it stands for; what is in angle brackets may be anything."""
-        name = "(.+)".join(map(re.escape, re.split("<[^>]*>", self.name)))
-        return re.compile(name)
-
-    def nested_in(self, measure: str) -> str | None:
-        """What a value is called within the mapping of its own gate: `p50` of `gates_<gate>_p50`;
-        None of a figure that is not one of several alike."""
-        before, _, behind = self.name.partition("<")
-        return behind.partition(">_")[2] or None if before == f"{measure}_" else None
-
 
 @dataclass(frozen=True)
 class Option:
@@ -110,6 +97,8 @@ class Measure:
         scope: of what it is in a net of several places.
         of, observe: the function that finds it, one of the two; neither for what is always
             measured (see `flows`).
+        room: the bytes that it takes at most for one run, beside the tape, from T, N, the
+            components of the state and its options; None: next to nothing.
     """
 
     name: str
@@ -120,30 +109,12 @@ class Measure:
     scope: Scope = "net"
     of: Callable[..., Sequence[Measured]] | None = None
     observe: Callable[..., Watcher] | None = None
+    room: Callable[..., int] | None = None
 
     @property
     def always(self) -> bool:
         """Whether it is measured without being asked for."""
         return self.of is None and self.observe is None
-
-    def nested(self, figures: Mapping[str, object]) -> dict[str, object]:
-        """Figures by their flat names, those of one gate in a mapping of its own: `gates_f_p50` is
-        f: {p50: ...}."""
-        found: dict[str, object] = {}
-        known = {figure.name for figure in self.figures}
-        several = [figure for figure in self.figures if figure.nested_in(self.name)]
-        several.sort(key=lambda figure: -len(figure.name))  # what says most of a name first
-        for name, value in figures.items():
-            of = next((f for f in several if f.pattern.fullmatch(name)), None)
-            match = of.pattern.fullmatch(name) if of is not None and name not in known else None
-            inner = of.nested_in(self.name) if of is not None else None
-            if match is None or inner is None:
-                found[name] = value
-                continue
-            own = found.setdefault(match[1], {})
-            assert isinstance(own, dict)
-            own[inner] = value
-        return found
 
 
 @dataclass(frozen=True)
@@ -171,6 +142,26 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class OneLoss:
+    """The loss of one step alone, of any of those where it is read; where that is only the last,
+    the same loss read at any other.
+
+    Attributes:
+        steps: by place, these steps 1..T in its own time, by their number.
+        gradient: from a place, the number of a step, and the states (R, N, S_all) there of the
+            places in `together`, or of this one, to ∂L_t/∂s_t of each sample, the same shape.
+        together: the places whose states a gradient needs at once; empty: its own alone.
+        truncate: behind every so many steps, in a place's own time, the state is cut off from its
+            past; None: nowhere.
+    """
+
+    steps: Mapping[Place, Array]
+    gradient: Callable[[Place, int, Mapping[Place, Array]], Array]
+    together: tuple[Place, ...] = ()
+    truncate: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
     """What is measured: R runs whose forward pass is done, and the gradient that is sent back.
 
@@ -181,6 +172,7 @@ class Subject:
         settings: one a run: what results call its axes and options, `input_kind`, `input_scale`,
             and whether it is `trained`.
         losses: what a loss adds to the gradient at other steps than the last; None: nothing.
+        one_loss: the loss of one step alone.
     """
 
     net: NetTrajectory
@@ -188,6 +180,12 @@ class Subject:
     places: tuple[Place, ...]
     settings: tuple[Mapping[str, object], ...] = ()
     losses: Losses | None = None
+    one_loss: OneLoss | None = None
+
+    @property
+    def layers(self) -> list[Trajectory]:
+        """The forward pass of the places that are looked at, the lowest layer first."""
+        return [self.net.places[at] for at in self.places]
 
     @property
     def runs(self) -> int:

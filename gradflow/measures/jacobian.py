@@ -30,9 +30,10 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.basis import WholeState, one_run, stretches
 from gradflow.engine.flow import Trajectory
+from gradflow.equations.weights import evaluate
 from gradflow.logspace import ZERO_EXPONENT, exponent_of, scale
+from gradflow.measures.contract import Curve, Figure, Measure, Option
 from gradflow.measures.measured import Measured
-from gradflow.measures.recurrent import recurrent_blocks
 from gradflow.measures.singular import Largest
 
 _BYTES = 2**26  # of Jacobians that are formed at once
@@ -252,14 +253,53 @@ class _Bound:
 
 
 def _figures(layers: Sequence[Trajectory]) -> dict[str, float | str | None]:
-    """`sigma_max_W_s` and `spectral_radius_W_s` of every recurrent block; of layers upon each other
-    with the layer behind the name."""
+    """`sigma_max_W_s` and `spectral_radius_W_s` of every recurrent weight, with its gate behind the
+    name where there are several, and of layers upon each other with the layer; an elementwise one
+    is a diagonal matrix, and what is not square has no radius."""
     found: dict[str, float | str | None] = {}
     for number, layer in enumerate(layers):
-        behind = f"_l{number}" if len(layers) > 1 else ""
-        for gate, block in recurrent_blocks(layer.cell, layer.params, 0).items():
-            found[f"sigma_max_W_s{gate}{behind}"] = float(np.linalg.norm(block, 2))
-            square = block.shape[0] == block.shape[1]
-            radius = float(np.abs(np.linalg.eigvals(block)).max()) if square else None
-            found[f"spectral_radius_W_s{gate}{behind}"] = radius
+        cell, blocks = layer.cell, layer.cell.report.blocks
+        for block in blocks:
+            behind = f"_{block.name}" if len(blocks) > 1 else ""
+            behind += f"_l{number}" if len(layers) > 1 else ""
+            W = evaluate(block.weight, layer.params, cell.H, cell.I)[0].astype(np.float64)
+            W = np.diag(W) if W.ndim == 1 else W
+            square = W.shape[0] == W.shape[1]
+            radius = float(np.abs(np.linalg.eigvals(W)).max()) if square else None
+            found[f"sigma_max_W_s{behind}"] = float(np.linalg.norm(W, 2))
+            found[f"spectral_radius_W_s{behind}"] = radius
     return found
+
+
+def _room(*, N: int, S: int, samples: int, **_: int) -> int:
+    products = 10 * 8 * min(samples, N) * S * S  # two, their steps, and copies on the way
+    return products + max(3 * _BYTES, 4 * products)
+
+
+MEASURE = Measure(
+    "jacobian",
+    "the singular values of ∂s_T/∂s_{T-k}: what any gradient can do at most, on average, at least",
+    curves=(
+        Curve(
+            "log10_sigma_max",
+            "log10 of the largest singular value of ∂s_T/∂s_{T-k}, the mean over samples of the "
+            "logarithms",
+        ),
+        Curve("log10_sigma_rms", "likewise of the root mean square of all singular values"),
+        Curve("log10_sigma_min", "likewise of the smallest"),
+        Curve(
+            "log10_bound",
+            "log10 of Pascanu's bound Π max|φ'| σ_max(W_s) on the largest, likewise; empty of "
+            "cells that are more than one function of one recurrent product",
+        ),
+    ),
+    figures=(
+        Figure("sigma_max_W_s", "number", "the largest singular value of the recurrent weight"),
+        Figure("spectral_radius_W_s", "number", "its largest absolute eigenvalue"),
+        Figure("sigma_max_W_s_<block>", "number", "the same of one of several weights, by gate"),
+        Figure("spectral_radius_W_s_<block>", "number", "the same of one of several, by gate"),
+    ),
+    options={"samples": Option(4, "how many of the batch are looked at, the first ones", least=1)},
+    of=lambda subject, *, samples: jacobian(subject.layers, samples),
+    room=_room,
+)

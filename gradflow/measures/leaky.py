@@ -25,7 +25,7 @@ from gradflow.measures.meanfield import LARGEST, average, nodes, slope, value
 Of = Callable[[str, Array], Array]
 _ORDERS = 48
 _CLOSE = 1e-8
-_MOST_ROUNDS = 500
+_MOST_ROUNDS = 200
 
 
 class Leaky(NamedTuple):

@@ -14,11 +14,12 @@ the basis turns into its directions; at its start the state is still on its way 
 
 The basis is made orthonormal only when its vectors have turned towards each other: after so many
 steps that the least angle between one and those before it, sin φ_i = R_ii / ‖a_i‖, is expected to
-be 1e-8, and never (but where one step does it) below 1e-10. Blocks of vectors are factored by the
+be 1e-7, and never (but where one step does it) below 1e-9. Blocks of vectors are factored by the
 Cholesky factor of AᵀA; what such an R lacks in digits the next one has, since Q R is A whatever R
-is, and only the rounding of A stays: 1e-16 / sin φ_i in each ln R_ii. Where that cannot be had of
-a single step, Householder's QR is taken; a direction of which rounding leaves nothing (sin φ <
-1e-13 in a single step, as where a unit is off) counts as lost: its exponent is -inf.
+is (the last one is taken twice), and only the rounding of A stays: 1e-16 / sin φ_i in each ln R_ii.
+Where that cannot be had of a single step, Householder's QR is taken; a direction of which rounding
+leaves nothing (sin φ < 1e-13 in a single step, as where a unit is off) counts as lost: its exponent
+is -inf.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
 from gradflow.engine.flow import Trajectory
+from gradflow.measures.contract import Figure, Measure, Option, Subject
 from gradflow.measures.measured import Measured
 from gradflow.measures.orthonormal import orthonormalised
 
 _ALL = 128  # exponents that are measured without being asked for; their cost grows as S³
 _SOME = 10
-_LEAST_ANGLE = math.log(1e-8)  # of which rounding leaves 8 digits
-_WORST_ANGLE = math.log(1e-10)
+_LEAST_ANGLE = math.log(1e-7)  # of which rounding leaves 9 digits
+_WORST_ANGLE = math.log(1e-9)
 _FARTHEST = 200.0  # nats by which vectors may grow between two looks at them
 
 
@@ -111,6 +113,15 @@ def exponents(
     return [_of_run(one_run(layers, r), count, transient, samples, progress) for r in runs]
 
 
+def of(subject: Subject, *, count: int, transient: int, samples: int) -> list[Measured]:
+    """The figures of each run."""
+    try:
+        found = exponents(subject.layers, count, transient, samples)
+    except ValueError as why:
+        return [Measured(note=str(why)) for _ in range(subject.runs)]
+    return [measured(own) for own in found]
+
+
 def measured(found: Exponents) -> Measured:
     """The figures of one run."""
     mean, spread = found.mean, found.spread
@@ -164,7 +175,7 @@ def _of_run(
         for low, high in _pieces(stretch, stops):
             basis.back(stretch, n, low, high)
             if low in stops:
-                sums[low] = basis.logs.copy()
+                sums[low] = basis.settled()
         if stretch.start <= first:
             break
     if last == T:
@@ -212,6 +223,14 @@ class _Basis:
             span = min(self._span, at - stop)
             at -= self._advance(local, scales, at, span)
 
+    def settled(self) -> Array:
+        """Σ ln R_ii (n, count) so far, the last R to all digits: what rounding left of the basis's
+        being orthonormal is taken out once more."""
+        found = orthonormalised(self._Q.copy(), surely=True)
+        assert found is not None
+        self._Q, self.logs = found.Q, self.logs + found.logs
+        return self.logs
+
     def _advance(self, local: Sequence[Array], scales: Array | None, at: int, span: int) -> int:
         """`span` steps back from the state `at`, or fewer; gives how many it were."""
         A = self._pulled(local, scales, at, span)
@@ -232,8 +251,6 @@ class _Basis:
     def _pulled(self, local: Sequence[Array], scales: Array | None, at: int, span: int) -> Array:
         """(n, 1, count, S_all): the vectors `span` steps before the state `at`."""
         here, there = self._rooms
-        if here.base is self._Q.base:
-            raise AssertionError
         here[...] = self._Q if scales is None else self._Q * _share(scales[at])
         for step in range(at - 1, at - 1 - span, -1):
             self._whole.pull([own[step] for own in local], here, there)
@@ -246,3 +263,35 @@ class _Basis:
 def _share(log_scale: Array) -> Array:
     """(n, 1, 1, S_all): e^m from the logarithms (1, n, S_all) of one step, of one run."""
     return np.exp(np.moveaxis(log_scale[..., None, :], 0, 1))
+
+
+def _room(*, N: int, S: int, samples: int, count: int, **_: int) -> int:
+    vectors = min(count or (S if S <= _ALL else _SOME), S)
+    return 8 * min(samples, N) * S * vectors * 16  # copies of the basis, and dL/dz of a step
+
+
+MEASURE = Measure(
+    "lyapunov",
+    "finite-time Lyapunov exponents of the full state, in nats per step",
+    figures=(
+        Figure("lyapunov_max", "number", "the largest, the mean over samples"),
+        Figure("lyapunov_<i>", "number", "the i-th largest, likewise"),
+        Figure("lyapunov_spread_<i>", "number", "its standard deviation over samples"),
+        Figure("lyapunov_sum", "number", "of all of them, the mean of ln|det|; null where not all "
+               "were measured"),
+        Figure("kaplan_yorke", "number", "the Kaplan-Yorke dimension; null where the exponents do "
+               "not reach that far"),
+        Figure("lyapunov_convergence", "number", "the largest difference of an exponent between "
+               "the two halves of the window"),
+    ),
+    options={
+        "count": Option(
+            0, f"how many, the largest; 0: all of a state of up to {_ALL} components, else {_SOME}",
+            least=0,
+        ),
+        "transient": Option(-1, "steps left out at either end; -1: a tenth of T", least=-1),
+        "samples": Option(4, "how many of the batch are looked at, the first ones", least=1),
+    },
+    of=of,
+    room=_room,
+)  # fmt: skip

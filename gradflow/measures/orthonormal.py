@@ -85,7 +85,7 @@ def _in_blocks(A: Array, lengths: Array, there: Array) -> tuple[Array, Array] | 
         left = lengths[:, block]
         if start:
             rest = rest - before @ (before.mT @ rest)
-            left = np.sqrt(np.vecdot(rest, rest, axis=-2))
+            left = np.sqrt(np.vecdot(rest.mT, rest.mT))
             left = np.where(left > 0, left, 1.0)
         found = _by_cholesky(rest, left, there[:, block])
         if found is None:

@@ -11,6 +11,8 @@ not to be recurrent (a projection) stay.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +20,9 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory, backpropagate
 from gradflow.engine.network import NetTrajectory, backpropagate_net
-from gradflow.logspace import Magnitudes, root_sum_of_squares
-from gradflow.measures.contract import Curve, Measure, Subject
+from gradflow.logspace import Magnitudes, log_norms_joined, root_sum_of_squares
+from gradflow.measures.batch import typical
+from gradflow.measures.contract import Curve, Figure, Measure, Subject
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 
@@ -32,6 +35,7 @@ def paths(subject: Subject) -> list[Measured]:
     `log10_direct_path`: the root mean square, over units and samples, of the product of the direct
     partials of lags 1..k alone, over the parts of the state that have one; 0 at lag 0. Its square
     is the mean of what the direct path keeps of a cotangent with random signs.
+    `paths_rate`: the typical factor per step of the gradient along direct paths alone.
     `direct_share`: ‖∂L/∂s_{T-k} along direct paths‖ / ‖∂L/∂s_{T-k}‖, both RMS over the batch. It
     may be above 1, where what comes through the matrices cancels some of it.
     """
@@ -42,12 +46,17 @@ def paths(subject: Subject) -> list[Measured]:
         note = f"{cell.label} has no direct path: its state reaches the next through a matrix alone"
         return [Measured(note=note) for _ in range(subject.runs)]
     cut = NetTrajectory({at: without_matrices(t) for at, t in net.places.items()}, net.merge)
-    whole, direct = (_norms(n, subject) for n in (net, cut))
+    whole, direct = (_watched(n, subject) for n in (net, cut))
     with np.errstate(invalid="ignore"):
-        share = (direct / whole).floats()
+        share = (_norms(direct) / _norms(whole)).floats()
     size = _direct_path(cut, subject).log10()
+    with np.errstate(invalid="ignore"):  # where a net without bounds has left float range
+        rates = [_rate(typical(samples)) for samples in _samples(direct)]
     return [
-        Measured(curves={"log10_direct_path": size[:, r], "direct_share": share[:, r]})
+        Measured(
+            curves={"log10_direct_path": size[:, r], "direct_share": share[:, r]},
+            figures={"paths_rate": rates[r]},
+        )
         for r in range(subject.runs)
     ]
 
@@ -57,12 +66,34 @@ def without_matrices(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, w=trajectory.cell.cut(trajectory.w))
 
 
-def _norms(net: NetTrajectory, subject: Subject) -> Magnitudes:
-    """(T+1, R): the gradient's norm over the places that are looked at."""
+def _watched(net: NetTrajectory, subject: Subject) -> list[Gradient]:
+    """The loss's backward pass, by the places that are looked at."""
     watching = {at: Gradient(net.places[at], subject.ds_T[at]) for at in subject.places}
     observers = {at: [own] for at, own in watching.items()}
     backpropagate_net(net, subject.ds_T, observers, losses=subject.losses)
-    return root_sum_of_squares([own.state() for own in watching.values()])
+    return [*watching.values()]
+
+
+def _norms(watched: Sequence[Gradient]) -> Magnitudes:
+    """(T+1, R): the gradient's norm over several places."""
+    return root_sum_of_squares([own.state() for own in watched])
+
+
+def _samples(watched: Sequence[Gradient]) -> list[Array]:
+    """(T+1, N), one a run: the logarithm of each sample's own norm."""
+    by_run = zip(*(own.log_samples() for own in watched), strict=True)
+    return [log_norms_joined(parts) for parts in by_run]
+
+
+def _rate(curve: Array) -> float | None:
+    """The factor per step of a typical curve (T+1,), over the last three quarters of the lags that
+    have a gradient; None where fewer than two have."""
+    there = np.flatnonzero(np.isfinite(curve))
+    if len(there) < 2:
+        return None
+    last = int(there[-1])
+    first = max(int(there[0]), last // 4)
+    return math.exp(min((curve[last] - curve[first]) / (last - first), 700.0))
 
 
 def _direct_path(cut: NetTrajectory, subject: Subject) -> Magnitudes:
@@ -113,6 +144,13 @@ MEASURE = Measure(
         Curve(
             "direct_share",
             "‖∂L/∂s_{T-k} along direct paths alone‖ / ‖∂L/∂s_{T-k}‖, both RMS over the batch",
+        ),
+    ),
+    figures=(
+        Figure(
+            "paths_rate",
+            "number",
+            "the typical factor per step of the gradient along direct paths alone",
         ),
     ),
     of=paths,

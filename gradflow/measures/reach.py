@@ -22,6 +22,7 @@ from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
 from gradflow.engine.sweep import normalise
 from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
+from gradflow.measures.contract import Curve, Measure, Option, Subject
 from gradflow.measures.measured import Measured
 
 LN10 = float(np.log(10.0))
@@ -29,8 +30,8 @@ PERCENTILES = (10, 50, 90)
 _LONGEST = 64
 
 Gradient = Callable[[int, Mapping[Place, Array]], Mapping[Place, Array]]
-"""From a step t and the states s_t (R, N, S_all) of the places that the loss reads, as far as they
-are known, to dL_t/ds_t of each sample, the same shape by place; a place left out has none."""
+"""From a step t and the states s_t (R, N, S_all) of all places that the sweep goes through to
+∂L_t/∂s_t of each sample, the same shape by place; a place left out has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,27 @@ class Reached:
         return np.where(2 * count < known.sum(axis=1), -np.inf, mean)
 
 
+def of(subject: Subject, *, origins: int) -> list[Measured]:
+    """The curves of each run, log10 (T+1,)."""
+    loss, places = subject.one_loss, subject.places
+    assert loss is not None
+    read = [at for at in places if at in loss.steps]
+    if not read:
+        note = (
+            "the loss reads no state of this layer, and what others send it has no lag of its own"
+        )
+        return [Measured(note=note) for _ in range(subject.runs)]
+    steps = loss.steps[read[0]]
+    number = {int(t): i for i, t in enumerate(steps)}
+
+    def gradient(t: int, states: Mapping[Place, Array]) -> dict[Place, Array]:
+        return {at: loss.gradient(at, number[t], states) for at in read}
+
+    swept = {at: subject.net.places[at] for at in (*places, *loss.together)}
+    chosen = spaced(sorted(number), origins)
+    return measured(reach(swept, places, gradient, chosen, truncate=loss.truncate))
+
+
 def spaced(steps: Sequence[int], origins: int) -> list[int]:
     """Up to `origins` of the loss steps, evenly spaced, the last among them; the last first."""
     n = len(steps)
@@ -70,6 +92,8 @@ def reach(
     looked_at: Sequence[Place],
     gradient: Gradient,
     origins: Sequence[int],
+    *,
+    truncate: int | None = None,
     progress: Callable[[int], None] = lambda k: None,
 ) -> Reached:
     """The gradients of the losses at the steps `origins`.
@@ -80,12 +104,13 @@ def reach(
         looked_at: one place, or layers upon each other, the lowest first.
         gradient: see `Gradient`.
         origins: steps 1..T, the last first.
+        truncate: the state is cut off from its past behind every so many steps.
         progress: called with the steps done.
     """
     order = [*looked_at, *(at for at in places if at not in looked_at)]
     layers = [places[at] for at in looked_at]
     sweep = _Sweep(WholeState(layers, layers[0].last.dtype), looked_at, gradient, origins,
-                   (len(layers[0].x), *layers[0].last.shape[:2]))  # fmt: skip
+                   (len(layers[0].x), *layers[0].last.shape[:2]), truncate)  # fmt: skip
     for stretch in stretches([places[at] for at in order], _LONGEST, progress):
         sweep.through(stretch, order)
     return Reached(tuple(origins), sweep.logs)
@@ -125,6 +150,7 @@ class _Sweep:
         gradient: Gradient,
         origins: Sequence[int],
         shape: tuple[int, int, int],
+        truncate: int | None,
     ) -> None:
         """`shape`: T, R, N."""
         T, R, N = shape
@@ -134,7 +160,7 @@ class _Sweep:
         self._steps = np.array(origins)
         self._ds, self._out = whole.empty(B, R, N), whole.empty(B, R, N)
         self._exponent = np.zeros((B, R, N), dtype=np.int64)
-        self._active = 0
+        self._active, self._truncate = 0, truncate
         self._near = 4.0 ** (safe_bits(whole.dtype) // 4)
         self.logs = np.full((T + 1, B, R, N), np.nan)
 
@@ -147,8 +173,11 @@ class _Sweep:
             if k or not stretch.start:  # the first state of a stretch is the last of the next
                 states = [s[k] for s in stretch.states]
                 local = [own[k - 1] for own in stretch.local[:looked_at]]
-                if stretch.start + k in self._origins:
-                    self._begin(stretch.start + k, dict(zip(order, states, strict=True)), local)
+                t = stretch.start + k
+                if self._truncate is not None and t and t % self._truncate == 0:
+                    self._ds[: self._active] = 0
+                if t in self._origins:
+                    self._begin(t, dict(zip(order, states, strict=True)), local)
                 self._note(states[:looked_at], squares[k], units[k])
             if k and self._active:
                 live = slice(self._active)
@@ -189,3 +218,29 @@ class _Sweep:
             last = min(t, start + len(logs) - 1)
             steps = np.arange(start + first, last + 1)
             self.logs[t - steps, b] = logs[steps - start, b]
+
+
+def _room(*, T: int, N: int, origins: int, **_: int) -> int:
+    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN stands
+
+
+MEASURE = Measure(
+    "reach",
+    "how far back the gradient of the loss at any one step reaches",
+    curves=tuple(
+        Curve(
+            f"log10_reach_p{p}",
+            f"log10 of the {p}th percentile, over steps t and samples, of ‖∂L_t/∂s_{{t-k}}‖, L_t "
+            "the loss at step t alone",
+        )
+        for p in PERCENTILES
+    ),
+    options={
+        "origins": Option(
+            16, "how many steps t, evenly spaced over those of the loss, the last one among them",
+            least=1,
+        )
+    },
+    of=of,
+    room=_room,
+)  # fmt: skip

@@ -37,4 +37,5 @@ def together(flows: Sequence[GradientFlow], totals: Mapping[str, Magnitudes]) ->
     if "W_s" not in totals:
         return np.full(flows[0].share_W_s.shape, np.nan)
     running = [Magnitudes.of(np.nan_to_num(f.share_W_s)) * f.totals["W_s"] for f in flows]
-    return (root_sum_of_squares(running) / totals["W_s"]).floats()
+    ratio: Magnitudes = root_sum_of_squares(running) / totals["W_s"]
+    return ratio.floats()

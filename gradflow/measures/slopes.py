@@ -62,8 +62,8 @@ class _Slopes:
     def add(self, slope: Array) -> None:
         size = np.abs(slope.astype(np.float64))
         self.count += size.size
-        self.squares += float(np.vdot(size, size))
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):  # a slope may be 0, and one of exp too large to be squared
+            self.squares += float(np.vdot(size, size))
             self.logs += float(np.log(size).sum())
         self.saturated += int(np.count_nonzero(size < SATURATED))
 

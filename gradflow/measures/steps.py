@@ -16,7 +16,8 @@ _ELEMENTS = 2**17  # of a vector of H, in a block
 def blocks_of_values(trajectory: Trajectory, run: int, since: int = 0) -> Iterator[Samples]:
     """Values of what the cell's report names, of one run of a pass, blocks in the order of lags;
     the first `since` steps are left out."""
-    alone = trajectory.select(np.array([run]))
+    is_alone = len(trajectory.last) == 1  # then its tape need not be copied
+    alone = trajectory if is_alone else trajectory.select(np.array([run]))
     cell = alone.cell
     for start, tape in alone.tapes(lambda steps: None):
         K, _, N, _ = tape.states[1:].shape

@@ -36,6 +36,7 @@ def theory(subject: Subject) -> list[Measured]:
 
     `log10_predicted`: the typical gradient of the loss at the last step against lag, from the
     measured one at lag 0, or, where the last state meets no loss, at the first lag that has one.
+    What a layer receives from those above it on the way is left out.
     `rate_predicted`: its factor per step; of an rnn without leak √χ. `chi`: χ, by which the mean
     square of a cotangent changes in a step; `q`: the mean square of the pre-activations, both at
     the steps and samples of this input. `critical_predicted`: the `ws_scale` at which χ would be 1
@@ -51,7 +52,8 @@ def theory(subject: Subject) -> list[Measured]:
         )
         return [Measured(note=note) for _ in range(subject.runs)]
     measured = _measured(subject)
-    return [_of_run(subject, run, measured[run]) for run in range(subject.runs)]
+    with np.errstate(all="ignore"):  # states may be too large to be squared
+        return [_of_run(subject, run, measured[run]) for run in range(subject.runs)]
 
 
 def _of_run(subject: Subject, run: int, measured: Array) -> Measured:
@@ -66,7 +68,10 @@ def _of_run(subject: Subject, run: int, measured: Array) -> Measured:
     if elman is not None:
         curve, figures = _mean_field(subject.trajectory, run, elman, settings)
     else:
-        curve, figures = _from_averages(subject.trajectory, run)
+        averages = transfer.averages(subject.trajectory, run)
+        if not averages.are_finite:
+            return Measured(note="no theory of states that are too large to be squared")
+        curve, figures = _from_averages(averages, len(subject.trajectory.x))
         approximate = "an approximation, from averages of this net's own gates and slopes"
         note = approximate if note is None else f"{approximate}; {note}"
     there = np.flatnonzero(measured > -np.inf)
@@ -210,10 +215,12 @@ def drive_of(trajectory: Trajectory, run: int) -> Array:
     return found
 
 
-def _from_averages(trajectory: Trajectory, run: int) -> tuple[Array, dict[str, float | str | None]]:
+def _from_averages(
+    averages: transfer.Averages, T: int
+) -> tuple[Array, dict[str, float | str | None]]:
     """The same of a cell whose gates are taken as they are measured."""
-    rate = transfer.growth(transfer.averages(trajectory, run))
-    curve = np.arange(len(trajectory.x) + 1) * math.log10(rate)
+    rate = transfer.growth(averages)
+    curve = np.arange(T + 1) * math.log10(rate)
     return curve, {
         "chi": rate**2,
         "rate_predicted": rate,

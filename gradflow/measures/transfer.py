@@ -59,6 +59,12 @@ class Averages:
     operand: Array
     square: Array
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether all of them are numbers."""
+        arrays = (self.B, self.BB, self.A, self.AA, self.square)
+        return all(bool(np.isfinite(array).all()) for array in arrays)
+
 
 def is_simple(cell: SizedCell) -> bool:
     """Whether units meet in recurrent matrices alone, square ones, and no weight tells one unit

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gradflow.columns import Array
 from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import MEASURES
-from gradflow.measures.contract import Asked, Measure, Subject, Watcher
+from gradflow.measures.contract import Asked, Measure, OneLoss, Subject, Watcher
 from gradflow.measures.measured import Measured
 from gradflow.runs.experiment import Run
 
@@ -32,8 +32,10 @@ class Measuring:
         net: NetTrajectory,
         ds_T: Mapping[Place, Array],
         losses: Losses | None = None,
+        one_loss: OneLoss | None = None,
     ) -> None:
-        self._runs, self._net, self._ds_T, self._losses = runs, net, ds_T, losses
+        self._runs, self._net, self._ds_T = runs, net, ds_T
+        self._losses, self._one_loss = losses, one_loss
         self._asked = {asked.name: asked for asked in runs[0].measures}
         self._watching: dict[tuple[str, Of], Watcher] = {}
         self.watchers: dict[Place, list[Watcher]] = {}
@@ -69,10 +71,15 @@ class Measuring:
         settings = tuple(map(_settings, self._runs))
         is_whole = self._net.directions == 1 and measure.scope != "place"
         if is_whole or len(places) == 1:
-            yield None, Subject(self._net, self._ds_T, places, settings, self._losses)
+            yield None, self._subject(places, settings)
         if len(places) > 1 and not (is_whole and measure.scope == "net"):
             for at in places:
-                yield at, Subject(self._net, self._ds_T, (at,), settings, self._losses)
+                yield at, self._subject((at,), settings)
+
+    def _subject(
+        self, places: tuple[Place, ...], settings: tuple[Mapping[str, object], ...]
+    ) -> Subject:
+        return Subject(self._net, self._ds_T, places, settings, self._losses, self._one_loss)
 
 
 def _settings(run: Run) -> dict[str, object]:

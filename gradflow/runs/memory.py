@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
+from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.system import bytes_available
 
@@ -43,6 +44,12 @@ def bytes_needed(run: Run) -> dict[str, int]:
     # reach, its sum and count for each sample and lag, and each pass's own logs.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
+    S = sum(cell.S for cell in run.cells.values())
+    asked = sum(
+        measure.room(T=T, N=N, S=S, **one.options)
+        for one in run.measures
+        if (measure := MEASURES[one.name]).room is not None
+    )
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
@@ -51,6 +58,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
         + between
         + read
         + T * _RESULT_BYTES_PER_LAG * (1 + places),
+        "measure": asked,
         "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
     }

@@ -17,6 +17,7 @@ from gradflow.columns import Array
 from gradflow.engine.flow import block_length
 from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.logspace import Magnitudes
+from gradflow.measures.contract import OneLoss
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective, States, Which, objective
 
@@ -107,6 +108,29 @@ class Readings:
         loss = self.runs[0].loss
         plain = loss.at == "last" and loss.truncate is None
         return ds_T, None if plain else Losses(entry, loss.truncate)
+
+    def one_loss(self, runs: Array) -> OneLoss:
+        """The loss of one step alone, for these runs (indices)."""
+        first, weight = self.runs[0], self.objectives[0].weight
+        anywhere = first.loss.at == "last"
+        together = tuple(self._reads) if anywhere and self._joint else ()
+
+        def gradient(at: Place, number: int, states: States) -> Array:
+            if not anywhere:
+                t = int(first.own_loss_steps(at)[number])
+                found = self.entry(runs, number)(at, t, states[at][None])
+                assert found is not None
+                own: Array = found[0]
+                return own if weight == 1 else own / weight
+            ds = columns.empty(states[at].shape, states[at].dtype)
+            for row, r in enumerate(runs):
+                its = {place: states[place][row] for place in together or (at,)}
+                ds[row] = self.objectives[r].gradient(its, 0)[at]
+            return ds
+
+        every = np.arange(1, first.sequence_length + 1)
+        steps = {at: every if anywhere else first.own_loss_steps(at) for at in self._reads}
+        return OneLoss(steps, gradient, together, first.loss.truncate)
 
     def entry(
         self, runs: Array, only: int | None = None

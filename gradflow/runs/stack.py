@@ -60,7 +60,8 @@ def run_stack(
     if len(good):
         kept = net if len(good) == len(runs) else net.select(good)
         ds_T, entering = readings.entering(kept, good)
-        measuring = Measuring([runs[r] for r in good], kept, ds_T, entering)
+        asked = [runs[r] for r in good]
+        measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
 
         def told(steps: int) -> None:
             progress(steps * len(good))

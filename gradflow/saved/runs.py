@@ -25,6 +25,7 @@ from gradflow.saved.values import (
 
 _KINDS: Mapping[Kind, tuple[type, ...]] = {
     "text": (str,),
+    "word": (str, type(None)),
     "whole": (int,),
     "number": (int, float),
     "truth": (bool,),

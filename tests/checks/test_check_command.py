@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import junit_rules
 import numpy as np
 import pytest
 
 import gradflow
-from checks import junit_rules
 from command import main
 
 NET = """cell: [rnn, lstm]
@@ -130,7 +130,7 @@ def test_a_baseline_holds_what_made_it_and_tells_what_changed(net, capsys):
     base = baseline(capsys, net(""))
     code, out, _ = main(capsys, "check", "net.yaml", "--baseline", base)
     assert code == 0
-    assert "2 runs beside base.json: 2 as before." in out
+    assert "2 runs compared with base.json: 2 as before." in out
     changed = ["--baseline", base, "--set", "bias_scale=[0, 1]"]
     code, out, _ = main(capsys, "check", "net.yaml", *changed)
     assert code == 1

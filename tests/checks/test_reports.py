@@ -10,10 +10,10 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import junit_rules
 import pytest
 from markdown_it import MarkdownIt
 
-from checks import junit_rules
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge

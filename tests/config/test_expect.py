@@ -8,6 +8,8 @@ import pytest
 
 import gradflow
 from command import main
+from gradflow.checks.judge import judge
+from gradflow.config import expectation
 from gradflow.config.expect import from_options, load_expected
 from gradflow.config.load import load
 from measures.throwaway import added, removed
@@ -75,7 +77,7 @@ FAULTS = [
     ("{where: {ws_scale: 3}, rate: {min: 1}}", "matches no run: ws_scale is 0.5, 1 here"),
     ("{where: {cell: rnn, forget_bias: 1.0}, rate: {min: 1}}", "none has all of this at once"),
     ("{where: {reset: after}, rate: {min: 1}}", "no cell of this config has the option reset"),
-    ("{where: {horizon: 3}, rate: {min: 1}}", "horizon is a figure: it stands beside `where`"),
+    ("{where: {horizon: 3}, rate: {min: 1}}", "horizon is a figure: it is written next to `where`"),
     ("{where: {cell: {type: lstm}}, rate: {min: 1}}", "expected a value, or a list of them"),
     ("{where: {ws_scale: .nan}, rate: {min: 1}}", "expected a value, or a list of them"),
     ("{where: {ws_scale: []}, rate: {min: 1}}", "expected a value, or a list of them"),
@@ -84,7 +86,7 @@ FAULTS = [
     ("{rate: {min: .nan}}", "expect[0].rate.min: expected a number, found .nan"),
     ("{rate: {min: fast}}", 'expected a number, found "fast"'),
     ("{rate: {min: true}}", "expected a number, found true"),
-    ("{rate: {min: 1, is: 1}}", "stands beside min or max"),
+    ("{rate: {min: 1, is: 1}}", "is given next to min or max"),
     ("{rate: {mn: 1}}", "expect[0].rate.mn: unknown bound; did you mean min?"),
     ("{rate: {}}", "expected a number, or a mapping such as {min: 0.98, max: 1.02}"),
     ("{rate: }", "expected a number, found nothing"),
@@ -96,6 +98,8 @@ FAULTS = [
     ("{verdict: stabel}", 'found "stabel"; did you mean stable?'),
     ("{verdict: {min: 3}}", "verdict is a word"),
     ("{verdict: []}", "expected vanishing or exploding"),
+    ("{verdict: }", "stable or diverged, found nothing"),
+    ("{no_rate: {is: }}", "expected u-shaped or bent or zero or short, found nothing"),
     ("{ws_scale: {min: 1}}", "ws_scale is a setting: it belongs under `where`"),
     ("{reset: after}", "reset is a setting: it belongs under `where`"),
     ("{rate_l1: {min: 1}}", "the net has no such place: it has one layer"),
@@ -154,8 +158,10 @@ def test_a_figure_of_a_measure_has_to_be_asked_for(tmp_path, monkeypatch):
         (told,) = faults(tmp_path, ["{log10_line: {lag: 2, min: 0}}"])
         assert "add `measure: [sizes]`" in told
         base = BASE + "measure: [sizes]\n"
-        lines = ["{sizes_rms: {min: 0}}", "{log10_line: {lag: 2, min: 0}}"]
-        assert len(expected(tmp_path, lines, base)) == 2
+        lines = ["{sizes_rms: {min: 0}}", "{log10_line: {lag: 2, min: 0}}", "{sizes_h_word: small}"]
+        assert len(expected(tmp_path, lines, base)) == 3
+        (told,) = faults(tmp_path, ["{sizes_h_word: 3}"], base=base)
+        assert "expected a word, found 3" in told
     finally:
         removed(before)
 
@@ -188,3 +194,37 @@ def test_options_of_the_command_line():
         strict=True,
     ):  # fmt: skip
         assert any(f"--expect {text}" in one and message in one for one in told), text
+
+
+def test_figures_of_the_measures_that_come_along(tmp_path):
+    base = "cell: [lstm, rnn]\nsequence_length: 20\nmeasure: [gates, paths]\n"
+    lines = [
+        "{where: {cell: lstm}, gates_f_p50: {min: 0.4, max: 0.6}}",
+        "{where: {cell: lstm}, log10_direct_path: {lag: 9, max: 0}}",
+    ]
+    wanted = expected(tmp_path, lines, base)
+    results = gradflow.analyze(load(tmp_path / "net.yaml"))
+    assert [one.outcome for one in judge(wanted, results)] == ["held", "held"]
+    (told,) = faults(tmp_path, ["{gates_f_p5: {min: 0.4}}"], base=base)
+    assert "did you mean gates_<gate>_p50?" in told
+    wanted = expected(
+        tmp_path, ["{gates_f_p50: {min: 0}}", "{direct_share: {lag: 3, min: 0}}"], base
+    )
+    with pytest.raises(gradflow.InputError) as caught:
+        judge(wanted, results)
+    assert len(caught.value.faults) == 2
+    for fault in caught.value.faults:
+        assert "run 1 (rnn): it has no " in str(fault)
+        assert str(fault).count(": rnn has no ") == 1
+
+
+def test_of_thousands_of_faults_some_are_told_and_no_time_is_lost(tmp_path, monkeypatch):
+    asked = []
+    really = expectation.nearest
+    monkeypatch.setattr(expectation, "nearest", lambda *a: asked.append(a) or really(*a))
+    told = faults(tmp_path, ["{horizn: {min: 3}}"] * 5000)
+    assert len(told) <= 101
+    assert len(asked) <= 101
+    told = faults(tmp_path, ["{" + ", ".join(f"horizn{n}: 3" for n in range(5000)) + "}"])
+    assert len(told) <= 101
+    assert len(asked) <= 202

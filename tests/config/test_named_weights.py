@@ -229,6 +229,10 @@ def test_an_output_layer_and_a_checkpoint_in_the_place_of_the_file(folder, capsy
         ([("file: w.npz", "file: w.npz\n  W_o: head.kernel")],
          "c.yaml:6:8: error: weights.W_o: expected the shape (O, 4), found (4, 5); its transpose"
          " fits: head.kernel.T"),
+        ([('"rnn.kernel[:, 0:4].T"', "3")],
+         "c.yaml:7:10: error: weights.parameters.W_f: expected text, found 3"),
+        ([("  file: w.npz", "  file: no.npz")],
+         "c.yaml:5:3: error: weights: no.npz: no such file"),
         ([("cell: ./mgu.yaml\n", "")],
          "c.yaml:1:1: error: cell: this key is required: expected"),
     ],
@@ -268,3 +272,16 @@ def test_every_shipped_cell_takes_its_parameters_by_name(folder):
         (run,) = load(written(f"cell: {{type: {name}{options}}}\n{weights}\n")).runs
         assert (run.hidden_size, run.input_size) == (H, I)
         assert all(np.all(a == 0.1) for a in parameters(run)[0, 0].values())
+
+
+@pytest.mark.parametrize("given", ["3", "[3]", "W"])
+def test_what_is_no_mapping_of_names_says_what_would_be(folder, given):
+    (found,) = faults(f"cell: mgu\nweights: {{file: w.npz, parameters: {given}}}\n")
+    assert 'expected a mapping such as {W: "rnn.weight_ih"}, or a list of them' in found
+
+
+def test_names_of_any_length_are_refused_in_bearable_ones(folder):
+    for text in ("[0]" * 5000, ".T" * 9000, "x" * 9000, "bias[" + "9" * 40 + "]"):
+        told = faults(f"cell: mgu\nweights: {{file: w.npz, parameters: {{W_f: '{text}'}}}}\n")
+        assert len(told) == 2  # it, and that others are missing
+        assert all(len(one) < 400 for one in told)

@@ -47,10 +47,10 @@ def test_groups_give_the_terms(cell):
     done = both_ways(net)
     exponent = np.zeros(net.x.shape[:-1], dtype=np.int64)
     one = np.ones((*net.x.shape[:-1], 1))
-    rights = Rights(net.x, done.states[:-1], done.local, one)
     params = {name: net.params[name] for name in net.cell.parameters}
+    rights = Rights(net.x, done.states[:-1], done.local, one, params)
     found = dict.fromkeys(CURVES.values(), 0.0)
-    for group in groups(net.cell, params):
+    for group in groups(net.cell):
         squares = {curve: [] for curve in group.widths}
         for left, outer, unit in group.factors(done.dz, exponent, rights):
             for curve in squares:
@@ -76,11 +76,11 @@ def test_groups_give_the_terms(cell):
 )
 def test_what_is_no_single_use_has_a_group_of_its_own(name, kind):
     net = random_net(MORE[name])
-    assert kind in map(type, groups(net.cell, net.params))
+    assert kind in map(type, groups(net.cell))
 
 
 def test_the_gates_of_an_lstm_share_one_left_factor():
     net = random_net(next(cell for cell in VARIANTS if cell.name == "lstm"))
-    (group,) = groups(net.cell, net.params)
+    (group,) = groups(net.cell)
     assert isinstance(group, Shared)
     assert set(group.widths) == {"W_x", "W_s", "b_s"}

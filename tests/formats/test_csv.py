@@ -12,10 +12,10 @@ import pytest
 from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gradflow.axes import AXES, NET_AXES
 from gradflow.formats import FORMATS, View
 from gradflow.formats.columns import NET, RUN
 from gradflow.formats.csv import header
-from gradflow.results import AXES, NET_AXES
 
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"

@@ -79,7 +79,7 @@ def test_the_sum_is_the_mean_of_the_logarithms_of_the_determinants(cell):
     if (signs == 0).any():  # a unit that is off
         assert only.mean.sum() == -np.inf
         return
-    np.testing.assert_allclose(only.samples.sum(axis=1), logs.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(only.samples.sum(axis=1), logs.mean(axis=0), rtol=1e-8)
 
 
 @pytest.mark.parametrize("cell", [RNN(), CELLS["lstm"](), GRU()], ids=lambda cell: cell.label)
@@ -94,7 +94,7 @@ def test_exponents_are_those_of_a_decomposition_at_every_step(cell):
             Q, R = np.linalg.qr(J.T @ Q)
             if 5 < t <= 45:
                 sums += np.log(np.abs(np.diagonal(R)))
-        np.testing.assert_allclose(only.samples[n], np.sort(sums / 40)[::-1], atol=1e-9)
+        np.testing.assert_allclose(only.samples[n], np.sort(sums / 40)[::-1], atol=1e-8)
 
 
 def test_vectors_are_made_orthonormal_only_as_often_as_they_need_it(monkeypatch):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gradflow.cells import CELLS, GRU, RNN
-from gradflow.engine.flow import backpropagate, unroll
-from gradflow.engine.network import backpropagate_net, unroll_net
+from gradflow.engine.flow import unroll
+from gradflow.engine.network import unroll_net
 from gradflow.logspace import log_norms_joined
+from gradflow.measures.flows import backpropagate, backpropagate_net
 from gradflow.measures.reach import Reached, measured, percentiles, reach, spaced
 from measures.jacobians import linear_net
 from measures.whole_states import with_gauge

@@ -15,6 +15,7 @@ from command import main
 from drawn import drawn_config
 from gradflow.formats import FORMATS, View, for_screen
 from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.measures import OPTIONAL
 from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
 from gradflow.saved import read_results
@@ -55,6 +56,7 @@ def same_flows(one, other):
     same_magnitudes(one.state, other.state)
     same_magnitudes(one.relative, other.relative)
     assert (one.start is None) == (other.start is None)
+    assert one.first == other.first
     for name in ("share_W_s", "log10_percentiles", "log10_typical", "log10_typical_start"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
@@ -119,6 +121,10 @@ def test_many_drawn_runs_come_back_whole(seed, tmp_path):
         {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e90},
         {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e-90, "seed": [0, 3]},
         {"cell": {"type": "rnn", "activation": "relu"}, "ws_scale": 0.0, "input": "zeros"},
+        {"cell": ["lstm", "rnn"], "layers": 2, "measure": list(OPTIONAL)},
+        {"cell": "gru", "bidirectional": True, "measure": list(OPTIONAL)},
+        {"cell": "lstm", "layers": 2, "loss": {"kind": "mse", "at": "all"}},
+        {"cell": "lstm", "loss": {"kind": "mse", "at": [2, 4]}},
         {"cell": "lstm", "lags": [0, 3], "thresholds": {"vanishing": 0.5, "exploding": 2.0}},
     ],
 )
@@ -126,6 +132,9 @@ def test_places_options_and_every_magnitude_come_back(more, tmp_path):
     results, view = written(tmp_path / "r.json", {**SMALL, "title": "T", **more})
     saved = read_results(tmp_path / "r.json")
     same(results, saved.results)
+    for name in for_screen("results"):
+        again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
+        assert again == "".join(FORMATS[name].show("results", results, view)), name
     assert (saved.title, saved.lags, saved.thresholds) == ("T", view.lags, view.thresholds)
     assert (saved.parts, saved.options) == (view.parts, view.options)
 

@@ -169,8 +169,8 @@ def _unwrap(content: Any) -> Any:
             inner = next(_holders(content.get(w) for w in WRAPPERS), None)
             if inner is None:
                 break
-            if beside := _beside(content, inner):
-                return _joined(content, inner, beside)
+            if others := _others(content, inner):
+                return _joined(content, inner, others)
             content = inner
         elif isinstance(content, list | tuple) and len(content) <= _MOST_LISTED:
             able = list(islice(_holders(content), 2))
@@ -182,7 +182,7 @@ def _unwrap(content: Any) -> Any:
     return content
 
 
-def _beside(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
+def _others(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
     """What holds matrices next to the state dict: more than the state of a generator of random
     numbers, or a loss."""
     others = {k: v for k, v in content.items() if v is not inner and isinstance(v, dict | Inert)}
@@ -190,12 +190,12 @@ def _beside(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
     return {key: value for key, value in others.items() if id(value) in able}
 
 
-def _joined(content: Any, inner: Any, beside: Mapping[str, Any]) -> Any:
+def _joined(content: Any, inner: Any, others: Mapping[str, Any]) -> Any:
     """A state dict and what stands beside it, all as it was where their names would clash."""
     if not isinstance(inner, dict):
         return content
     first = {name.partition(".")[0] for name in inner}
-    return content if first.intersection(beside) else {**inner, **beside}
+    return content if first.intersection(others) else {**inner, **others}
 
 
 def _holders(

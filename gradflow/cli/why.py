@@ -1,0 +1,96 @@
+"""`gradflow critical` and `explain`: where the rate is 1, and why a gradient does what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradflow.cli.base import Config, Set, app, reporting, view
+from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from gradflow.results import Result
+    from gradflow.runs.experiment import Experiment
+
+
+@app.command(short_help="Find where the gradient neither vanishes nor explodes.")
+@reporting
+def critical(
+    config: Config,
+    vary: Annotated[
+        str,
+        typer.Option(
+            "--vary",
+            metavar="KEY",
+            help="ws_scale, wx_scale, bias_scale, or cell.OPTION, an option that is a number.",
+        ),
+    ] = "ws_scale",
+    between: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--between", metavar="LOW HIGH", help="The range that is searched."),
+    ] = None,
+    format: Annotated[str, format_option("critical")] = "table",
+    output: Annotated[list[Path] | None, output_option("critical")] = None,
+    set_: Set = None,
+) -> None:
+    """Find the value of a setting at which the rate per step is 1, for every net of a config.
+
+    A bracketed search on the rate of the typical sample, over at least 200 steps, with the same
+    draws for every value: gradflow critical config.yaml --vary cell.forget_bias --between 0 6
+    """
+    from gradflow.config.load import load
+    from gradflow.critical import find, most_time_steps
+    from gradflow.runs.runner import execute
+
+    destinations = Destinations.of("critical", format, output)
+    experiment = load(config, set_ or [])
+    steps = most_time_steps(experiment, vary)
+    with ExitStack() as open_files:
+        destinations.open(open_files, read_by(config, experiment))
+        with progress_bar(steps) as progress:
+
+            def evaluate(asked: Experiment) -> Iterable[Result]:
+                return execute(asked, progress)
+
+            found = find(experiment, evaluate, vary, between)
+        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))
+
+
+@app.command(short_help="Say why each run's gradient does what it does.")
+@reporting
+def explain(
+    config: Config,
+    no_advice: Annotated[
+        bool, typer.Option("--no-advice", help="Try no changes, which takes about 20 runs each.")
+    ] = False,
+    format: Annotated[str, format_option("explanation")] = "table",
+    output: Annotated[list[Path] | None, output_option("explanation")] = None,
+    set_: Set = None,
+) -> None:
+    """Say why each run's gradient does what it does, and what would change it.
+
+    The rate is multiplied out from its factors, the one that decides it is named, and every piece
+    of advice is tried. Of a run of at most 10 steps the sum of the chain rule over k is written out
+    as well, term by term.
+    """
+    from gradflow.config.load import load
+    from gradflow.explanation import explain as explanations
+    from gradflow.explanation import most_time_steps
+    from gradflow.runs.runner import execute
+
+    destinations = Destinations.of("explanation", format, output)
+    experiment = load(config, set_ or [])
+    with ExitStack() as open_files:
+        destinations.open(open_files, read_by(config, experiment))
+        with progress_bar(most_time_steps(experiment, not no_advice)) as progress:
+
+            def evaluate(asked: Experiment) -> Iterable[Result]:
+                return execute(asked, progress)
+
+            found = list(explanations(experiment, evaluate, advice=not no_advice))
+        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))

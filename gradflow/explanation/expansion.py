@@ -1,0 +1,221 @@
+"""The sum over k of the chain rule, written out for a short run, factor by factor:
+
+    ∂L/∂W = Σ_k ∂L/∂O · ∂O/∂s_T · (Π_{j=k+1..T} ∂s_j/∂s_{j-1}) · ∂s_k/∂W
+
+∂s_k/∂W is the immediate derivative, s_{k-1} held fixed. Where every factor is one number they are
+signed and multiply out by hand; else each is a norm (of Jacobians the spectral one, of ∂s_k/∂W
+Frobenius'), root mean square over the batch, and the term is its own norm: at most their product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells import Params, SizedCell
+from gradflow.columns import Array
+from gradflow.engine.flow import Trajectory, blocks_backward, unroll
+from gradflow.engine.outer import formed
+from gradflow.engine.uses import Rights, groups
+from gradflow.runs import sampling
+from gradflow.runs.experiment import Run
+from gradflow.runs.losses import objective
+
+MOST_STEPS = 10
+_MOST_STATES = 2**9  # samples times components of the state, each a backward pass
+
+_PARAMETERS = ("W_s", "W_x")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One k.
+
+    Attributes:
+        k: the step at which the parameter is used, T first.
+        factors: ∂L/∂O and ∂O/∂s_T, or ∂L/∂s_T alone where there is no output layer; Π ∂s_j/∂s_j-1;
+            ∂s_k/∂W.
+        term: what this k adds to ∂L/∂W.
+    """
+
+    k: int
+    factors: tuple[float, ...]
+    term: float
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The sum for one parameter.
+
+    Attributes:
+        parameter: `W_s` or `W_x`.
+        heads: the name of each factor.
+        rows: k = T..1.
+        total: ∂L/∂W, signed, or its norm.
+        signed: whether all are numbers with a sign; else norms.
+    """
+
+    parameter: str
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
+    total: float
+    signed: bool
+
+
+def can_expand(run: Run) -> bool:
+    """Whether a run is so small that its sum is written out: one layer in one direction, at most
+    MOST_STEPS steps, a loss at the last one, a state without gauges."""
+    return (
+        run.sequence_length <= MOST_STEPS
+        and len(run.places) == 1
+        and run.loss.at == "last"
+        and run.loss.truncate is None
+        and not run.cells[0, 0].gauge
+        and run.batch_size * run.cells[0, 0].S <= _MOST_STATES
+    )
+
+
+def expand(run: Run) -> list[Expansion]:
+    """The sums of a run that `can_expand`, for W_s and W_x as far as its cell has them; nothing
+    where the state leaves float range."""
+    net = _Net.of(run)
+    if net.trajectory.diverged_at[0]:
+        return []
+    last = {(0, 0): net.trajectory.last[0]}
+    goal = objective(run)
+    ds_T = goal.gradient(last, 0)[0, 0][:, : net.cell.S].astype(np.float64)
+    heads, outer = _outer(run, goal.outer, last, ds_T)
+    jacobians = net.jacobians()
+    found = []
+    for curve in _PARAMETERS:
+        immediate = [net.immediate(k, curve) for k in range(1, run.sequence_length + 1)]
+        if immediate[0] is not None:
+            ready = [one for one in immediate if one is not None]
+            found.append(_expansion(curve, heads, outer, ds_T, jacobians, ready))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Net:
+    """A run of one place, its forward pass, and copies of it: a run a sample and component."""
+
+    cell: SizedCell
+    params: Params
+    x: Array  # (T, N, I)
+    s0: Array  # (N, S)
+    trajectory: Trajectory
+
+    @staticmethod
+    def of(run: Run) -> _Net:
+        cell = run.cells[0, 0]
+        params = {n: p.astype(np.float64) for n, p in sampling.parameters(run)[0, 0].items()}
+        x = sampling.inputs(run).astype(np.float64)
+        s0 = sampling.initial_state(run)[0, 0].astype(np.float64)
+        one = {name: p[None] for name, p in params.items()}
+        return _Net(cell, params, x, s0, unroll(cell, one, x[:, None], s0[None]))
+
+    def copies(self, steps: int) -> Trajectory:
+        """The first steps, one run for each sample and each component of its state."""
+        _, N, _ = self.x.shape
+        S = self.cell.S
+        params = {name: np.repeat(p[None], N * S, axis=0) for name, p in self.params.items()}
+        x = np.repeat(self.x[:steps], S, axis=1)[:, :, None]  # (steps, N·S, 1, I)
+        return unroll(self.cell, params, x, np.repeat(self.s0, S, axis=0)[:, None])
+
+    def units(self) -> Array:
+        """(N·S, 1, S_all): a unit cotangent in each component, for every sample."""
+        N, S = len(self.s0), self.cell.S
+        units = np.zeros((N, S, self.cell.S_all))
+        units[:, np.arange(S), np.arange(S)] = 1
+        return units.reshape(N * S, 1, -1)
+
+    def jacobians(self) -> list[Array]:
+        """(N, S, S) ∂s_T/∂s_k of every sample, for k = 0..T."""
+        N, S = len(self.s0), self.cell.S
+        found: list[Array] = []
+        for block in blocks_backward(self.copies(len(self.x)), self.units()):
+            ds = np.ldexp(block.ds.value, block.ds.exponent[..., None].astype(np.int32))
+            first = 1 if found else 0  # the first of a block is the last of the one before
+            found += [d[:, 0, :S].reshape(N, S, S) for d in ds[first:]]
+        return found[::-1]
+
+    def immediate(self, k: int, curve: str) -> Array | None:
+        """(N, S, entries): ∂s_k/∂W of every sample, of all parameters of a role; None of none."""
+        N, S = len(self.s0), self.cell.S
+        copies = self.copies(k)
+        block = next(blocks_backward(copies, self.units()))
+        dz, exponent = block.dz.value[:1], block.dz.exponent[:1]
+        x = np.broadcast_to(block.x[:1], (1, N * S, *block.x.shape[2:]))
+        one = np.ones((*dz.shape[:-1], 1))
+        rights = Rights(x, block.s[:1], block.local[:1], one, copies.params)
+        found = [
+            np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in outer]),
+                     its[..., :1, None].astype(np.int32)).reshape(N, S, -1)
+            for group in groups(self.cell)
+            if curve in group.widths
+            for left, outer, its in group.factors(dz, exponent, rights)
+        ]  # fmt: skip
+        return np.concatenate(found, axis=-1) if found else None
+
+
+def _outer(
+    run: Run, outer: object, last: Mapping[tuple[int, int], Array], ds_T: Array
+) -> tuple[tuple[str, ...], tuple[Array, ...]]:
+    """The names of what the loss adds in front, and the matrices: (N, O) and (O, S), or (N, S)."""
+    if outer is None or not callable(outer):
+        return ("∂L/∂s_T",), (ds_T,)
+    delta, _ = outer(last, 0)
+    W_o, _ = sampling.output_layer(run)
+    onto = np.zeros((len(W_o), ds_T.shape[1]))
+    rows = run.cells[0, 0].outputs
+    if rows.stop > ds_T.shape[1]:  # the output is more than a part of the state
+        return ("∂L/∂s_T",), (ds_T,)
+    onto[:, rows] = W_o
+    return ("∂L/∂O", "∂O/∂s_T"), (np.asarray(delta, dtype=np.float64), onto)
+
+
+def _expansion(
+    curve: str, heads: tuple[str, ...], outer: tuple[Array, ...], ds_T: Array,
+    jacobians: list[Array], immediate: list[Array],
+) -> Expansion:  # fmt: skip
+    """The rows for one role: `jacobians` of k = 0..T, `immediate` of k = 1..T."""
+    N, S = ds_T.shape
+    T = len(immediate)
+    signed = N == S == immediate[0].shape[-1] == 1 and all(a.size == 1 for a in outer)
+    in_front = tuple(_size(a, signed, i) for i, a in enumerate(outer))
+    rows, total = [], np.zeros(immediate[0].shape[-1])
+    for k in range(T, 0, -1):
+        term = np.einsum("ni,nij,njw->w", ds_T, jacobians[k], immediate[k - 1]) / N
+        total = total + term
+        middle, last = jacobians[k], immediate[k - 1]
+        if signed:
+            own = float(middle[0, 0, 0]), float(last[0, 0, 0])
+        else:
+            own = _rms(np.linalg.norm(middle, 2, axis=(1, 2))), _rms(_frobenius(last))
+        rows.append(Row(k, (*in_front, *own), float(term[0]) if signed else _norm(term)))
+    whole = float(total[0]) if signed else _norm(total)
+    names = (*heads, "Π ∂s_j/∂s_j-1", f"∂s_k/∂{curve}")
+    return Expansion(curve, names, tuple(rows), whole, signed)
+
+
+def _size(a: Array, signed: bool, position: int) -> float:
+    """A factor in front: a number with its sign; the rms over samples of a row's norm; or the
+    spectral norm of a matrix."""
+    if signed:
+        return float(a.reshape(-1)[0])
+    return _rms(np.linalg.norm(a, axis=-1)) if position == 0 else float(np.linalg.norm(a, 2))
+
+
+def _frobenius(a: Array) -> Array:
+    return np.asarray(np.sqrt((a**2).sum(axis=(1, 2))))
+
+
+def _norm(a: Array) -> float:
+    return float(np.linalg.norm(a))
+
+
+def _rms(a: Array) -> float:
+    return math.sqrt(float(np.mean(np.square(a))))

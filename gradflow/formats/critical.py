@@ -1,0 +1,220 @@
+"""Where the rate crosses 1, net by net: what `gradflow critical` shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from statistics import median
+
+from gradflow.cells import Cell
+from gradflow.critical import Critical
+from gradflow.formats import layout, words
+from gradflow.formats.csv import pointed
+from gradflow.formats.json import head, plain
+from gradflow.formats.layout import Column, Line, fold, grid, render
+from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.view import View
+
+_FIGURES = (
+    "critical", "critical_low", "critical_high", "predicted", "rate_at_low", "rate_at_high", "low",
+    "high", "crossings", "runs",
+)  # fmt: skip
+
+
+def facts(found: Critical) -> dict[str, object]:
+    """Every figure of one net by its name; None: unknown."""
+    interval = found.interval or (None, None)
+    ends = found.ends
+    return {
+        "critical": found.value,
+        "critical_low": interval[0],
+        "critical_high": interval[1],
+        "predicted": found.predicted,
+        "rate_at_low": None if ends is None else ends[0].rate,
+        "rate_at_high": None if ends is None else ends[1].rate,
+        "low": None if ends is None else ends[0].value,
+        "high": None if ends is None else ends[1].value,
+        "crossings": found.crossings,
+        "runs": len(found.tried),
+    }
+
+
+def _axes(found: Critical) -> dict[str, object]:
+    """What a net is, but for what is varied."""
+    cell = found.run.cell
+    option = found.vary.removeprefix("cell.")
+    if option in cell.options and found.vary != option:
+        cell = Cell.of(cell.equations, **{**cell.options, option: cell.equations.defaults[option]})
+    axes: dict[str, object] = {**found.run.axes, "cell": cell.label}
+    axes.pop(found.vary, None)
+    return axes
+
+
+def _settings(found: Critical) -> dict[str, object]:
+    """The same, and the options of its cell."""
+    options: dict[str, object] = dict(found.run.cell.options)
+    options.pop(found.vary.removeprefix("cell."), None)
+    return {**_axes(found), **options}
+
+
+def _varied(content: Sequence[Critical]) -> list[str]:
+    """The axes that differ between the nets; the cell where nothing does."""
+    rows = [_axes(found) for found in content]
+    varied = [name for name in rows[0] if len({str(row.get(name)) for row in rows}) > 1]
+    return varied or ["cell"]
+
+
+# CSV and JSON
+
+
+def to_csv(content: Sequence[Critical], view: View) -> Iterator[str]:
+    """A row a net: its settings, then what was found."""
+    rows = [_settings(found) for found in content]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    yield _line(["net", *names, "vary", *_FIGURES, "note"])
+    for found, row in zip(content, rows, strict=True):
+        values = facts(found)
+        settings = [row.get(name) for name in names]
+        figures = [values[name] for name in _FIGURES]
+        yield _line([found.number, *settings, found.vary, *figures, found.note])
+
+
+def _line(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(map(_field, values))
+    return text.getvalue()
+
+
+def _field(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return "" if math.isnan(value) else pointed(repr(value))
+    return "" if value is None else value
+
+
+def to_json(content: Sequence[Critical], view: View) -> Iterator[str]:
+    """One object with the config and every net, the values that were tried among it."""
+    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "nets": ['
+    between = "\n"
+    for found in content:
+        net = {
+            "net": found.number,
+            **_settings(found),
+            "vary": found.vary,
+            **facts(found),
+            "note": found.note,
+            "tried": [{"value": p.value, "rate": p.rate} for p in found.tried],
+        }
+        yield between + json.dumps(plain(net), allow_nan=False)
+        between = ",\n"
+    yield "\n]}\n"
+
+
+# For people
+
+
+def table(content: Sequence[Critical], view: View) -> Iterator[str]:
+    """A row a net, the spread over seeds, and what was not found."""
+    for line in _page(content, view):
+        yield render(line, view.colour)
+
+
+def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
+    if view.title and (title := words.clean(view.title)):
+        yield from fold(title.split(" "), " ", view.width, "bold")
+    yield from fold(_about(content).split(" "), " ", view.width, "dim")
+    yield []
+    heads, rows = _rows(content)
+    columns = [
+        Column((head,), [layout.Cell(row[i]) for row in rows], "left" if i == 0 else "decimal")
+        for i, head in enumerate(heads)
+    ]
+    yield from grid(columns)
+    yield []
+    for text in _sentences(content):
+        yield from fold(text.split(" "), " ", view.width)
+
+
+def to_markdown(content: Sequence[Critical], view: View) -> Iterator[str]:
+    """The same as a Markdown table and a list."""
+    if view.title:
+        yield f"### {escaped(words.clean(view.title))}\n\n"
+    yield f"{prose(_about(content))}\n\n"
+    heads, rows = _rows(content)
+    columns = list(zip(heads, zip(*rows, strict=True), strict=True))
+    yield from markdown_table(columns, left=1)
+    yield "\n"
+    yield from (f"- {prose(text)}\n" for text in _sentences(content))
+
+
+def _about(content: Sequence[Critical]) -> str:
+    first = content[0]
+    steps = max(found.run.sequence_length for found in content)
+    return f"Where the rate per step is 1, as {first.vary} is varied; T={steps}."
+
+
+def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
+    """The head of each column, and a row a net."""
+    varied = _varied(content)
+    has_theory = any(found.predicted is not None for found in content)
+    heads = [*map(words.symbol, varied), f"critical {content[0].vary}", "from", "to"]
+    heads += ["theory"] if has_theory else []
+    heads += [f"rate at {end:g}" for end in _ends(content)]
+    rows = []
+    for found in content:
+        settings, values = _axes(found), facts(found)
+        row = [words.clean(_said(settings.get(name))) for name in varied]
+        row += [_number(values[name]) for name in ("critical", "critical_low", "critical_high")]
+        row += [_number(values["predicted"])] if has_theory else []
+        row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
+        rows.append(row)
+    return heads, rows
+
+
+def _ends(content: Sequence[Critical]) -> tuple[float, float]:
+    """The range that was searched."""
+    ends = next((found.ends for found in content if found.ends is not None), None)
+    return (0.0, 0.0) if ends is None else (ends[0].value, ends[1].value)
+
+
+def _said(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, int | float):
+        return words.UNKNOWN
+    return f"{value:.4g}" if math.isfinite(value) else "∞"
+
+
+def _sentences(content: Sequence[Critical]) -> Iterator[str]:
+    """What is to be known besides the figures."""
+    for key, group in groupby(content, key=_without_seed):
+        nets = list(group)
+        values = [found.value for found in nets if found.value is not None]
+        if len(nets) > 1 and values:
+            yield (
+                f"{key}: {median(values):.4g} in the median of {len(nets)} seeds, "
+                f"{min(values):.4g} to {max(values):.4g}."
+            )
+    if any(found.interval is not None for found in content):
+        yield "from, to: where the ends of the rate's 95 % interval (over inputs) cross 1."
+    if any(found.predicted is not None for found in content):
+        yield "theory: of a wide random net that is driven alike (mean field)."
+    varied = _varied(content)
+    for found in content:
+        if found.note is not None:
+            settings = _axes(found)
+            name = " ".join(words.phrase(axis, settings.get(axis)) for axis in varied)
+            yield f"{name}: {found.note}."
+
+
+def _without_seed(found: Critical) -> str:
+    """What a net is but for its seed, as people say it."""
+    return str(_axes(found)["cell"])

@@ -1,0 +1,82 @@
+"""Why in a line: the factors that a step's gradient is multiplied by, as the equations name them.
+
+Of a cell whose state meets itself through one recurrent product alone (rnn), ∂s_t/∂s_{t-1} =
+φ'(z_t) W_s, and the factor of a step is about gain x slope: ‖W_s‖_F/√H times √⟨φ'²⟩ (H.
+Sompolinsky, A. Crisanti and H. J. Sommers, Physical Review Letters 61, 1988). Of a cell with a gate
+that keeps its state (LSTM f, GRU z), ∂c_t/∂c_{t-1} = f_t on the direct path, and what the rest of
+the cell multiplies it by is the rate over that. Read at a few dozen steps, so that it costs little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradflow.engine.flow import Tape, Trajectory
+from gradflow.equations.samples import Samples
+from gradflow.measures.contract import Figure, Measure, Subject
+from gradflow.measures.measured import Measured
+from gradflow.measures.slopes import gains
+
+_STEPS = 32
+
+
+def factors(subject: Subject) -> list[Measured]:
+    """The factors of one place, a `Measured` a run: `factors_gain` and `factors_slope`, or
+    `factors_keep`, the geometric mean of the gate `factors_gate` that keeps the state."""
+    report = subject.cell.report
+    if report.keepers:
+        return [Measured(figures=_keep(subject.trajectory, run)) for run in range(subject.runs)]
+    if len(report.functions) == len(report.blocks) == 1 and not report.direct:
+        return [Measured(figures=_gain(subject.trajectory, run)) for run in range(subject.runs)]
+    note = f"{subject.cell.label} has neither one recurrent product alone nor a gate that keeps it"
+    return [Measured(note=note) for _ in range(subject.runs)]
+
+
+def _some_steps(trajectory: Trajectory, run: int) -> Samples:
+    """What the report names, at a few steps, evenly spaced over those whose tape is kept."""
+    start, stop = trajectory.segments[-1]
+    tape: Tape = trajectory.last_tape
+    at = np.unique(np.linspace(0, stop - start - 1, _STEPS).round().astype(np.int64))
+    states = tape.states[:, run : run + 1]
+    x = trajectory.x[start:stop] if trajectory.x.shape[1] == 1 else (
+        trajectory.x[start:stop, run : run + 1]
+    )  # fmt: skip
+    params = {name: a[run : run + 1] for name, a in trajectory.params.items()}
+    return trajectory.cell.samples(states[at], states[at + 1], x[at], params)
+
+
+def _keep(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
+    values, keeper = _some_steps(trajectory, run), trajectory.cell.report.keepers[0]
+    with np.errstate(divide="ignore"):
+        if keeper.decay is not None:
+            decay = values.of(keeper.decay).astype(np.float64)
+        else:
+            decay = -np.log(values.of(keeper.value).astype(np.float64))
+    return {"factors_gate": keeper.name, "factors_keep": math.exp(-float(decay.mean()))}
+
+
+def _gain(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
+    (gain,), (function,) = gains(trajectory).values(), trajectory.cell.report.functions
+    slope = function.slope
+    rms = 1.0
+    if slope is not None:
+        size = _some_steps(trajectory, run).of(slope).astype(np.float64)
+        rms = math.sqrt(float(np.mean(size**2)))
+    return {"factors_gain": float(gain[run]), "factors_slope": rms}
+
+
+MEASURE = Measure(
+    "factors",
+    "what a step multiplies the gradient by: the gain of W_s and its slopes, or what a gate keeps",
+    scope="place",
+    figures=(
+        Figure("factors_gain", "number", "‖W_s‖_F/√H, of a cell that is one recurrent product"),
+        Figure("factors_slope", "number", "√⟨φ'²⟩ of the function around it"),
+        Figure("factors_gate", "word", "the gate that keeps the state, where there is one"),
+        Figure("factors_keep", "number", "its geometric mean: what the direct path keeps a step"),
+    ),
+    of=factors,
+)

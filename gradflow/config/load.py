@@ -27,6 +27,7 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
+from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import too_large
@@ -163,6 +164,8 @@ def _runs(
     """Every combination of the keys that hold lists, in the order in which they stand; a cell that
     has nothing to scale or draw as the keys of W_s say has one run for all their values."""
     axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
+    for name in ("ws_init", "wx_init"):
+        axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
     own = [
         {"cell": [choice.cell], **axes, **{key: [None] for key in idle}}
         for choice, idle in zip(choices, idle_keys(config, choices, faults), strict=True)

@@ -68,7 +68,7 @@ _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; m
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
-_THREAD_BYTES = 2**24  # what a thread that helps has of its own: copies of factors, above all
+_THREAD_BYTES = 2**24  # what a helping thread has of its own; measured: half of it at H = 1024
 
 
 def stack_size(run: Run, workers: int = 1) -> int:

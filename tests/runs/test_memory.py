@@ -87,6 +87,13 @@ def test_much_memory_is_said_before_it_is_taken_and_little_is_not(monkeypatch):
     assert memory.statement(wide, workers=2).startswith("memory: 2 processes take about 5.")
 
 
+def test_what_helping_threads_take_is_counted(monkeypatch):
+    monkeypatch.setattr(memory, "_rounded", lambda count: f"{count}")
+    wide = from_mapping({"cell": "lstm", "hidden_size": 4096, "batch_size": 8}).runs
+    alone, helped = (int(memory.statement(wide, 1, threads).split()[4]) for threads in (1, 9))
+    assert helped - alone == 8 * memory._THREAD_BYTES
+
+
 def test_no_more_runs_at_a_time_than_fit(monkeypatch):
     wide = from_mapping({"cell": "lstm", "hidden_size": 4096, "batch_size": 8}).runs
     for available, count in ((2**30, 1), (6 * 2**30, 2), (2**40, 4)):

@@ -60,7 +60,8 @@ INSIDE = {
         "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "words",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots",

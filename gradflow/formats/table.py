@@ -177,16 +177,24 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
     """What one run means, a line each."""
     diagnosis = result.diagnosis
     facts = {"verdict": f"{diagnosis.verdict}: {words.reach(result, view)}".split(" ")}
-    if diagnosis.rate is not None:
+    if result.over is not None:
+        facts = {"verdict": words.reach(result, view).split(" ")}
+        for name, figure in {
+            "rate": "rate",
+            "half-life": "half_life",
+            "horizon": "horizon",
+        }.items():
+            facts[name] = [words.spread(result, figure)]
+    elif diagnosis.rate is not None:
         facts["rate"] = [f"{words.rate(diagnosis)} per step"]
         if diagnosis.rate_ci is not None:
             facts["rate"].append(f"(95 % interval {words.interval(diagnosis)},")
             facts["rate"].append("of this net over inputs)")
     elif (why := words.without_rate(diagnosis)) is not None:
         facts["rate"] = why.split(" ")
-    if diagnosis.half_life is not None:
+    if result.over is None and diagnosis.half_life is not None:
         facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
-    if "(" in (horizon := words.horizon(result)):
+    if result.over is None and "(" in (horizon := words.horizon(result)):
         facts["horizon"] = [horizon]
     if result.flow is not None:
         totals = result.flow.totals.items()
@@ -244,14 +252,9 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
     diagnoses = [result.diagnosis for result in results]
     styles = [_STYLES.get(diagnosis.verdict, "") for diagnosis in diagnoses]
-    verdicts = [Cell(d.verdict, style) for d, style in zip(diagnoses, styles, strict=True)]
+    verdicts = [Cell(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
-    facts = [
-        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in diagnoses]),
-        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in diagnoses]),
-        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
-        Column(("verdict",), verdicts, "left"),
-    ]
+    facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
     room = room_beside([*names.values(), *facts], view.width)
     if room >= _BAR[0]:
         groups = [[*names.values(), *facts, _sparklines(results, styles, view, room)]]
@@ -274,6 +277,24 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     for text in words.explanations(results, interval="± 95 %"):
         yield from _prose(text, view)
     yield from _scale(view)
+
+
+def _diagnoses(results: Sequence[Result]) -> list[Column]:
+    """Rate, half-life and horizon; over seeds what they range over."""
+    if results[0].over is not None:
+        heads = {"rate": "rate per step", "half_life": "half-life in steps"}
+        columns = [
+            Column((head, "over seeds"), [Cell(words.spread(r, name)) for r in results])
+            for name, head in heads.items()
+        ]
+        lags = [Cell(words.spread(r, "horizon")) for r in results]
+        return [*columns, Column(("horizon", "lag"), lags, "right")]
+    found = [result.diagnosis for result in results]
+    return [
+        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in found]),
+        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in found]),
+        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
+    ]
 
 
 def _names(head: str, texts: Sequence[str]) -> Column:

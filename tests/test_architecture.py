@@ -55,7 +55,7 @@ INSIDE = {
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
         "tree", "bare", "numbers", "forms", "model", "faults", "messages", "losses", "files",
-        "overrides",
+        "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "reference", "",
     ],

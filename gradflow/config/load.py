@@ -21,6 +21,7 @@ from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
 from gradflow.config.named_weights import read_named
 from gradflow.config.overrides import override
+from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
@@ -33,9 +34,6 @@ from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -88,6 +86,7 @@ def experiment_of(
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    data = with_ranges(data, faults)
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()

@@ -149,7 +149,7 @@ def _diagnosis(part: Result | LayerResult) -> dict[str, object]:
 
 
 def _totals(part: Result | LayerResult) -> dict[str, object]:
-    totals: dict[str, Value] = {name: None for name in TOTALS}
+    totals: dict[str, Value] = dict.fromkeys(TOTALS)
     if part.over is not None:
         spreads = spread_out(part.over, [f"total_{name}" for name in TOTALS])
         totals |= {name.removeprefix("total_"): value for name, value in spreads.items()}

@@ -13,9 +13,9 @@ from gradflow.formats import words
 from gradflow.formats.csv import pointed
 from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
 from gradflow.formats.layout import Cell, Column, Line, blocks, fold, grid, render
-from gradflow.formats.merging import SEEDS
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.merging import SEEDS
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import Result

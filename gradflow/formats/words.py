@@ -17,6 +17,7 @@ from gradflow.logspace import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
 
 UNKNOWN = "–"
+_LONG = 9  # characters of a number
 FEW_RUNS = 9
 """Up to so many runs, lag tables are shown without being asked for."""
 
@@ -51,7 +52,13 @@ _FORMS = {"direction": "{}"}
 def phrase(axis: str, value: object) -> str:
     """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
     form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
-    return clean(form.format(value))
+    return clean(form.format(_value(value)))
+
+
+def _value(value: object) -> str:
+    """A setting's value; of a number that a range or a computation gave, six digits."""
+    text = str(value)
+    return f"{value:.6g}" if isinstance(value, float) and len(text) > _LONG else text
 
 
 def symbol(axis: str) -> str:
@@ -92,7 +99,7 @@ def _there(results: Sequence[Result], axis: str) -> object:
 def setting(result: Result, axis: str) -> str:
     """The value of an axis as it stands in a column of its own; blank where the run has none."""
     value = result.axes[axis]
-    return "" if value is None else clean(str(value))
+    return "" if value is None else clean(_value(value))
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:

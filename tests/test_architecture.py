@@ -61,7 +61,7 @@ INSIDE = {
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words",
+        "words", "glossary",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots",

@@ -78,6 +78,9 @@ def read_results(path: str | PathLike[str]) -> Saved:
     if version > FORMAT:
         message = f"written by gradflow {data['gradflow']} in format {version}"
         raise InputError(Fault(f"{message}, newer than this one reads, {FORMAT}: upgrade", source))
+    if "over" in data:
+        message = "holds runs that were made one over their seeds: expected those of each seed"
+        raise InputError(Fault(f"{message}, which {WRITTEN_BY} writes without --over", source))
     try:
         return _saved(data)
     except DamagedError as damage:

@@ -289,11 +289,14 @@ def test_a_signal_ends_a_run_that_is_shared():
     process.stdin.write(config)
     process.stdin.close()
     process.stdin = None
-    end = time.monotonic() + 60
-    while len(list(Path(f"/proc/{process.pid}/task").iterdir())) < 3:  # a helper and its watch
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        end = time.monotonic() + 60
+        while len(list(Path(f"/proc/{process.pid}/task").iterdir())) < 3:  # a helper and its watch
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell has in background
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, said) == (130, b"interrupted\n")

@@ -55,13 +55,13 @@ INSIDE = {
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
         "tree", "bare", "numbers", "bases", "forms", "model", "faults", "messages", "losses",
-        "files",
-        "overrides",
+        "files", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "words", "glossary",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots",

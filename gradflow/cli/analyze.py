@@ -13,10 +13,12 @@ import typer
 from gradflow.cli.base import (
     EXIT_CODES,
     Config,
+    OverOption,
     Rows,
     RowsOption,
     Set,
     app,
+    made_one,
     report_of,
     reporting,
     view,
@@ -47,6 +49,7 @@ def analyze(
     output: Annotated[list[Path] | None, output_option("results")] = None,
     set_: Set = None,
     rows: RowsOption = Rows.lags,
+    over: OverOption = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
@@ -97,13 +100,14 @@ def analyze(
         making = [] if resume is None else [resume]
         destinations.open(contexts, [*read_by(config, experiment), *kept], making)
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
-        results = warned(found, on=not destinations.has_notes)
+        results, shown = made_one(
+            warned(found, on=not destinations.has_notes),
+            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+            over,
+        )
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
-        destinations.write(
-            results,
-            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
-        )
+        destinations.write(results, shown)
         if not destinations.readers():
             for _ in results:
                 pass

@@ -76,6 +76,33 @@ RowsOption = Annotated[
 ]
 
 
+class Over(str, Enum):
+    """What runs are made one over."""
+
+    seed = "seed"
+
+
+OverOption = Annotated[
+    Over | None,
+    typer.Option(
+        "--over",
+        help="Make one of the runs that differ in the seed alone: geometric means of their curves, "
+        "medians of their figures with the lowest and highest, a count of their verdicts.",
+    ),
+]
+
+
+def made_one(
+    results: Iterable[Result], view: Callable[[bool], View], over: Over | None
+) -> tuple[Iterable[Result], Callable[[bool], View]]:
+    """The results and how they are shown, over what `--over` says."""
+    if over is None:
+        return results, view
+    from gradflow.formats.merging import over_seeds, view_over_seeds
+
+    return over_seeds(results), lambda screen: view_over_seeds(view(screen))
+
+
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
     """Turns what goes wrong in a command into one clear message and the documented exit code."""
 

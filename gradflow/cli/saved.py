@@ -10,9 +10,11 @@ import typer
 
 from gradflow.cli.base import (
     EXIT_CODES,
+    OverOption,
     Rows,
     RowsOption,
     app,
+    made_one,
     report_of,
     reporting,
     warned,
@@ -41,6 +43,7 @@ def show(
     ] = "table",
     output: Annotated[list[Path] | None, output_option("results")] = None,
     rows: RowsOption = Rows.lags,
+    over: OverOption = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
@@ -59,4 +62,4 @@ def show(
             width, colour = width_and_colour(screen)
             return saved.view(width=width, colour=colour, tables=tables or not screen or None)
 
-        destinations.write(shown, view)
+        destinations.write(*made_one(shown, view, over))

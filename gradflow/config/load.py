@@ -21,6 +21,7 @@ from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
 from gradflow.config.named_weights import read_named
 from gradflow.config.overrides import override
+from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
@@ -34,9 +35,6 @@ from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -93,6 +91,7 @@ def experiment_of(
         raise InputError(*faults.found)
     if series is not None:
         data = {**data, "input": {"file": GIVEN}}
+    data = with_ranges(data, faults)
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()

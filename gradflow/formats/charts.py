@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def bar(log: float, low: float, high: float, width: int) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
-def sparkline(logs: Array, places: Array, low: float, high: float) -> str:
+def sparkline(logs: Array, places: Iterable[int], low: float, high: float) -> str:
     """One character per place among the lags, from `low` to `high`; `·` below, `↑` above them."""
     return "".join(_level(logs[place], low, high) for place in places if place < len(logs))
 

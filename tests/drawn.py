@@ -9,6 +9,7 @@ import numpy as np
 import gradflow
 from gradflow.cells import CELLS
 from gradflow.runs.sampling import parameters
+from nets import draws_W_s
 
 WORK = 1200  # about how many products with parameters
 
@@ -71,6 +72,9 @@ def drawn_config(rng):
     else:
         config |= {"wx_scale": one_of(5.0, 20.0), "ws_scale": one_of(0.5, 2.0, 10.0, factor**0.1)}
         config["input"] = {"kind": "gaussian", "scale": one_of(0.3, 1.0)}
+    if not draws_W_s(CELLS[name](**options)):
+        del config["ws_init"]
+        config.pop("ws_scale", None)
     return config
 
 

@@ -11,6 +11,7 @@ import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
+from gradflow.equations.initial import uses_drawn
 from gradflow.logspace import Magnitudes
 from gradflow.measures.flows import backpropagate
 from gradflow.results import GradientFlow
@@ -41,6 +42,12 @@ def variants(all_functions: bool = False) -> list[Cell]:
 
 VARIANTS = variants()
 LABELS = [cell.label for cell in VARIANTS]
+
+
+def draws_W_s(cell: Cell) -> bool:
+    """Whether `ws_init` and `ws_scale` have a meaning for a cell."""
+    declared = cell.sized(4, 3).parameters.values()
+    return any(p.role == "recurrent" and uses_drawn(p.init) for p in declared)
 
 
 def _has_own_functions(cell: Cell) -> bool:

@@ -41,7 +41,7 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "critical", "explanation",
+    "runs.scheduling", "runs.runner", "tangents", "verification", "criticality", "explanation",
     "checks", "config", "offers",
     "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",

@@ -46,7 +46,7 @@ _MOST_ELEMENTS = 2**24  # likewise, however few its steps
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**16  # of all runs
-_SHARED_ELEMENTS = 2**15  # partials of a step, from which on threads take some steps each
+_SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.threads import count, share
 
-_SHARED_ELEMENTS = 2**15  # from which on threads take some rows each
+_SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
 
 _NEAR = 2.0**-7  # below this, the subtraction from 1 has cost 7 of the 53 bits
 

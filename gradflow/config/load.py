@@ -204,7 +204,11 @@ def _runs(
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     """Tell of cells whose equations do not hold for the sizes of some run."""
     told = set()
-    for run in {(r.cell, r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs}.values():
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    apart = {
+        (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
+    }  # fmt: skip
+    for run in apart.values():
         try:
             for layer in range(min(run.layers, 2)):
                 run.cell_of_layer(layer)

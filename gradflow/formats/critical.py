@@ -165,22 +165,24 @@ def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
     has_theory = any(found.predicted is not None for found in content)
     heads = [*map(words.symbol, varied), f"critical {content[0].vary}", "from", "to"]
     heads += ["theory"] if has_theory else []
-    heads += [f"rate at {end:g}" for end in _ends(content)]
+    ends = _ends(content)
+    heads += [f"rate at {end:g}" for end in ends]
     rows = []
     for found in content:
         settings, values = _axes(found), facts(found)
         row = [words.clean(_said(settings.get(name))) for name in varied]
         row += [_number(values[name]) for name in ("critical", "critical_low", "critical_high")]
         row += [_number(values["predicted"])] if has_theory else []
-        row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
+        if ends:
+            row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
         rows.append(row)
     return heads, rows
 
 
-def _ends(content: Sequence[Critical]) -> tuple[float, float]:
-    """The range that was searched."""
-    ends = next((found.ends for found in content if found.ends is not None), None)
-    return (0.0, 0.0) if ends is None else (ends[0].value, ends[1].value)
+def _ends(content: Sequence[Critical]) -> tuple[float, ...]:
+    """The ends of the range that was searched; none where no net has what was to be varied."""
+    ends = next((found.ends for found in content if found.ends is not None), ())
+    return tuple(point.value for point in ends)
 
 
 def _said(value: object) -> str:
@@ -211,8 +213,8 @@ def _sentences(content: Sequence[Critical]) -> Iterator[str]:
     for found in content:
         if found.note is not None:
             settings = _axes(found)
-            name = " ".join(words.phrase(axis, settings.get(axis)) for axis in varied)
-            yield f"{name}: {found.note}."
+            there = [axis for axis in varied if settings.get(axis) is not None]
+            yield f"{' '.join(words.phrase(axis, settings[axis]) for axis in there)}: {found.note}."
 
 
 def _without_seed(found: Critical) -> str:

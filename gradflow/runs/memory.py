@@ -180,7 +180,8 @@ def _largest_stack(runs: Sequence[Run], workers: int) -> int:
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:
     """One run for all that need as much."""
-    return {(*run.shape, run.output_size): run for run in runs}.values()
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    return {(typical[run.cell], *run.shape[1:], run.output_size): run for run in runs}.values()
 
 
 def _spelled(count: int) -> str:

@@ -204,6 +204,8 @@ class _Sweep:
         live = slice(self._active)
         ds = self._ds[live]
         value, shift = true_values(ds, self._whole.log_scale(states))
+        if not self._whole.all_moving:  # what stands at an output is no state
+            value = value[..., self._whole.moving]
         squares[live], unit = squares_of(value)
         units[live] = unit + shift + self._exponent[live]
         kept = squares[live] if value is ds and not unit.any() else squares_of(ds)[0]

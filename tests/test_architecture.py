@@ -43,7 +43,7 @@ ROOMS = [
     "runs.measuring", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "critical", "explanation",
     "checks", "config", "offers",
-    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "inspection", "tracking", "formats", "saved", "output", "plain", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""

@@ -37,7 +37,9 @@ def verify(
     experiment = load(config, set_ or [])
     verifications = [check(run) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
-    destinations.write(verifications, lambda screen: view(experiment, tables=details, screen=screen))
+    destinations.write(
+        verifications, lambda screen: view(experiment, tables=details, screen=screen)
+    )
     comparisons = [c for v in verifications for c in v.comparisons]
     if not comparisons:
         raise InputError("nothing could be compared, for the reasons above")

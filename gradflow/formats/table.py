@@ -385,9 +385,7 @@ class _Curves:
         low, high = (f"{10**log:.6g}" for log in (self.low, self.high))
         some = ", ".join(map(str, self.lags[1:4]))
         marks = [
-            text
-            for sign, text in {"·": "· below", "↑": "↑ above"}.items()
-            if self._holds(sign)
+            text for sign, text in {"·": "· below", "↑": "↑ above"}.items() if self._holds(sign)
         ]
         there = f"at lags 0, {some}, …, {self.lags[-1]}" if len(self.lags) > 5 else "lag by lag"
         said = [f"▁ {low} to █ {high}", *marks]

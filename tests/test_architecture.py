@@ -54,7 +54,8 @@ INSIDE = {
     "cells": ["contract", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "forms", "model", "faults", "elsewhere", "messages", "losses", "files",
+        "tree", "bare", "numbers", "forms", "model", "faults", "elsewhere", "messages", "losses",
+        "files",
         "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "reference", "",

@@ -377,3 +377,72 @@ def test_same_config_same_bytes(config, capsys):
     first, again = main(capsys, *arguments), main(capsys, *arguments)
     assert first == again
     assert run(*arguments).stdout == first[1]
+
+
+# Colour, characters, short flags
+
+
+def test_force_color_colours_a_table_in_a_pipe_and_nothing_else(config):
+    forced = {"FORCE_COLOR": "1"}
+    assert "\x1b[" in run("analyze", "c.yaml", env=forced).stdout
+    for format in ("csv", "json", "markdown"):
+        assert "\x1b" not in run("analyze", "c.yaml", "-f", format, env=forced).stdout
+    ended = run("analyze", "c.yaml", "-o", "t.txt", "-q", env=forced)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "\x1b" not in (config.parent / "t.txt").read_text(encoding="utf-8")
+    assert "\x1b" not in run("analyze", "c.yaml", env={**forced, "NO_COLOR": "1"}).stdout
+
+
+def test_an_encoding_that_has_less_is_shown_what_it_has(config):
+    shown = run("analyze", "c.yaml").stdout
+    plain = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert plain.isascii()
+    assert "?" not in plain
+    assert "|dL/ds|" in plain
+    assert len(plain.splitlines()) == len(shown.splitlines())
+    western = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "latin-1"}).stdout
+    assert "?" not in western
+
+
+@pytest.mark.parametrize("command", ["analyze", "show"])
+def test_quiet_without_an_output_says_that_it_shows_nothing(config, capsys, command):
+    assert main(capsys, "analyze", "c.yaml", "-o", "r.json", "-q") == (0, "", "")
+    code, out, err = main(capsys, command, {"analyze": "c.yaml"}.get(command, "r.json"), "-q")
+    assert (code, out) == (0, "")
+    assert err == "note: --quiet without --output shows nothing: add --output FILE\n"
+
+
+def test_usage_has_no_braces(capsys):
+    for words in (["analyze"], ["track"], ["compare"], ["cells"], ["init"], ["show"]):
+        _, out, _ = main(capsys, *words, "--help")
+        usage = out.splitlines()[0]
+        assert not set(usage) & set("{}")
+        assert "......" not in usage
+        assert "[[" not in usage
+    _, _, err = main(capsys, "analyze")
+    assert "{" not in err
+
+
+@pytest.mark.parametrize(
+    ("begun", "offered"),
+    [
+        ("ws_", ["ws_init=", "ws_scale="]),
+        ("ws_init=o", ["ws_init=orthogonal"]),
+        ("cell=ls", ["cell=lstm", "cell=lstmp"]),
+        ("cell.forget", ["cell.forget_bias="]),
+        ("cell.reset=", ["cell.reset=after", "cell.reset=before"]),
+        ("dtype=float3", ["dtype=float32"]),
+        ("ws_scale=", []),
+        ("nothing", []),
+    ],
+)
+def test_set_completes_keys_and_choices(begun, offered):
+    from gradflow.config.overrides import settable
+
+    assert sorted(settable(begun)) == sorted(offered)
+
+
+def test_the_shell_completes_set():
+    ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_CWORD": "4",
+                     "COMP_WORDS": "gradflow analyze c.yaml --set hidden"})  # fmt: skip
+    assert "hidden_size=" in ended.stdout

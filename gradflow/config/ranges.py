@@ -28,7 +28,8 @@ _DIGITS = 15
 class Tell(Protocol):
     """Takes what is wrong with the value, or the key, at a path."""
 
-    def __call__(self, path: Path, message: str, key: bool = False) -> None: ...
+    def __call__(self, path: Path, message: str, key: bool = False) -> None:
+        """`key`: whether the key is at fault, not its value."""
 
 
 def with_ranges(data: Mapping[str, Tree], faults: Faults) -> dict[str, Tree]:

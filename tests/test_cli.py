@@ -62,7 +62,7 @@ def test_a_diverged_run_is_told_on_stderr_where_the_format_has_no_words(config, 
                  "ws_scale=[1, 1e80]")  # fmt: skip
     code, out, err = main(capsys, "analyze", config, *diverging, "--format", "csv")
     assert code == 0
-    assert "warning: run 1 ws_scale=1e+80: the forward state left float range at step" in err
+    assert "warning: run 1, W_s×1e+80: the forward state left float range at step" in err
     assert len(err.splitlines()) == 1
     assert len(out.splitlines()) == 1 + 2 * 9
     _, _, err = main(capsys, "analyze", config, *diverging, "--set", "ws_scale=1e80", "--format",
@@ -136,8 +136,25 @@ def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatc
     monkeypatch.setattr(SizedCell, "pullback", wrong)
     code, out, err = main(capsys, "verify", config)
     assert (code, err) == (1, "")
-    assert "NO, at lag" in out.split("lstm")[1]
-    assert "NO" not in out.split("lstm")[0]
+    line_of_rnn, line_of_lstm, *block = [line for line in out.splitlines() if line]
+    assert line_of_rnn.startswith("rnn ")
+    assert line_of_rnn.endswith("holds: yes")
+    assert line_of_lstm.startswith("lstm ")
+    assert "holds: NO" in line_of_lstm
+    assert block[0] == "lstm"
+    assert "NO, at lag" in "".join(block)
+
+
+def test_verify_takes_a_line_a_run_and_details_on_demand(config, capsys):
+    sweep = ("--set", "cell=[rnn, lstm, gru]", "--set", "ws_scale=[0.5, 1, 2]")
+    code, out, _ = main(capsys, "verify", config, *sweep)
+    assert code == 0
+    assert len(out.splitlines()) == 10
+    assert out.splitlines()[0].startswith("rnn W_s×0.5 ")
+    _, out, _ = main(capsys, "verify", config, *sweep, "--details")
+    assert out.count("∂L/∂s, the state") == 9
+    _, out, _ = main(capsys, "verify", config, "--set", "cell=rnn")
+    assert out.count("∂L/∂s, the state") == 1
 
 
 def test_verify_of_nothing_is_an_error_of_the_config(config, capsys):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -32,6 +32,9 @@ Exit codes:
 """
 
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
 class _Command(TyperCommand):
     """A command whose usage names what it needs as README and help do: CONFIG, without braces."""
 
@@ -45,9 +48,9 @@ def _bare(found: re.Match[str]) -> str:
 
 
 class _App(typer.Typer):
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_F], _F]:
         options.setdefault("cls", _Command)
-        return super().command(*args, **options)
+        return super().command(name, **options)
 
 
 app = _App(

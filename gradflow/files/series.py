@@ -1,4 +1,4 @@
-"""Input series from files: `.csv`, `.tsv`, `.npy` and `.npz` to float64 arrays, or every fault by place."""
+"""Input series from files: `.csv`, `.tsv`, `.npy` and `.npz` to float64 arrays, or every fault."""
 
 from __future__ import annotations
 

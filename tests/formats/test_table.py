@@ -212,9 +212,8 @@ def test_the_sparkline_gives_way_first():
     runs = [made(r, cell="gru[reset=before]", ws_scale=r / 8, varied=("cell", "ws_scale"))
             for r in range(3)]  # fmt: skip
     page = lines(runs, width=80)
-    assert [line.split()[0] for line in page if line.endswith("vanishing")] == [
-        "gru[reset=before]"
-    ] * 3
+    rows = [line.split()[0] for line in page if line.endswith("vanishing")]
+    assert rows == ["gru[reset=before]"] * 3
     assert "Curves:" not in "\n".join(page)
 
 

@@ -116,10 +116,15 @@ def forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def in_notebook() -> bool:
+    """Whether a notebook runs this process."""
+    return "ipykernel" in sys.modules
+
+
 @contextmanager
 def progress_bar(total: int) -> Iterator[Progress]:
     """A bar on stderr for work of more than half a second, where someone is there to see it."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() or in_notebook()):
         yield lambda steps: None
         return
     import time

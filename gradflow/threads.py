@@ -35,7 +35,7 @@ Work = Callable[[slice], object]
 _Order = tuple[Context, Work, slice]
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep
-_PENANCE = 10  # times as long as was lost by waiting for a helper without a core, nothing is shared
+_PENANCE = 20  # times as long as was lost by waiting for a helper without a core, nothing is shared
 
 
 def cores() -> int:
@@ -135,15 +135,12 @@ class _Crew:
         busy = self._helpers[: n - 1]
         for helper, start, stop in zip(busy, edges[1:], edges[2:], strict=False):
             helper.begin(copy_context(), work, slice(start, stop))
-        begin = time.perf_counter()
+        begin = time.thread_time()
         work(slice(0, edges[1]))
-        alone = n * (time.perf_counter() - begin)
-        for helper in busy:
-            helper.finish()
-        end = time.perf_counter()
-        lost = end - begin - alone
+        saved = (n - 1) * (time.thread_time() - begin)
+        lost = sum(helper.finish() for helper in busy) - saved
         if lost > 0:
-            self._alone_until = end + _PENANCE * lost
+            self._alone_until = time.perf_counter() + _PENANCE * lost
 
     def end(self) -> None:
         """Have all threads end, those at work when that is done."""
@@ -207,17 +204,20 @@ class _Helper:
         self._orders.append((context, work, pieces))
         self._go.open()
 
-    def finish(self) -> None:
-        """See that they are done: here, if nobody has begun; raises what went wrong."""
+    def finish(self) -> float:
+        """See that they are done: here, if nobody has begun; raises what went wrong. Returns the
+        seconds that were waited."""
         order = self._taken_back()
         if order is not None:
             _, work, pieces = order
             work(pieces)
-            return
+            return 0.0
+        begin = time.perf_counter()
         self._done.wait()
         error, self._error = self._error, None
         if error is not None:
             raise error
+        return time.perf_counter() - begin
 
     def rest(self) -> None:
         """Have it sleep until it is wanted."""

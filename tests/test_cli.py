@@ -92,7 +92,7 @@ def test_cells_tells_equations_options_and_citation_of_every_cell(capsys):
     assert code == 0
     for name, cell in CELLS.items():
         block = out.split(f"\n{name}\n" if name != next(iter(CELLS)) else f"{name}\n")[1]
-        assert "h[t]" in block
+        assert all(f"{part}[t]" in block for part, _ in cell.equations.state)
         assert "(19" in block or "(20" in block or "arXiv" in block
         assert all(f"option {option}:" in block for option, _ in cell.equations.options)
 

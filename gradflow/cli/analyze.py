@@ -131,13 +131,14 @@ def computed(
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
     from gradflow.runs.scheduling.choose import workforce
-    from gradflow.runs.scheduling.journal import Journal
     from gradflow.runs.scheduling.pages import keep_freed_memory
     from gradflow.threads import threads_of_a_run
 
     keep_freed_memory()
     journal = None
     if resume is not None:
+        from gradflow.runs.scheduling.journal import Journal
+
         journal = contexts.enter_context(Journal(resume, experiment.runs, experiment.thresholds))
         for damage in journal.damage:
             print(damage, file=sys.stderr)

@@ -11,7 +11,7 @@ from itertools import groupby
 from statistics import median
 
 from gradflow.cells import Cell
-from gradflow.critical import Critical
+from gradflow.criticality import Critical
 from gradflow.formats import layout, words
 from gradflow.formats.csv import pointed
 from gradflow.formats.json import head, plain

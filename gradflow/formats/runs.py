@@ -66,7 +66,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     yield []
     key, *columns = (
         Column((head,), [Cell(text) for text in texts], "right")
-        for head, texts in _shown(results, view)
+        for head, texts in shown(results, view)
     )
     for block in blocks(columns, [key], view.width):
         yield from grid(block)
@@ -81,10 +81,10 @@ def to_markdown(results: Iterable[Result], view: View) -> Iterator[str]:
     if not found:
         return
     yield f"{prose(' · '.join(words.settings(found)))}\n\n"
-    yield from markdown_table(list(_shown(found, view)))
+    yield from markdown_table(list(shown(found, view)))
 
 
-def _shown(results: Sequence[Result], view: View) -> Iterator[tuple[str, list[str]]]:
+def shown(results: Sequence[Result], view: View) -> Iterator[tuple[str, list[str]]]:
     """The columns that people are shown: what differs between the runs, and every figure that any
     of them has."""
     names, lines = rows(results, view)

@@ -198,6 +198,8 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
             facts["rate"].append("of this net over inputs)")
     elif (why := words.without_rate(diagnosis)) is not None:
         facts["rate"] = why.split(" ")
+    if (factors := words.why(result)) is not None:
+        facts["why"] = factors.split(" ")
     if result.over is None and diagnosis.half_life is not None:
         facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
     if result.over is None and "(" in (horizon := words.horizon(result)):

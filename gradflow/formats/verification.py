@@ -12,19 +12,15 @@ import numpy as np
 from rich.cells import cell_len
 
 from gradflow import __version__
+from gradflow.cells.contract import CURVES
 from gradflow.formats import markdown, words
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.runs.stack import DIRECTIONS
 from gradflow.verification import Comparison, Verification
 
-_NAMES = {
-    "s": "∂L/∂s, the state",
-    "W_x": "∂L/∂W_x term",
-    "W_s": "∂L/∂W_s term",
-    "b_x": "∂L/∂b_x term",
-    "b_s": "∂L/∂b_s term",
-}
+_NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name in CURVES.values()}}
+"""What people are told was compared, in the order in which it is shown."""
 
 
 def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
@@ -151,7 +147,8 @@ def _number(value: float) -> float | None:
 
 def _by_quantity(verification: Verification) -> Iterator[tuple[str, list[Comparison]]]:
     """The comparisons of each quantity, by its name for people."""
-    ordered = sorted(verification.comparisons, key=lambda c: list(_NAMES).index(c.quantity))
+    order = list(_NAMES)
+    ordered = sorted(verification.comparisons, key=lambda c: order.index(c.quantity))
     for quantity, group in groupby(ordered, key=lambda c: c.quantity):
         yield _NAMES[quantity], list(group)
 

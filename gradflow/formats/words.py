@@ -241,12 +241,32 @@ def measured(result: Result) -> Iterator[tuple[str, list[str]]]:
     """What was measured besides the gradient: the name of each measure, and its figures or why
     there are none."""
     for name, found in result.measures.items():
+        if name == "factors" and why(result) is not None:
+            continue  # a line of its own
         figures = [
             f"{figure.removeprefix(f'{name}_')} {number(value)}"
             for figure, value in found.figures.items()
             if not re.search(r"_([4-9]|\d\d+)$", figure)  # JSON has them all
         ]
         yield name, figures + ([] if found.note is None else clean(found.note).split(" "))
+
+
+def why(result: Result) -> str | None:
+    """The factors of a step in a line; None where they are not measured, or there are none."""
+    found = result.measures.get("factors")
+    rate = result.diagnosis.rate
+    if found is None or not found.figures:
+        return None
+    gain, slope = (found.figures.get(f"factors_{name}") for name in ("gain", "slope"))
+    if isinstance(gain, float) and isinstance(slope, float):
+        return f"gain of W_s {short(gain)} × rms slope {short(slope)} = {short(gain * slope)}"
+    gate, keep = (found.figures.get(f"factors_{name}") for name in ("gate", "keep"))
+    if not isinstance(keep, float):
+        return None
+    kept = f"{gate} keeps {short(keep)} a step, in the geometric mean"
+    if rate is None or keep == 0:
+        return kept
+    return f"{kept}; all else makes {short(rate / keep)} of it"
 
 
 def measured_curves(result: Result, lags: Sequence[int]) -> dict[str, list[str]]:

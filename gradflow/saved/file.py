@@ -154,7 +154,9 @@ def _saved(data: Mapping[str, Any]) -> Saved:
         damaged("runs", "a list", runs)
     results = [result(run, f"runs[{i}]", parts, options) for i, run in enumerate(runs)]
     varied = tuple(
-        name for name in (*AXES, *NET_AXES) if len({result.axes[name] for result in results}) > 1
+        name
+        for name in (*AXES, *NET_AXES)
+        if len({result.axes[name] for result in results} - {None}) > 1
     )
     return Saved(
         results=tuple(replace(result, varied=varied) for result in results),

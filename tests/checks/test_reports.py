@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
-from gradflow.checks.report import Report
+from gradflow.checks.report import Report, told
 from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
 from gradflow.formats import FORMATS, View, for_files, for_screen
@@ -63,12 +63,20 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
         ("missed", 8, "lstm W_s×0.5"),
     ]
     assert lines[0].place == "net.yaml:5"
+    assert (lines[0].got, lines[0].runs, lines[1].runs) == ("40 to > 100", 3, 1)
     assert lines[3].got == "diverged at step 37"
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
     assert str(report()).splitlines()[1] == (
         "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"
     )
+
+
+def test_of_runs_that_hold_alike_one_figure_is_told():
+    same = [made(n, rate=0.9, seed=n, varied=("seed",)) for n in range(3)]
+    wanted = [Wanted("horizon", least=1), Wanted("verdict", one_of=("vanishing",))]
+    lines = Report("c", tuple(judge(wanted, same))).lines
+    assert [(line.of, line.got) for line in lines] == [("3 runs", "66"), ("3 runs", "vanishing")]
 
 
 def test_a_report_is_true_where_everything_holds():
@@ -101,6 +109,22 @@ def test_chaos_is_told():
     found = compare(Side(wild, (1e-3, 1e3)), Side([made(rate=1.4, T=100)], (1e-3, 1e3)))
     text = shown("table", found, "comparison", width=300)
     assert "the gradient grows by 1e15 from end to end: the rates' intervals do not overlap" in text
+
+
+def test_what_is_told_of_a_pair():
+    moved = compare(
+        Side([made(T=20)], (1e-3, 1e3)), Side([replace(made(T=20), loss=9.0)], (1e-3, 1e3))
+    )
+    assert told(moved.pairs[0]) == "loss 1.24 decades (0.5134 before, 9 now)"
+    wild, wilder = made(rate=1.3, T=100), made(rate=1.4, T=100)
+    found = compare(Side([wild], (1e-3, 1e3)), Side([wilder], (1e-3, 1e3))).pairs[0]
+    assert told(found).startswith("the gradient grows by 1e15 from end to end: ")
+    assert (
+        "; rate 0.0322 decades (1.3 (1.2935 to 1.3065) before, 1.4 (1.393 to 1.407) now)"
+        in told(found)
+    )
+    dead = compare(Side([made(T=30, zero_from=9)], (1e-3, 1e3)), Side([made(T=30)], (1e-3, 1e3)))
+    assert told(dead.pairs[0]).endswith("on one side only at lag 9")
 
 
 def test_json_has_every_judgement_and_no_infinity():

@@ -11,6 +11,7 @@ import pytest
 
 import gradflow
 from gradflow.formats import FORMATS, View
+from gradflow.formats.figures import forms
 from gradflow.formats.schema import results_schema
 from gradflow.measures import MEASURES
 from measures.subjects import subject_of
@@ -114,7 +115,7 @@ def test_every_cell_has_each_measure_or_says_why_not_at_any_size_of_weights(cell
         (found,) = measure.of(subject)
         assert found.note or found.figures or found.curves, measure.name
         for name, value in found.figures.items():
-            assert any(f.pattern.fullmatch(name) for f in measure.figures), name
+            assert any(form.pattern.fullmatch(name) for form in forms(measure)), name
             assert value is None or not np.isnan(value), name
         assert {*found.curves} <= {curve.name for curve in measure.curves}
         assert all(len(curve) == 21 for curve in found.curves.values())

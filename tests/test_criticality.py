@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gradflow.config.load import from_mapping
-from gradflow.critical import LEAST_STEPS, Critical, find
+from gradflow.criticality import LEAST_STEPS, Critical, find
 from gradflow.errors import InputError
 from gradflow.runs.runner import execute
 

@@ -59,13 +59,13 @@ class Curves:
     def scale(self) -> str:
         """What the characters stand for."""
         low, high = (f"{10**log:.6g}" for log in (self.low, self.high))
-        some = ", ".join(map(str, self.lags[1:4]))
         marks = [
             text for sign, text in {"·": "· below", "↑": "↑ above"}.items() if self._holds(sign)
         ]
-        there = f"at lags 0, {some}, …, {self.lags[-1]}" if len(self.lags) > 5 else "lag by lag"
+        last = self.lags[-1]
+        which = "every lag" if len(self.lags) == last + 1 else "log-spaced lags"
         said = [f"▁ {low} to █ {high}", *marks]
-        return f"Curves: relative gradient {there}, log scale: {', '.join(said)}."
+        return f"Curves: relative gradient at {which} up to {last}, log scale: {', '.join(said)}."
 
     def _holds(self, sign: str) -> bool:
         there = (log for log in self.logs if log is not None)

@@ -84,7 +84,6 @@ WRONG = {
     "hidden_size: {from: 0, to: 9, count: 3}": "2:21: error: hidden_size.from: expected at least 1",
     "hidden_size: {from: 1.5, to: 9, count: 3}": "hidden_size.from: expected a whole number",
     "bias_scale: {from: 1, to: -1, count: 3}": "bias_scale.to: expected at least 0, found -1",
-    "ws_init: {from: 1, to: 2, count: 3}": "ws_init: expected",
     "seed: {from: 0, to: 999999, count: 1000000}\nhidden_size: [1, 2]": "at most 1,000,000 runs",
 }  # fmt: skip
 

@@ -57,7 +57,13 @@ _ADVICE = {
 }
 """By what others call it, how it is said here."""
 
-_UNDER = {"(file)": "input", "loss": "loss", "weights": "weights", "thresholds": "thresholds"}
+_UNDER = {
+    "(file)": "input",
+    "(init)": "ws_init",
+    "loss": "loss",
+    "weights": "weights",
+    "thresholds": "thresholds",
+}
 
 
 def hint(name: str, data: Tree = None) -> str | None:

@@ -303,12 +303,14 @@ def _told(cells: Sequence[_BadCell], layout: _Layout) -> list[Fault]:
     """What is wrong with cells; where a column holds text throughout, once and with the others."""
     counts = Counter(cell.column for cell in cells if cell.is_text)
     text = {column for column, count in counts.items() if count >= _TEXT_COLUMN}
+    if len(text) == len(layout.picked or range(layout.width)):
+        return [cell.fault for cell in cells]  # none is left to be read
     faults = [cell.fault for cell in cells if cell.column not in text]
     names = layout.header or range(layout.width)
     left = [names[at] for at in layout.picked or range(layout.width) if at not in text]
     some = ", ".join(_flow_text(name) for name in left[:_SHOWN_COLUMNS])
     more = ", ..." if len(left) > _SHOWN_COLUMNS else ""
-    remedy = f"read the others, columns: [{some}{more}]" if left else "expected numbers"
+    remedy = f"read the others, columns: [{some}{more}]"
     for column in sorted(text):
         first = next(cell for cell in cells if cell.column == column)
         _, _, found = first.fault.message.partition("found ")

@@ -213,7 +213,7 @@ def test_paths_that_lead_to_no_series(tmp_path: Path, csv: Any) -> None:
         "": "found a folder",
     }.items():
         assert message in faults(tmp_path / name)[0]
-    expected = "expected a .csv, .npy or .npz file, found"
+    expected = "expected a .csv, .tsv, .npy or .npz file, found"
     assert f"{expected} '.txt'" in faults(csv("1\n", "x.txt"))[0]
     assert f"{expected} 'no suffix'" in faults(csv("1\n", "x"))[0]
 

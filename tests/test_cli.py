@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+import gradflow
 from command import GRADFLOW, LOUD, main, run
 from gradflow import __version__
-from gradflow.cells import CELLS, SizedCell
+from gradflow.cells import CELLS
 from gradflow.formats import for_screen
 
 SMALL = "cell: [rnn, lstm]\nsequence_length: 8\nhidden_size: 4\nbatch_size: 3\ninput_size: 2\n"
@@ -53,7 +54,9 @@ def test_analyze_prints_csv_json_and_markdown(config, capsys):
 
 
 def test_quiet_leaves_stdout_empty(config, capsys):
-    assert main(capsys, "analyze", config, "--quiet") == (0, "", "")
+    code, out, err = main(capsys, "analyze", config, "--quiet")
+    assert (code, out) == (0, "")
+    assert err.startswith("note: --quiet without --output")
     assert main(capsys, "analyze", config, "--quiet", "--output", "a.csv") == (0, "", "")
 
 
@@ -126,23 +129,18 @@ def test_verify_ends_with_0_where_all_holds(config, capsys):
 
 
 def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
-    right = SizedCell.pullback
+    (cell,) = gradflow.load(config).runs[1].cells.values()
+    right = cell.pullback
 
-    def wrong(self, views, w):
-        right(self, views, w)
-        if self.cell.name == "lstm":
-            views[-1][...] *= 1 + 1e-6  # dh_prev
+    def wrong(views, w):
+        right(views, w)
+        views[-1][...] *= 1 + 1e-6  # dh_prev
 
-    monkeypatch.setattr(SizedCell, "pullback", wrong)
+    monkeypatch.setattr(cell, "pullback", wrong)
     code, out, err = main(capsys, "verify", config)
     assert (code, err) == (1, "")
-    line_of_rnn, line_of_lstm, *block = [line for line in out.splitlines() if line]
-    assert line_of_rnn.startswith("rnn ")
-    assert line_of_rnn.endswith("holds: yes")
-    assert line_of_lstm.startswith("lstm ")
-    assert "holds: NO" in line_of_lstm
-    assert block[0] == "lstm"
-    assert "NO, at lag" in "".join(block)
+    assert "NO, " in out.split("lstm")[1]
+    assert "NO" not in out.split("lstm")[0]
 
 
 def test_verify_takes_a_line_a_run_and_details_on_demand(config, capsys):
@@ -155,6 +153,26 @@ def test_verify_takes_a_line_a_run_and_details_on_demand(config, capsys):
     assert out.count("∂L/∂s, the state") == 9
     _, out, _ = main(capsys, "verify", config, "--set", "cell=rnn")
     assert out.count("∂L/∂s, the state") == 1
+
+
+def test_a_run_that_differs_is_shown_in_detail(config, capsys, monkeypatch):
+    _, cell = (cell for run in gradflow.load(config).runs for cell in run.cells.values())
+    right = cell.pullback
+
+    def wrong(views, w):
+        right(views, w)
+        views[-1][...] *= 1 + 1e-6  # dh_prev
+
+    monkeypatch.setattr(cell, "pullback", wrong)
+    code, out, _ = main(capsys, "verify", config)
+    line_of_rnn, line_of_lstm, head, *block = [line for line in out.splitlines() if line]
+    assert code == 1
+    assert line_of_rnn.startswith("rnn ")
+    assert line_of_rnn.endswith("holds: yes")
+    assert line_of_lstm.startswith("lstm ")
+    assert "holds: NO, " in line_of_lstm
+    assert head == "lstm"
+    assert "NO, at lag" in "".join(block)
 
 
 def test_verify_of_nothing_is_an_error_of_the_config(config, capsys):

@@ -11,6 +11,7 @@ from gradflow.cells import Cell
 from gradflow.engine.flow import tape_bytes_per_step
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
+from gradflow.runs.reach import origins
 from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
@@ -41,10 +42,11 @@ def bytes_needed(run: Run) -> dict[str, int]:
         * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
     )
     # Where a loss reads both directions at once, their outputs at its steps; of several steps the
-    # reach, its sum and count for each sample and lag, and each pass's own logs.
+    # reach, its sum and count for each sample and lag, and a cotangent for each origin.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
     S = sum(cell.S for cell in run.cells.values())
+    reach += len(origins(run)) * N * (2 * S + largest.G) * item
     asked = sum(
         measure.room(T=T, N=N, S=S, **one.options)
         for one in run.measures

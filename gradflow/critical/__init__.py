@@ -99,14 +99,26 @@ def _looked_at_longer(
         run = replace(one.run, sequence_length=LONGER * one.run.sequence_length)
         searches.append(Search(run, own, 3, _AGAIN))
     better = {
-        one.number: replace(
-            again, number=one.number, ends=one.ends, crossings=one.crossings, note=one.note,
-            tried=tuple(sorted((*one.tried, *again.tried), key=lambda p: p.value)),
-        )
+        one.number: _merged(one, again)
         for one, again in zip(vague, _searched(searches, experiment, evaluate), strict=True)
         if again.value is not None
-    }  # fmt: skip
+    }
     return [better.get(one.number, one) for one in found]
+
+
+def _merged(first: Critical, again: Critical) -> Critical:
+    """What longer runs found of a net, which keeps its own length."""
+    steps, more = first.run.sequence_length, again.run.sequence_length
+    note = f"found over {more} steps, as {steps} leave it vague"
+    return replace(
+        again,
+        number=first.number,
+        run=replace(again.run, sequence_length=steps),
+        ends=first.ends,
+        crossings=first.crossings,
+        tried=tuple(sorted((*first.tried, *again.tried), key=lambda p: p.value)),
+        note=note if first.note is None else f"{first.note}; {note}",
+    )
 
 
 def _is_vague(found: Critical, setting: Setting) -> bool:

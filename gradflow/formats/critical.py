@@ -155,9 +155,8 @@ def to_markdown(content: Sequence[Critical], view: View) -> Iterator[str]:
 
 def _about(content: Sequence[Critical]) -> str:
     first = content[0]
-    steps = sorted({found.run.sequence_length for found in content})
-    spans = f"T={steps[0]}" if len(steps) == 1 else f"T={steps[0]} to {steps[-1]}"
-    return f"Where the rate per step is 1, as {first.vary} is varied; {spans}."
+    steps = max(found.run.sequence_length for found in content)
+    return f"Where the rate per step is 1, as {first.vary} is varied; T={steps}."
 
 
 def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:

@@ -80,7 +80,11 @@ class Cell:
         numbers: where a config has thousands of them, what is asked of each is asked once. Whole
         numbers stay, since 0 and 1 take terms out of the equations."""
         plain = {n: v for n, v in self.chosen if not isinstance(v, float) or v % 1 == 0}
-        typical = {n: math.copysign(_TYPICAL, v) for n, v in self.chosen if n not in plain}
+        typical = {
+            n: math.copysign(_TYPICAL, v)
+            for n, v in self.chosen
+            if n not in plain and isinstance(v, float)
+        }
         return Cell(self.equations, tuple({**self.options, **typical}.items()))
 
     @property

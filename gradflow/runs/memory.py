@@ -46,7 +46,12 @@ def bytes_needed(run: Run) -> dict[str, int]:
     # reach, its sum and count for each sample and lag, and a cotangent for each origin.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
-    S = sum(cell.S for cell in run.cells.values())
+    # Layers are counted and not listed: there may be any number of them.
+    S = (
+        directions * (lowest.S + (run.layers - 1) * upper.S)
+        if run.trained is None
+        else sum(cell.S for cell in run.cells.values())
+    )
     reach += len(origins(run)) * N * (2 * S + largest.G) * item
     asked = sum(
         measure.room(T=T, N=N, S=S, **one.options)

@@ -20,10 +20,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gradflow.api import Results as Results
     from gradflow.api import analyze as analyze
     from gradflow.api import check as check
+    from gradflow.api import critical as critical
+    from gradflow.api import explain as explain
     from gradflow.api import load as load
+    from gradflow.api import load_results as load_results
+    from gradflow.api import verify as verify
     from gradflow.cells import CELLS as CELLS
+    from gradflow.cells import Params as Params
     from gradflow.cells.library import register as register
     from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
     from gradflow.logspace import Magnitudes as Magnitudes
     from gradflow.measures.flows import backpropagate as backpropagate
     from gradflow.results import Result as Result
-    from gradflow.saved import load_results as load_results
-    from gradflow.verification import verify as verify
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
 _HOMES = {
@@ -40,15 +44,19 @@ _HOMES = {
     "GradflowError": "errors",
     "InputError": "errors",
     "Magnitudes": "logspace",
+    "Params": "cells",
     "Result": "results",
+    "Results": "api",
     "analyze": "api",
     "backpropagate": "measures.flows",
     "check": "api",
+    "critical": "api",
+    "explain": "api",
     "load": "api",
-    "load_results": "saved",
+    "load_results": "api",
     "register": "cells.library",
     "unroll": "engine.flow",
-    "verify": "verification",
+    "verify": "api",
 }
 
 __all__ = ["__version__", *_HOMES]

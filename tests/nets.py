@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
 
+import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
+from gradflow.equations.initial import uses_drawn
 from gradflow.logspace import Magnitudes
 from gradflow.measures.flows import backpropagate
 from gradflow.results import GradientFlow
+from gradflow.runs.sampling import parameters
 
 
-def variants() -> list[Cell]:
-    """Every cell of CELLS at its defaults, and with every other value of each option that is a
-    choice; rnn with a leak; sizes are small."""
-    cells = []
+def variants(all_functions: bool = False) -> list[Cell]:
+    """Every cell of CELLS at its defaults, with every other value of each option that is a choice
+    (a choice of functions where it first comes, unless `all_functions`), and with 0.3 for each
+    number with bounds that its step reads; sizes are small."""
+    cells, seen = [], set()
     for make in CELLS.values():
-        defaults = make.equations.defaults
-        sizes = {name: 3 for name, value in defaults.items() if isinstance(value, int)}
-        choices = make.equations.choices
-        others = [(name, value) for name, values in choices.items() for value in values[1:]]
+        equations, choices = make.equations, make.equations.choices
+        sizes = {name: 3 for name, value in equations.defaults.items() if isinstance(value, int)}
         cells.append(make(**sizes))
-        cells += [make(**sizes, **{name: value}) for name, value in others]
-        cells += [make(**sizes, **{name: 0.3}) for name, _ in make.equations.bounds]
+        for name, values in choices.items():
+            of_functions = set(values) <= set(FUNCTIONS)
+            if not of_functions or all_functions or name not in seen:
+                cells += [make(**sizes, **{name: value}) for value in values[1:]]
+            seen.add(name)
+        cells += [
+            make(**sizes, **{name: 0.3})
+            for name, _ in equations.bounds
+            if re.search(rf"\b{name}\b", equations.step)
+        ]
     return cells
 
 
 VARIANTS = variants()
 LABELS = [cell.label for cell in VARIANTS]
+
+
+def draws_W_s(cell: Cell) -> bool:
+    """Whether `ws_init` and `ws_scale` have a meaning for a cell."""
+    declared = cell.sized(4, 3).parameters.values()
+    return any(p.role == "recurrent" and uses_drawn(p.init) for p in declared)
 
 
 def _has_own_functions(cell: Cell) -> bool:
@@ -58,12 +75,26 @@ class Net(NamedTuple):
 
 def random_params(cell: SizedCell, rng, R=1, g=0.9) -> dict:
     """Gaussian parameters by name, (R, *shape); entries of a matrix N(0, 1/columns)."""
-    params = {}
+    params = constants(cell, R)
     for p in cell.parameters.values():
+        if not p.trained:
+            continue
         scale = _SCALES[p.role] * (g if p.role == "recurrent" else 1)
         size = p.shape[1] ** -0.5 if len(p.shape) == 2 else 1.0
         params[p.name] = scale * size * rng.standard_normal((R, *p.shape))
     return params
+
+
+def constants(cell: SizedCell, R=1) -> dict:
+    """What a cell does not train, by name, (R, *shape), as it is declared."""
+    names = [p.name for p in cell.parameters.values() if not p.trained]
+    if not names:
+        return {}
+    sizes = {"hidden_size": cell.H, "input_size": cell.I}
+    chosen = {"type": cell.cell.name, **cell.cell.options}
+    (run,) = gradflow.load({"cell": chosen, **sizes}).runs
+    values = parameters(run)[0, 0]
+    return {name: np.repeat(values[name][None], R, axis=0) for name in names}
 
 
 def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  # noqa: E741
@@ -76,7 +107,11 @@ def random_net(cell: Cell, *, T=7, R=1, N=3, I=2, H=4, g=0.9, seed=0) -> Net:  #
         return rng.standard_normal(shape)
 
     params = random_params(sized, rng, R, g)
-    return Net(sized, params, draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S))
+    x, s0, ds_T = draw(T, R, N, I), 0.5 * draw(R, N, S), draw(R, N, S)
+    s0[..., sized.S :] = 0
+    for scale in sized.gauge:  # what carries scale and no memory
+        ds_T[..., sized.parts[scale].rows] = 0
+    return Net(sized, params, x, s0, ds_T)
 
 
 def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:

@@ -75,6 +75,7 @@ class Parameter(NamedTuple):
         role: declared, or inferred from where it stands.
         init: an initializer's name, an expression, or None: what the config draws.
         trained: False of a constant.
+        blocks: how many blocks of H rows it is drawn in: 4 of one declared [4*H, H].
     """
 
     name: str
@@ -82,6 +83,7 @@ class Parameter(NamedTuple):
     role: Role
     init: str | None = None
     trained: bool = True
+    blocks: int = 1
 
 
 class Part(NamedTuple):

@@ -25,11 +25,13 @@ from gradflow.cells.contract import (
 from gradflow.columns import Array
 from gradflow.equations import weights
 from gradflow.equations.compile import Compiled
-from gradflow.equations.declaration import Equations
+from gradflow.equations.declaration import Declared, Equations
 from gradflow.equations.emit import Operand as SymbolicOperand
 from gradflow.equations.emit import Standing
 from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Entry, View
+from gradflow.equations.mistakes import Mistakes
+from gradflow.equations.names import shape_of
 from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
 from gradflow.equations.report import Report, report
@@ -118,7 +120,7 @@ class SizedCell:
         self.parameters = {
             p.name: Parameter(
                 p.name, self.sizes(step.shapes[p.name]), roles.get(p.name, "other"), p.init,
-                p.trained,
+                p.trained, _blocks(p, cell.options),
             )
             for p in cell.equations.parameters
             if p.name in step.shapes
@@ -357,6 +359,12 @@ class SizedCell:
                 rows = rows.reshape(*lead, *own)
             found.append(rows)
         return tuple(found)
+
+
+def _blocks(declared: Declared, options: Mapping[str, float | int | str]) -> int:
+    """How many times H rows a matrix is declared with."""
+    shape = shape_of(declared.shape, options, Mistakes(), "") or ()
+    return shape[0].h if len(shape) == 2 and shape[0].h > 1 and shape[0][1:] == (0, 0) else 1
 
 
 def _again(cell: Chosen, H: int, I: int) -> SizedCell:  # noqa: E741

@@ -44,7 +44,7 @@ def critical(
     draws for every value: gradflow critical config.yaml --vary cell.forget_bias --between 0 6
     """
     from gradflow.config.load import load
-    from gradflow.critical import find, most_time_steps
+    from gradflow.criticality import find, most_time_steps
     from gradflow.runs.runner import execute
 
     destinations = Destinations.of("critical", format, output)

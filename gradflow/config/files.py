@@ -24,6 +24,9 @@ from gradflow.system import bytes_available
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
 
+GIVEN = "the array"
+"""What messages and saved configs call a series that came from no file."""
+
 _MOST_PLACES, _MOST_TOLD = 1000, 20
 
 _SCHEMA = re.compile(r"^[ \t]*#[ \t]*yaml-language-server[ \t]*:[ \t]*\$schema=(\S+)", re.MULTILINE)
@@ -38,17 +41,22 @@ class Read(NamedTuple):
 
 
 def read_files(
-    config: Config, folder: Path, faults: Faults, tensors: Tensors | None = None
+    config: Config,
+    folder: Path,
+    faults: Faults,
+    tensors: Tensors | None = None,
+    array: object = None,
 ) -> tuple[Config, Read]:
     """What the files of a config hold, and the config with the sizes that they give; `tensors` are
-    those of the file of weights, if there is one."""
+    those of the file of weights, if there is one, `array` a series in place of a file's."""
     given = config.model_fields_set
     chosen = config.input
     if not isinstance(chosen, FileInput):
         config, start = _initial_state(config, folder, faults)
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
         return config, Read(signal, start, read_target(config, folder, faults))
-    values = _series(chosen, folder, faults, tensors)
+    in_memory = array is not None
+    values = _given(array, faults) if in_memory else _series(chosen, folder, faults, tensors)
     if values is None:
         return config, Read(Signal("zeros"), InitialState("zeros"), None)
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
@@ -69,6 +77,23 @@ def read_files(
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
     config, start = _initial_state(config.model_copy(update=sizes), folder, faults)
     return config, Read(Signal("file", values=values), start, read_target(config, folder, faults))
+
+
+def _given(array: object, faults: Faults) -> Array | None:
+    """A series that is in memory, as (T, N, I)."""
+    try:
+        values = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        faults.add(("input",), f"expected an array of numbers, found a {type(array).__name__}")
+        return None
+    if values.ndim not in (2, 3) or not values.size:
+        message = f"expected an array of shape (T, I) or (T, N, I), found {values.shape}"
+        faults.add(("input",), message)
+        return None
+    if not np.isfinite(values).all():
+        faults.add(("input",), "expected finite numbers, found NaN or infinity")
+        return None
+    return values[:, None] if values.ndim == 2 else values
 
 
 def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config, InitialState]:
@@ -119,7 +144,7 @@ def named_files(config: Mapping[str, object], folder: Path) -> list[Path]:
     named = [(config.get(key), "file") for key in ("input", "initial_state", "weights")]
     named.append((config.get("loss"), "target"))
     found = [value.get(part) for value, part in named if isinstance(value, Mapping)]
-    return [folder / name for name in found if isinstance(name, str)]
+    return [folder / name for name in found if isinstance(name, str) and name != GIVEN]
 
 
 def schema_files(text: bytes, folder: Path) -> list[Path]:
@@ -133,6 +158,9 @@ def _series(
 ) -> Array | None:
     """The input file as (T, N, I)."""
     path = folder / chosen.file
+    if chosen.window is None and chosen.stride != 1:
+        message = "has no meaning without window, how many steps each is long: give both"
+        faults.add(("input", "stride"), message)
     try:
         values: Array = series.read_array(path, columns=chosen.columns, key=chosen.key)
         if chosen.embedding is not None:

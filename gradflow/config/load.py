@@ -15,27 +15,26 @@ from pydantic import ValidationError
 from gradflow.config import measures, tree
 from gradflow.config.cells import Choice, cells_of
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.files import Read, check_initial_state, read_files
+from gradflow.config.files import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
-from gradflow.config.named_weights import read_named
+from gradflow.config.named_weights import check_options, read_named
 from gradflow.config.overrides import override
+from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
+from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -69,6 +68,7 @@ def experiment_of(
     tensors: Tensors | None = None,
     text: str = "",
     checkpoint: str | None = None,
+    series: object = None,
 ) -> Experiment:
     """The experiment of a parsed config.
 
@@ -79,6 +79,7 @@ def experiment_of(
         tensors: what the file of its `weights` holds, where that is open already.
         text: what was parsed, as text.
         checkpoint: a file of weights, from the current directory, in place of the one it names.
+        series: an array (T, I) or (T, N, I) in place of its `input`.
 
     Raises:
         InputError: with every fault found; those of the checkpoint name it as it is given.
@@ -88,6 +89,9 @@ def experiment_of(
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    if series is not None:
+        data = {**data, "input": {"file": GIVEN}}
+    data = with_ranges(data, faults)
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()
@@ -96,13 +100,16 @@ def experiment_of(
         net = read_weights(data, home, faults, tensors)
         data = completed(data, net, faults) if net else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    if net is not None and net.trained.as_is:
+        for choice in choices:
+            check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
     if named is not None:
         config = config.model_copy(update=named.sizes)
     given = net or named
-    config, read = read_files(config, folder, faults, given.tensors if given else None)
+    config, read = read_files(config, folder, faults, given.tensors if given else None, series)
     if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
         _check_lags(config, faults)
         check_loss(config, faults)
@@ -110,6 +117,7 @@ def experiment_of(
     runs = _runs(config, choices, read, asked, faults)
     if given is not None:
         runs = tuple(map(given.trained_run, runs))
+    runs = measures.explained(runs)
     if isinstance(config.initial_state, FileState):
         check_initial_state(runs, config.initial_state.file, faults)
     for path, message in too_large(runs):
@@ -163,6 +171,8 @@ def _runs(
     """Every combination of the keys that hold lists, in the order in which they stand; a cell that
     has nothing to scale or draw as the keys of W_s say has one run for all their values."""
     axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
+    for name in ("ws_init", "wx_init"):
+        axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
     own = [
         {"cell": [choice.cell], **axes, **{key: [None] for key in idle}}
         for choice, idle in zip(choices, idle_keys(config, choices, faults), strict=True)
@@ -197,7 +207,11 @@ def _runs(
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     """Tell of cells whose equations do not hold for the sizes of some run."""
     told = set()
-    for run in {(r.cell, r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs}.values():
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    apart = {
+        (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
+    }  # fmt: skip
+    for run in apart.values():
         try:
             for layer in range(min(run.layers, 2)):
                 run.cell_of_layer(layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from gradflow.config.bare import as_mapping
@@ -11,8 +12,10 @@ from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
 from gradflow.measures import ALWAYS, MEASURES, OPTIONAL
 from gradflow.measures.contract import Asked, Option
+from gradflow.runs.experiment import Run
 
 _LARGEST = 10**9
+FACTORS = "factors"
 FORM = "the name of a measure or a mapping such as {type: NAME, OPTION: 1}"
 
 
@@ -112,3 +115,16 @@ def _names() -> str:
 def _near(name: Tree, known: Iterable[str]) -> str:
     near = nearest(name, known) if isinstance(name, str) else None
     return f"; did you mean {near}?" if near else ""
+
+
+def explained(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The runs; a single one of a net of one place with its factors measured, if its cell has
+    some: they say in a line why its gradient does what it does."""
+    if len(runs) != 1 or len(runs[0].places) != 1:
+        return runs
+    from gradflow.measures.factors import has_factors  # for a single run alone
+
+    (run,) = runs
+    if any(asked.name == FACTORS for asked in run.measures) or not has_factors(run.cells[0, 0]):
+        return runs
+    return (replace(run, measures=(*run.measures, Asked(FACTORS))),)

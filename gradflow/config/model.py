@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,10 +18,10 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
+from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.config.forms import ExpectForms, MeasureForms
-from gradflow.config.numbers import Bytes, Index, Seed, Size
+from gradflow.config.numbers import Bytes, Index, Seed, Size, range_schema
 from gradflow.engine.flow import BUDGET
-from gradflow.initializers import INITIALIZERS
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class _OneOrMany:
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         many = handler(core)
-        return {"anyOf": [many["items"], many]}
+        return {"anyOf": [many["items"], many, *range_schema(many["items"])]}
 
 
 class _NameOr:
@@ -78,11 +78,6 @@ NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 CellChoice: TypeAlias = Any
 """A cell: `cells` looks at it, since what it may be is told by equations, which are read where they
 are used."""
-
-if TYPE_CHECKING:  # made from INITIALIZERS, which a type checker cannot follow
-    Base: TypeAlias = str
-else:
-    Base = Literal[tuple(INITIALIZERS)]
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -276,7 +271,8 @@ class Thresholds(_Strict):
 
 class Config(_Strict):
     """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
-    key that takes a list runs every combination, in the order in which the keys stand here."""
+    key that takes a list, or a range of numbers, runs every combination, in the order in which the
+    keys stand here."""
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(
@@ -292,13 +288,11 @@ class Config(_Strict):
     input_size: Size = Field(16, description="I; taken from the file where `input` is one")
     output_size: Size = Field(1, description="O, the size of the output layer")
     batch_size: Size = Field(32, description="N; taken from the file where `input` is one")
-    ws_init: Axis[Base] = Field(
-        ["gaussian"],
-        description="base of each H x H block of W_s: gaussian N(0, 1/H), orthogonal (Haar), "
-        "identity, uniform U(±1/√H)",
-    )
+    ws_init: Axis[BaseChoice] = Field(["gaussian"], description=MEANING)
     ws_scale: Axis[Real] = Field([1.0], description="W_s = ws_scale x base, every gate block")
-    wx_init: Axis[Base] = Field(["gaussian"], description="base of W_x, N(0, 1/I) and so on")
+    wx_init: Axis[InputBaseChoice] = Field(
+        ["gaussian"], description="base of W_x, N(0, 1/I) and so on"
+    )
     wx_scale: Axis[Real] = Field([1.0], description="W_x = wx_scale x base")
     bias_scale: Axis[NotNegative] = Field(
         [0.0], description="biases N(0, bias_scale²), before any bias that a cell option names"
@@ -364,7 +358,18 @@ SWEPT = tuple(
 )
 """The keys that may be lists, in the order of the model; the last one varies fastest."""
 
+
+def _kind(name: str) -> object:
+    """What the items of a swept key are: int, float, or something else."""
+    item = get_args(Config.model_fields[name].annotation)[0]
+    return next(iter(get_args(item)), item)
+
+
+NUMBERS = {name: _kind(name) is int for name in SWEPT if _kind(name) in (int, float)}
+"""Those whose values are numbers, which may be a range, and whether they are whole ones."""
+
 MODELS: dict[str, type[BaseModel]] = {
+    "(init)": InitModel,
     "gaussian": GaussianSignal,
     "zeros": Zeros,
     "(file)": FileInput,

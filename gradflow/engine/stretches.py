@@ -1,5 +1,8 @@
 """The terms of a wide net, a stretch of rows at a time: all that is done to it is done while it is
-in cache, by whichever thread takes it. Axes as in `outer`."""
+in cache, by whichever thread takes it. Axes as in `outer`.
+
+A thread makes few and long calls of NumPy: between them it has to wait for Python's lock.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from gradflow.columns import Array
 from gradflow.engine.outer import Outer, side_by_side
-from gradflow.logspace import squares_of, sum_of_squares
+from gradflow.logspace import are_near_one, safe_bits, squares_of, sum_of_squares
 from gradflow.threads import share
 
 _ROWS = 128  # of a stretch: fewer, and the other factor is copied too often
@@ -35,7 +38,6 @@ class Stretches:
         W, dtype = rights[0][1].shape[-2], left.dtype
         matrices = np.empty((*left.shape[:2], W, left.shape[-1]), dtype)
         squares = np.empty((len(self._stretches), *left.shape[:2]))
-        unit = np.empty(squares.shape, np.int64)
 
         def some(part: slice) -> None:
             for at in range(len(self._stretches))[part]:
@@ -43,9 +45,16 @@ class Stretches:
                 for columns, right in rights:
                     own = left[..., columns]
                     np.matmul(right[..., rows, :], own, out=matrices[..., rows, columns])
-                squares[at], unit[at] = squares_of(matrices[..., rows, :], axes=2)
+                flat = matrices[..., rows, :].reshape(*left.shape[:2], -1)
+                np.vecdot(flat, flat, out=squares[at])
 
-        share(some, len(self._stretches))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            share(some, len(self._stretches))
+        if not are_near_one(squares, safe_bits(dtype)).all():
+            found = [squares_of(matrices[..., rows, :], axes=2) for _, rows in self._stretches]
+            squares, unit = (np.stack(column) for column in zip(*found, strict=True))
+        else:
+            unit = np.zeros(squares.shape, np.int64)
         by_parameter = [sum_of_squares(squares[own], unit[own], axis=0) for own in self._of]
         squares, unit = (np.stack(column, axis=-1) for column in zip(*by_parameter, strict=True))
         return matrices, squares, unit
@@ -62,21 +71,30 @@ class Stretches:
         K = len(matrices)
         squares = np.zeros((len(self._stretches), K, total.shape[0]))
         unit = np.zeros(squares.shape, np.int64)
+        lowered = (powers != 1).any(axis=0).tolist()
+        powers = powers.T[..., None, None].astype(total.dtype)
+        bits = safe_bits(total.dtype)
 
         def some(part: slice) -> None:
             for at in range(len(self._stretches))[part]:
                 which, rows = self._stretches[at]
                 if only not in (None, which):
                     continue
-                power, own = powers[:, which, None, None], total[:, rows]
+                own = total[:, rows]
+                flat = own.reshape(len(own), -1)
+                if lowered[which]:
+                    matrices[:, :, rows] *= powers[which]
                 for k in range(K):
-                    added = matrices[k, :, rows]
-                    if (power != 1).any():
-                        added *= power.astype(added.dtype)
-                    own += added
-                    if which == measured:
+                    own += matrices[k, :, rows]
+                    if which != measured:
+                        continue
+                    found = np.vecdot(flat, flat)
+                    if are_near_one(found, bits).all():
+                        squares[at, k] = found
+                    else:
                         squares[at, k], unit[at, k] = squares_of(own, axes=2)
 
-        share(some, len(self._stretches))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            share(some, len(self._stretches))
         own = self._of[measured or 0]
         return sum_of_squares(squares[own], unit[own], axis=0)

@@ -30,6 +30,7 @@ from gradflow.logspace import (
 from gradflow.products import SHARED
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
+_WIDE_ELEMENTS = 2**20  # the same of wide nets
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
 _FORMED_BATCH = 8  # samples below which they are; measured
 _GRAM_ROWS = 128  # rows (lags x batch) whose products with each other are taken at once
@@ -76,8 +77,10 @@ class Terms:
         N = left.shape[-2]
         small = self.share is not None or W * G <= _LARGEST_FORMED
         self._formed = N >= W * G / (W + G) or (N >= _FORMED_BATCH and small)
-        self._most = max(1, _FORMED_ELEMENTS // (R * W * G)) if self._formed else len(left)
-        self._wide = Stretches(self._rows) if self._formed and W * G * N >= SHARED else None
+        wide = self._formed and W * G * N >= SHARED
+        self._wide = Stretches(self._rows) if wide else None
+        kept = _WIDE_ELEMENTS if wide else _FORMED_ELEMENTS
+        self._most = max(1, kept // (R * W * G)) if self._formed else len(left)
         level = not self._formed or bool((exponent == exponent[:1]).all())
         for lags in products.stretches(exponent, self._most, level):
             here = left[lags], products.at(outer, lags), exponent[lags]

@@ -171,8 +171,8 @@ def diagonal(graph: Graph, use: Use, shape: Shape) -> Node:
 def slope(graph: Graph, node: Node) -> Node:
     """The slope of a function, as a node: from its argument and its value."""
     (z,), name = node.args, node.payload
-    if name == "exp":
-        return node
+    if name in ("exp", "expm1"):
+        return graph.node("function", (z,), "exp", node.shape)
     of = (z,) if name == "sigmoid" else (z, node)
     return graph.node("slope", of, name, node.shape)
 

@@ -20,9 +20,10 @@ from gradflow.equations import functions
 from gradflow.equations.arrange import Arrangement, is_input
 from gradflow.equations.backward import Cotangents, Pullback, reads_new
 from gradflow.equations.differentiate import Derivatives, Partial, operands_of
-from gradflow.equations.forward import Arrays, Linearize, Step
+from gradflow.equations.forward import Arrays, Step
 from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Entry, View
+from gradflow.equations.linearize import Linearize
 from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
 from gradflow.equations.transposes import values_needed

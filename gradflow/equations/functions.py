@@ -20,7 +20,7 @@ import numpy as np
 from gradflow.columns import Array
 from gradflow.threads import count, share
 
-_SHARED_ELEMENTS = 2**15  # from which on threads take some rows each
+_SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
 
 _NEAR = 2.0**-7  # below this, the subtraction from 1 has cost 7 of the 53 bits
 
@@ -193,6 +193,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "keras2_hard_sigmoid": Function(*_KERAS2_HARD, cheap=True),
     "softplus": Function(softplus, _softplus_slope),
     "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
+    "expm1": Function(_of(np.expm1), lambda z, h, out: np.exp(z, out=out), "expm1"),
     "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
     "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"),
     "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),

@@ -11,7 +11,7 @@ from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node
-from gradflow.equations.initial import check_initial
+from gradflow.equations.initial import check_initial, read_by_others
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.names import (
     OPERATIONS,
@@ -139,7 +139,7 @@ class _Reader:
                 self.step.new[part] = value
         self._read_output()
         for declared in self.equations.parameters:
-            if declared.name not in self.used:
+            if declared.name not in self.used | read_by_others(self.equations):
                 where = f"{'parameters' if declared.trained else 'constants'}.{declared.name}"
                 self._tell_missing(where, f"'{declared.name}' is used nowhere in the step")
         if not self.mistakes.found:
@@ -218,7 +218,7 @@ class _Reader:
         if name in self.assigned_at:
             return f"'{name}' is used before it is assigned, on line {self.assigned_at[name]}"
         if name in ("H", "I"):
-            return f"'{name}' is a size: sizes stand in shapes and slices alone"
+            return f"'{name}' is a size: make a constant of it, {{shape: 1, init: {name}}}"
         if name in FUNCTIONS or name in OPERATIONS:
             return f"'{name}' is a function: call it, {name}(z)"
         return f"unknown name '{name}'{nearest(name, self._known())}"

@@ -17,7 +17,7 @@ from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.parse import Tree, expression
 from gradflow.equations.sizes import Shape, spelled
 
-NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform")
+NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
 """What an `init` may be beside an expression: an initializer."""
 
 _FUNCTIONS = {name: function for name, function in FUNCTIONS.items() if name != "linear"}
@@ -79,6 +79,8 @@ class Initial:
             return self.drawn
         if name == "index":
             return np.arange(self.shape[-1], dtype=np.float64)
+        if name == "row" and name not in self.names:
+            return np.arange(self.shape[0], dtype=np.float64)[:, None]
         return self.names[name]
 
     def _called(self, name: str, args: tuple[Tree, ...]) -> Any:
@@ -93,6 +95,8 @@ class Initial:
             return np.maximum(*values) if name == "max" else np.minimum(*values)
         if name == "sum":
             return np.sum(values[0])
+        if name in _OF_MATRICES:
+            return _OF_MATRICES[name](values[0])
         z = np.asarray(values[0], dtype=np.float64)
         if name == "linear":
             return z
@@ -107,7 +111,30 @@ _ARITHMETIC = {
     "**": lambda a, b: a**b,
     "@": lambda a, b: a @ b,
 }
-_CALLS = {"normal": 2, "uniform": 2, "max": 2, "min": 2, "sum": 1}
+_CALLS = {"normal": 2, "uniform": 2, "max": 2, "min": 2, "sum": 1, "expm": 1, "inv": 1}
+
+
+def exponential(M: Array) -> Array:
+    """e^M of a square matrix: the series of e^(M / 2^s), squared s times (N. J. Higham, Functions
+    of Matrices, 2008, chapter 10)."""
+    halvings = max(0, int(np.ceil(np.log2(max(float(np.abs(M).sum(axis=0).max()), 0.25)))) + 2)
+    term = total = np.eye(len(M))
+    for k in range(1, 19):
+        term = term @ M / (k * 2.0**halvings)
+        total = total + term
+    for _ in range(halvings):
+        total = total @ total
+    return total
+
+
+def _inverse(M: Array) -> Array:
+    try:
+        return np.linalg.inv(M)
+    except np.linalg.LinAlgError:  # a singular one
+        return np.full(M.shape, np.nan)
+
+
+_OF_MATRICES = {"expm": exponential, "inv": _inverse}
 
 
 def uses_drawn(text: str | None) -> bool:
@@ -122,9 +149,18 @@ def uses_drawn(text: str | None) -> bool:
     )
 
 
+def read_by_others(equations: Equations) -> set[str]:
+    """The constants that the `init` of another parameter or constant is made of."""
+    constants = {declared.name for declared in equations.parameters if not declared.trained}
+    texts = [declared.init for declared in equations.parameters]
+    trees = [_tree(text) for text in texts if text is not None and text not in NAMES]
+    named = {node.value for tree in trees if tree is not None for node in _all(tree)}
+    return constants & named
+
+
 def check_initial(equations: Equations, mistakes: Mistakes) -> None:
     """Tell of what is wrong in the `init` of parameters and constants."""
-    known = {"H", "I", "drawn", "index", "bias_scale", *equations.defaults}
+    known = {"H", "I", "drawn", "index", "row", "bias_scale", *equations.defaults}
     for declared in equations.parameters:
         group = "parameters" if declared.trained else "constants"
         where = f"{group}.{declared.name}.init"

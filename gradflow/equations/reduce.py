@@ -3,7 +3,7 @@
 Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
 beside each other as uses of weights, whatever brackets, signs and names stood between them.
 (1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel; 1 ± tanh z is
-made of these.
+made of these, and e^z - 1 a function.
 """
 
 from __future__ import annotations
@@ -226,12 +226,14 @@ class _Reducer:
         return self.graph.node("sum", [term for _, term in terms], payload, shape)
 
     def _beside_one(self, sign: float, term: Node) -> tuple[float, Node] | None:
-        """1 - σ(z), and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their digits: a
-        factor and a node."""
+        """1 - σ(z), 1 - e^z, and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their
+        digits: a factor and a node."""
         if term.kind != "function":
             return None
         if term.payload == "sigmoid" and sign == -1:
             return 1.0, self.graph.node("rest", term.args, None, term.shape)
+        if term.payload == "exp" and sign == -1:
+            return -1.0, self.graph.node("function", term.args, "expm1", term.shape)
         if term.payload == "tanh":
             twice = self.graph.node("sum", term.args, ((2.0,), 0.0), term.shape)
             kind, function = ("rest", None) if sign == -1 else ("function", "sigmoid")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from gradflow.equations.declaration import Equations
 from gradflow.equations.graph import Node, in_order
+from gradflow.equations.initial import read_by_others
 from gradflow.equations.sizes import Shape
 from gradflow.equations.step import Step
 
@@ -20,8 +21,9 @@ def find_roles(equations: Equations, step: Step, shapes: Mapping[str, Shape | No
     roots += [step.output] if step.output is not None else []
     order = in_order(roots)
     used = {node.payload for node in order if node.kind in ("parameter", "constant")}
+    kept = used | read_by_others(equations)
     step.shapes = {
-        name: shape for name, shape in shapes.items() if name in used and shape is not None
+        name: shape for name, shape in shapes.items() if name in kept and shape is not None
     }
     stands: dict[str, set[str]] = {name: set() for name in used}
     for node in order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gradflow.critical import Evaluate
+from gradflow.criticality import Evaluate
 from gradflow.explanation.advice import MOST_RUNS, Advice, advice_on, measured
 from gradflow.explanation.expansion import Expansion, can_expand, expand
 from gradflow.explanation.factors import Factor, Factors, factors_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradflow.cells import Cell
-from gradflow.critical import Evaluate, find
+from gradflow.criticality import Evaluate, find
 from gradflow.explanation.factors import MEASURES
 from gradflow.measures.contract import Asked
 from gradflow.results import LayerResult, Result

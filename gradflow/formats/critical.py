@@ -11,7 +11,7 @@ from itertools import groupby
 from statistics import median
 
 from gradflow.cells import Cell
-from gradflow.critical import Critical
+from gradflow.criticality import Critical
 from gradflow.formats import layout, words
 from gradflow.formats.csv import pointed
 from gradflow.formats.json import head, plain
@@ -165,22 +165,24 @@ def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
     has_theory = any(found.predicted is not None for found in content)
     heads = [*map(words.symbol, varied), f"critical {content[0].vary}", "from", "to"]
     heads += ["theory"] if has_theory else []
-    heads += [f"rate at {end:g}" for end in _ends(content)]
+    ends = _ends(content)
+    heads += [f"rate at {end:g}" for end in ends]
     rows = []
     for found in content:
         settings, values = _axes(found), facts(found)
         row = [words.clean(_said(settings.get(name))) for name in varied]
         row += [_number(values[name]) for name in ("critical", "critical_low", "critical_high")]
         row += [_number(values["predicted"])] if has_theory else []
-        row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
+        if ends:
+            row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
         rows.append(row)
     return heads, rows
 
 
-def _ends(content: Sequence[Critical]) -> tuple[float, float]:
-    """The range that was searched."""
-    ends = next((found.ends for found in content if found.ends is not None), None)
-    return (0.0, 0.0) if ends is None else (ends[0].value, ends[1].value)
+def _ends(content: Sequence[Critical]) -> tuple[float, ...]:
+    """The ends of the range that was searched; none where no net has what was to be varied."""
+    ends = next((found.ends for found in content if found.ends is not None), ())
+    return tuple(point.value for point in ends)
 
 
 def _said(value: object) -> str:
@@ -221,4 +223,5 @@ def _but_for_the_seed(found: Critical) -> dict[str, object]:
 def _named(found: Critical, axes: Sequence[str]) -> str:
     """A net as people say it, by these axes."""
     settings = _axes(found)
-    return " ".join(words.phrase(axis, settings.get(axis)) for axis in axes)
+    there = [axis for axis in axes if settings.get(axis) is not None]
+    return " ".join(words.phrase(axis, settings[axis]) for axis in there)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradflow.cells.sized import SizedCell
 from gradflow.engine.flow import Tape, Trajectory
 from gradflow.equations.samples import Samples
 from gradflow.measures.contract import Figure, Measure, Subject
@@ -26,13 +27,20 @@ _STEPS = 32
 def factors(subject: Subject) -> list[Measured]:
     """The factors of one place, a `Measured` a run: `factors_gain` and `factors_slope`, or
     `factors_keep`, the geometric mean of the gate `factors_gate` that keeps the state."""
-    report = subject.cell.report
-    if report.keepers:
+    if not has_factors(subject.cell):
+        label = subject.cell.label
+        note = f"{label} has neither a gate that keeps its state nor one recurrent product alone"
+        return [Measured(note=note) for _ in range(subject.runs)]
+    if subject.cell.report.keepers:
         return [Measured(figures=_keep(subject.trajectory, run)) for run in range(subject.runs)]
-    if len(report.functions) == len(report.blocks) == 1 and not report.direct:
-        return [Measured(figures=_gain(subject.trajectory, run)) for run in range(subject.runs)]
-    note = f"{subject.cell.label} has neither one recurrent product alone nor a gate that keeps it"
-    return [Measured(note=note) for _ in range(subject.runs)]
+    return [Measured(figures=_gain(subject.trajectory, run)) for run in range(subject.runs)]
+
+
+def has_factors(cell: SizedCell) -> bool:
+    """Whether a cell has a gate that keeps its state, or is one recurrent product."""
+    report = cell.report
+    one_product = len(report.functions) == len(report.blocks) == 1 and not report.direct
+    return bool(report.keepers) or one_product
 
 
 def _some_steps(trajectory: Trajectory, run: int) -> Samples:

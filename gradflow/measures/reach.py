@@ -137,7 +137,7 @@ def sweep(
     order = [*looked_at, *(at for at in places if at not in looked_at)]
     layers = [places[at] for at in looked_at]
     whole = WholeState(layers, layers[0].last.dtype)
-    parts = whole.rows if apart else [slice(whole.S_all)]
+    parts = whole.rows if apart else [slice(0, whole.S_all)]
     going = _Sweep(whole, parts, looked_at, gradient, origins, layers[0].last.shape[:2], truncate)
     for stretch in stretches([places[at] for at in order], _LONGEST, progress):
         going.through(stretch, order, keep)
@@ -230,16 +230,24 @@ class _Sweep:
         self._exponent[b] = 0
         self._whole.settle(local, own)
 
+    def _moving(self, rows: slice) -> Array:
+        """Those of these rows that are state: what stands at an output is none."""
+        moving = self._whole.moving
+        inside: Array = moving[(moving >= rows.start) & (moving < rows.stop)]
+        return inside
+
     def _note(self, states: Sequence[Array], squares: Array, units: Array) -> None:
         """The squared norms (P, B, R, N) of all that are on their way, by true values; then bring
         those near one that have left its neighbourhood."""
         live = slice(self._active)
         ds = self._ds[live]
         value, shift = true_values(ds, self._whole.log_scale(states))
+        moving = self._whole.all_moving
         for rows, own, unit in zip(self._parts, squares, units, strict=True):
-            own[live], its = squares_of(value[..., rows])
+            state = value[..., rows if moving else self._moving(rows)]
+            own[live], its = squares_of(state)
             unit[live] = its + shift + self._exponent[live]
-        is_all = len(self._parts) == 1 and value is ds and not its.any()
+        is_all = len(self._parts) == 1 and moving and value is ds and not its.any()
         kept = squares[0, live] if is_all else squares_of(ds)[0]
         if not ((kept < self._near) & (kept > 1 / self._near)).all():
             near = normalise(Scaled(ds, self._exponent[live]))

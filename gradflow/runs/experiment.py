@@ -14,6 +14,7 @@ from gradflow.cells import Cell, Params, SizedCell
 from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
+from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
 
 
@@ -92,9 +93,9 @@ class Run:
     input_size: int
     output_size: int
     batch_size: int
-    ws_init: str | None
+    ws_init: str | Base | None
     ws_scale: float | None
-    wx_init: str
+    wx_init: str | Base
     wx_scale: float
     bias_scale: float
     seed: int
@@ -215,7 +216,8 @@ class Run:
     def axes(self) -> dict[str, str | int | float | None]:
         """The values of AXES and NET_AXES; the cell by its label; None of what it has not."""
         values = {name: getattr(self, name) for name in (*AXES, *NET_AXES)}
-        return {**values, "cell": self.cell.label}
+        inits = {n: str(values[n]) for n in ("ws_init", "wx_init") if values[n] is not None}
+        return {**values, **inits, "cell": self.cell.label}
 
     @property
     def shape(self) -> tuple[Any, ...]:

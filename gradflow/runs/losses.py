@@ -2,7 +2,8 @@
 
 mse            L_n = ½ ||O_t - Y_t||²,  O_t = W_o h_t + b_o,  Y_t ~ N(0, 1)
 cross_entropy  L_n = -log softmax(W_o h_t + b_o)[y_t],  y_t a class drawn uniformly
-probe          L_n = v · s_t,  v a random unit vector over the whole state
+probe          L_n = v · s_t,  v a random unit vector over the whole state; of a part that a gauge
+               scales, of its true values, over the scale that they are kept by at t
 sum            L_n = the sum of h_t
 
 h_t is that of the top layer; of a bidirectional net, both directions side by side: each at its own
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradflow.cells import SizedCell
 from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.engine.sweep import unwatched
@@ -192,8 +194,10 @@ def _probe(run: Run) -> Objective:
     by_place = dict(zip(widths, np.split(v, cuts), strict=True))
     weight = _weight(run)
     return Objective(
-        lambda s, which: np.sum([s[at][..., : len(by_place[at])] @ by_place[at] for at in s], 0),
-        lambda s, which: {at: _over_the_state(_times(weight, by_place[at]), s[at]) for at in s},
+        lambda s, which: np.sum([_true(run.cells[at], s[at]) @ by_place[at] for at in s], 0),
+        lambda s, which: {
+            at: _over_the_state(run.cells[at], _times(weight, by_place[at]), s[at]) for at in s
+        },
         {at: slice(0, width) for at, width in widths.items()},
         weight,
     )
@@ -229,10 +233,30 @@ def _top(run: Run, s: States) -> Array:
     return np.concatenate([s[at][..., run.cells[at].outputs] for at in there], axis=-1)
 
 
-def _over_the_state(v: Array, s: Array) -> Array:
-    """`v` (S,) for every sample, zero in the rows of `s` (..., N, S_all) that are no state."""
+def _true(cell: SizedCell, s: Array) -> Array:
+    """The state (..., N, S) of `s` (..., N, S_all), parts that a gauge scales by their true values
+    over the scale they are kept by: as they are, but for what a complex step moves the gauge by."""
+    own = s[..., : cell.S]
+    if not cell.gauge:
+        return own
+    own = own.copy()
+    for gauge, scaled in cell.gauge.items():
+        m = own[..., cell.parts[gauge].rows]
+        for part in scaled:
+            a = own[..., cell.parts[part].rows]
+            apart = a.reshape(*m.shape, -1)  # entries that share a scale; one of all, or one each
+            a[...] = (apart * np.exp(m - m.real)[..., None]).reshape(a.shape)
+        m[...] = 0
+    return own
+
+
+def _over_the_state(cell: SizedCell, v: Array, s: Array) -> Array:
+    """`v` (S,) for every sample, zero in the rows of `s` (..., N, S_all) that are a gauge or no
+    state."""
     ds = np.zeros_like(s)
     ds[..., : len(v)] = v
+    for gauge in cell.gauge:
+        ds[..., cell.parts[gauge].rows] = 0
     return ds
 
 

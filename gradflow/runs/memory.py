@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gradflow.cells import Cell
-from gradflow.engine.flow import tape_bytes_per_step
+from gradflow.engine.flow import block_bytes, tape_bytes_per_step
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.runs.reach import origins
@@ -53,13 +54,15 @@ def bytes_needed(run: Run) -> dict[str, int]:
         if (measure := MEASURES[one.name]).room is not None
     )
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
+    blocks = max(block_bytes(cell, T, N, item) for cell in (lowest, upper))
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
         * places
         + between
         + read
-        + T * _RESULT_BYTES_PER_LAG * (1 + places),
+        + T * _RESULT_BYTES_PER_LAG * (1 + places)
+        + blocks,
         "measure": asked,
         "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
@@ -70,7 +73,7 @@ _STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; m
 _STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
 _WORTH_SAYING = 2**30  # bytes
-_THREAD_BYTES = 2**24  # what a thread that helps has of its own: copies of factors, above all
+_THREAD_BYTES = 2**24  # what a helping thread has of its own; measured: half of it at H = 1024
 
 
 def stack_size(run: Run, workers: int = 1) -> int:
@@ -108,12 +111,11 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
-        lowered = _lowered(run)
-        key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
+        key, remedy = _remedy(run, available)
         if key not in named:
             named.add(key)
             message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
-            yield key, f"{message} available: lower {key[-1]}"
+            yield key, f"{message} available: {remedy}"
 
 
 _MODEST = {
@@ -126,18 +128,45 @@ _MODEST = {
 }
 
 
+def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
+    """The key path of the size that saves most, and what to do; where the equations themselves have
+    a size that is too large, the cell."""
+    lowered = _lowered(run)
+    modest = _with_options(_with(run, {key: _modest(run, key) for key in _MODEST}))
+    if sum(bytes_needed(modest).values()) > available:
+        cell = modest.cell_of_layer(0)
+        entries = {name: math.prod(part.shape) for name, part in cell.parts.items()}
+        entries |= {name: math.prod(p.shape) for name, p in cell.parameters.items()}
+        name = max(entries, key=entries.__getitem__)
+        return ("cell",), f"lower the size of {name} in the equations, {entries[name]:,} numbers"
+    key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
+    return key, f"lower {key[-1]}"
+
+
 def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
     """By the key path of each of its sizes: the run with that size lowered to a modest one."""
     lowered: dict[tuple[str, ...], Run] = {
-        (key,): replace(run, **{key: min(getattr(run, key), modest)})
-        for key, modest in _MODEST.items()
+        (key,): _with(run, {key: _modest(run, key)}) for key in _MODEST
     }
+    sizes = (name for name, value in run.cell.equations.options if isinstance(value, int))
+    return lowered | {("cell", option): _with_options(run, option) for option in sizes}
+
+
+def _with(run: Run, sizes: Mapping[str, Any]) -> Run:
+    return replace(run, **sizes)
+
+
+def _modest(run: Run, key: str) -> int:
+    return min(int(getattr(run, key)), _MODEST[key])
+
+
+def _with_options(run: Run, only: str | None = None) -> Run:
+    """The run with the options that are sizes, or one of them, lowered to their defaults."""
     options = run.cell.options
-    for option, modest in run.cell.equations.defaults.items():
-        if isinstance(modest, int):
-            smaller = {**options, option: min(int(options[option]), modest)}
-            lowered["cell", option] = replace(run, cell=Cell.of(run.cell.equations, **smaller))
-    return lowered
+    for name, modest in run.cell.equations.defaults.items():
+        if isinstance(modest, int) and only in (None, name):
+            options[name] = min(int(options[name]), modest)
+    return replace(run, cell=Cell.of(run.cell.equations, **options))
 
 
 def _largest(runs: Sequence[Run]) -> int:
@@ -158,7 +187,8 @@ def _largest_stack(runs: Sequence[Run], workers: int) -> int:
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:
     """One run for all that need as much."""
-    return {(*run.shape, run.output_size): run for run in runs}.values()
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    return {(typical[run.cell], *run.shape[1:], run.output_size): run for run in runs}.values()
 
 
 def _spelled(count: int) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from itertools import groupby, islice
+from typing import TYPE_CHECKING
 
 from gradflow import __version__
 from gradflow.engine.flow import Progress
@@ -16,9 +16,13 @@ from gradflow.errors import GradflowError
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import stack_size
-from gradflow.runs.scheduling.journal import Journal
 from gradflow.runs.stack import backward_passes, run_stack
 from gradflow.threads import sharing, threads_of_a_run
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from gradflow.runs.scheduling.journal import Journal
 
 Stack = list[tuple[int, Run]]
 """Runs of equal shape, each with its number in the sweep."""
@@ -117,6 +121,8 @@ def _run_by(
     threads: int,
 ) -> Iterator[Result]:
     """The results in the order of the work, with a bounded number of stacks in hand."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
     running: dict[Future[list[Result]], Stack] = {}
     while True:

@@ -16,7 +16,7 @@ from gradflow.cells.contract import Parameter, Role
 from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.equations.initial import NAMES, Initial, uses_drawn
-from gradflow.initializers import INITIALIZERS
+from gradflow.initializers import FUSED, INITIALIZERS, Base
 from gradflow.runs.experiment import Run, Signal
 
 # The place of a name here is its stream's key: a new one goes to the end.
@@ -90,6 +90,7 @@ class _Draws:
         self.trained = run.trained.params[at] if run.trained is not None else {}
         self.as_is = run.trained is not None and run.trained.as_is
         self._streams: dict[str, np.random.Generator] = {}
+        self._fused: dict[str, Array] = {}  # drawn beside another, by name
 
     def _stream(self, name: str) -> np.random.Generator:
         """A stream of this place, which goes on where it was left."""
@@ -136,9 +137,45 @@ class _Draws:
             return run.bias_scale * rng.standard_normal(parameter.shape)
         if parameter.name in self.cell.gains:
             return np.ones(parameter.shape)
-        init = {"input": run.wx_init, "recurrent": run.ws_init}.get(role)
-        base: Array = scale * _named(init or "gaussian", rng, parameter.shape)
-        return base
+        given = {"input": run.wx_init, "recurrent": run.ws_init}.get(role) or "gaussian"
+        base = given if isinstance(given, Base) else Base(given)
+        if base.kind in FUSED and parameter.name not in self._fused:
+            self._draw_fused(base.kind, rng, parameter)
+        drawn = self._fused.get(parameter.name)
+        if drawn is None:
+            drawn = _in_blocks(base.kind, rng, parameter)
+        blocks = np.split(drawn, parameter.blocks)
+        shaped: Array = scale * np.concatenate([base.shaped(block, rng) for block in blocks])
+        return shaped
+
+    def _draw_fused(self, kind: str, rng: np.random.Generator, first: Parameter) -> None:
+        """Draw a parameter and all of its kind at once: matrices stacked on each other; of vectors
+        the entries of each unit, as one column."""
+        beside = [
+            p
+            for p in self.cell.parameters.values()
+            if p.role == first.role
+            and p.trained
+            and uses_drawn(p.init)
+            and p.name not in self.trained
+            and (len(p.shape), p.shape[-1]) == (len(first.shape), first.shape[-1])
+        ]
+        if len(first.shape) == 2:
+            heights = [p.shape[0] for p in beside]
+            whole = INITIALIZERS[kind](rng, sum(heights), first.shape[1])
+            pieces = np.split(whole, np.cumsum(heights)[:-1])
+        else:
+            count = first.shape[0]
+            units = [INITIALIZERS[kind](rng, len(beside), 1)[:, 0] for _ in range(count)]
+            pieces = list(np.transpose(units))
+        self._fused |= {p.name: piece for p, piece in zip(beside, pieces, strict=True)}
+
+
+def _in_blocks(kind: str, rng: np.random.Generator, parameter: Parameter) -> Array:
+    """What an initializer gives for each block of H rows."""
+    rows, *columns = parameter.shape
+    shape = (rows // parameter.blocks, *columns)
+    return np.concatenate([_named(kind, rng, shape) for _ in range(parameter.blocks)])
 
 
 def _named(init: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

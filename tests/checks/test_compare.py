@@ -86,7 +86,7 @@ def test_runs_on_one_side_only_fail_and_are_named():
     comparison = compared(before, after)
     assert not comparison.held
     changes = {pair.name: pair.change for pair in comparison.pairs if pair.change}
-    assert changes == {"lstm ws_scale=1.5": "appeared", "rnn ws_scale=0.5": "disappeared"}
+    assert changes == {"lstm W_s×1.5": "appeared", "rnn W_s×0.5": "disappeared"}
     assert [pair.held for pair in comparison.pairs].count(False) == 2
 
 
@@ -225,3 +225,37 @@ def test_the_loss_and_totals_are_compared():
     totals = {**before.flow.totals, "W_s": Magnitudes.of(99.0)}
     [pair] = compared([before], [replace(before, flow=replace(before.flow, totals=totals))]).pairs
     assert (pair.largest.name, pair.held) == ("total_W_s", False)
+
+
+def test_the_reach_of_several_losses_is_compared_by_the_ratio_of_horizons():
+    def reaching(horizon, verdict="vanishing", of_reach=True):
+        found = Diagnosis(verdict, 0.9, (0.8, 1.0), horizon=horizon, of_reach=of_reach)
+        return replace(made(T=30), diagnosis=found)
+
+    for before, after, decades in (
+        (reaching(10), reaching(10), 0.0),
+        (reaching(10), reaching(20), math.log10(2)),
+        (reaching(20), reaching(10), math.log10(2)),
+        (reaching(None, "stable"), reaching(31), 0.0),  # 31 is the first lag that is not there
+        (reaching(None, "stable"), reaching(10), math.log10(3.1)),
+        (reaching(10), reaching(10, of_reach=False), math.inf),
+    ):
+        [pair] = compared([before], [after]).pairs
+        found = {one.name: one for one in pair.deviations}
+        assert found["horizon"].decades == pytest.approx(decades)
+        same = before.diagnosis.verdict == after.diagnosis.verdict
+        assert found["verdict"].decades == pytest.approx(0.0 if same else decades)
+        assert pair.held == (decades <= 0.05)
+    assert found["horizon"].before == "10"
+    [pair] = compared([reaching(None, "stable")], [reaching(10)]).pairs
+    assert next(one for one in pair.deviations if one.name == "horizon").before == "> 30"
+
+
+def test_a_net_that_is_dead_from_the_start_is_like_another_and_unlike_a_live_one():
+    dead = replace(made(T=30, zero_from=0), diagnosis=Diagnosis("vanishing", horizon=0))
+    other = replace(dead, diagnosis=Diagnosis("stable", horizon=3))
+    [pair] = compared([dead], [other]).pairs
+    found = {one.name: one.decades for one in pair.deviations}
+    assert (found["horizon"], found["verdict"]) == (0.0, 0.0)  # both have no curve to read
+    [pair] = compared([dead], [made(T=30)]).pairs
+    assert next(one for one in pair.deviations if one.name == "horizon").decades == math.inf

@@ -36,6 +36,8 @@ def vanishing(rate=0.9, low=0.88, high=0.92, **more):
         ({"least": 0.87, "most": 0.93}, "held", ""),
         ({"least": 0.8800001}, "undecided", "0.02 within it"),
         ({"most": 0.9199999}, "undecided", "0.02 within it"),
+        ({"least": 0.92}, "undecided", "0.02 too small"),
+        ({"most": 0.88}, "undecided", "0.02 too large"),
         ({"most": 0.9}, "undecided", "at the bound"),
         ({"most": 0.89}, "undecided", "0.01 too large"),
         ({"least": 0.91}, "undecided", "0.01 too small"),

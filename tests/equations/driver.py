@@ -46,6 +46,8 @@ def random_net(cell: Cell, *, T=5, R=1, N=3, I=2, H=3, seed=0, scale=0.7, output
     s0 = np.zeros((R, N, sized.S_all))
     s0[..., : sized.S] = 0.5 * draw(R, N, sized.S)
     ds_T = draw(R, N, sized.S)
+    for scale in sized.gauge:
+        ds_T[..., sized.parts[scale].rows] = 0
     late = sized.outputs.start >= sized.S
     dy = draw(R, N, sized.P) if (late if output is None else output) else None
     return Net(sized, params, draw(T, R, N, I), s0, ds_T, dy)

@@ -133,8 +133,12 @@ class Interpreter:
                 self.values[target.id] = value
             else:
                 part = target.value.id
-                self.new[part] = value + np.zeros(state[part].shape)
+                self.new[part] = self.kept(part, value + np.zeros(state[part].shape))
         return dict(self.new), self.evaluate(self.output)
+
+    def kept(self, part, value):
+        """The new value of a part, as the rest of the step reads it."""
+        return value
 
     def evaluate(self, node):
         return getattr(self, "_" + type(node).__name__.lower())(node)
@@ -159,7 +163,7 @@ class Interpreter:
 
     def _matmul(self, a, b):
         if np.ndim(a) == 1 and np.ndim(b) == 1:
-            return (a * b).sum().reshape(1)
+            return self.functions.sum(a * b)
         return a @ b
 
     def _power(self, a, b):

@@ -24,6 +24,7 @@ EXACT = {
     ),
     "softplus": (lambda z: mp.log1p(mp.exp(z)), lambda z: 1 / (1 + mp.exp(-z))),
     "exp": (mp.exp, mp.exp),
+    "expm1": (mp.expm1, mp.exp),
     "log": (mp.log, lambda z: 1 / z),
     "sqrt": (mp.sqrt, lambda z: 1 / (2 * mp.sqrt(z))),
     "abs": (abs, lambda z: mp.sign(z)),

@@ -73,7 +73,7 @@ def test_analyze_shows_and_writes_both(gradflow, tmp_path):
 def test_help_names_what_can_be_printed_and_every_suffix(gradflow):
     _, out, _ = gradflow("analyze", "--help")
     assert "--format <table|csv|json|markdown|horizons>" in out
-    assert ".csv .hor .json .md .pix .txt." in " ".join(out.split())
+    assert ".csv .hor .json .md .pdf .pix .png .svg .txt." in " ".join(out.split())
     _, out, _ = gradflow("track", "--help")
     assert ".csv .hor .json .md .txt." in " ".join(out.split())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradflow.config.load import from_mapping
-from gradflow.critical import find
+from gradflow.criticality import find
 from gradflow.formats import FORMATS, View
 from gradflow.runs.runner import execute
 

@@ -72,13 +72,16 @@ def test_more_layers_leave_the_lower_ones_as_they_are():
 @pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.label)
 def test_stacks_agree_with_complex_steps(cell, bidirectional):
     config = {"cell": config_of(cell), "bidirectional": bidirectional, **SMALL, "layers": 2}
-    more = {"initial_state": {"kind": "gaussian"}, "bias_scale": 0.3, "loss": "probe"}
+    start = "zeros" if cell.equations.gauge else {"kind": "gaussian"}  # a normaliser is above 0
+    more = {"initial_state": start, "bias_scale": 0.3, "loss": "probe"}
     (run,) = gradflow.load({**config, **more}).runs
     found = gradflow.verify(run)
     if found.skipped and not found.comparisons:  # gates without bounds may leave float range
         assert cell.options.get("recurrent_activation") in ("relu", "linear")
         return
-    assert max(c.error for c in found.comparisons) < 1e-11
+    # What remembers of exponential gates is a quotient of sums that may cancel.
+    tolerance = 2e-9 if cell.equations.gauge else 1e-11
+    assert max(c.error for c in found.comparisons) < tolerance
     assert {c.place for c in found.comparisons} == set(run.places)
 
 

@@ -15,6 +15,7 @@ from gradflow.formats.view import View
 from gradflow.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("svg", "png", "pdf")
@@ -37,6 +38,17 @@ def figure(results: Sequence[Result], view: View) -> Figure:
     from gradflow.formats.plots import drawing
 
     return drawing.figure(results, view)
+
+
+def into(ax: Axes, results: Sequence[Result], view: View) -> None:
+    """Draw results that fit one panel into given axes.
+
+    Raises:
+        InputError: there is nothing to draw, or more than one panel of it.
+    """
+    from gradflow.formats.plots import drawing
+
+    drawing.into(ax, results, view)
 
 
 def content(results: Sequence[Result], view: View, kind: str) -> bytes:

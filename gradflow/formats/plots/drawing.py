@@ -34,6 +34,23 @@ def figure(results: Sequence[Result], view: View) -> Figure:
         return _drawn(panels, more, results, view)
 
 
+def into(ax: Axes, results: Sequence[Result], view: View) -> None:
+    """See `gradflow.formats.plots.into`."""
+    panels, more = plan(results)
+    if not panels:
+        raise InputError("there is nothing to draw: every run left float range going forward")
+    if len(panels) + more > 1:
+        raise InputError(f"these results take {len(panels) + more} panels: draw them without ax")
+    [panel] = panels
+    if panel.heat:
+        _heat(ax, panel, view)
+    else:
+        lines = [_relative(result) for result in panel.results]
+        _curves(ax, panel, _bounds(lines, view), view)
+    ax.set_xlabel("lag: steps back from the last")
+    ax.set_ylabel(words.symbol(panel.axis or "") if panel.heat else "relative gradient")
+
+
 def _drawn(panels: Sequence[Panel], more: int, results: Sequence[Result], view: View) -> Figure:
     columns = min(len(panels), 3 if len(panels) != 4 else 2)
     rows = math.ceil(len(panels) / columns)
@@ -45,7 +62,7 @@ def _drawn(panels: Sequence[Panel], more: int, results: Sequence[Result], view: 
     ends = _bounds(lines, view)
     for panel, ax in zip(panels, axes, strict=False):
         if panel.heat:
-            _heat(made, ax, panel, view)
+            _heat(ax, panel, view)
         else:
             _curves(ax, panel, ends, view)
     for ax in axes[len(panels) :]:
@@ -241,7 +258,7 @@ def _power(y: float) -> str:
 # Heat maps
 
 
-def _heat(made: Figure, ax: Axes, panel: Panel, view: View) -> None:
+def _heat(ax: Axes, panel: Panel, view: View) -> None:
     """The relative gradient of every run, a row each: blue where it vanishes, red where it grows
     too large."""
     T = max(result.sequence_length for result in panel.results)
@@ -273,7 +290,8 @@ def _heat(made: Figure, ax: Axes, panel: Panel, view: View) -> None:
     _critical(ax, panel)
     if panel.title:
         ax.set_title(_plain(panel.title))
-    bar = made.colorbar(mesh, ax=ax, pad=0.02, aspect=25)
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=25)
     bar.set_ticks([low, vanishing, 0, exploding, high])
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _power(y)))
     bar.outline.set_linewidth(0.4)

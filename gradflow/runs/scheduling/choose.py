@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from gradflow import blas
+from gradflow.blas import threads
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
 from gradflow.runs.memory import workers_that_fit
-from gradflow.runs.scheduling.processes import worker_processes
-from gradflow.threads import asked, cores
+from gradflow.threads import cores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 # Worker processes are there 0.4 s after they are asked for (measured: two on two cores, most of
 # it the import of NumPy), so that work of less than this is done sooner here. It is set well
@@ -33,7 +35,7 @@ def workforce(
     runs: Sequence[Run],
     jobs: int | None = None,
     scheduler: str | None = None,
-    threads: int | None = None,
+    per_run: int | None = None,
 ) -> Iterator[tuple[Executor | None, int]]:
     """The executor to run a sweep with, None for this process, and how many work in it.
 
@@ -42,13 +44,14 @@ def workforce(
         jobs: the most worker processes to use; None is one a core, where the sweep is long
             enough to gain by them. There are never more than memory has room for.
         scheduler: the address of a Dask cluster to use instead.
-        threads: how many one run is to take, where that was asked for.
+        per_run: the threads that one run may take, where that was asked for; on a cluster each
+            has one.
 
     Raises:
         InputError: see `dask_cluster`; or options that exclude each other are given.
     """
     if scheduler is not None:
-        for key, given in (("--jobs", jobs), ("--cores", threads)):
+        for key, given in (("--jobs", jobs), ("--cores", per_run)):
             if given is not None:
                 raise InputError(Fault("goes without --scheduler: give one of them", key=key))
         from gradflow.runs.scheduling.cluster import dask_cluster
@@ -56,12 +59,13 @@ def workforce(
         with dask_cluster(scheduler) as found:
             yield found
         return
-    each = max(blas.threads(), threads or asked() or 1)
-    count = min(len(runs), jobs or max(1, cores() // each))
+    count = min(len(runs), jobs or max(1, cores() // threads()))
     count = workers_that_fit(runs, count)
     if count < 2 or (jobs is None and seconds(runs) < _WORTH_WORKERS):
         yield None, 1
         return
+    from gradflow.runs.scheduling.processes import worker_processes
+
     with worker_processes(count) as executor:
         yield executor, count
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from gradflow.config.load import from_mapping
-from gradflow.critical import LEAST_STEPS, LONGER, Critical, find
+from gradflow.criticality import LEAST_STEPS, LONGER, Critical, find
 from gradflow.errors import InputError
+from gradflow.formats import View
+from gradflow.formats.critical import table, to_markdown
 from gradflow.runs.runner import execute
 
 LINEAR = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogonal",
@@ -144,3 +146,16 @@ def test_what_cannot_be_varied(
 ) -> None:
     with pytest.raises(InputError, match=message.replace("?", r"\?")):
         critical({"cell": "rnn"}, vary, between=between)
+
+
+def test_a_net_without_recurrent_weights_has_no_empty_setting_and_no_range_in_the_table() -> None:
+    cell = {"type": "equations", "name": "decay", "state": {"h": "H"},
+            "parameters": {"W": ["H", "I"]}, "step": "h[t] = h[t-1] / 2 + W @ x[t]"}  # fmt: skip
+    alone = critical({"cell": cell, "hidden_size": 4})
+    both = critical({**LINEAR, "cell": [cell, LINEAR["cell"]]})
+    for found, ends in ((alone, 0), (both, 2)):
+        shown = "".join(table(found, View()))
+        assert "\ndecay: decay has no recurrent weights.\n" in shown
+        assert "None" not in shown
+        assert shown.count("rate at ") == ends
+        assert "".join(to_markdown(found, View())).count("rate at ") == ends

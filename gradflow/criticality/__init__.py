@@ -14,8 +14,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gradflow.critical.search import GRID, MOST, Critical, Point, Search, point
-from gradflow.critical.settings import SCALES, Setting
+from gradflow.criticality.search import GRID, MOST, Critical, Point, Search, point
+from gradflow.criticality.settings import SCALES, Setting
 from gradflow.measures.contract import Asked
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gradflow.critical.settings import Setting
+from gradflow.criticality.settings import Setting
 from gradflow.results import Result
 from gradflow.runs.experiment import Run
 

@@ -1,0 +1,101 @@
+"""Results as columns: what a data frame is made of, with the names of the CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from gradflow.columns import Array
+from gradflow.formats import flat, runs
+from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves, values
+from gradflow.formats.view import View
+from gradflow.logspace import Magnitudes
+from gradflow.measures.contract import Values
+from gradflow.results import GradientFlow, LayerResult, Result
+
+Rows = Literal["lags", "runs"]
+
+
+def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]:
+    """The columns by name, in the order of the CSV: numbers as arrays of floats, 0 or inf where a
+    magnitude lies outside float range and NaN where there is none; text and truths as lists.
+
+    Raises:
+        ValueError: `rows` is neither `lags` nor `runs`.
+    """
+    if rows == "runs":
+        names, lines = runs.rows(results, view)
+        return {name: _column([line[at] for line in lines]) for at, name in enumerate(names)}
+    if rows != "lags":
+        raise ValueError(f"expected rows='lags' or rows='runs', found {rows!r}")
+    pieces = [_lags(part, result, view) for result in results for part in _parts(result)]
+    if not pieces:
+        return {}
+    return {
+        name: _joined([piece[name] for piece in pieces], [piece["lag"] for piece in pieces])
+        for name in pieces[0]
+    }
+
+
+def _parts(result: Result) -> list[Result | LayerResult]:
+    """The whole net, where it has one state, then each of its places."""
+    whole = [result] if result.flow is not None or not result.layers else []
+    return [*whole, *result.layers]
+
+
+def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, Any]:
+    """The columns of one net or place; a single value stands for all lags."""
+    lags = np.arange(result.sequence_length + 1)
+    place = (part.layer, part.direction) if isinstance(part, LayerResult) else (None, None)
+    settings = flat.settings(result, view.options)
+    left = {name: settings[name] for name in settings if name not in view.options}
+    net = {name: left.pop(name) for name in ("layers", "bidirectional")}
+    more = (*MORE_CURVES, *part_curves(view.parts))
+    return {
+        **left,
+        "lag": lags,
+        **_curves(CURVES, part.flow, part.measures, len(lags)),
+        **net,
+        "layer": place[0],
+        "direction": place[1],
+        **_curves(more, part.flow, part.measures, len(lags)),
+        **{name: settings[name] for name in view.options},
+        **_curves(asked_curves(view.measures), part.flow, part.measures, len(lags)),
+    }
+
+
+def _curves(
+    curves: Sequence[Any], flow: GradientFlow | None, measured: Mapping[str, Any], length: int
+) -> dict[str, Array]:
+    return {curve.name: _padded(values(curve, flow, measured), length) for curve in curves}
+
+
+def _padded(found: Values, length: int) -> Array:
+    """As floats, NaN past the end."""
+    padded = np.full(length, np.nan)
+    if found is not None:
+        padded[: len(found)] = found.floats() if isinstance(found, Magnitudes) else found
+    return padded
+
+
+def _joined(pieces: Sequence[Any], lags: Sequence[Array]) -> Any:
+    """One column of all nets and places."""
+    if isinstance(pieces[0], np.ndarray):
+        return np.concatenate(pieces)
+    return _column([value for value, own in zip(pieces, lags, strict=True) for _ in own])
+
+
+def _column(found: Sequence[object]) -> Any:
+    """Whole numbers and numbers as arrays, all else as a list."""
+    there = [value for value in found if value is not None]
+    if there and all(isinstance(v, int) and not isinstance(v, bool) for v in there):
+        if len(there) == len(found):
+            return np.array(there, dtype=np.int64)
+        return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
+    if there and all(
+        isinstance(v, int | float | Magnitudes) and not isinstance(v, bool) for v in there
+    ):
+        return np.array([np.nan if v is None else float(v) for v in found])  # type: ignore[arg-type]
+    return list(found)

@@ -1,0 +1,169 @@
+"""The results of an experiment, as a sequence that shows, saves and draws itself."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from gradflow.errors import Fault, InputError
+from gradflow.formats.view import View
+from gradflow.results import Result
+from gradflow.runs.experiment import Experiment
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+    import polars
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gradflow.api.frames import Rows
+
+_SHOWN = 8  # runs in a notebook's cell, before the rest is counted
+
+
+class Results(Sequence[Result]):
+    """The results of an experiment, one `Result` a run, in the order of the sweep.
+
+    `view` says how they are shown: title, thresholds, which lags.
+    """
+
+    def __init__(self, results: Iterable[Result], view: View) -> None:
+        self._results, self.view = tuple(results), view
+
+    @staticmethod
+    def of(experiment: Experiment, results: Iterable[Result]) -> Results:
+        """Those of an experiment."""
+        view = View(
+            title=experiment.title,
+            config=experiment.config,
+            lags=experiment.lags,
+            parts=experiment.parts,
+            varied=experiment.varied,
+            options=experiment.options,
+            measures=tuple(one.name for one in experiment.measures),
+            thresholds=experiment.thresholds,
+        )
+        return Results(results, view)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> Result | Results:
+        found = self._results[index]
+        return found if isinstance(found, Result) else Results(found, self.view)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self._results)
+
+    def __repr__(self) -> str:
+        """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
+        counts = Counter(result.diagnosis.verdict for result in self._results)
+        runs = f"{len(self)} run{'s' * (len(self) != 1)}"
+        return f"<Results: {', '.join([runs, *(f'{n} {v}' for v, n in counts.items())])}>"
+
+    def _repr_html_(self) -> str:
+        """A row a run, for a notebook."""
+        from gradflow.formats.runs import shown
+
+        some = self._results[:_SHOWN]
+        columns = list(shown(some, self.view)) if some else []
+        head = "".join(f"<th>{html.escape(name)}</th>" for name, _ in columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(texts[at])}</td>" for _, texts in columns) + "</tr>"
+            for at in range(len(some))
+        )
+        more = len(self) - len(some)
+        rest = f"<p>and {more:,} more</p>" if more else ""
+        return (
+            f"<p>{html.escape(repr(self)[1:-1])}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+        )
+
+    def __str__(self) -> str:
+        """The tables that `gradflow analyze` prints."""
+        from gradflow.formats import FORMATS
+
+        shown = FORMATS["table"].show("results", self._results, replace(self.view, width=100))
+        return "".join(map(str, shown)).rstrip("\n")
+
+    def columns(self, rows: Rows = "lags") -> dict[str, Any]:
+        """The columns of the CSV by name: numbers as float arrays (0 or inf where a magnitude is
+        outside float range, NaN where there is none), whole numbers, lists of texts.
+
+        Args:
+            rows: `lags`, a row per run, place and lag; or `runs`, a row a run with its settings,
+                diagnosis, totals and measures.
+        """
+        from gradflow.api.frames import columns
+
+        return columns(self._results, self.view, rows)
+
+    def to_pandas(self, rows: Rows = "lags") -> pandas.DataFrame:
+        """A pandas data frame with the columns of the CSV; `rows` as for `columns`."""
+        frame: pandas.DataFrame = _library("pandas").DataFrame(self.columns(rows))
+        return frame
+
+    def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
+        """A polars data frame with the columns of the CSV; `rows` as for `columns`."""
+        frame: polars.DataFrame = _library("polars").DataFrame(self.columns(rows), strict=False)
+        return frame
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
+        .md, .txt, .svg, .png, .pdf; whole or not at all.
+
+        Raises:
+            InputError: no format has this suffix, or the file cannot be written.
+        """
+        from gradflow.formats import for_files, suffix_unfit
+        from gradflow.output import WholeFile
+
+        target = Path(path)
+        able = for_files("results")
+        suffix = target.suffix.lower()
+        if suffix not in able:
+            raise InputError(Fault(suffix_unfit(suffix, "results"), str(path)))
+        if (missing := able[suffix].missing()) is not None:
+            raise InputError(Fault(missing, str(path)))
+        with WholeFile(target) as file:
+            how = replace(self.view, width=160, tables=True)
+            file.write(able[suffix].show("results", self._results, how))
+
+    def plot(self, ax: Axes | None = None) -> Figure | Axes:
+        """Draw the gradient against lag.
+
+        Args:
+            ax: matplotlib axes to draw into, for results that fit one panel; None: a figure of as
+                many panels as they take.
+
+        Returns:
+            The figure, or the axes that were given.
+
+        Raises:
+            InputError: matplotlib is not installed, or there is nothing to draw.
+        """
+        from gradflow.formats import plots
+
+        if ax is None:
+            return plots.figure(self._results, self.view)
+        plots.into(ax, self._results, self.view)
+        return ax
+
+
+def _library(name: str) -> Any:
+    """A data frame library, where it is installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(f"this needs {name}: pip install {name}") from None

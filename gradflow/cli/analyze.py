@@ -72,8 +72,7 @@ def analyze(
             "--cores",
             metavar="N",
             min=1,
-            help="Let one wide run take N cores. The default is all of them where it runs alone, "
-            "or what GRADFLOW_CORES says.",
+            help="Let one wide run take N cores. The default is what GRADFLOW_CORES says, or one.",
         ),
     ] = None,
     scheduler: Annotated[

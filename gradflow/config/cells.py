@@ -137,7 +137,7 @@ def _own(
     for options in _combinations(equations, chosen, beside, path, told):
         cell = Cell.of(equations, **options)
         try:
-            cell.sized(*_sizes(data))
+            cell.read_for(*_sizes(data))
         except EquationsError as wrong:
             tell(wrong)
             return

@@ -105,7 +105,8 @@ def test_no_more_runs_at_a_time_than_fit(monkeypatch):
 
 WIDE = {
     "type": "equations", "name": "wide", "state": {"h": "H", "u": "n"}, "options": {"n": 8},
-    "parameters": {"W": ["H", "I"]}, "step": "h[t] = tanh(W @ x[t]) + sum(u[t-1])\nu[t] = u[t-1] / 2",
+    "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = tanh(W @ x[t]) + sum(u[t-1])\nu[t] = u[t-1] / 2",
 }  # fmt: skip
 
 

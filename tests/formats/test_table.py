@@ -175,8 +175,8 @@ def test_sparklines_share_one_scale():
     lags = choose_lags(100, "auto")
     assert len(gone) == len(lags)
     assert len(flat) == sum(lag <= 50 for lag in lags)
-    assert gone == "▅" + "·" * (len(gone) - 1)
-    assert grown == "▅" + "↑" * (len(gone) - 1)
+    assert gone == "▅▂" + "·" * (len(lags) - 2)  # 0.01 at lag 1, below a thousandth from 2 on
+    assert grown == "▅▇" + "↑" * (len(lags) - 2)
 
 
 def test_notes_and_equal_runs_are_told_apart():

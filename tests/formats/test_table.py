@@ -143,7 +143,7 @@ def test_the_summary_stays_whole_in_a_narrow_terminal():
     for result in wide():
         assert result.axes["cell"] in shown
         assert f"{result.diagnosis.rate:.4f}" in shown
-    assert "…" not in shown
+    assert "…" not in shown.replace(", …, 100, log", "")  # of the lags that curves are drawn at
 
 
 @pytest.mark.parametrize(

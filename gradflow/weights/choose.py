@@ -263,7 +263,7 @@ def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:
             sizes = " and ".join(str(one.output_size) for one in here)
             faults.append(f"merge {merge} needs directions of one size, found {sizes}")
         for one in here:
-            what = tensor(one.names[one.entry])
+            what = tensor(one.names[one.entry if one.entry in one.names else one.exit])
             gives = f"{what} gives {one.entry} shape {one.arrays[one.entry].shape}"
             if below and one.input_size != width:
                 lower = " and ".join(

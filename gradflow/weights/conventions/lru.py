@@ -13,7 +13,7 @@ import numpy as np
 
 from gradflow.weights.conventions.modules import TRANSPOSED, Module, nets
 from gradflow.weights.layers import CellLayer, Net
-from gradflow.weights.tensors import Array, Tensors
+from gradflow.weights.tensors import Array, Tensors, named
 
 __all__ = ["NAME", "TRANSPOSED", "find"]
 
@@ -30,13 +30,17 @@ def find(tensors: Tensors) -> Iterator[Net]:
 
 def _layers(module: Module) -> Sequence[CellLayer]:
     (H,) = module.shape("nu_log", "H")
-    I = module.shape(_first(module, "B"), "H, I")[1]  # noqa: E741
-    P = module.shape(_first(module, "C"), "P, H")[0]
+    direct = module.tensors.shape(module.name("D"))
+    if len(direct) not in (1, 2) or 0 in direct:
+        message = f"expected the shape (P, I), or (P) of a diagonal, found {direct}"
+        raise module.refused(f"tensor {named(module.names['D'])}: {message}")
+    P, I = direct[0], direct[-1]  # noqa: E741
     parameters = {name: module.array(name, "H", (H,)) for name in _LOGS}
     for letter, letters, shape in (("B", "H, I", (H, I)), ("C", "P, H", (P, H))):
         parts = _parts(module, letter, letters, shape)
         parameters |= {f"{letter}_re": parts[0], f"{letter}_im": parts[1]}
-    parameters["D"] = _direct(module, P, I)
+    D = module.array("D", "P, I", direct)
+    parameters["D"] = D if D.ndim == 2 else np.diag(D)
     few, many = P < H, P > H
     if few:
         for name in ("C_re", "C_im", "D"):
@@ -55,11 +59,6 @@ def _layers(module: Module) -> Sequence[CellLayer]:
     ]
 
 
-def _first(module: Module, letter: str) -> str:
-    """Which tensor has the numbers of B or C, or the real parts of them."""
-    return f"{letter}_re" if f"{letter}_re" in module else letter
-
-
 def _parts(
     module: Module, letter: str, letters: str, shape: tuple[int, int]
 ) -> tuple[Array, Array]:
@@ -69,10 +68,3 @@ def _parts(
         return re, im
     array = module.array(letter, letters, shape, complex_=True)
     return np.ascontiguousarray(array.real), np.ascontiguousarray(array.imag)
-
-
-def _direct(module: Module, P: int, I: int) -> Array:  # noqa: E741
-    """What goes from the input to the output, (P, I)."""
-    if P == I and module.tensors.shape(module.name("D")) == (P,):
-        return np.diag(module.array("D", "P", (P,)))
-    return module.array("D", "P, I", (P, I))

@@ -30,5 +30,5 @@ def _refused(module: Module) -> Sequence[CellLayer]:
     raise module.refused(
         "it is an S5 layer, and gradflow has no such cell: the file has Λ and log_step, and does"
         " not tell how B is discretised (zero-order hold or bilinear); write its step as a cell of"
-        " your own (docs/cells.md), whose weights.parameters name these tensors"
+        " your own (docs/cells.md), and save the real and imaginary parts of Λ, B and C apart"
     )

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
@@ -129,7 +130,8 @@ def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
     """The key path of the size that saves most, and what to do; where the equations themselves have
     a size that is too large, the cell."""
     lowered = _lowered(run)
-    modest = _with_options(replace(run, **{key: _modest(run, key) for key in _MODEST}))
+    sizes: dict[str, Any] = {key: _modest(run, key) for key in _MODEST}
+    modest = _with_options(replace(run, **sizes))
     if sum(bytes_needed(modest).values()) > available:
         cell = modest.cell_of_layer(0)
         entries = {name: math.prod(part.shape) for name, part in cell.parts.items()}
@@ -142,15 +144,16 @@ def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
 
 def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
     """By the key path of each of its sizes: the run with that size lowered to a modest one."""
+    modest: dict[str, Any] = {key: _modest(run, key) for key in _MODEST}
     lowered: dict[tuple[str, ...], Run] = {
-        (key,): replace(run, **{key: _modest(run, key)}) for key in _MODEST
+        (key,): replace(run, **{key: size}) for key, size in modest.items()
     }
     sizes = (name for name, value in run.cell.equations.options if isinstance(value, int))
     return lowered | {("cell", option): _with_options(run, option) for option in sizes}
 
 
 def _modest(run: Run, key: str) -> int:
-    return min(getattr(run, key), _MODEST[key])
+    return min(int(getattr(run, key)), _MODEST[key])
 
 
 def _with_options(run: Run, only: str | None = None) -> Run:

@@ -61,7 +61,7 @@ INSIDE = {
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words", "glossary",
+        "words", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots",

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
-from gradflow.config.forms import ExpectForms, MeasureForms
+from gradflow.config.forms import ExpectForms, MeasureForms, range_schema
 from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
 
@@ -38,26 +38,6 @@ class _OneOrMany:
     ) -> dict[str, Any]:
         many = handler(core)
         return {"anyOf": [many["items"], many, *range_schema(many["items"])]}
-
-
-def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
-    """In the schema of a list of such numbers, what may stand for it; of anything else nothing."""
-    if number.get("type") not in ("integer", "number"):
-        return []
-    count = {"type": "integer", "minimum": 2, "maximum": 1_000_000}
-    return [
-        {
-            "type": "object",
-            "properties": {
-                "from": number,
-                "to": number,
-                "count": count,
-                "scale": {"enum": ["linear", "log"], "default": "linear"},
-            },
-            "required": ["from", "to", "count"],
-            "additionalProperties": False,
-        }
-    ]
 
 
 class _NameOr:

@@ -42,3 +42,9 @@ def _level(log: float, low: float, high: float) -> str:
     if log > high:
         return "↑"
     return _LEVELS[min(7, int((log - low) / (high - low) * 8))]
+
+
+def ends(left: str, right: str, width: int) -> str:
+    """Two words at the ends of a scale; the left one alone where it is too short."""
+    blanks = width - len(left) - len(right)
+    return left + " " * blanks + right if blanks > 0 else left[:width]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 
 import numpy as np
@@ -28,6 +27,7 @@ from gradflow.formats.layout import (
     room_beside,
 )
 from gradflow.formats.parts import with_parts
+from gradflow.formats.sparklines import LEAST, Curves
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -42,7 +42,7 @@ _STYLES = {
 _MARKS = {"vanishing": "↓", "exploding": "↑"}
 _WIDE = 110  # from here on, the parts of the state have room
 _INDENT = len("half-life  ")
-_BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
+_LONGEST_BAR = 40  # characters
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
@@ -154,20 +154,14 @@ def _side(log: float, view: View) -> str:
 
 def _bars(relative: Magnitudes, view: View, width: int) -> Column:
     """The relative gradient as bars; its head is the scale."""
-    width = min(max(width, _BAR[0]), _BAR[1])
+    width = min(max(width, LEAST), _LONGEST_BAR)
     logs = relative.log10()
     low, high = charts.bounds(logs)
     cells = [
         Cell(charts.bar(log, low, high, width), _STYLES.get(_side(log, view), ""))
         for log in logs.tolist()
     ]
-    return Column((_ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
-
-
-def _ends(left: str, right: str, width: int) -> str:
-    """Two words at the ends of a scale; the left one alone where it is too short."""
-    blanks = width - len(left) - len(right)
-    return left + " " * blanks + right if blanks > 0 else left[:width]
+    return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
 
 
 def _marks(logs: Array, view: View) -> Iterable[Line]:
@@ -263,13 +257,13 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
     whole = [*names.values(), *facts]
-    curves = _Curves.of(results, styles, view)
+    curves = Curves.of(results, styles, view)
     totals = _totals(results)
-    is_full = room_beside([*whole, *totals], view.width) >= _BAR[0]
+    is_full = room_beside([*whole, *totals], view.width) >= LEAST
     if is_full:
         whole += totals
     room = room_beside(whole, view.width)
-    if room >= _BAR[0]:
+    if room >= LEAST:
         groups = [[*whole, curves.column(room)]]
     elif room >= -GAP:
         groups = [whole]
@@ -294,7 +288,7 @@ def _split(
     results: Sequence[Result],
     names: dict[str, Column],
     facts: list[Column],
-    curves: _Curves,
+    curves: Curves,
     view: View,
 ) -> list[list[Column]]:
     """What is too wide for one table: what tells the runs apart, then what they came to."""
@@ -302,7 +296,7 @@ def _split(
     place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
     key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
     room = room_beside([*key, *facts], view.width)
-    if room >= _BAR[0]:
+    if room >= LEAST:
         facts = [*facts, curves.column(room)]
     of_runs = [column for head, column in names.items() if head != "run"]
     groups = [*blocks(facts, key, view.width)]
@@ -342,60 +336,6 @@ def _names(head: str, texts: Sequence[str]) -> Column:
     """One thing in which the runs differ."""
     numbers = all(re.fullmatch(r"[-+.\de]+", text) for text in texts)
     return Column((head,), [Cell(text) for text in texts], "decimal" if numbers else "left")
-
-
-@dataclass
-class _Curves:
-    """Each run's relative gradient as a sparkline, all on one scale and at the same lags."""
-
-    logs: list[Array | None]
-    styles: Sequence[str]
-    lags: list[int]
-    low: float
-    high: float
-    thresholds: tuple[float, float]
-    shown: bool = False
-
-    @staticmethod
-    def of(results: Sequence[Result], styles: Sequence[str], view: View) -> _Curves:
-        """At the lags that tables show; the scale is the range that is there, in whole decades,
-        between the thresholds."""
-        lags = choose_lags(max(result.sequence_length for result in results), "auto")
-        logs = [None if r.flow is None else r.flow.relative.log10() for r in results]
-        there = [log[[lag for lag in lags if lag < len(log)]] for log in logs if log is not None]
-        lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
-        least, most = words.log10_thresholds(view)
-        low, high = max(least, lowest), min(most, highest)
-        return _Curves(logs, styles, lags, low, high, view.thresholds)
-
-    def column(self, width: int) -> Column:
-        """The sparklines; where there is no room for all lags, at some of them."""
-        self.shown = True
-        if len(self.lags) > width:
-            chosen = np.linspace(0, len(self.lags) - 1, width).round().astype(np.int64)
-            self.lags = [self.lags[at] for at in chosen]
-        curves = [
-            "" if log is None else charts.sparkline(log, self.lags, self.low, self.high)
-            for log in self.logs
-        ]
-        cells = [Cell(curve, style) for curve, style in zip(curves, self.styles, strict=True)]
-        width = max(len(self.lags), _BAR[0])
-        return Column((_ends("lag 0", str(self.lags[-1]), width),), cells, "left")
-
-    def scale(self) -> str:
-        """What the characters stand for."""
-        low, high = (f"{10**log:.6g}" for log in (self.low, self.high))
-        some = ", ".join(map(str, self.lags[1:4]))
-        marks = [
-            text for sign, text in {"·": "· below", "↑": "↑ above"}.items() if self._holds(sign)
-        ]
-        there = f"at lags 0, {some}, …, {self.lags[-1]}" if len(self.lags) > 5 else "lag by lag"
-        said = [f"▁ {low} to █ {high}", *marks]
-        return f"Curves: relative gradient {there}, log scale: {', '.join(said)}."
-
-    def _holds(self, sign: str) -> bool:
-        there = (log for log in self.logs if log is not None)
-        return any(sign in charts.sparkline(log, self.lags, self.low, self.high) for log in there)
 
 
 def _notes(results: Sequence[Result], view: View) -> Iterator[Line]:

@@ -57,15 +57,13 @@ def asked() -> int | None:
 
 def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
-    GRADFLOW_CORES says; else all cores of a run that is alone. Never more than there are cores for,
-    and one where linear algebra has threads of its own."""
+    GRADFLOW_CORES says; else one, since where other work wants the cores a shared run loses. Never
+    more than there are cores for, and one where linear algebra has threads of its own."""
     if wanted is None:
-        wanted = asked()
-    if wanted is None and workers > 1:
-        return 1
+        wanted = asked() or 1
     own = blas.threads(os.cpu_count() or 1)
     room = cores() // workers if own == 1 else 1
-    return max(1, room if wanted is None else min(wanted, room))
+    return max(1, min(wanted, room))
 
 
 @contextmanager

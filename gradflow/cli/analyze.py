@@ -53,11 +53,14 @@ def analyze(
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
             "--jobs",
+            "-j",
             metavar="N",
             min=1,
             help="Run a sweep in N processes. The default is one a core where that is faster.",
@@ -69,8 +72,7 @@ def analyze(
             "--cores",
             metavar="N",
             min=1,
-            help="Let one wide run take N cores. The default is all of them where it runs alone, "
-            "or what GRADFLOW_CORES says.",
+            help="Let one wide run take N cores. The default is what GRADFLOW_CORES says, or one.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -94,6 +96,8 @@ def analyze(
     from gradflow.config.load import load
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
+    if not destinations.readers() and resume is None:
+        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]

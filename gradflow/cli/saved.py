@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -47,12 +48,16 @@ def show(
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
+    ] = False,
 ) -> None:
     """Show saved results as gradflow analyze showed them, in any format; nothing is run again."""
     from gradflow.saved import read_results
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
+    if not destinations.readers():
+        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
     saved = read_results(results)
     with ExitStack() as contexts:
         destinations.open(contexts, [results])

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 from gradflow.cells import CELLS, Cell
+from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
 from gradflow.config.own_cells import BOUNDS, KEYS, Reader
-from gradflow.config.ranges import numbers_of
+from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.equations.declaration import Equations
 from gradflow.equations.mistakes import EquationsError
@@ -136,7 +137,7 @@ def _own(
     for options in _combinations(equations, chosen, beside, path, told):
         cell = Cell.of(equations, **options)
         try:
-            cell.sized(*_sizes(data))
+            cell.read_for(*_sizes(data))
         except EquationsError as wrong:
             tell(wrong)
             return
@@ -172,11 +173,11 @@ def _combinations(
     for name, value in chosen.items():
         at = (*path, name)
         if name not in given:
-            told.add(at, partial(unknown_key, name, [*beside, *given]), key=True)
+            told.add(at, partial(_unknown, name, [*beside, *given]), key=True)
             continue
         limits = dict(bounds.get(name, ()))
-        if isinstance(value, dict) and not isinstance(given[name], tuple):
-            values[name] = _in_range(value, at, given[name], limits, told)
+        if is_range(value) and not isinstance(given[name], tuple):
+            values[name] = _in_range(cast("dict[str, Tree]", value), at, given[name], limits, told)
             continue
         values[name] = value if isinstance(value, list) else [value]
         if not values[name]:
@@ -194,6 +195,10 @@ def _combinations(
     for point in itertools.product(*values.values()):
         options = dict(zip(values, point, strict=True))
         yield {name: _as_declared(value, given[name]) for name, value in options.items()}
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    return hint_in_cell(name, known) or unknown_key(name, known)
 
 
 def _in_range(

@@ -64,23 +64,3 @@ class ExpectForms:
             "allow_undecided": {"description": "whether an interval that holds the bound passes"},
         }
         return {"items": {"properties": {**own, **named, **against_lag}}}
-
-
-def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
-    """In the schema of a list of such numbers, what may stand for it; of anything else nothing."""
-    if number.get("type") not in ("integer", "number"):
-        return []
-    count = {"type": "integer", "minimum": 2, "maximum": 1_000_000}
-    return [
-        {
-            "type": "object",
-            "properties": {
-                "from": number,
-                "to": number,
-                "count": count,
-                "scale": {"enum": ["linear", "log"], "default": "linear"},
-            },
-            "required": ["from", "to", "count"],
-            "additionalProperties": False,
-        }
-    ]

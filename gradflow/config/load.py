@@ -19,7 +19,7 @@ from gradflow.config.files import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
-from gradflow.config.named_weights import read_named
+from gradflow.config.named_weights import check_options, read_named
 from gradflow.config.overrides import override
 from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
@@ -100,6 +100,9 @@ def experiment_of(
         net = read_weights(data, home, faults, tensors)
         data = completed(data, net, faults) if net else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    if net is not None and net.trained.as_is:
+        for choice in choices:
+            check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
@@ -204,7 +207,11 @@ def _runs(
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     """Tell of cells whose equations do not hold for the sizes of some run."""
     told = set()
-    for run in {(r.cell, r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs}.values():
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    apart = {
+        (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
+    }  # fmt: skip
+    for run in apart.values():
         try:
             for layer in range(min(run.layers, 2)):
                 run.cell_of_layer(layer)

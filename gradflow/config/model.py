@@ -19,8 +19,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
-from gradflow.config.forms import ExpectForms, MeasureForms, range_schema
-from gradflow.config.numbers import Bytes, Index, Seed, Size
+from gradflow.config.forms import ExpectForms, MeasureForms
+from gradflow.config.numbers import Bytes, Index, Seed, Size, range_schema
 from gradflow.engine.flow import BUDGET
 
 T = TypeVar("T")

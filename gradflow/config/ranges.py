@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from pydantic import ValidationError
 
 from gradflow.config.faults import Faults
-from gradflow.config.messages import faults_in, one_of, shown, unknown_key
+from gradflow.config.messages import faults_in, misspelt, one_of, shown, unknown_key
 from gradflow.config.model import NUMBERS, Config
 from gradflow.config.tree import Path, Tree
 
@@ -29,7 +29,7 @@ class Tell(Protocol):
     """Takes what is wrong with the value, or the key, at a path."""
 
     def __call__(self, path: Path, message: str, key: bool = False) -> None:
-        """Tell it."""
+        """`key`: whether the key is at fault, not its value."""
 
 
 def with_ranges(data: Mapping[str, Tree], faults: Faults) -> dict[str, Tree]:
@@ -38,10 +38,10 @@ def with_ranges(data: Mapping[str, Tree], faults: Faults) -> dict[str, Tree]:
     found = dict(data)
     for key, whole in NUMBERS.items():
         value = data.get(key)
-        if not isinstance(value, dict):
+        if not is_range(value):
             continue
         before = len(faults.found)
-        numbers = numbers_of(value, (key,), whole, faults.add)
+        numbers = numbers_of(cast("dict[str, Tree]", value), (key,), whole, faults.add)
         if numbers is not None:
             _check_ends(key, numbers, faults)
         if numbers is None or len(faults.found) > before:
@@ -49,6 +49,13 @@ def with_ranges(data: Mapping[str, Tree], faults: Faults) -> dict[str, Tree]:
         else:
             found[key] = list(numbers)
     return found
+
+
+def is_range(value: Tree) -> bool:
+    """Whether a value is meant to be a range: a mapping with a key of one, or almost."""
+    if not isinstance(value, dict):
+        return False
+    return bool(set(value) & set(_KEYS)) or misspelt(value, list(_KEYS)) is not None
 
 
 def _check_ends(key: str, numbers: Sequence[float], faults: Faults) -> None:
@@ -78,9 +85,7 @@ def numbers_of(
     for name in given:
         if name not in _KEYS:
             fault(name, unknown_key(name, _KEYS), key=True)
-    if not given:
-        tell(path, f"expected a number, a list or {FORM}, found {{}}")
-    if not sound or not given:
+    if not sound:
         return None
     for name in ("from", "to", "count"):
         if name not in given:

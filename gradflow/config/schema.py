@@ -6,8 +6,8 @@ from typing import Any
 
 from gradflow.cells import CELLS
 from gradflow.config.cells import LARGEST, LARGEST_SIZE
-from gradflow.config.forms import range_schema
 from gradflow.config.model import Config
+from gradflow.config.numbers import range_schema
 from gradflow.config.trained import ONLY_DRAWN, PROJECTING
 from gradflow.equations.declaration import Equations, Option
 

@@ -56,7 +56,7 @@ def stretches(
 ) -> Iterator[Stretch]:
     """All steps, in stretches of up to `longest`, backward in time. Each layer's tape may be kept
     in segments of its own; these are computed again as in the ordinary backward pass."""
-    tapes = [t.tapes(progress) for t in trajectories]
+    tapes = [t.tapes() for t in trajectories]
     held = [next(own) for own in tapes]
     stop = len(trajectories[0].x)
     while stop > 0:

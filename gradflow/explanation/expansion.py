@@ -3,8 +3,8 @@
     ∂L/∂W = Σ_k ∂L/∂O · ∂O/∂s_T · (Π_{j=k+1..T} ∂s_j/∂s_{j-1}) · ∂s_k/∂W
 
 ∂s_k/∂W is the immediate derivative, s_{k-1} held fixed. Where the output O is more than a part of
-the state, s_T has it beside the state: a step may read it from the state before. Where every factor
-is one number they are signed and multiply out by hand; else each is a norm (of Jacobians the
+the state, s_T has it next to the state: a step may read it from the state before. Where every
+factor is one number they are signed and multiply out by hand; else each is a norm (of Jacobians the
 spectral one, of ∂s_k/∂W Frobenius'), root mean square over the batch, and the term is its own norm:
 at most their product.
 """

@@ -1,6 +1,9 @@
-"""Every figure of a run by its one flat name, the same in a check's `expect`; those of a place of
-a net have its layer behind the name, `rate_l0`, `rate_l0_reverse`. Over several seeds a figure is
-their median, with `_seeds_low` and `_seeds_high` behind the name for the others."""
+"""Every figure of a run by its one flat name, the same in a check's `expect`.
+
+Those of a place of a net have its layer behind the name, `rate_l0`, `rate_l0_reverse`. Over several
+seeds a figure is their median, beside it the lowest and highest with `_seeds_low` and `_seeds_high`
+behind the name.
+"""
 
 from __future__ import annotations
 

@@ -154,16 +154,16 @@ def _middle(over: OverSeeds, name: str) -> float | None:
 def _diagnosis(over: OverSeeds, of_reach: bool) -> Diagnosis:
     """The medians; the verdict that most came to."""
     low, high = _middle(over, "rate_low"), _middle(over, "rate_high")
-    lags = [
-        None if (lag := _middle(over, name)) is None else round(lag)
-        for name in (*HORIZONS, "projected_horizon")
-    ]
+    lags = [_middle(over, name) for name in (*HORIZONS, "projected_horizon")]
+    horizon, typical, projected = (None if lag is None else round(lag) for lag in lags)
     return Diagnosis(
         cast(Verdict, next(iter(over.verdicts))),
         _middle(over, "rate"),
         None if low is None or high is None else (low, high),
         _middle(over, "half_life"),
-        *lags,
+        horizon,
+        typical,
+        projected,
         of_reach=of_reach,
     )
 

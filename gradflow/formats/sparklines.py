@@ -1,4 +1,4 @@
-"""The relative gradient of runs side by side, a sparkline each."""
+"""The curves of many runs, each in a line of a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradflow.formats.view import View
 from gradflow.results import Result
 
 LEAST = 8
-"""Characters of a bar or sparkline, the fewest that say something."""
+"""The fewest characters of a sparkline."""
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Curves:
     lags: list[int]
     low: float
     high: float
+    thresholds: tuple[float, float]
     shown: bool = False
 
     @staticmethod
@@ -39,7 +40,7 @@ class Curves:
         lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
         least, most = words.log10_thresholds(view)
         low, high = max(least, lowest), min(most, highest)
-        return Curves(logs, styles, lags, low, high)
+        return Curves(logs, styles, lags, low, high, view.thresholds)
 
     def column(self, width: int) -> Column:
         """The sparklines; where there is no room for all lags, at some of them."""
@@ -58,13 +59,13 @@ class Curves:
     def scale(self) -> str:
         """What the characters stand for."""
         low, high = (f"{10**log:.6g}" for log in (self.low, self.high))
-        some = ", ".join(map(str, self.lags[1:4]))
         marks = [
             text for sign, text in {"·": "· below", "↑": "↑ above"}.items() if self._holds(sign)
         ]
-        there = f"at lags 0, {some}, …, {self.lags[-1]}" if len(self.lags) > 5 else "lag by lag"
+        last = self.lags[-1]
+        which = "every lag" if len(self.lags) == last + 1 else "log-spaced lags"
         said = [f"▁ {low} to █ {high}", *marks]
-        return f"Curves: relative gradient {there}, log scale: {', '.join(said)}."
+        return f"Curves: relative gradient at {which} up to {last}, log scale: {', '.join(said)}."
 
     def _holds(self, sign: str) -> bool:
         there = (log for log in self.logs if log is not None)

@@ -27,7 +27,7 @@ from gradflow.formats.layout import (
     room_beside,
 )
 from gradflow.formats.parts import with_parts
-from gradflow.formats.sparklines import LEAST, Curves
+from gradflow.formats.sparklines import Curves
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -42,7 +42,7 @@ _STYLES = {
 _MARKS = {"vanishing": "↓", "exploding": "↑"}
 _WIDE = 110  # from here on, the parts of the state have room
 _INDENT = len("half-life  ")
-_LONGEST_BAR = 40  # characters
+_BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
 
 
 def export(results: Iterable[Result], view: View) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _side(log: float, view: View) -> str:
 
 def _bars(relative: Magnitudes, view: View, width: int) -> Column:
     """The relative gradient as bars; its head is the scale."""
-    width = min(max(width, LEAST), _LONGEST_BAR)
+    width = min(max(width, _BAR[0]), _BAR[1])
     logs = relative.log10()
     low, high = charts.bounds(logs)
     cells = [
@@ -259,11 +259,11 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     whole = [*names.values(), *facts]
     curves = Curves.of(results, styles, view)
     totals = _totals(results)
-    is_full = room_beside([*whole, *totals], view.width) >= LEAST
+    is_full = room_beside([*whole, *totals], view.width) >= _BAR[0]
     if is_full:
         whole += totals
     room = room_beside(whole, view.width)
-    if room >= LEAST:
+    if room >= _BAR[0]:
         groups = [[*whole, curves.column(room)]]
     elif room >= -GAP:
         groups = [whole]
@@ -296,7 +296,7 @@ def _split(
     place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
     key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
     room = room_beside([*key, *facts], view.width)
-    if room >= LEAST:
+    if room >= _BAR[0]:
         facts = [*facts, curves.column(room)]
     of_runs = [column for head, column in names.items() if head != "run"]
     groups = [*blocks(facts, key, view.width)]

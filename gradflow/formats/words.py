@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow import axes
 from gradflow.axes import KNOWN
 from gradflow.columns import Array
 from gradflow.formats.parts import WHOLE
@@ -17,7 +18,6 @@ from gradflow.logspace import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
 
 UNKNOWN = "–"
-_LONG = 9  # characters of a number
 FEW_RUNS = 9
 """Up to so many runs, lag tables are shown without being asked for."""
 
@@ -45,20 +45,13 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-_FORMS = {"direction": "{}"}
-"""How what is no axis of an experiment reads next to others, where it goes without its name."""
+_BARE = ("direction",)
+"""What is no axis of an experiment and needs no name next to its value."""
 
 
 def phrase(axis: str, value: object) -> str:
     """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
-    form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
-    return clean(form.format(_value(value)))
-
-
-def _value(value: object) -> str:
-    """A setting's value; of a number that a range or a computation gave, six digits."""
-    text = str(value)
-    return f"{value:.6g}" if isinstance(value, float) and len(text) > _LONG else text
+    return clean(str(value) if axis in _BARE else axes.phrase(axis, value))
 
 
 def symbol(axis: str) -> str:
@@ -99,7 +92,7 @@ def _there(results: Sequence[Result], axis: str) -> object:
 def setting(result: Result, axis: str) -> str:
     """The value of an axis as it stands in a column of its own; blank where the run has none."""
     value = result.axes[axis]
-    return "" if value is None else clean(_value(value))
+    return "" if value is None else clean(axes.shown(value))
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:

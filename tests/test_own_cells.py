@@ -12,6 +12,7 @@ import gradflow
 from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
+from gradflow.equations import compile
 from gradflow.formats import for_screen
 
 MGU = """\
@@ -121,6 +122,27 @@ def test_a_product_of_options_is_counted_before_it_is_made(tmp_path):
     text = f"cell: {{type: gru, update_bias: {many}, activation: [{', '.join(['tanh'] * 3000)}]}}"
     (fault,) = faults(tmp_path, text)
     assert "expected at most 100,000 combinations of options, found 9,000,000" in fault
+
+
+def test_thousands_of_values_of_an_option_are_compiled_once_each_at_most(tmp_path, monkeypatch):
+    made = []
+    emit = compile.emit
+    monkeypatch.setattr(compile, "emit", lambda *given: made.append(1) or emit(*given))
+    values = ", ".join(str(k / 800) for k in range(1, 800))
+    text = MGU.replace("type: equations", f"type: equations\n  floor: [{values}]")
+    experiment = load(written(tmp_path, text))
+    assert len(experiment.runs) == 799
+    assert len(made) <= 2
+    assert {cell.typical for cell in (run.cell for run in experiment.runs)} == {
+        experiment.runs[0].cell.typical
+    }
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 2.0])
+def test_a_value_that_equations_are_simplified_by_stands_for_itself_alone(value):
+    assert CELLS["rnn"](leak=value).typical == CELLS["rnn"](leak=value)
+    assert CELLS["rnn"](leak=0.7).typical == CELLS["rnn"](leak=0.6).typical
+    assert CELLS["rnn"](leak=0.7).typical != CELLS["rnn"](leak=-0.7).typical
 
 
 def test_set_gives_a_cell_of_ones_own_an_option(tmp_path):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
-from gradflow.equations.compile import Compiled, compiled
-from gradflow.equations.declaration import Equations
+from gradflow.equations.compile import Compiled, compiled, read
+from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.mistakes import EquationsError
+from gradflow.equations.step import Step
+
+_Made = TypeVar("_Made")
+_TYPICAL = 0.3  # an option that no equation can be simplified by
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,33 @@ class Cell:
     def compiled_for(self, H: int, I: int) -> Compiled:  # noqa: E741
         """Its code; where the equations hold for these numbers alone (x_t beside h), code for
         them."""
+        return self._at(compiled, H, I)
+
+    def read_for(self, H: int, I: int) -> Step:  # noqa: E741
+        """What its equations say, likewise, without the work of writing code."""
+        return self._at(read, H, I)
+
+    def _at(self, made: Callable[[Equations, Chosen], _Made], H: int, I: int) -> _Made:  # noqa: E741
         try:
-            return self.compiled
+            return made(self.equations, self.options)
         except EquationsError as wrong:
             try:
-                return compiled(self.equations, {**self.options, "H": H, "I": I})
+                return made(self.equations, {**self.options, "H": H, "I": I})
             except EquationsError:
                 raise wrong from None
+
+    @property
+    def typical(self) -> Cell:
+        """A cell that has the same roles and sizes, one for all values of the options that are
+        numbers: where a config has thousands of them, what is asked of each is asked once. Whole
+        numbers stay, since 0 and 1 take terms out of the equations."""
+        plain = {n: v for n, v in self.chosen if not isinstance(v, float) or v % 1 == 0}
+        typical = {
+            n: math.copysign(_TYPICAL, v)
+            for n, v in self.chosen
+            if n not in plain and isinstance(v, float)
+        }
+        return Cell(self.equations, tuple({**self.options, **typical}.items()))
 
     @property
     def state_parts(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
 from gradflow.config.named_weights import check_options, read_named
 from gradflow.config.overrides import override
+from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
@@ -34,9 +35,6 @@ from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -93,6 +91,7 @@ def experiment_of(
         raise InputError(*faults.found)
     if series is not None:
         data = {**data, "input": {"file": GIVEN}}
+    data = with_ranges(data, faults)
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()
@@ -208,7 +207,11 @@ def _runs(
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
     """Tell of cells whose equations do not hold for the sizes of some run."""
     told = set()
-    for run in {(r.cell, r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs}.values():
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    apart = {
+        (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
+    }  # fmt: skip
+    for run in apart.values():
         try:
             for layer in range(min(run.layers, 2)):
                 run.cell_of_layer(layer)

@@ -17,7 +17,11 @@ KEYS = ("ws_init", "ws_scale")
 def idle_keys(config: Config, choices: Sequence[Choice], faults: Faults) -> list[tuple[str, ...]]:
     """For each cell those of the keys that change nothing of it. Where that is so of every cell, a
     key that is given is told of."""
-    idle = [_is_idle(choice.cell, config) for choice in choices]
+    found: dict[Cell, bool] = {}
+    for cell in (choice.cell.typical for choice in choices):
+        if cell not in found:
+            found[cell] = _is_idle(cell, config)
+    idle = [found[choice.cell.typical] for choice in choices]
     if all(idle):
         for key in KEYS:
             if key in config.model_fields_set and choices:
@@ -33,7 +37,7 @@ def _is_idle(cell: Cell, config: Config) -> bool:
 def _recurrent(cell: Cell, config: Config) -> list[bool]:
     """For each recurrent parameter, whether its initial value is drawn as the config says."""
     try:
-        step = cell.compiled_for(config.hidden_size[0], config.input_size).step
+        step = cell.read_for(config.hidden_size[0], config.input_size)
     except EquationsError:  # which is told once the sizes of each run are known
         return [True]
     return [

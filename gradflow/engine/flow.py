@@ -41,7 +41,8 @@ BUDGET = 2**30
 # A block should be in cache when what is done once for a block comes to it, and not be too short
 # for that to pay. Where the digits of a result depend on its length, that follows from the shape of
 # one run alone, so that they do not depend on R.
-_BLOCK_ELEMENTS = 2**17  # pre-activations of one run
+_BLOCK_ELEMENTS = 2**17  # pre-activations or states of one run
+_MOST_ELEMENTS = 2**24  # likewise, however few its steps
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**16  # of all runs
@@ -106,11 +107,11 @@ class Trajectory:
             None if self.outputs is None else self.outputs[:, runs],
         )
 
-    def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:
+    def tapes(self) -> Iterator[tuple[int, Tape]]:
         """(start, tape) of each segment, backward in time."""
         yield self.segments[-1][0], self.last_tape
         for (start, stop), s in reversed(list(zip(self.segments[:-1], self.starts, strict=False))):
-            yield start, _run(self.cell, self.w, self.x[start:stop], s, True, progress)
+            yield start, _run(self.cell, self.w, self.x[start:stop], s, True)
 
 
 def unroll(
@@ -194,11 +195,12 @@ def blocks_backward(
     """
     cell, w = trajectory.cell, trajectory.w
     length = _block_length(cell, ds_T)
-    sweep = Sweep(cell, w, ds_T, length)
+    longest = max(stop - start for start, stop in trajectory.segments)
+    sweep = Sweep(cell, w, ds_T, min(length, longest))
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
         ds = sweep.settled(trajectory.last_tape.local[-1], ds)
-    tapes = trajectory.tapes(progress)
+    tapes = trajectory.tapes()
     for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
@@ -271,8 +273,9 @@ def tape_bytes_per_step(cell: SizedCell, batch: int, itemsize: int) -> int:
 
 def block_length(cell: SizedCell, batch: int) -> int:
     """Steps in a block of the backward pass; segments begin at multiples of it."""
-    width = max(1, batch * cell.G)
-    return int(max(4, _LEAST_ROWS // batch, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width)))
+    width = max(1, batch * max(cell.G, cell.S_all))
+    wanted = max(4, _LEAST_ROWS // batch, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
+    return int(max(1, min(wanted, _MOST_ELEMENTS // width)))
 
 
 def _block_length(cell: SizedCell, s: Array) -> int:
@@ -280,13 +283,21 @@ def _block_length(cell: SizedCell, s: Array) -> int:
     return block_length(cell, s.shape[1])
 
 
+def block_bytes(cell: SizedCell, steps: int, batch: int, itemsize: int) -> int:
+    """Bytes of the states of a block of one run and of their cotangents, what comes to them, and
+    what norms are made of; of so many steps in all."""
+    length = min(steps, block_length(cell, batch))
+    return (4 * length + 4) * batch * itemsize * cell.S_all
+
+
 def _forward_length(cell: SizedCell, s: Array) -> int:
     """Steps in a block of the forward pass."""
     R, N, _ = s.shape
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
-    width = max(1, R * N * cell.G_x)
-    return int(max(threads.count(), min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width)))
+    width, wider = max(1, R * N * cell.G_x), max(1, R * N * (cell.G + cell.saved))
+    wanted = max(threads.count(), min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
+    return int(max(1, min(wanted, _MOST_ELEMENTS // wider)))
 
 
 def _handed(cell: SizedCell, s: Array) -> Array:
@@ -314,7 +325,14 @@ def _segments(cell: SizedCell, x: Array, s0: Array, budget: int) -> list[tuple[i
     return [(start, min(start + length, T)) for start in range(0, T, length)]
 
 
-def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
+def _run(
+    cell: SizedCell,
+    w: Bound,
+    x: Array,
+    s: Array,
+    keep: bool,
+    progress: Progress = lambda steps: None,
+) -> Tape:
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     (R, N, _), K = s.shape, len(x)
     length = min(K, _forward_length(cell, s))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from gradflow.equations.arrange import arrange
-from gradflow.equations.declaration import Equations
+from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.differentiate import differentiate
 from gradflow.equations.emit import Code, emit
 from gradflow.equations.infer import infer
@@ -25,20 +24,27 @@ class Compiled:
     code: Code
 
 
-def compiled(equations: Equations, options: Mapping[str, float | int | str]) -> Compiled:
+def compiled(equations: Equations, options: Chosen) -> Compiled:
     """The code of a cell with its options chosen; EquationsError with every mistake."""
     return _compiled(equations, tuple(options.items()))
 
 
-@lru_cache(maxsize=256)
-def _compiled(equations: Equations, options: tuple[tuple[str, float | int | str], ...]) -> Compiled:
+def read(equations: Equations, options: Chosen) -> Step:
+    """The step of a cell with its options chosen: the passes in which mistakes are found, without
+    those that write code. EquationsError with every mistake."""
     mistakes = Mistakes()
-    step = infer(equations, dict(options), mistakes)
+    step = infer(equations, options, mistakes)
     if step is not None:
-        check_values(equations, dict(options), step.shapes, mistakes)
+        check_values(equations, options, step.shapes, mistakes)
         mistakes.stop_if_any()
     if step is None:
         raise EquationsError(mistakes.found)
+    return step
+
+
+@lru_cache(maxsize=256)
+def _compiled(equations: Equations, options: tuple[tuple[str, float | int | str], ...]) -> Compiled:
+    step = read(equations, dict(options))
     reduced = reduce(step)
     derivatives = differentiate(reduced, [scale for scale, _ in equations.gauge])
     arranged = arrange(reduced, derivatives)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gradflow.cells import Cell
-from gradflow.engine.flow import tape_bytes_per_step
+from gradflow.engine.flow import block_bytes, tape_bytes_per_step
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
+from gradflow.runs.reach import origins
 from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
@@ -41,23 +43,31 @@ def bytes_needed(run: Run) -> dict[str, int]:
         * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
     )
     # Where a loss reads both directions at once, their outputs at its steps; of several steps the
-    # reach, its sum and count for each sample and lag, and each pass's own logs.
+    # reach, its sum and count for each sample and lag, and a cotangent for each origin.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
-    S = sum(cell.S for cell in run.cells.values())
+    # Layers are counted and not listed: there may be any number of them.
+    S = (
+        directions * (lowest.S + (run.layers - 1) * upper.S)
+        if run.trained is None
+        else sum(cell.S for cell in run.cells.values())
+    )
+    reach += len(origins(run)) * N * (2 * S + largest.G) * item
     asked = sum(
         measure.room(T=T, N=N, S=S, **one.options)
         for one in run.measures
         if (measure := MEASURES[one.name]).room is not None
     )
     step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
+    blocks = max(block_bytes(cell, T, N, item) for cell in (lowest, upper))
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
         "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
         * places
         + between
         + read
-        + T * _RESULT_BYTES_PER_LAG * (1 + places),
+        + T * _RESULT_BYTES_PER_LAG * (1 + places)
+        + blocks,
         "measure": asked,
         "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
         "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
@@ -106,12 +116,11 @@ def too_large(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, ...], str]]:
         total = sum(bytes_needed(run).values()) + kept
         if total <= available:
             continue
-        lowered = _lowered(run)
-        key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
+        key, remedy = _remedy(run, available)
         if key not in named:
             named.add(key)
             message = f"this would take {_spelled(total)} of memory and {_spelled(available)} are"
-            yield key, f"{message} available: lower {key[-1]}"
+            yield key, f"{message} available: {remedy}"
 
 
 _MODEST = {
@@ -124,18 +133,45 @@ _MODEST = {
 }
 
 
+def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
+    """The key path of the size that saves most, and what to do; where the equations themselves have
+    a size that is too large, the cell."""
+    lowered = _lowered(run)
+    modest = _with_options(_with(run, {key: _modest(run, key) for key in _MODEST}))
+    if sum(bytes_needed(modest).values()) > available:
+        cell = modest.cell_of_layer(0)
+        entries = {name: math.prod(part.shape) for name, part in cell.parts.items()}
+        entries |= {name: math.prod(p.shape) for name, p in cell.parameters.items()}
+        name = max(entries, key=entries.__getitem__)
+        return ("cell",), f"lower the size of {name} in the equations, {entries[name]:,} numbers"
+    key = min(lowered, key=lambda key: sum(bytes_needed(lowered[key]).values()))
+    return key, f"lower {key[-1]}"
+
+
 def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
     """By the key path of each of its sizes: the run with that size lowered to a modest one."""
     lowered: dict[tuple[str, ...], Run] = {
-        (key,): replace(run, **{key: min(getattr(run, key), modest)})
-        for key, modest in _MODEST.items()
+        (key,): _with(run, {key: _modest(run, key)}) for key in _MODEST
     }
+    sizes = (name for name, value in run.cell.equations.options if isinstance(value, int))
+    return lowered | {("cell", option): _with_options(run, option) for option in sizes}
+
+
+def _with(run: Run, sizes: Mapping[str, Any]) -> Run:
+    return replace(run, **sizes)
+
+
+def _modest(run: Run, key: str) -> int:
+    return min(int(getattr(run, key)), _MODEST[key])
+
+
+def _with_options(run: Run, only: str | None = None) -> Run:
+    """The run with the options that are sizes, or one of them, lowered to their defaults."""
     options = run.cell.options
-    for option, modest in run.cell.equations.defaults.items():
-        if isinstance(modest, int):
-            smaller = {**options, option: min(int(options[option]), modest)}
-            lowered["cell", option] = replace(run, cell=Cell.of(run.cell.equations, **smaller))
-    return lowered
+    for name, modest in run.cell.equations.defaults.items():
+        if isinstance(modest, int) and only in (None, name):
+            options[name] = min(int(options[name]), modest)
+    return replace(run, cell=Cell.of(run.cell.equations, **options))
 
 
 def _largest(runs: Sequence[Run]) -> int:
@@ -156,7 +192,8 @@ def _largest_stack(runs: Sequence[Run], workers: int) -> int:
 
 def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:
     """One run for all that need as much."""
-    return {(*run.shape, run.output_size): run for run in runs}.values()
+    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
+    return {(typical[run.cell], *run.shape[1:], run.output_size): run for run in runs}.values()
 
 
 def _spelled(count: int) -> str:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from gradflow.cells import Cell
 from gradflow.config.load import from_mapping
+from gradflow.engine.flow import block_length
 from gradflow.errors import InputError
 from gradflow.runs import memory
 
@@ -99,3 +101,35 @@ def test_no_more_runs_at_a_time_than_fit(monkeypatch):
     for available, count in ((2**30, 1), (6 * 2**30, 2), (2**40, 4)):
         monkeypatch.setattr(memory, "bytes_available", lambda a=available: a)
         assert memory.workers_that_fit(wide, 4) == count
+
+
+WIDE = {
+    "type": "equations", "name": "wide", "state": {"h": "H", "u": "n"}, "options": {"n": 8},
+    "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = tanh(W @ x[t]) + sum(u[t-1])\nu[t] = u[t-1] / 2",
+}  # fmt: skip
+
+
+def test_a_wide_state_is_told_with_the_size_to_lower(one_gib):
+    small = {"sequence_length": 4, "batch_size": 2, "hidden_size": 4}
+    found = fault({"cell": {**WIDE, "state": {"h": "H", "u": 10**8}, "options": {}}, **small})
+    assert found.key == "cell"
+    assert found.message.endswith(
+        "available: lower the size of u in the equations, 100,000,000 numbers"
+    )
+    assert fault({"cell": {**WIDE, "n": 10**8}, **small}).key == "cell.n"
+    square = {**WIDE, "state": {"h": "H", "u": ["H", "H"]}, "options": {}}
+    assert fault({"cell": square, "hidden_size": 9_000}).key == "hidden_size"
+    weight = {**WIDE, "parameters": {"W": ["H", "I"], "V": ["H", 10**8]}, "options": {}}
+    weight |= {"state": {"h": "H"}, "step": "h[t] = tanh(W @ x[t]) + sum(V * 2) * h[t-1]"}
+    assert fault({"cell": weight, **small}).message.endswith(
+        "lower the size of V in the equations, 400,000,000 numbers"
+    )
+
+
+def test_a_block_of_a_wide_state_is_short():
+    [run] = from_mapping({"cell": WIDE}).runs
+    lengths = [
+        block_length(Cell.of(run.cell.equations, n=n).sized(4, 16), 2) for n in (8, 10**6, 10**8)
+    ]
+    assert lengths == [256, 8, 1]

@@ -57,6 +57,21 @@ _NET = (
 KNOWN = {axis.name: axis for axis in (*_RUN, *_NET)}
 """Every axis by its name."""
 
+_LONG = 9  # characters of a number that is shown whole
+
+
+def shown(value: object) -> str:
+    """A setting's value; of a number that a range or a computation gave, six digits."""
+    text = str(value)
+    return f"{value:.6g}" if isinstance(value, float) and len(text) > _LONG else text
+
+
+def phrase(axis: str, value: object) -> str:
+    """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
+    form = KNOWN[axis].phrase if axis in KNOWN else axis + " {}"
+    return form.format(shown(value))
+
+
 AXES = tuple(axis.name for axis in _RUN)
 """Their names, in the order of the columns of a CSV, left of the lag."""
 

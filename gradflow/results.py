@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -108,6 +108,31 @@ class Diagnosis:
     of_reach: bool = False
 
 
+class Spread(NamedTuple):
+    """A number over several seeds: its median, minimum and maximum; None: unknown, and of a horizon
+    never within T."""
+
+    middle: float | Magnitudes | None
+    low: float | Magnitudes | None
+    high: float | Magnitudes | None
+
+
+@dataclass(frozen=True, eq=False)
+class OverSeeds:
+    """What runs that differ in the seed alone came to.
+
+    Attributes:
+        seeds: how many they are.
+        verdicts: how many of them came to each verdict, the most frequent first.
+        figures: every figure by its flat name: a number's spread, of a word how often each came:
+            `8 vanishing, 2 stable`.
+    """
+
+    seeds: int
+    verdicts: Mapping[str, int]
+    figures: Mapping[str, Spread | str]
+
+
 @dataclass(frozen=True, eq=False)
 class LayerResult:
     """One layer and direction of a stacked or bidirectional net.
@@ -115,7 +140,8 @@ class LayerResult:
     Attributes:
         layer: from 0, the lowest.
         direction: `forward` or `reverse`; of a reverse one, lags count along its own time.
-        diagnosis, flow, measures: as in Result, of this part alone; parameter terms are its own.
+        diagnosis, flow, measures, over: as in Result, of this part alone; parameter terms are its
+            own.
     """
 
     layer: int
@@ -123,6 +149,7 @@ class LayerResult:
     diagnosis: Diagnosis
     flow: GradientFlow
     measures: Mapping[str, Measured] = field(default_factory=dict)
+    over: OverSeeds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +172,8 @@ class Result:
         objective: the loss and where it is read, as people say it: `mse at the last step`.
         measures: what was asked for besides, by the name of the measure, of the net as a whole; of
             its parts, see `layers`. Empty where the forward pass diverged.
+        over: where this is made of several runs that differ in the seed: what they came to. Curves
+            are their geometric means then, figures their medians; None: it is one run.
     """
 
     run: int
@@ -159,6 +188,7 @@ class Result:
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     objective: str = ""
     measures: Mapping[str, Measured] = field(default_factory=dict)
+    over: OverSeeds | None = None
 
     @property
     def sequence_length(self) -> int:

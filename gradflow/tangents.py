@@ -59,7 +59,7 @@ class Tangents:
             own = trajectory.params.items()
             params[at] = {name: a[0].astype(np.float64) for name, a in own}
             inputs[at] = trajectory.x[:, 0].astype(np.float64)
-            tapes = [tape.states[1:] for _, tape in trajectory.tapes(lambda steps: None)]
+            tapes = [tape.states[1:] for _, tape in trajectory.tapes()]
             path = np.concatenate([trajectory.starts[0][None], *tapes[::-1]])
             states[at] = path[:, 0].astype(np.float64)
         cells = {at: trajectory.cell for at, trajectory in net.places.items()}

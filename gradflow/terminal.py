@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from gradflow.errors import Fault, GradflowError, visible
+from gradflow.plain import HANDLER
 
 if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
@@ -74,16 +75,21 @@ class _Unfailing(io.RawIOBase):
 
 def width_and_colour(screen: bool) -> tuple[int, bool]:
     """How wide a table may be and whether in colour; `screen`: if it goes to standard output."""
-    if not (screen and sys.stdout.isatty()):
+    if not screen:
         return _PIPE_WIDTH, False
-    colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return shutil.get_terminal_size().columns, colour
+    refused = "NO_COLOR" in os.environ
+    forced = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false") and not refused
+    if not sys.stdout.isatty():
+        return _PIPE_WIDTH, forced
+    is_able = os.environ.get("TERM") != "dumb" and not refused
+    return shutil.get_terminal_size().columns, forced or is_able
 
 
 def write(pieces: Iterable[str]) -> None:
-    """Write to standard output as the pieces come, with plain line ends on every system."""
+    """Write to standard output as the pieces come, with plain line ends on every system, and with
+    characters that its encoding has."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(newline="\n", errors="replace")
+        sys.stdout.reconfigure(newline="\n", errors=HANDLER)
     for piece in pieces:
         with _writing():
             sys.stdout.write(piece)

@@ -35,7 +35,7 @@ Work = Callable[[slice], object]
 _Order = tuple[Context, Work, slice]
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep
-_PENANCE = 10  # times as long as was lost by waiting for a helper without a core, nothing is shared
+_PENANCE = 20  # times as long as was lost by waiting for a helper without a core, nothing is shared
 
 
 def cores() -> int:
@@ -57,15 +57,13 @@ def asked() -> int | None:
 
 def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
-    GRADFLOW_CORES says; else all cores of a run that is alone. Never more than there are cores for,
-    and one where linear algebra has threads of its own."""
+    GRADFLOW_CORES says; else one, since where other work wants the cores a shared run loses. Never
+    more than there are cores for, and one where linear algebra has threads of its own."""
     if wanted is None:
-        wanted = asked()
-    if wanted is None and workers > 1:
-        return 1
+        wanted = asked() or 1
     own = blas.threads(os.cpu_count() or 1)
     room = cores() // workers if own == 1 else 1
-    return max(1, room if wanted is None else min(wanted, room))
+    return max(1, min(wanted, room))
 
 
 @contextmanager
@@ -135,15 +133,12 @@ class _Crew:
         busy = self._helpers[: n - 1]
         for helper, start, stop in zip(busy, edges[1:], edges[2:], strict=False):
             helper.begin(copy_context(), work, slice(start, stop))
-        begin = time.perf_counter()
+        begin = time.thread_time()
         work(slice(0, edges[1]))
-        alone = n * (time.perf_counter() - begin)
-        for helper in busy:
-            helper.finish()
-        end = time.perf_counter()
-        lost = end - begin - alone
+        saved = (n - 1) * (time.thread_time() - begin)
+        lost = sum(helper.finish() for helper in busy) - saved
         if lost > 0:
-            self._alone_until = end + _PENANCE * lost
+            self._alone_until = time.perf_counter() + _PENANCE * lost
 
     def end(self) -> None:
         """Have all threads end, those at work when that is done."""
@@ -207,17 +202,20 @@ class _Helper:
         self._orders.append((context, work, pieces))
         self._go.open()
 
-    def finish(self) -> None:
-        """See that they are done: here, if nobody has begun; raises what went wrong."""
+    def finish(self) -> float:
+        """See that they are done: here, if nobody has begun; raises what went wrong. Returns the
+        seconds that were waited."""
         order = self._taken_back()
         if order is not None:
             _, work, pieces = order
             work(pieces)
-            return
+            return 0.0
+        begin = time.perf_counter()
         self._done.wait()
         error, self._error = self._error, None
         if error is not None:
             raise error
+        return time.perf_counter() - begin
 
     def rest(self) -> None:
         """Have it sleep until it is wanted."""

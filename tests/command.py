@@ -10,7 +10,6 @@ GRADFLOW = [sys.executable, "-m", "gradflow"]
 
 LOUD = {  # what makes other programs colour a pipe
     "GITHUB_ACTIONS": "true",
-    "FORCE_COLOR": "1",
     "CLICOLOR_FORCE": "1",
     "PY_COLORS": "1",
     "TERM": "xterm-256color",

@@ -17,6 +17,7 @@ from gradflow.config.cells import cells_of
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.overrides import override
+from gradflow.config.ranges import with_ranges
 from gradflow.config.starter import schema_text
 from gradflow.config.trained import with_file
 from gradflow.config.tree import Document
@@ -69,10 +70,13 @@ def given(document, overrides, checkpoint=None, **read):
 
 
 def has_own_cells(data):
-    """Whether there are equations, which a schema cannot judge, or options that are lists."""
+    """Whether there are equations, which a schema cannot judge, or options that are lists or
+    ranges."""
     cells = data.get("cell") if isinstance(data.get("cell"), list) else [data.get("cell")]
     kinds = [(cell.get("type") if isinstance(cell, dict) else cell) for cell in cells]
-    listed = any(isinstance(v, list) for c in cells if isinstance(c, dict) for v in c.values())
+    listed = any(
+        isinstance(v, list | dict) for c in cells if isinstance(c, dict) for v in c.values()
+    )
     return listed or any(isinstance(kind, str) and kind not in CELLS for kind in kinds)
 
 
@@ -90,11 +94,14 @@ def _plain(value):
 
 
 def model_accepts(data):
+    document = Document("config", data, {}, {})
+    faults = Faults(document)
+    data = with_ranges(data, faults)
+    if faults.found:  # a schema does not compare the ends
+        return True
     try:
         Config.model_validate(data)
     except ValidationError:
         return False
-    document = Document("config", data, {}, {})
-    faults = Faults(document)
     cells_of(data, document, Path(), "", faults)
     return not faults.found

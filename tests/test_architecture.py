@@ -43,7 +43,7 @@ ROOMS = [
     "runs.measuring", "runs.stack", "runs.memory",
     "runs.scheduling", "runs.runner", "tangents", "verification", "criticality", "explanation",
     "checks", "config", "offers",
-    "inspection", "tracking", "formats", "saved", "output", "terminal", "api", "testing",
+    "inspection", "tracking", "formats", "saved", "output", "plain", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",
 ]
 """A room may use those before it."""
@@ -54,14 +54,14 @@ INSIDE = {
     "cells": ["contract", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "bases", "forms", "model", "faults", "messages", "losses",
-        "files",
-        "overrides",
+        "tree", "bare", "numbers", "bases", "forms", "model", "faults", "elsewhere", "messages",
+        "losses", "files", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "reference", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "words",
+        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "words", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots",

@@ -124,6 +124,26 @@ def test_the_report_says_which_levels_are_reached():
     assert "| all | products |" in text
 
 
+def test_the_report_of_all_cores_says_what_they_gain():
+    seconds = {"gradflow": 0.5, "share": 0.6, "alone": 1.2, "loop": 1.0, "fused": 1.0, "scan": 1.0}
+    found = {
+        Problem("rnn", 100, H, 32, "float64"): {
+            name: Times((seconds.get(name, 0.8),) * 3) for name in (*seconds, "products")
+        }
+        for H in (256, 512, 1024)
+    }
+    single = {(100, 512, 32): {"gradflow": Times((0.5,)), "torch": Times((1.5,))}}
+    busy = {"gradflow": Times((0.5,)), "torch": Times((1.5,)), "jax": Times((4.0,))}
+    settings = [Setting("2 cores", 2, found)]
+    text = markdown(settings, busy, [0.5], "", single=single)
+    assert "| + share | alone |" in text
+    assert text.count("| 1.20 (1.20-1.20) | 2.00 (2.00-2.00) |") == 3
+    assert "| 1.6x faster than on one core, H = 512 | 1 of 1 |" in text
+    assert "| 1.75x faster than on one core, H = 1024 | 1 of 1 |" in text
+    assert "| as fast as on one core, H <= 256 | 1 of 1 |" in text
+    assert "| 100, 512, 32 | 0.50 | 1.50 | 3.00 (3.00-3.00) |" in text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_contestant_computes_the_same(name):
     pytest.importorskip("torch")

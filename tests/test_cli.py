@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+import gradflow
 from command import GRADFLOW, LOUD, main, run
 from gradflow import __version__
-from gradflow.cells import CELLS, SizedCell
+from gradflow.cells import CELLS
 from gradflow.formats import for_screen
 
 SMALL = "cell: [rnn, lstm]\nsequence_length: 8\nhidden_size: 4\nbatch_size: 3\ninput_size: 2\n"
@@ -53,7 +54,9 @@ def test_analyze_prints_csv_json_and_markdown(config, capsys):
 
 
 def test_quiet_leaves_stdout_empty(config, capsys):
-    assert main(capsys, "analyze", config, "--quiet") == (0, "", "")
+    code, out, err = main(capsys, "analyze", config, "--quiet")
+    assert (code, out) == (0, "")
+    assert err.startswith("note: --quiet without --output")
     assert main(capsys, "analyze", config, "--quiet", "--output", "a.csv") == (0, "", "")
 
 
@@ -62,7 +65,7 @@ def test_a_diverged_run_is_told_on_stderr_where_the_format_has_no_words(config, 
                  "ws_scale=[1, 1e80]")  # fmt: skip
     code, out, err = main(capsys, "analyze", config, *diverging, "--format", "csv")
     assert code == 0
-    assert "warning: run 1 ws_scale=1e+80: the forward state left float range at step" in err
+    assert "warning: run 1, W_s×1e+80: the forward state left float range at step" in err
     assert len(err.splitlines()) == 1
     assert len(out.splitlines()) == 1 + 2 * 9
     _, _, err = main(capsys, "analyze", config, *diverging, "--set", "ws_scale=1e80", "--format",
@@ -126,18 +129,50 @@ def test_verify_ends_with_0_where_all_holds(config, capsys):
 
 
 def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
-    right = SizedCell.pullback
+    (cell,) = gradflow.load(config).runs[1].cells.values()
+    right = cell.pullback
 
-    def wrong(self, views, w):
-        right(self, views, w)
-        if self.cell.name == "lstm":
-            views[-1][...] *= 1 + 1e-6  # dh_prev
+    def wrong(views, w):
+        right(views, w)
+        views[-1][...] *= 1 + 1e-6  # dh_prev
 
-    monkeypatch.setattr(SizedCell, "pullback", wrong)
+    monkeypatch.setattr(cell, "pullback", wrong)
     code, out, err = main(capsys, "verify", config)
     assert (code, err) == (1, "")
-    assert "NO, at lag" in out.split("lstm")[1]
+    assert "NO, " in out.split("lstm")[1]
     assert "NO" not in out.split("lstm")[0]
+
+
+def test_verify_takes_a_line_a_run_and_details_on_demand(config, capsys):
+    sweep = ("--set", "cell=[rnn, lstm, gru]", "--set", "ws_scale=[0.5, 1, 2]")
+    code, out, _ = main(capsys, "verify", config, *sweep)
+    assert code == 0
+    assert len(out.splitlines()) == 10
+    assert out.splitlines()[0].startswith("rnn W_s×0.5 ")
+    _, out, _ = main(capsys, "verify", config, *sweep, "--details")
+    assert out.count("∂L/∂s, the state") == 9
+    _, out, _ = main(capsys, "verify", config, "--set", "cell=rnn")
+    assert out.count("∂L/∂s, the state") == 1
+
+
+def test_a_run_that_differs_is_shown_in_detail(config, capsys, monkeypatch):
+    _, cell = (cell for run in gradflow.load(config).runs for cell in run.cells.values())
+    right = cell.pullback
+
+    def wrong(views, w):
+        right(views, w)
+        views[-1][...] *= 1 + 1e-6  # dh_prev
+
+    monkeypatch.setattr(cell, "pullback", wrong)
+    code, out, _ = main(capsys, "verify", config)
+    line_of_rnn, line_of_lstm, head, *block = [line for line in out.splitlines() if line]
+    assert code == 1
+    assert line_of_rnn.startswith("rnn ")
+    assert line_of_rnn.endswith("holds: yes")
+    assert line_of_lstm.startswith("lstm ")
+    assert "holds: NO, " in line_of_lstm
+    assert head == "lstm"
+    assert "NO, at lag" in "".join(block)
 
 
 def test_verify_of_nothing_is_an_error_of_the_config(config, capsys):
@@ -377,3 +412,72 @@ def test_same_config_same_bytes(config, capsys):
     first, again = main(capsys, *arguments), main(capsys, *arguments)
     assert first == again
     assert run(*arguments).stdout == first[1]
+
+
+# Colour, characters, short flags
+
+
+def test_force_color_colours_a_table_in_a_pipe_and_nothing_else(config):
+    forced = {"FORCE_COLOR": "1"}
+    assert "\x1b[" in run("analyze", "c.yaml", env=forced).stdout
+    for format in ("csv", "json", "markdown"):
+        assert "\x1b" not in run("analyze", "c.yaml", "-f", format, env=forced).stdout
+    ended = run("analyze", "c.yaml", "-o", "t.txt", "-q", env=forced)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "\x1b" not in (config.parent / "t.txt").read_text(encoding="utf-8")
+    assert "\x1b" not in run("analyze", "c.yaml", env={**forced, "NO_COLOR": "1"}).stdout
+
+
+def test_an_encoding_that_has_less_is_shown_what_it_has(config):
+    shown = run("analyze", "c.yaml").stdout
+    plain = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert plain.isascii()
+    assert "?" not in plain
+    assert "|dL/ds|" in plain
+    assert len(plain.splitlines()) == len(shown.splitlines())
+    western = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "latin-1"}).stdout
+    assert "?" not in western
+
+
+@pytest.mark.parametrize("command", ["analyze", "show"])
+def test_quiet_without_an_output_says_that_it_shows_nothing(config, capsys, command):
+    assert main(capsys, "analyze", "c.yaml", "-o", "r.json", "-q") == (0, "", "")
+    code, out, err = main(capsys, command, {"analyze": "c.yaml"}.get(command, "r.json"), "-q")
+    assert (code, out) == (0, "")
+    assert err == "note: --quiet without --output shows nothing: add --output FILE\n"
+
+
+def test_usage_has_no_braces(capsys):
+    for words in (["analyze"], ["track"], ["compare"], ["cells"], ["init"], ["show"]):
+        _, out, _ = main(capsys, *words, "--help")
+        usage = out.splitlines()[0]
+        assert not set(usage) & set("{}")
+        assert "......" not in usage
+        assert "[[" not in usage
+    _, _, err = main(capsys, "analyze")
+    assert "{" not in err
+
+
+@pytest.mark.parametrize(
+    ("begun", "offered"),
+    [
+        ("ws_", ["ws_init=", "ws_scale="]),
+        ("ws_init=o", ["ws_init=orthogonal"]),
+        ("cell=ls", ["cell=lstm", "cell=lstmp"]),
+        ("cell.forget", ["cell.forget_bias="]),
+        ("cell.reset=", ["cell.reset=after", "cell.reset=before"]),
+        ("dtype=float3", ["dtype=float32"]),
+        ("ws_scale=", []),
+        ("nothing", []),
+    ],
+)
+def test_set_completes_keys_and_choices(begun, offered):
+    from gradflow.config.overrides import settable
+
+    assert sorted(settable(begun)) == sorted(offered)
+
+
+def test_the_shell_completes_set():
+    ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_CWORD": "4",
+                     "COMP_WORDS": "gradflow analyze c.yaml --set hidden"})  # fmt: skip
+    assert "hidden_size=" in ended.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from gradflow import threads
 from gradflow.errors import InputError
 from gradflow.threads import share, sharing, threads_of_a_run
-from tests.command import run
+from tests.command import GRADFLOW, run
 
 TASKS = Path("/proc/self/task")
 
@@ -189,7 +190,7 @@ def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, mon
 @pytest.mark.parametrize(
     ("wanted", "variable", "workers", "blas", "found"),
     [
-        (None, None, 1, 1, 8),
+        (None, None, 1, 1, 1),
         (None, None, 2, 1, 1),  # a sweep in processes
         (None, None, 1, 4, 1),  # linear algebra has threads of its own
         (3, None, 1, 1, 3),
@@ -275,3 +276,27 @@ def test_no_byte_depends_on_how_many_there_are(kernel):
         pytest.skip(f"this processor has no {kernel}")
     assert len(lines) == 18
     assert len(set(lines)) == 6
+
+
+@pytest.mark.skipif(threads.cores() < 2 or not TASKS.exists(), reason="needs two cores and /proc")
+def test_a_signal_ends_a_run_that_is_shared():
+    environment = {name: v for name, v in os.environ.items() if not name.endswith("NUM_THREADS")}
+    config = b"{cell: lstm, hidden_size: 1024, sequence_length: 4000, tape_memory: 100000000}"
+    process = subprocess.Popen(
+        [*GRADFLOW, "analyze", "-", "--quiet", "--cores", "2"],
+        env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdin.write(config)
+    process.stdin.close()
+    process.stdin = None
+    try:
+        end = time.monotonic() + 60
+        while len(list(Path(f"/proc/{process.pid}/task").iterdir())) < 3:  # a helper and its watch
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell has in background
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (130, b"interrupted\n")

@@ -88,24 +88,35 @@ def test_float32_holds_within_its_own_tolerance():
     assert TOLERANCE["float64"] < worst <= TOLERANCE["float32"]
 
 
+def spoil(monkeypatch, run, change):
+    """Let `change(ds, dz, ds_prev)` have what every pullback of the run has done, as columns."""
+    cut = SizedCell.backward_views
+
+    def views(self, local, ds, dz, ds_prev):
+        return (*cut(self, local, ds, dz, ds_prev), ds.mT, dz.mT, ds_prev.mT)
+
+    def spoilt(right):
+        def wrong(views, w):
+            right(views[:-3], w)
+            change(*views[-3:])
+
+        return wrong
+
+    monkeypatch.setattr(SizedCell, "backward_views", views)
+    for cell in set(run.cells.values()):
+        monkeypatch.setattr(cell, "pullback", spoilt(cell.pullback))
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("output", ["dz", "ds_prev"])
 def test_a_wrong_pullback_is_found(monkeypatch, name, output):
-    cut, right = SizedCell.backward_views, SizedCell.pullback
-
-    def views(self, local, ds, dz, ds_prev):
+    def change(ds, dz, ds_prev):
         out = dz if output == "dz" else ds_prev
-        return (*cut(self, local, ds, dz, ds_prev), ds.mT, out.mT)
-
-    def wrong(self, views, p):
-        *own, ds, out = views
-        right(self, tuple(own), p)
         out[..., 0, :] += 1e-6 * np.abs(ds).max()
 
-    monkeypatch.setattr(SizedCell, "backward_views", views)
-    monkeypatch.setattr(SizedCell, "pullback", wrong)
-    found = verify(run_of(name))
-    assert not all(c.holds for c in found.comparisons)
+    run = run_of(name)
+    spoil(monkeypatch, run, change)
+    assert not all(c.holds for c in verify(run).comparisons)
 
 
 @pytest.mark.parametrize(("dtype", "g"), [("float64", 1e-90), ("float64", 1e90), ("float32", 1e13)])
@@ -134,20 +145,13 @@ def test_a_kink_is_set_aside_and_not_called_wrong(activation):
 
 
 def test_a_wrong_slope_is_found_far_outside_float_range(monkeypatch):
-    cut, right = SizedCell.backward_views, SizedCell.pullback
-
-    def views(self, local, ds, dz, ds_prev):
-        return (*cut(self, local, ds, dz, ds_prev), ds_prev.mT)
-
-    def wrong(self, views, p):
-        *own, ds_prev = views
-        right(self, tuple(own), p)
+    def change(ds, dz, ds_prev):
         ds_prev[...] *= 1 + 1e-6
 
-    monkeypatch.setattr(SizedCell, "backward_views", views)
-    monkeypatch.setattr(SizedCell, "pullback", wrong)
     linear = {"type": "rnn", "activation": "linear"}
-    found = verify(run_of(linear, ws_scale=1e-60, loss="sum", hidden_size=1))
+    run = run_of(linear, ws_scale=1e-60, loss="sum", hidden_size=1)
+    spoil(monkeypatch, run, change)
+    found = verify(run)
     assert not all(c.holds for c in found.comparisons if c.quantity == "s")
     assert min(c.backpropagated.log10() for c in found.comparisons) < -1000
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradflow.columns import Array
-from gradflow.formats import runs
+from gradflow.formats import flat, runs
 from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves, values
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
@@ -49,7 +49,7 @@ def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, A
     """The columns of one net or place; a single value stands for all lags."""
     lags = np.arange(result.sequence_length + 1)
     place = (part.layer, part.direction) if isinstance(part, LayerResult) else (None, None)
-    settings = runs.settings(result, view.options)
+    settings = flat.settings(result, view.options)
     left = {name: settings[name] for name in settings if name not in view.options}
     net = {name: left.pop(name) for name in ("layers", "bidirectional")}
     more = (*MORE_CURVES, *part_curves(view.parts))

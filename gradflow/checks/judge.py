@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Literal
 
+from gradflow.axes import phrase
 from gradflow.checks.figures import Found, NotMeasuredError, Number, read
 from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault, InputError
@@ -81,7 +82,7 @@ def label(result: Result) -> str:
     """What tells a run from the others; the cell of one that is alone."""
     axes = result.varied or ("cell",)
     return " ".join(
-        str(result.axes[axis]) if axis in _BARE else f"{axis}={_short(result.axes[axis])}"
+        str(result.axes[axis]) if axis in _BARE else phrase(axis, result.axes[axis])
         for axis in axes
     )
 
@@ -147,10 +148,6 @@ def _off(wanted: Wanted, found: Found) -> str:
 
 def _log10(value: Number) -> float:
     return float(value.log10()) if isinstance(value, Decimal) else math.log10(value)
-
-
-def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fault(wanted: Wanted, message: str) -> Fault:

@@ -13,10 +13,12 @@ import typer
 from gradflow.cli.base import (
     EXIT_CODES,
     Config,
+    OverOption,
     Rows,
     RowsOption,
     Set,
     app,
+    made_one,
     report_of,
     reporting,
     view,
@@ -47,14 +49,18 @@ def analyze(
     output: Annotated[list[Path] | None, output_option("results")] = None,
     set_: Set = None,
     rows: RowsOption = Rows.lags,
+    over: OverOption = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
             "--jobs",
+            "-j",
             metavar="N",
             min=1,
             help="Run a sweep in N processes. The default is one a core where that is faster.",
@@ -66,8 +72,7 @@ def analyze(
             "--cores",
             metavar="N",
             min=1,
-            help="Let one wide run take N cores. The default is all of them where it runs alone, "
-            "or what GRADFLOW_CORES says.",
+            help="Let one wide run take N cores. The default is what GRADFLOW_CORES says, or one.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -91,19 +96,22 @@ def analyze(
     from gradflow.config.load import load
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
+    if not destinations.readers() and resume is None:
+        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
         making = [] if resume is None else [resume]
         destinations.open(contexts, [*read_by(config, experiment), *kept], making)
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
-        results = warned(found, on=not destinations.has_notes)
+        results, shown = made_one(
+            warned(found, on=not destinations.has_notes),
+            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+            over,
+        )
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
-        destinations.write(
-            results,
-            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
-        )
+        destinations.write(results, shown)
         if not destinations.readers():
             for _ in results:
                 pass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from gradflow import interrupts
 from gradflow.errors import Fault, GradflowError
@@ -29,7 +31,29 @@ Exit codes:
   130  interrupted
 """
 
-app = typer.Typer(
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Command(TyperCommand):
+    """A command whose usage names what it needs as README and help do: CONFIG, without braces."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [re.sub(r"\{(.*)\}|\[(\[.*\])\]", _bare, piece) for piece in pieces]
+
+
+def _bare(found: re.Match[str]) -> str:
+    return (found[1] or found[2]).removesuffix("...")
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_F], _F]:
+        options.setdefault("cls", _Command)
+        return super().command(name, **options)
+
+
+app = _App(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: the same on a terminal, in a pipe and in a log
     pretty_exceptions_enable=False,
@@ -43,6 +67,14 @@ app = typer.Typer(
     "  gradflow analyze gradflow.yaml --format csv > flow.csv\n\n" + EXIT_CODES,
 )
 
+
+def _settable(incomplete: str) -> list[str]:
+    """What `--set` can begin with, for the shell's completion."""
+    from gradflow.config.overrides import settable
+
+    return settable(incomplete)
+
+
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; - is standard input.")]
 Set = Annotated[
     list[str] | None,
@@ -50,6 +82,7 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
+        autocompletion=_settable,
     ),
 ]
 
@@ -74,6 +107,33 @@ RowsOption = Annotated[
         "diagnosis, totals and measures.",
     ),
 ]
+
+
+class Over(str, Enum):
+    """What runs are made one over."""
+
+    seed = "seed"
+
+
+OverOption = Annotated[
+    Over | None,
+    typer.Option(
+        "--over",
+        help="Make one of the runs that differ in the seed alone: geometric means of their curves, "
+        "medians of their figures with the lowest and highest, a count of their verdicts.",
+    ),
+]
+
+
+def made_one(
+    results: Iterable[Result], view: Callable[[bool], View], over: Over | None
+) -> tuple[Iterable[Result], Callable[[bool], View]]:
+    """The results and how they are shown, over what `--over` says."""
+    if over is None:
+        return results, view
+    from gradflow.formats.merging import over_seeds, view_over_seeds
+
+    return over_seeds(results), lambda screen: view_over_seeds(view(screen))
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -144,7 +204,7 @@ def _root(
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
     """Says on stderr which runs diverged and what was taken for granted of weights, each once,
     where the format of the results has no words."""
-    from gradflow.formats.words import clean
+    from gradflow.formats.words import clean, name
 
     said: set[str] = set()
     for result in results:
@@ -153,10 +213,9 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
                 said.add(note)
                 print(f"note: {clean(note)}", file=sys.stderr)
         if on and result.diverged_at is not None:
-            there = [name for name in result.varied if result.axes[name] is not None]
-            varied = [f"{name}={result.axes[name]}" for name in there]
+            which = f"run {result.run}, {name(result)}" if result.varied else "run 0"
             print(
-                f"warning: {' '.join(['run', str(result.run), *varied])}: the forward state left "
+                f"warning: {which}: the forward state left "
                 f"float range at step {result.diverged_at}; its gradients are empty",
                 file=sys.stderr,
             )

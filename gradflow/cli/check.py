@@ -30,7 +30,7 @@ Tolerance = Annotated[
 
 
 @app.command(
-    short_help="Hold the results of a config to its `expect:` or a baseline; exit 1 if they miss.",
+    short_help="Hold results to `expect:` or a baseline; exit 1 where they miss.",
     epilog="\b\nExamples:\n"
     "  gradflow check net.yaml\n"
     "  gradflow check net.yaml --baseline net.json --update-baseline\n"
@@ -163,7 +163,7 @@ def _summarize(report: Report) -> None:
 
 
 @app.command(
-    short_help="Compare two saved results, run by run; exit 1 where they differ.",
+    short_help="Compare two saved results; exit 1 where they differ.",
     epilog=EXIT_CODES,
 )
 @reporting

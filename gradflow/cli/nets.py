@@ -22,6 +22,9 @@ def verify(
     config: Config,
     set_: Set = None,
     format: Annotated[str, format_option("verification")] = "table",
+    details: Annotated[
+        bool, typer.Option("--details", help="Show every quantity of every run in the table.")
+    ] = False,
 ) -> None:
     """Check the gradients of a config against complex-step derivatives; exit 1 where they differ.
 
@@ -34,7 +37,9 @@ def verify(
     experiment = load(config, set_ or [])
     verifications = [check(run) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
-    destinations.write(verifications, lambda screen: view(experiment, tables=False, screen=screen))
+    destinations.write(
+        verifications, lambda screen: view(experiment, tables=details, screen=screen)
+    )
     comparisons = [c for v in verifications for c in v.comparisons]
     if not comparisons:
         raise InputError("nothing could be compared, for the reasons above")

@@ -44,6 +44,7 @@ def format_option(report: Report, help: str = "How it is shown.") -> Any:
 
     return typer.Option(
         "--format",
+        "-f",
         metavar=f"<{'|'.join(names)}>",
         help=help,
         parser=parsed,
@@ -56,6 +57,7 @@ def output_option(report: Report) -> Any:
     suffixes = " ".join(sorted(for_files(report)))
     return typer.Option(
         "--output",
+        "-o",
         metavar="FILE",
         help=f"Also write the results to FILE, whole or not at all; the format follows the suffix: "
         f"{suffixes}. May be repeated.",

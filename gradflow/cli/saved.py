@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,11 @@ import typer
 
 from gradflow.cli.base import (
     EXIT_CODES,
+    OverOption,
     Rows,
     RowsOption,
     app,
+    made_one,
     report_of,
     reporting,
     warned,
@@ -41,15 +44,20 @@ def show(
     ] = "table",
     output: Annotated[list[Path] | None, output_option("results")] = None,
     rows: RowsOption = Rows.lags,
+    over: OverOption = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
+    ] = False,
 ) -> None:
     """Show saved results as gradflow analyze showed them, in any format; nothing is run again."""
     from gradflow.saved import read_results
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
+    if not destinations.readers():
+        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
     saved = read_results(results)
     with ExitStack() as contexts:
         destinations.open(contexts, [results])
@@ -59,4 +67,4 @@ def show(
             width, colour = width_and_colour(screen)
             return saved.view(width=width, colour=colour, tables=tables or not screen or None)
 
-        destinations.write(shown, view)
+        destinations.write(*made_one(shown, view, over))

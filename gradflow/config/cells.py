@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 from gradflow.cells import CELLS, Cell
 from gradflow.cells.library import is_file
+from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
 from gradflow.config.own_cells import BOUNDS, KEYS, Reader
+from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.equations.declaration import Equations
 from gradflow.equations.mistakes import EquationsError
@@ -167,13 +169,17 @@ def _combinations(
     for name, value in chosen.items():
         at = (*path, name)
         if name not in given:
-            told.add(at, partial(unknown_key, name, [*beside, *given]), key=True)
+            told.add(at, partial(_unknown, name, [*beside, *given]), key=True)
+            continue
+        limits = dict(bounds.get(name, ()))
+        if is_range(value) and not isinstance(given[name], tuple):
+            values[name] = _in_range(cast("dict[str, Tree]", value), at, given[name], limits, told)
             continue
         values[name] = value if isinstance(value, list) else [value]
         if not values[name]:
             told.add(at, lambda: "expected at least one value, found []")
         for number, one in enumerate(values[name]):
-            misfit = misfit_of(one, given[name], dict(bounds.get(name, ())))
+            misfit = misfit_of(one, given[name], limits)
             if misfit is not None:
                 told.add((*at, number) if isinstance(value, list) else at, misfit)
     count = math.prod(map(len, values.values()))
@@ -185,6 +191,26 @@ def _combinations(
     for point in itertools.product(*values.values()):
         options = dict(zip(values, point, strict=True))
         yield {name: _as_declared(value, given[name]) for name, value in options.items()}
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    return hint_in_cell(name, known) or unknown_key(name, known)
+
+
+def _in_range(
+    value: Mapping[str, Tree], at: Path, given: object, limits: Mapping[str, float], told: _Told
+) -> list[Any]:
+    """The values of an option that is a range; it is enough that both ends fit."""
+
+    def tell(path: Path, message: str, key: bool = False) -> None:
+        told.add(path, lambda: message, key=key)
+
+    numbers = numbers_of(value, at, isinstance(given, int), tell) or []
+    for end in ("from", "to") if numbers else ():
+        misfit = misfit_of(value[end], given, limits)
+        if misfit is not None:
+            told.add((*at, end), misfit)
+    return list(numbers)
 
 
 def _as_declared(value: Any, given: object) -> float | int | str:

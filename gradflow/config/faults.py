@@ -28,16 +28,18 @@ class Faults:
     given: dict[Path, str] = field(default_factory=dict)
     found: list[Fault] = field(default_factory=list)
     more: int = 0
+    _broken: set[object] = field(default_factory=set)
     _told: set[object] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._told.update(map(_place, self.found))
+        self._broken.update(map(_place, self.found))
 
     def add(self, path: Path, message: str, key: bool = False) -> None:
         """Something is wrong with the value (or the key) at `path`."""
         fault = self._placed(path, message, key)
-        if not fault.line or _place(fault) not in self._told:  # else the YAML is wrong there
-            self._told.add(_place(fault))
+        place, what = _place(fault), (_place(fault), fault.key)
+        if not fault.line or (place not in self._broken and what not in self._told):
+            self._told.add(what)  # where the YAML is wrong, nothing else is told
             self.found.append(fault)
 
     def adopt(self, faults: Iterable[Fault], path: Path) -> None:

@@ -158,6 +158,9 @@ def _series(
 ) -> Array | None:
     """The input file as (T, N, I)."""
     path = folder / chosen.file
+    if chosen.window is None and chosen.stride != 1:
+        message = "has no meaning without window, how many steps each is long: give both"
+        faults.add(("input", "stride"), message)
     try:
         values: Array = series.read_array(path, columns=chosen.columns, key=chosen.key)
         if chosen.embedding is not None:

@@ -19,8 +19,9 @@ from gradflow.config.files import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
-from gradflow.config.named_weights import read_named
+from gradflow.config.named_weights import check_options, read_named
 from gradflow.config.overrides import override
+from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
@@ -34,9 +35,6 @@ from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
-
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -93,6 +91,7 @@ def experiment_of(
         raise InputError(*faults.found)
     if series is not None:
         data = {**data, "input": {"file": GIVEN}}
+    data = with_ranges(data, faults)
     home = folder
     if checkpoint is not None:
         data, home = with_file(data, checkpoint, faults), Path()
@@ -101,6 +100,9 @@ def experiment_of(
         net = read_weights(data, home, faults, tensors)
         data = completed(data, net, faults) if net else {"cell": "rnn", **data}
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    if net is not None and net.trained.as_is:
+        for choice in choices:
+            check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
     named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)

@@ -120,7 +120,7 @@ def _near(name: Tree, known: Iterable[str]) -> str:
 def explained(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """The runs; a single one of a net of one place with its factors measured, if its cell has
     some: they say in a line why its gradient does what it does."""
-    if len(runs) != 1 or len(runs[0].places) != 1:
+    if len(runs) != 1 or runs[0].layers > 1 or runs[0].bidirectional:
         return runs
     from gradflow.measures.factors import has_factors  # for a single run alone
 

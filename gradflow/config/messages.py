@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gradflow.cells import CELLS
+from gradflow.config import elsewhere
 from gradflow.config.bare import BARE
 from gradflow.config.model import MODELS, Config
 from gradflow.config.tree import Path, Tree
@@ -85,7 +86,9 @@ def _told(details: ErrorDetails, data: Tree) -> Misfit:
     if kind == "extra_forbidden":
         name = str(loc[-1])
         path = path if path[-1:] == (name,) else (*path, name)
-        return path, True, unknown_key(name, _known_keys(loc[:-1]))
+        known = _known_keys(loc[:-1])
+        advice = elsewhere.hint(name, data) if len(path) == 1 else None
+        return path, True, advice or unknown_key(name, known)
     if kind == "missing":
         return (*path, str(loc[-1])), False, _required(str(loc[-1]))
     if kind in _NO_MAPPING and (typo := _naming_typo(path, found)):

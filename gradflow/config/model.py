@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,7 @@ from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.config.forms import ExpectForms, MeasureForms
-from gradflow.config.numbers import Bytes, Index, Seed, Size
+from gradflow.config.numbers import Bytes, Index, Seed, Size, range_schema
 from gradflow.engine.flow import BUDGET
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class _OneOrMany:
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         many = handler(core)
-        return {"anyOf": [many["items"], many]}
+        return {"anyOf": [many["items"], many, *range_schema(many["items"])]}
 
 
 class _NameOr:
@@ -271,7 +271,8 @@ class Thresholds(_Strict):
 
 class Config(_Strict):
     """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
-    key that takes a list runs every combination, in the order in which the keys stand here."""
+    key that takes a list, or a range of numbers, runs every combination, in the order in which the
+    keys stand here."""
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(
@@ -356,6 +357,16 @@ SWEPT = tuple(
     if any(isinstance(one, _OneOrMany) for one in field.metadata)
 )
 """The keys that may be lists, in the order of the model; the last one varies fastest."""
+
+
+def _kind(name: str) -> object:
+    """What the items of a swept key are: int, float, or something else."""
+    item = get_args(Config.model_fields[name].annotation)[0]
+    return next(iter(get_args(item)), item)
+
+
+NUMBERS = {name: _kind(name) is int for name in SWEPT if _kind(name) in (int, float)}
+"""Those whose values are numbers, which may be a range, and whether they are whole ones."""
 
 MODELS: dict[str, type[BaseModel]] = {
     "(init)": InitModel,

@@ -195,16 +195,8 @@ class _Net:
 
     def _check_options(self, cell: Cell) -> None:
         """Tell of options that only make initial values, which the file gives."""
-        equations, given = cell.equations, next(iter(self.places.values()), {})
-        texts = [equations.step, equations.output or ""]
-        texts += [size for _, sizes in equations.state for size in sizes]
-        texts += [size for p in equations.parameters for size in p.shape]
-        texts += [p.init or "" for p in equations.parameters if p.name not in given]
-        words = {word for text in texts for word in re.findall(r"\w+", text)}
-        for option, value in cell.options.items():
-            if value != equations.defaults[option] and option not in words:
-                message = f"{option} makes initial values, and these come from {self.weights.file}"
-                self.faults.add(("cell", option), f"{message}: leave it out")
+        given = next(iter(self.places.values()), {})
+        check_options(cell, given, self.weights.file, self.faults)
 
     def of(self, cell: Cell) -> Trained:
         """The parameters of a cell at every place, as far as nothing is wrong."""
@@ -323,6 +315,20 @@ class _Net:
             return None
         self.sizes["output_size"] = len(W_o)
         return W_o, b_o if b_o is not None else W_o[:, 0] * 0
+
+
+def check_options(cell: Cell, given: Iterable[str], file: str, faults: Faults) -> None:
+    """Tell of options that only make initial values of the parameters that a file gives."""
+    equations, given = cell.equations, set(given)
+    texts = [equations.step, equations.output or ""]
+    texts += [size for _, sizes in equations.state for size in sizes]
+    texts += [size for p in equations.parameters for size in p.shape]
+    texts += [p.init or "" for p in equations.parameters if p.name not in given]
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    for option, value in cell.options.items():
+        if value != equations.defaults[option] and option not in words:
+            message = f"{option} makes initial values, and these come from {file}"
+            faults.add(("cell", option), f"{message}: leave it out")
 
 
 def _shapes(cell: Cell, H: int, I: int) -> Mapping[str, Shape]:  # noqa: E741

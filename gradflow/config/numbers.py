@@ -1,9 +1,9 @@
-"""Whole numbers that keys of the config take."""
+"""Whole numbers that keys of the config take, and ranges of numbers."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -41,3 +41,23 @@ Bytes = Annotated[
         }
     ),
 ]
+
+
+def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
+    """In the schema of a list of such numbers, what may stand for it; of anything else nothing."""
+    if number.get("type") not in ("integer", "number"):
+        return []
+    count = {"type": "integer", "minimum": 2, "maximum": 1_000_000}
+    return [
+        {
+            "type": "object",
+            "properties": {
+                "from": number,
+                "to": number,
+                "count": count,
+                "scale": {"enum": ["linear", "log"], "default": "linear"},
+            },
+            "required": ["from", "to", "count"],
+            "additionalProperties": False,
+        }
+    ]

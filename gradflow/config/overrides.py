@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args, get_origin
 
+from gradflow.cells import CELLS
 from gradflow.config import tree
 from gradflow.config.bare import BARE
 from gradflow.config.faults import Faults
@@ -16,6 +18,44 @@ _DEFAULTS: dict[str, Tree] = {
     name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
 }
 """What stands at a key that the config leaves out."""
+
+
+def settable(incomplete: str) -> list[str]:
+    """`KEY=` of every key, and of every option of a cell, that begins so; behind the equals sign
+    the values of a choice."""
+    key, equals, _ = incomplete.partition("=")
+    if equals:
+        values = [f"{key}={value}" for value in _choices(key)]
+        return [text for text in values if text.startswith(incomplete)]
+    names = [f"{name}=" for name in Config.model_fields]
+    if incomplete.startswith("cell."):
+        names = [f"cell.{name}=" for name in _options()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _options() -> dict[str, object]:
+    """The options of all cells, and what is declared of each."""
+    return {name: given for cell in CELLS for name, given in CELLS[cell].equations.options}
+
+
+def _choices(key: str) -> list[str]:
+    """The names that a key can be, as far as there are such."""
+    if key == "cell":
+        return list(CELLS)
+    if key.startswith("cell."):
+        given = _options().get(key.removeprefix("cell."))
+        return [str(one) for one in given] if isinstance(given, tuple) else []
+    field = Config.model_fields.get(key)
+    return [] if field is None else [*dict.fromkeys(_names_in(field.annotation))]
+
+
+def _names_in(kind: Any) -> Iterator[str]:
+    """The texts of the literals within a type."""
+    for inner in get_args(kind):
+        if isinstance(inner, str) and get_origin(kind) is Literal:
+            yield inner
+        else:
+            yield from _names_in(inner)
 
 
 def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:

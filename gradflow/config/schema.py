@@ -7,6 +7,7 @@ from typing import Any
 from gradflow.cells import CELLS
 from gradflow.config.cells import LARGEST, LARGEST_SIZE
 from gradflow.config.model import Config
+from gradflow.config.numbers import range_schema
 from gradflow.config.trained import ONLY_DRAWN, PROJECTING
 from gradflow.equations.declaration import Equations, Option
 
@@ -74,7 +75,8 @@ def schema() -> Schema:
 
 
 def _cell(equations: Equations, names: list[str], required: bool = True) -> Schema:
-    """The mapping `{type: ..., options}` of a cell; an option may be a list, which is swept."""
+    """The mapping `{type: ..., options}` of a cell; an option may be a list, or of
+    numbers a range, which is swept."""
     help_, bounds = dict(equations.help), dict(equations.bounds)
     properties: Schema = {"type": {"enum": names}}
     for option, given in equations.options:
@@ -82,7 +84,7 @@ def _cell(equations: Equations, names: list[str], required: bool = True) -> Sche
         properties[option] = {
             "description": help_.get(option, ""),
             "default": equations.defaults[option],
-            **_one_or_many([one]),
+            "anyOf": [*_one_or_many([one])["anyOf"], *range_schema(one)],
         }
     more = {"required": ["type"]} if required else {}
     return {"type": "object", "properties": properties, **more, "additionalProperties": False}

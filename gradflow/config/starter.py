@@ -28,6 +28,7 @@ def starter_text() -> str:
     lines = [
         f"# yaml-language-server: $schema={SCHEMA_NAME}",
         "# How far back does the gradient reach? Run: gradflow analyze FILE",
+        "# Keys of the sweep take a list, or of numbers {from: 0.5, to: 2, count: 7, scale: log}.",
         "",
     ]
     for name, field in Config.model_fields.items():

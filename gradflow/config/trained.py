@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gradflow.cells import CELLS, Stacked, unstacked
+from gradflow.cells import CELLS, Cell, Stacked, unstacked
 from gradflow.config.bare import as_mapping
 from gradflow.config.cells import is_own
 from gradflow.config.faults import Faults
@@ -137,6 +137,8 @@ def file_net(
 ) -> FileNet:
     """What the layers of a net, and its output layer, tell a config. Raises InputError where the
     layers are not of one kind."""
+    from gradflow.weights.layers import CellLayer  # where there is a file
+
     first = layers[0]
     cell, options = _one_kind(layers)
     by_place = {(one.layer, int(one.direction == "reverse")): one for one in layers}
@@ -147,13 +149,7 @@ def file_net(
     height = 1 + max(layer for layer, _ in by_place)
     if len(by_place) != height * (2 if both else 1):
         raise InputError("some layers run in one direction and some in two, or backward only")
-    params = {
-        at: unstacked(
-            CELLS[cell](**options).sized(one.hidden_size, one.input_size),
-            Stacked(one.W_x, one.W_s, one.b_x, one.b_s, one.W_p),
-        )
-        for at, one in sorted(by_place.items())
-    }
+    params = {at: _params(one, CELLS[cell](**options)) for at, one in sorted(by_place.items())}
     hidden: dict[Place, int] = {at: one.hidden_size for at, one in by_place.items()}
     sizes: dict[str, int | bool] = {
         "input_size": first.input_size,
@@ -164,9 +160,20 @@ def file_net(
     if outer is not None:
         sizes["output_size"] = len(outer[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
-    trained = Trained(params, hidden, outer, backward, first.merge if both else "concat", notes)
+    merge, as_is = first.merge if both else "concat", isinstance(first, CellLayer)
+    trained = Trained(params, hidden, outer, backward, merge, notes, as_is)
     open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
     return FileNet(file, sizes, cell, options, open_, trained, tensors)
+
+
+def _params(layer: RecurrentLayer, cell: Cell) -> Mapping[str, Any]:
+    """The parameters of a layer by the names that its cell has for them."""
+    from gradflow.weights.layers import StackedLayer  # where there is a file
+
+    if not isinstance(layer, StackedLayer):
+        return layer.arrays
+    stacked = Stacked(layer.W_x, layer.W_s, layer.b_x, layer.b_s, layer.W_p)
+    return unstacked(cell.sized(layer.hidden_size, layer.input_size), stacked)
 
 
 def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:
@@ -193,9 +200,10 @@ def _options(layer: RecurrentLayer) -> str:
 
 def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
     """The cell that computes a layer, and those of its options that the file tells."""
-    cell = layer.cell if layer.W_p is None else PROJECTING[layer.cell]
+    projects = "W_p" in layer.arrays
+    cell = PROJECTING[layer.cell] if projects else layer.cell
     known = {o: v for o, v in layer.options.items() if o in CELLS[cell]().options}
-    projected = {} if layer.W_p is None else {"proj_size": layer.output_size}
+    projected = {"proj_size": layer.output_size} if projects else {}
     return cell, {**known, **layer.notable, **projected}
 
 

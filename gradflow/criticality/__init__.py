@@ -10,6 +10,7 @@ whole range first, then regula falsi within the first change of sign (Dowell and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,13 @@ Evaluate = Callable[[Experiment], Iterable[Result]]
 LEAST_STEPS = 200
 """A net is run at least so long, since the ends of a curve are bent."""
 
+LONGER = 4
+"""How many times longer a net is looked at once more, near what was found, where that is vague:
+driven weakly, a net takes hundreds of steps to settle near its critical scale."""
+
+_VAGUE = 0.05  # of the value, or of the range of an option: an interval so wide says little
+_NEAR, _AGAIN = 1.5, 6  # how far from what was found, and how many values at most, besides three
+
 
 def find(
     experiment: Experiment,
@@ -39,6 +47,7 @@ def find(
     most: int = MOST,
     least_steps: int = LEAST_STEPS,
     theory: bool = True,
+    longer: bool = True,
 ) -> list[Critical]:
     """The critical value of `vary` for each net of an experiment.
 
@@ -52,6 +61,7 @@ def find(
         most: how many more at most, within a bracket.
         least_steps: a run that is shorter is made so long.
         theory: whether what theory predicts is found too.
+        longer: whether nets whose value is vague are looked at over LONGER times as many steps.
 
     Raises:
         InputError: `vary` is nothing that can be varied, or the range is empty or out of bounds.
@@ -59,14 +69,73 @@ def find(
     setting = Setting(vary, between, experiment.runs)
     nets = [_lengthened(run, least_steps) for run in _apart(experiment.runs, setting)]
     searches = [Search(run, setting, grid, most) for run in nets]
+    found = _searched(searches, experiment, evaluate)
+    if longer:
+        found = _looked_at_longer(found, setting, experiment, evaluate)
+    return _with_theory(found, experiment, evaluate) if vary == "ws_scale" and theory else found
+
+
+def _searched(
+    searches: Sequence[Search], experiment: Experiment, evaluate: Evaluate
+) -> list[Critical]:
+    """What the searches come to; all take each step together."""
     while wanted := [(s, x) for s in searches for x in s.wanted()]:
-        runs = tuple(setting.applied(search.run, value) for search, value in wanted)
+        runs = tuple(search.setting.applied(search.run, value) for search, value in wanted)
         for (search, value), result in zip(
             wanted, evaluate(replace(experiment, runs=runs)), strict=True
         ):
             search.add(point(value, result))
-    found = [search.found(number) for number, search in enumerate(searches)]
-    return _with_theory(found, experiment, evaluate) if vary == "ws_scale" and theory else found
+    return [search.found(number) for number, search in enumerate(searches)]
+
+
+def _looked_at_longer(
+    found: Sequence[Critical], setting: Setting, experiment: Experiment, evaluate: Evaluate
+) -> list[Critical]:
+    """What was found, of nets whose value is vague by longer runs, unless these say less."""
+    vague = [one for one in found if _is_vague(one, setting) and one.run.input.values is None]
+    searches = []
+    for one in vague:
+        own = Setting(setting.key, _near(one, setting), (one.run,))
+        run = replace(one.run, sequence_length=LONGER * one.run.sequence_length)
+        searches.append(Search(run, own, 3, _AGAIN))
+    better = {
+        one.number: _merged(one, again)
+        for one, again in zip(vague, _searched(searches, experiment, evaluate), strict=True)
+        if again.value is not None
+    }
+    return [better.get(one.number, one) for one in found]
+
+
+def _merged(first: Critical, again: Critical) -> Critical:
+    """What longer runs found of a net, which keeps its own length."""
+    steps, more = first.run.sequence_length, again.run.sequence_length
+    note = f"found over {more} steps, as {steps} leave it vague"
+    return replace(
+        again,
+        number=first.number,
+        run=replace(again.run, sequence_length=steps),
+        ends=first.ends,
+        crossings=first.crossings,
+        tried=tuple(sorted((*first.tried, *again.tried), key=lambda p: p.value)),
+        note=note if first.note is None else f"{first.note}; {note}",
+    )
+
+
+def _is_vague(found: Critical, setting: Setting) -> bool:
+    if found.value is None:
+        return False
+    if found.interval is None:
+        return True
+    low, high = found.interval
+    return high - low > _VAGUE * (found.value if setting.log else setting.high - setting.low)
+
+
+def _near(found: Critical, setting: Setting) -> tuple[float, float]:
+    """The range around what was found."""
+    assert found.value is not None
+    width = math.log(_NEAR) if setting.log else (setting.high - setting.low) / 10
+    at = setting.at(found.value)
+    return max(setting.low, setting.back(at - width)), min(setting.high, setting.back(at + width))
 
 
 def _with_theory(
@@ -89,7 +158,7 @@ def most_time_steps(experiment: Experiment, vary: str) -> int:
     """The time steps that `find` takes at most."""
     setting = Setting(vary, None, experiment.runs)
     nets = [_lengthened(run, LEAST_STEPS) for run in _apart(experiment.runs, setting)]
-    return sum(map(time_steps, nets)) * (GRID + MOST + 1)
+    return sum(map(time_steps, nets)) * (GRID + MOST + 1 + LONGER * (3 + _AGAIN))
 
 
 def _apart(runs: Sequence[Run], setting: Setting) -> list[Run]:

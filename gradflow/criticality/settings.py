@@ -29,7 +29,9 @@ class Setting:
         self.option = vary.removeprefix("cell.") if vary.startswith("cell.") else None
         names = [*SCALES, *(f"cell.{name}" for name in _numbers(runs))]
         if vary not in names:
-            hint = nearest(vary, names) or f": expected one of {', '.join(names)}"
+            listed = f": expected one of {', '.join(names)}"
+            is_option = any(self.option in run.cell.options for run in runs)
+            hint = listed if is_option else nearest(vary, names) or listed
             raise InputError(Fault(f"{vary!r} cannot be varied{hint}", key="--vary"))
         self.low, self.high = between or self._range(runs)
         self._check(runs)

@@ -56,7 +56,7 @@ def stretches(
 ) -> Iterator[Stretch]:
     """All steps, in stretches of up to `longest`, backward in time. Each layer's tape may be kept
     in segments of its own; these are computed again as in the ordinary backward pass."""
-    tapes = [t.tapes(progress) for t in trajectories]
+    tapes = [t.tapes() for t in trajectories]
     held = [next(own) for own in tapes]
     stop = len(trajectories[0].x)
     while stop > 0:
@@ -154,13 +154,12 @@ class WholeState:
 
     def settle(self, local: Sequence[Array], ds: Array) -> None:
         """Bring what a loss puts into the rows of outputs to the state, in place; arguments as for
-        `pull`."""
+        `pull`. What stands there is left for the step, whose sums the output may read."""
         for at, cell in enumerate(self.cells):
             if cell.settles:
                 own = ds[..., self.rows[at]]
                 with unwatched():
                     cell.settle(self._spread(local[at], ds), own, self._dz(at, ds), self._w[at])
-                ds[..., self.rows[at]][..., cell.S :] = 0
 
     def _pull_layer(
         self, at: int, local: Array, ds: Array, out: Array, above: Array | None
@@ -171,9 +170,12 @@ class WholeState:
         own, before = ds[..., self.rows[at]], out[..., self.rows[at]]
         local = self._spread(local, ds)
         if above is not None:
+            beyond = own[..., cell.S :]
+            settled = beyond.copy()  # what a loss put there is in the state already
+            beyond[...] = 0
             own[..., cell.outputs] += above
-            if cell.settles:
-                cell.settle(local, own, dz, w)
+            cell.settle(local, own, dz, w)
+            beyond += settled
         cell.pullback(tuple(cell.backward_views(local, own, dz, before)), w)
         if cell.S_all > cell.S:
             before[..., cell.S :] = 0

@@ -107,11 +107,11 @@ class Trajectory:
             None if self.outputs is None else self.outputs[:, runs],
         )
 
-    def tapes(self, progress: Progress) -> Iterator[tuple[int, Tape]]:
+    def tapes(self) -> Iterator[tuple[int, Tape]]:
         """(start, tape) of each segment, backward in time."""
         yield self.segments[-1][0], self.last_tape
         for (start, stop), s in reversed(list(zip(self.segments[:-1], self.starts, strict=False))):
-            yield start, _run(self.cell, self.w, self.x[start:stop], s, True, progress)
+            yield start, _run(self.cell, self.w, self.x[start:stop], s, True)
 
 
 def unroll(
@@ -200,7 +200,7 @@ def blocks_backward(
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
         ds = sweep.settled(trajectory.last_tape.local[-1], ds)
-    tapes = trajectory.tapes(progress)
+    tapes = trajectory.tapes()
     for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
@@ -325,7 +325,14 @@ def _segments(cell: SizedCell, x: Array, s0: Array, budget: int) -> list[tuple[i
     return [(start, min(start + length, T)) for start in range(0, T, length)]
 
 
-def _run(cell: SizedCell, w: Bound, x: Array, s: Array, keep: bool, progress: Progress) -> Tape:
+def _run(
+    cell: SizedCell,
+    w: Bound,
+    x: Array,
+    s: Array,
+    keep: bool,
+    progress: Progress = lambda steps: None,
+) -> Tape:
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     (R, N, _), K = s.shape, len(x)
     length = min(K, _forward_length(cell, s))

@@ -23,7 +23,7 @@ LETTERS = ("t", "x", "H", "I", "if", "else")
 
 _KEYS_OF_RUNS = (
     *("run", "lag", "totals", "diagnosis", "objective", "diverged_at", "notes", "places"),
-    *("relative", "share_W_s", "direct_share", "measured", "first", "start", "of_reach"),
+    *("relative", "share_W_s", "direct_share", "measured", "first", "start", "of_reach", "seeds"),
 )
 _MEASURES = ("gates", "paths", "slopes", "theory", "jacobian", "lyapunov", "reach", "factors")
 

@@ -63,7 +63,7 @@ def _critical(result: Result, run: Run, own: Experiment, run_all: Evaluate) -> I
     plain = replace(run, measures=())
     [found] = find(
         replace(own, runs=(plain,)), run_all, "ws_scale", between,
-        grid=_GRID, most=_MOST, least_steps=run.sequence_length, theory=False,
+        grid=_GRID, most=_MOST, least_steps=run.sequence_length, theory=False, longer=False,
     )  # fmt: skip
     if found.value is None:
         return

@@ -2,21 +2,24 @@
 
     ∂L/∂W = Σ_k ∂L/∂O · ∂O/∂s_T · (Π_{j=k+1..T} ∂s_j/∂s_{j-1}) · ∂s_k/∂W
 
-∂s_k/∂W is the immediate derivative, s_{k-1} held fixed. Where every factor is one number they are
-signed and multiply out by hand; else each is a norm (of Jacobians the spectral one, of ∂s_k/∂W
-Frobenius'), root mean square over the batch, and the term is its own norm: at most their product.
+∂s_k/∂W is the immediate derivative, s_{k-1} held fixed. Where the output O is more than a part of
+the state, s_T has it next to the state: a step may read it from the state before. Where every
+factor is one number they are signed and multiply out by hand; else each is a norm (of Jacobians the
+spectral one, of ∂s_k/∂W Frobenius'), root mean square over the batch, and the term is its own norm:
+at most their product.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradflow.cells import Params, SizedCell
 from gradflow.columns import Array
+from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory, blocks_backward, unroll
 from gradflow.engine.outer import formed
 from gradflow.engine.uses import Rights, groups
@@ -74,7 +77,7 @@ def can_expand(run: Run) -> bool:
         and run.loss.at == "last"
         and run.loss.truncate is None
         and not run.cells[0, 0].gauge
-        and run.batch_size * run.cells[0, 0].S <= _MOST_STATES
+        and run.batch_size * run.cells[0, 0].S_all <= _MOST_STATES
     )
 
 
@@ -86,7 +89,7 @@ def expand(run: Run) -> list[Expansion]:
         return []
     last = {(0, 0): net.trajectory.last[0]}
     goal = objective(run)
-    ds_T = goal.gradient(last, 0)[0, 0][:, : net.cell.S].astype(np.float64)
+    ds_T = goal.gradient(last, 0)[0, 0].astype(np.float64)
     heads, outer = _outer(run, goal.outer, last, ds_T)
     jacobians = net.jacobians()
     found = []
@@ -117,43 +120,39 @@ class _Net:
         one = {name: p[None] for name, p in params.items()}
         return _Net(cell, params, x, s0, unroll(cell, one, x[:, None], s0[None]))
 
-    def copies(self, steps: int) -> Trajectory:
-        """The first steps, one run for each sample and each component of its state."""
+    def pulled(self, steps: int, width: int) -> tuple[Trajectory, Iterator[Block]]:
+        """The first steps, one run for each sample and each of the first `width` components of s_k
+        with its output, and its backward pass from a unit cotangent there."""
         _, N, _ = self.x.shape
-        S = self.cell.S
-        params = {name: np.repeat(p[None], N * S, axis=0) for name, p in self.params.items()}
-        x = np.repeat(self.x[:steps], S, axis=1)[:, :, None]  # (steps, N·S, 1, I)
-        return unroll(self.cell, params, x, np.repeat(self.s0, S, axis=0)[:, None])
-
-    def units(self) -> Array:
-        """(N·S, 1, S_all): a unit cotangent in each component, for every sample."""
-        N, S = len(self.s0), self.cell.S
-        units = np.zeros((N, S, self.cell.S_all))
-        units[:, np.arange(S), np.arange(S)] = 1
-        return units.reshape(N * S, 1, -1)
+        params = {name: np.repeat(p[None], N * width, axis=0) for name, p in self.params.items()}
+        x = np.repeat(self.x[:steps], width, axis=1)[:, :, None]  # (steps, N·width, 1, I)
+        run = unroll(self.cell, params, x, np.repeat(self.s0, width, axis=0)[:, None])
+        units = np.tile(np.eye(width, self.cell.S_all), (N, 1))
+        return run, blocks_backward(run, units[:, None])
 
     def jacobians(self) -> list[Array]:
-        """(N, S, S) ∂s_T/∂s_k of every sample, for k = 0..T."""
-        N, S = len(self.s0), self.cell.S
-        found: list[Array] = []
-        for block in blocks_backward(self.copies(len(self.x)), self.units()):
+        """(N, S_all, S) ∂s_T/∂s_k of every sample, for k = 0..T-1, and the identity for T."""
+        N, S, S_all = len(self.s0), self.cell.S, self.cell.S_all
+        found = [np.broadcast_to(np.eye(S_all), (N, S_all, S_all))]
+        for block in self.pulled(len(self.x), S_all)[1]:
             ds = np.ldexp(block.ds.value, block.ds.exponent[..., None].astype(np.int32))
-            first = 1 if found else 0  # the first of a block is the last of the one before
-            found += [d[:, 0, :S].reshape(N, S, S) for d in ds[first:]]
+            # The first of a block is the last of the one before.
+            found += [d[:, 0, :S].reshape(N, S_all, S) for d in ds[1:]]
         return found[::-1]
 
     def immediate(self, k: int, curve: str) -> Array | None:
-        """(N, S, entries): ∂s_k/∂W of every sample, of all parameters of a role; None of none."""
-        N, S = len(self.s0), self.cell.S
-        copies = self.copies(k)
-        block = next(blocks_backward(copies, self.units()))
+        """∂s_k/∂W of every sample, of all parameters of a role: (N, S, entries), of s_T (N, S_all,
+        entries); None of none."""
+        N, width = len(self.s0), self.cell.S_all if k == len(self.x) else self.cell.S
+        copies, blocks = self.pulled(k, width)
+        block = next(blocks)
         dz, exponent = block.dz.value[:1], block.dz.exponent[:1]
-        x = np.broadcast_to(block.x[:1], (1, N * S, *block.x.shape[2:]))
+        x = np.broadcast_to(block.x[:1], (1, N * width, *block.x.shape[2:]))
         one = np.ones((*dz.shape[:-1], 1))
         rights = Rights(x, block.s[:1], block.local[:1], one, copies.params)
         found = [
             np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in outer]),
-                     its[..., :1, None].astype(np.int32)).reshape(N, S, -1)
+                     its[..., :1, None].astype(np.int32)).reshape(N, width, -1)
             for group in groups(self.cell)
             if curve in group.widths
             for left, outer, its in group.factors(dz, exponent, rights)
@@ -170,10 +169,7 @@ def _outer(
     delta, _ = outer(last, 0)
     W_o, _ = sampling.output_layer(run)
     onto = np.zeros((len(W_o), ds_T.shape[1]))
-    rows = run.cells[0, 0].outputs
-    if rows.stop > ds_T.shape[1]:  # the output is more than a part of the state
-        return ("∂L/∂s_T",), (ds_T,)
-    onto[:, rows] = W_o
+    onto[:, run.cells[0, 0].outputs] = W_o
     return ("∂L/∂O", "∂O/∂s_T"), (np.asarray(delta, dtype=np.float64), onto)
 
 
@@ -182,9 +178,9 @@ def _expansion(
     jacobians: list[Array], immediate: list[Array],
 ) -> Expansion:  # fmt: skip
     """The rows for one role: `jacobians` of k = 0..T, `immediate` of k = 1..T."""
-    N, S = ds_T.shape
+    N, width = ds_T.shape
     T = len(immediate)
-    signed = N == S == immediate[0].shape[-1] == 1 and all(a.size == 1 for a in outer)
+    signed = N == width == immediate[0].shape[-1] == 1 and all(a.size == 1 for a in outer)
     in_front = tuple(_size(a, signed, i) for i, a in enumerate(outer))
     rows, total = [], np.zeros(immediate[0].shape[-1])
     for k in range(T, 0, -1):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 import math
 import os
 import re
@@ -36,6 +37,8 @@ MAX_BYTES = 64 << 20
 _MAX_LINE = 1 << 20
 _BLOCK = 1 << 18
 _ENOUGH_FAULTS = 10
+_TEXT_COLUMN = 3  # cells of text from which on it is the column that is meant
+_SHOWN_COLUMNS = 8
 
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
@@ -54,6 +57,7 @@ def read_csv(
     layout: _Layout | None = None
     values = bytearray()  # grows in place, where a list of blocks would double the memory
     faults: list[Fault] = []
+    cells: list[_BadCell] = []
     gap = None  # the first of the blank lines just passed: fine at the end, a fault further up
     with io.BufferedReader(open_regular(path, source)) as file:
         for first, text in _blocks(file, source):
@@ -67,12 +71,15 @@ def read_csv(
                 if layout.header is not None:
                     texts, numbers = texts[1:], numbers[1:]
             if texts and layout:
-                rows, wrong = _read_rows(texts, numbers, layout, source)
+                rows, wrong, bad = _read_rows(texts, numbers, layout, source)
                 values += rows.tobytes()
                 faults += wrong
-            if len(faults) > _ENOUGH_FAULTS:
+                cells += bad
+            if len(faults) + len(cells) > _ENOUGH_FAULTS:
                 break
         unread = bool(file.peek(1))
+    if cells and layout is not None:
+        faults += _told(cells, layout)
     if faults:
         faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
         raise InputError(*first_faults(faults, at_least=unread))
@@ -81,6 +88,15 @@ def read_csv(
         raise InputError(Fault(f"expected rows of numbers, found {found}", source))
     width = layout.width if layout.picked is None else len(layout.picked)
     return np.frombuffer(values, dtype=np.float64).reshape(-1, width)
+
+
+@dataclass(frozen=True)
+class _BadCell:
+    """A cell that is no number: its column from 0, what is told of it, whether it holds text."""
+
+    column: int
+    fault: Fault
+    is_text: bool
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,7 @@ def _why_not(column: str | int, names: list[str], width: int) -> str:
 
 def _read_rows(
     texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
-) -> tuple[Floats, list[Fault]]:
+) -> tuple[Floats, list[Fault], list[_BadCell]]:
     """The rows in `texts`: by numpy's fast reader, and where that balks, cell by cell."""
     # Told which columns to read, numpy does not look at the number of the others.
     if layout.picked is None or all(_width(text, layout) == layout.width for text in texts):
@@ -241,7 +257,7 @@ def _read_rows(
             )
             width = layout.width if layout.picked is None else len(layout.picked)
             if rows.shape == (len(texts), width) and np.isfinite(rows).all():
-                return rows, []
+                return rows, [], []
         except ValueError:
             pass  # the careful reader finds out what it is, and whether it matters
     return _read_carefully(texts, numbers, layout, source)
@@ -256,10 +272,11 @@ def _width(line: str, layout: _Layout) -> int:
 
 def _read_carefully(
     texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
-) -> tuple[Floats, list[Fault]]:
+) -> tuple[Floats, list[Fault], list[_BadCell]]:
     """The rows in `texts` and all that is wrong with them; if anything is, no row counts."""
     rows: list[float] = []
     faults: list[Fault] = []
+    bad: list[_BadCell] = []
     for number, line in zip(numbers, texts, strict=True):
         try:
             cells = _cells(line, layout.separator, source, number)
@@ -270,14 +287,42 @@ def _read_carefully(
             message = f"expected {layout.width} cells as on line {layout.line}, found {len(cells)}"
             faults.append(Fault(message, source, number, 1))
             continue
-        for at, cell in cells if layout.picked is None else [cells[i] for i in layout.picked]:
+        for column in range(layout.width) if layout.picked is None else layout.picked:
+            at, cell = cells[column]
             wrong = _what_is_wrong(cell)
             if wrong:
-                faults.append(Fault(wrong, source, number, at))
+                is_text = bool(cell) and not _NOT_FINITE.fullmatch(cell)
+                bad.append(_BadCell(column, Fault(wrong, source, number, at), is_text))
             else:
                 rows.append(float(cell))
     width = layout.width if layout.picked is None else len(layout.picked)
-    return np.reshape([] if faults else rows, (-1, width)), faults
+    return np.reshape([] if faults or bad else rows, (-1, width)), faults, bad
+
+
+def _told(cells: Sequence[_BadCell], layout: _Layout) -> list[Fault]:
+    """What is wrong with cells; where a column holds text throughout, once and with the others."""
+    counts = Counter(cell.column for cell in cells if cell.is_text)
+    text = {column for column, count in counts.items() if count >= _TEXT_COLUMN}
+    if len(text) == len(layout.picked or range(layout.width)):
+        return [cell.fault for cell in cells]  # none is left to be read
+    faults = [cell.fault for cell in cells if cell.column not in text]
+    names = layout.header or range(layout.width)
+    left = [names[at] for at in layout.picked or range(layout.width) if at not in text]
+    some = ", ".join(_flow_text(name) for name in left[:_SHOWN_COLUMNS])
+    more = ", ..." if len(left) > _SHOWN_COLUMNS else ""
+    remedy = f"read the others, columns: [{some}{more}]"
+    for column in sorted(text):
+        first = next(cell for cell in cells if cell.column == column)
+        _, _, found = first.fault.message.partition("found ")
+        what = f"column {names[column]!r} holds text, such as {found}"
+        faults.append(replace(first.fault, message=f"{what}: {remedy}"))
+    return faults
+
+
+def _flow_text(name: str | int) -> str:
+    """A column as it stands in a list of YAML."""
+    plain = isinstance(name, int) or re.fullmatch(r"[^\W\d][\w ]*", name)
+    return str(name) if plain else json.dumps(name, ensure_ascii=False)
 
 
 def _what_is_wrong(cell: str) -> str | None:

@@ -189,11 +189,27 @@ def _check_kind(found: os.stat_result, source: str) -> None:
         raise InputError(Fault("the file is empty", source))
 
 
+_KINDS = (
+    {".yaml", ".yml"},
+    {".csv", ".tsv", ".npy", ".npz"},
+    {".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5", ".hdf5", ".keras"},
+    {".pt", ".pth", ".ckpt", ".onnx", ".msgpack", ".npz", ".safetensors", ".keras", ".h5"},
+    {".json"},
+)
+"""The suffixes of files that can stand for each other."""
+
+
 def _instead(path: Path) -> str:
-    """What the user may have meant by a path that leads nowhere."""
+    """The file that the user may have meant by a path that leads nowhere: one of its kind."""
+    suffix = path.suffix.lower()
+    fit = set().union({suffix}, *(kind for kind in _KINDS if suffix in kind or not suffix))
     try:
         with os.scandir(path.parent) as entries:
-            names = [entry.name for entry in itertools.islice(entries, 10_000)]
+            names = [
+                entry.name
+                for entry in itertools.islice(entries, 10_000)
+                if os.path.splitext(entry.name)[1].lower() in fit and entry.is_file()
+            ]
     except OSError:
         return f": there is no folder {str(path.parent)!r}"
     near = difflib.get_close_matches(path.name[:255], names, n=1)

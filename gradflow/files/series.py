@@ -1,4 +1,4 @@
-"""Input series from files: `.csv`, `.npy` and `.npz` to float64 arrays, or every fault by place."""
+"""Input series from files: `.csv`, `.tsv`, `.npy` and `.npz` to float64 arrays, or every fault."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gradflow.files.opening import open_regular
 Floats = NDArray[np.float64]
 
 _SHOWN_NAMES = 10
+_TABLES = (".csv", ".tsv")
 
 
 def read_array(
@@ -37,16 +38,16 @@ def read_array(
     source = source or str(path)
     open_regular(path, source).close()
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".npy", ".npz"):
-        message = f"expected a .csv, .npy or .npz file, found {suffix or 'no suffix'!r}"
+    if suffix not in (*_TABLES, ".npy", ".npz"):
+        message = f"expected a .csv, .tsv, .npy or .npz file, found {suffix or 'no suffix'!r}"
         raise InputError(Fault(message, source))
-    if columns is not None and suffix != ".csv":
+    if columns is not None and suffix not in _TABLES:
         raise InputError(
             Fault(f"columns can be picked from a .csv file, not from {suffix}", source)
         )
     if key is not None and suffix != ".npz":
         raise InputError(Fault(f"{suffix} files hold one array without a name: drop key", source))
-    if suffix == ".csv":
+    if suffix in _TABLES:
         return read_csv(path, source=source, columns=columns)
     if suffix == ".npy":
         return _finite(read_npy(path, source=source), source)

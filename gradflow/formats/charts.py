@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def bar(log: float, low: float, high: float, width: int) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
-def sparkline(logs: Array, places: Array, low: float, high: float) -> str:
+def sparkline(logs: Array, places: Iterable[int], low: float, high: float) -> str:
     """One character per place among the lags, from `low` to `high`; `·` below, `↑` above them."""
     return "".join(_level(logs[place], low, high) for place in places if place < len(logs))
 
@@ -41,3 +42,9 @@ def _level(log: float, low: float, high: float) -> str:
     if log > high:
         return "↑"
     return _LEVELS[min(7, int((log - low) / (high - low) * 8))]
+
+
+def ends(left: str, right: str, width: int) -> str:
+    """Two words at the ends of a scale; the left one alone where it is too short."""
+    blanks = width - len(left) - len(right)
+    return left + " " * blanks + right if blanks > 0 else left[:width]

@@ -197,26 +197,31 @@ def _number(value: object) -> str:
 
 def _sentences(content: Sequence[Critical]) -> Iterator[str]:
     """What is to be known besides the figures."""
-    for key, group in groupby(content, key=_without_seed):
+    varied = _varied(content)
+    for _, group in groupby(content, key=_but_for_the_seed):
         nets = list(group)
         values = [found.value for found in nets if found.value is not None]
         if len(nets) > 1 and values:
             yield (
-                f"{key}: {median(values):.4g} in the median of {len(nets)} seeds, "
+                f"{_named(nets[0], [axis for axis in varied if axis != 'seed'] or ['cell'])}: "
+                f"{median(values):.4g} in the median of {len(nets)} seeds, "
                 f"{min(values):.4g} to {max(values):.4g}."
             )
     if any(found.interval is not None for found in content):
         yield "from, to: where the ends of the rate's 95 % interval (over inputs) cross 1."
     if any(found.predicted is not None for found in content):
         yield "theory: of a wide random net that is driven alike (mean field)."
-    varied = _varied(content)
     for found in content:
         if found.note is not None:
-            settings = _axes(found)
-            there = [axis for axis in varied if settings.get(axis) is not None]
-            yield f"{' '.join(words.phrase(axis, settings[axis]) for axis in there)}: {found.note}."
+            yield f"{_named(found, varied)}: {found.note}."
 
 
-def _without_seed(found: Critical) -> str:
-    """What a net is but for its seed, as people say it."""
-    return str(_axes(found)["cell"])
+def _but_for_the_seed(found: Critical) -> dict[str, object]:
+    return {name: value for name, value in _settings(found).items() if name != "seed"}
+
+
+def _named(found: Critical, axes: Sequence[str]) -> str:
+    """A net as people say it, by these axes."""
+    settings = _axes(found)
+    there = [axis for axis in axes if settings.get(axis) is not None]
+    return " ".join(words.phrase(axis, settings[axis]) for axis in there)

@@ -13,14 +13,15 @@ from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import CURVES, MORE_CURVES, part_curves, values
 from gradflow.formats.figures import nested
+from gradflow.formats.flat import HIGH, LOW, Value, spread_out
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
-from gradflow.measures.contract import Curve, Values
+from gradflow.measures.contract import Curve, Measure, Values
 from gradflow.measures.measured import Measured
 from gradflow.measures.terms import TOTALS
 from gradflow.provenance import provenance
-from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
+from gradflow.results import Diagnosis, GradientFlow, LayerResult, OverSeeds, Result
 
 FORMAT = 1
 """What `format` says; another number where a key changes its meaning or goes away."""
@@ -30,6 +31,7 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
     made = {
         **(view.made or head(view.config)),
+        **({} if view.over is None else {"over": view.over}),
         "parts": list(view.parts),
         "options": list(view.options),
         "measures": list(view.measures),
@@ -93,17 +95,17 @@ def _run(result: Result) -> dict[str, object]:
         "run": result.run,
         **_plain_mapping(result.axes),
         **_plain_mapping(result.options),
-        **_totals(result.flow),
+        **_totals(result),
         **_starts(result.flow),
-        "loss": plain(result.loss),
+        **_loss(result),
         "objective": result.objective,
-        "diagnosis": diagnosis(result.diagnosis),
+        "diagnosis": _diagnosis(result),
         "of_reach": result.diagnosis.of_reach,
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
         **_curves(result.flow, result.sequence_length + 1),
-        **_asked(result.measures, result.sequence_length + 1),
+        **_asked(result, result.sequence_length + 1),
     }
 
 
@@ -112,12 +114,12 @@ def _place(part: LayerResult) -> dict[str, object]:
     return {
         "layer": part.layer,
         "direction": part.direction,
-        **_totals(part.flow),
+        **_totals(part),
         **_starts(part.flow),
-        "diagnosis": diagnosis(part.diagnosis),
+        "diagnosis": _diagnosis(part),
         "of_reach": part.diagnosis.of_reach,
         **_curves(part.flow, len(part.flow.state)),
-        **_asked(part.measures, len(part.flow.state)),
+        **_asked(part, len(part.flow.state)),
     }
 
 
@@ -130,13 +132,35 @@ def diagnosis(found: Diagnosis) -> dict[str, object]:
     return {figure.name: plain(figure.of(found)) for figure in FIGURES}
 
 
-def _totals(flow: GradientFlow | None) -> dict[str, object]:
-    totals = flow.totals if flow else {}
-    numbers = {name: _listed(totals[name][np.newaxis]) for name in TOTALS if name in totals}
-    logs = {name: _listed(totals[name].log10()[np.newaxis]) for name in numbers}
+def _loss(result: Result) -> dict[str, object]:
+    over = result.over
+    if over is None:
+        return {"loss": plain(result.loss)}
+    return {name: plain(value) for name, value in spread_out(over, ["loss"]).items()}
+
+
+def _diagnosis(part: Result | LayerResult) -> dict[str, object]:
+    """The same of a run or a place; over seeds with the lowest and highest of each number."""
+    found = diagnosis(part.diagnosis)
+    if part.over is not None:
+        names = [name for name in found if name in part.over.figures]
+        found |= {name: plain(value) for name, value in spread_out(part.over, names).items()}
+    return found
+
+
+def _totals(part: Result | LayerResult) -> dict[str, object]:
+    totals: dict[str, Value] = dict.fromkeys(TOTALS)
+    if part.over is not None:
+        spreads = spread_out(part.over, [f"total_{name}" for name in TOTALS])
+        totals |= {name.removeprefix("total_"): value for name, value in spreads.items()}
+    elif part.flow is not None:
+        totals |= part.flow.totals
+    there = {name: one for name, one in totals.items() if isinstance(one, Magnitudes)}
+    nothing = dict.fromkeys(totals)
     return {
-        "totals": {name: numbers.get(name, [None])[0] for name in TOTALS},
-        "log10_totals": {name: logs.get(name, [None])[0] for name in TOTALS},
+        "totals": nothing | {name: _listed(one[np.newaxis])[0] for name, one in there.items()},
+        "log10_totals": nothing
+        | {name: _listed(one.log10()[np.newaxis])[0] for name, one in there.items()},
     }
 
 
@@ -163,17 +187,45 @@ def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
     }
 
 
-def _asked(measures: Mapping[str, Measured], length: int) -> dict[str, object]:
+def _asked(part: Result | LayerResult, length: int) -> dict[str, object]:
     """What was asked for besides: the curves among the others, the figures by the measure's
     name."""
     arrays: dict[str, object] = {}
-    for name, measured in measures.items():
+    for name, measured in part.measures.items():
         named = with_logarithms(MEASURES[name].curves)
         for of, curve in named.items():
             arrays[of] = _array(of, curve, values(curve, None, {name: measured}), length)
         figures = {figure: plain(value) for figure, value in measured.figures.items()}
         arrays[name] = {**nested(MEASURES[name], figures), "note": measured.note}
-    return {**arrays, "measured": {name: _exactly(one) for name, one in measures.items()}}
+        if part.over is not None:
+            arrays[name] = {**_spreads(MEASURES[name], part.over, figures), "note": measured.note}
+    if part.over is not None:
+        return {**arrays, "measured": {}}
+    return {**arrays, "measured": {name: _exactly(one) for name, one in part.measures.items()}}
+
+
+def _spreads(measure: Measure, over: OverSeeds, names: Iterable[str]) -> dict[str, object]:
+    """The figures of a measure over seeds, the lowest and highest under the innermost key."""
+    found = spread_out(over, names)
+    nests = []
+    for end in ("", LOW, HIGH):
+        figures = {name: plain(found[name + end]) for name in names if name + end in found}
+        nests.append(_ended(nested(measure, figures), end))
+    both = nests[0]
+    for nest in nests[1:]:
+        for key, value in nest.items():
+            inner = both.get(key)
+            both[key] = {**inner, **value} if isinstance(inner, dict) else value  # type: ignore
+    return both
+
+
+def _ended(nest: Mapping[str, object], end: str) -> dict[str, object]:
+    return {
+        (key if isinstance(value, dict) else key + end): (
+            {inner + end: one for inner, one in value.items()} if isinstance(value, dict) else value
+        )
+        for key, value in nest.items()
+    }
 
 
 def _exactly(measured: Measured) -> dict[str, object]:

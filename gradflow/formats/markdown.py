@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradflow.formats import words
+from gradflow.formats.glossary import terms
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
@@ -85,6 +86,8 @@ def _row(cells: Iterable[str]) -> str:
 def _summary(results: Sequence[Result]) -> Iterator[str]:
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
+    if results[0].over is not None:
+        return table([*names.items(), *_over_seeds(results)], left=len(names) + 1)
     columns: list[Column] = [
         *names.items(),
         ("verdict", [diagnosis.verdict for diagnosis in diagnoses]),
@@ -94,6 +97,18 @@ def _summary(results: Sequence[Result]) -> Iterator[str]:
         ("horizon (lag)", [words.horizon(result) for result in results]),
     ]
     return table(columns, left=len(names) + 1)
+
+
+def _over_seeds(results: Sequence[Result]) -> Iterator[Column]:
+    """Medians, and what the seeds range over."""
+    yield "verdict", [words.outcome(result) for result in results]
+    yield "seeds", [str(result.over.seeds) for result in results if result.over is not None]
+    for head, figure in {
+        "rate per step": "rate",
+        "half-life in steps": "half_life",
+        "horizon (lag)": "horizon",
+    }.items():
+        yield head, [words.spread(result, figure) for result in results]
 
 
 def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
@@ -107,6 +122,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
             yield f"{measure}: {(' ' if result.measures[measure].note else ', ').join(pieces)}"
     if len(results) > 1:
         yield words.verdicts(results)
+        yield from terms(results, view)
     yield from words.explanations(results, interval="95 % interval")
 
 

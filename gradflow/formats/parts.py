@@ -27,4 +27,5 @@ def _parts(result: Result) -> Iterator[Result]:
         yield replace(result, axes={**result.axes, "layer": WHOLE, "direction": ""})
     for part in result.layers:
         axes = {**result.axes, "layer": part.layer, "direction": part.direction}
-        yield replace(result, axes=axes, diagnosis=part.diagnosis, flow=part.flow, layers=())
+        of = {"diagnosis": part.diagnosis, "flow": part.flow, "over": part.over}
+        yield replace(result, axes=axes, layers=(), **of)  # type: ignore[arg-type]

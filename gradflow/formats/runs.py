@@ -1,8 +1,4 @@
-"""A row a run: its settings, its diagnosis, its totals and what was measured, without lags.
-
-Every figure has one flat name, the same in a check's `expect`; those of a place of a net have its
-layer behind the name, `rate_l0`, `rate_l0_reverse`.
-"""
+"""A row a run: its settings, its diagnosis, its totals and what was measured, without lags."""
 
 from __future__ import annotations
 
@@ -12,55 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from gradflow.axes import AXES, KNOWN, NET_AXES
-from gradflow.diagnosis.figures import FIGURES
+from gradflow.axes import KNOWN
 from gradflow.formats import words
 from gradflow.formats.csv import pointed
+from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
 from gradflow.formats.layout import Cell, Column, Line, blocks, fold, grid, render
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
+from gradflow.formats.merging import SEEDS
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
-from gradflow.measures.terms import TOTALS
-from gradflow.results import GradientFlow, LayerResult, Result
-
-Value = str | float | int | bool | Magnitudes | None
-
-
-def settings(result: Result, options: Sequence[str]) -> dict[str, Value]:
-    """What a run is: its number, axes and options."""
-    axes: dict[str, Value] = {name: result.axes.get(name) for name in (*AXES, *NET_AXES)}
-    return {"run": result.run, **axes, **{name: result.options.get(name) for name in options}}
-
-
-def figures(result: Result) -> dict[str, Value]:
-    """Every figure of a run by its flat name, those of a net's places behind those of the whole."""
-    found: dict[str, Value] = {"loss": result.loss, **_of(result)}
-    for part in result.layers:
-        suffix = f"_l{part.layer}" + ("_reverse" if part.direction == "reverse" else "")
-        found |= {f"{name}{suffix}": value for name, value in _of(part).items()}
-    return found
-
-
-def _of(part: Result | LayerResult) -> dict[str, Value]:
-    found: dict[str, Value] = {
-        figure.name: _plain(figure.of(part.diagnosis))
-        for figure in FIGURES
-        if figure.kind != "interval"
-    }
-    found |= _totals(part.flow)
-    for measured in part.measures.values():
-        found |= {name: _plain(value) for name, value in measured.figures.items()}
-    return found
-
-
-def _plain(value: object) -> Value:
-    return value if isinstance(value, str | float | int) else None
-
-
-def _totals(flow: GradientFlow | None) -> dict[str, Value]:
-    totals = {} if flow is None else flow.totals
-    return {f"total_{name}": totals.get(name) for name in TOTALS}
+from gradflow.results import Result
 
 
 def rows(results: Sequence[Result], view: View) -> tuple[list[str], list[list[Value]]]:
@@ -130,7 +88,7 @@ def shown(results: Sequence[Result], view: View) -> Iterator[tuple[str, list[str
     """The columns that people are shown: what differs between the runs, and every figure that any
     of them has."""
     names, lines = rows(results, view)
-    varied = {"run", *results[0].varied}
+    varied = {"run", SEEDS, *results[0].varied}
     for at, name in enumerate(names):
         values = [line[at] for line in lines]
         is_setting = name in KNOWN or name in view.options
@@ -142,12 +100,13 @@ def shown(results: Sequence[Result], view: View) -> Iterator[tuple[str, list[str
 
 
 def _said(name: str, value: Value, result: Result) -> str:
-    if value is None and name in ("horizon", "horizon_typical") and result.flow is not None:
+    figure = name.removesuffix(LOW).removesuffix(HIGH)
+    if value is None and figure in HORIZONS and result.flow is not None:
         return f"> {result.sequence_length}"
     if isinstance(value, Magnitudes):
         return words.short(_text(value))
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int) or (figure in HORIZONS and isinstance(value, float)):
+        return f"{value:g}"
     return words.UNKNOWN if value is None else words.number(value)

@@ -11,6 +11,7 @@ from gradflow.cells import CELLS
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import NET, PLACE, RUN, Field
 from gradflow.formats.figures import forms
+from gradflow.formats.flat import HIGH, LOW
 from gradflow.formats.json import FORMAT, curve_names, with_logarithms
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.contract import Curve, Figure, Measure
@@ -43,6 +44,10 @@ _MAGNITUDE: Schema = {
 }
 
 
+_ENDS = f"({LOW}|{HIGH})$"
+"""What the lowest and highest over seeds end in."""
+
+
 def results_text() -> str:
     """The JSON Schema of what `--format json` gives."""
     return json.dumps(results_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -50,6 +55,16 @@ def results_text() -> str:
 
 def results_schema() -> Schema:
     """The same as plain data."""
+    schema = _results()
+    schema["properties"]["over"] = {
+        "const": "seed",
+        "description": "there where runs that differ in the seed alone are one: figures are medians"
+        " then, beside `_seeds_low` and `_seeds_high`, words counts, curves geometric means",
+    }
+    return schema
+
+
+def _results() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Results of gradflow analyze",
@@ -67,7 +82,7 @@ def results_schema() -> Schema:
         ),
         "$defs": {
             "magnitude": _MAGNITUDE,
-            "diagnosis": _object({figure.name: _described(figure) for figure in FIGURES}),
+            "diagnosis": _figures_of({figure.name: _described(figure) for figure in FIGURES}),
             "run": _run(),
             "place": _with_asked(_object({**_facts(PLACE), **_measured()}, more={"type": "array"})),
         },
@@ -82,6 +97,12 @@ def _object(properties: Mapping[str, Schema], more: Schema | bool = False) -> Sc
         "properties": dict(properties),
         "additionalProperties": more,
     }
+
+
+def _figures_of(properties: Mapping[str, Schema]) -> Schema:
+    """An object that has all of these figures, over seeds with the ends of each."""
+    ends = {"anyOf": [_NUMBER, {"$ref": "#/$defs/magnitude"}]}
+    return {**_object(properties), "patternProperties": {_ENDS: ends}}
 
 
 def _described(column: Field | Figure) -> Schema:
@@ -127,6 +148,10 @@ def _run() -> Schema:
     # A cell of the user's own may have any options and parts of a state.
     run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
+    run["properties"]["seed"] = {
+        "type": ["integer", "null"],
+        "description": "what the config says; null: over several",
+    }
     return _with_asked(run)
 
 
@@ -143,7 +168,7 @@ def _with_asked(schema: Schema) -> Schema:
 def _figures(measure: Measure) -> Schema:
     """The figures of a measure, as far as the net has them, and its note."""
     own: Schema = {"note": {"type": ["string", "null"]}}
-    patterns: Schema = {}
+    patterns: Schema = {_ENDS: {"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]}}
     inner: Schema = {}
     for form in forms(measure):
         described = _described(form.figure)
@@ -155,7 +180,12 @@ def _figures(measure: Measure) -> Schema:
             patterns[f"^{form.pattern.pattern}$"] = described
         else:
             own[form.figure.name] = described
-    each = {"type": "object", "properties": inner, "additionalProperties": False}
+    each = {
+        "type": "object",
+        "properties": inner,
+        "patternProperties": {_ENDS: _NUMBER},
+        "additionalProperties": False,
+    }
     return {
         "type": "object",
         "description": measure.meaning,
@@ -185,8 +215,8 @@ def _measured() -> Schema:
     """What a net and each place of it have: totals, diagnosis, arrays against lag."""
     magnitude = {"$ref": "#/$defs/magnitude"}
     return {
-        "totals": _object(dict.fromkeys(TOTALS, magnitude)),
-        "log10_totals": _object(dict.fromkeys(TOTALS, _NUMBER)),
+        "totals": _figures_of(dict.fromkeys(TOTALS, magnitude)),
+        "log10_totals": _figures_of(dict.fromkeys(TOTALS, _NUMBER)),
         "first": {
             "type": ["integer", "null"],
             "description": "the lag of the last step at which the loss is read",

@@ -12,8 +12,10 @@ import numpy as np
 from gradflow.axes import PLACE_AXES
 from gradflow.columns import Array
 from gradflow.formats import charts, words
+from gradflow.formats.glossary import of_rates, terms
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
+    GAP,
     Cell,
     Column,
     Line,
@@ -25,6 +27,7 @@ from gradflow.formats.layout import (
     room_beside,
 )
 from gradflow.formats.parts import with_parts
+from gradflow.formats.sparklines import Curves
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -61,6 +64,9 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         if shows_lags and results[0].flow is not None:
             yield from _one_run(results[0], results[0].flow, view)
         yield from _facts(results[0], view)
+        if taught := " ".join(of_rates([results[0].diagnosis])):
+            yield []
+            yield from _prose(taught, view)
         if (text := words.on_reach(results)) is not None:
             yield []
             yield from _prose(text, view)
@@ -155,13 +161,7 @@ def _bars(relative: Magnitudes, view: View, width: int) -> Column:
         Cell(charts.bar(log, low, high, width), _STYLES.get(_side(log, view), ""))
         for log in logs.tolist()
     ]
-    return Column((_ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
-
-
-def _ends(left: str, right: str, width: int) -> str:
-    """Two words at the ends of a scale; the left one alone where it is too short."""
-    blanks = width - len(left) - len(right)
-    return left + " " * blanks + right if blanks > 0 else left[:width]
+    return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
 
 
 def _marks(logs: Array, view: View) -> Iterable[Line]:
@@ -177,7 +177,15 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
     """What one run means, a line each."""
     diagnosis = result.diagnosis
     facts = {"verdict": f"{diagnosis.verdict}: {words.reach(result, view)}".split(" ")}
-    if diagnosis.rate is not None:
+    if result.over is not None:
+        facts = {"verdict": words.reach(result, view).split(" ")}
+        for name, figure in {
+            "rate": "rate",
+            "half-life": "half_life",
+            "horizon": "horizon",
+        }.items():
+            facts[name] = [words.spread(result, figure)]
+    elif diagnosis.rate is not None:
         facts["rate"] = [f"{words.rate(diagnosis)} per step"]
         if diagnosis.rate_ci is not None:
             facts["rate"].append(f"(95 % interval {words.interval(diagnosis)},")
@@ -186,9 +194,9 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
         facts["rate"] = why.split(" ")
     if (factors := words.why(result)) is not None:
         facts["why"] = factors.split(" ")
-    if diagnosis.half_life is not None:
+    if result.over is None and diagnosis.half_life is not None:
         facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
-    if "(" in (horizon := words.horizon(result)):
+    if result.over is None and "(" in (horizon := words.horizon(result)):
         facts["horizon"] = [horizon]
     if result.flow is not None:
         totals = result.flow.totals.items()
@@ -244,28 +252,23 @@ def _heads(result: Result) -> list[str]:
 
 def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
-    diagnoses = [result.diagnosis for result in results]
-    styles = [_STYLES.get(diagnosis.verdict, "") for diagnosis in diagnoses]
-    verdicts = [Cell(d.verdict, style) for d, style in zip(diagnoses, styles, strict=True)]
+    styles = [_STYLES.get(result.diagnosis.verdict, "") for result in results]
+    verdicts = [Cell(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
-    facts = [
-        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in diagnoses]),
-        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in diagnoses]),
-        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
-        Column(("verdict",), verdicts, "left"),
-    ]
-    room = room_beside([*names.values(), *facts], view.width)
+    facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
+    whole = [*names.values(), *facts]
+    curves = Curves.of(results, styles, view)
+    totals = _totals(results)
+    is_full = room_beside([*whole, *totals], view.width) >= _BAR[0]
+    if is_full:
+        whole += totals
+    room = room_beside(whole, view.width)
     if room >= _BAR[0]:
-        groups = [[*names.values(), *facts, _sparklines(results, styles, view, room)]]
+        groups = [[*whole, curves.column(room)]]
+    elif room >= -GAP:
+        groups = [whole]
     else:
-        place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
-        key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
-        room = max(room_beside([*key, *facts], view.width), _BAR[0])
-        facts.append(_sparklines(results, styles, view, room))
-        of_runs = [column for head, column in names.items() if head != "run"]
-        groups = [*blocks(facts, key, view.width)]
-        if of_runs:
-            groups = [*blocks(of_runs, key, view.width), *groups]
+        groups = _split(results, names, facts, curves, view)
     for group in groups:
         yield from grid(group)
         yield []
@@ -273,39 +276,66 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
         if result.flow is None:
             yield from _prose(f"{words.name(result)}: {words.reach(result, view)}", view, "")
     yield from _prose(words.verdicts(results) + ".", view, "")
+    yield from _prose(" ".join(terms(results, view)), view)
     for text in words.explanations(results, interval="± 95 %"):
         yield from _prose(text, view)
-    yield from _scale(view)
+    yield from _prose(curves.scale(), view) if curves.shown else ()
+    if not is_full:
+        yield from _prose("For every figure, the totals ‖∂L/∂W‖ among them, --rows runs.", view)
+
+
+def _split(
+    results: Sequence[Result],
+    names: dict[str, Column],
+    facts: list[Column],
+    curves: Curves,
+    view: View,
+) -> list[list[Column]]:
+    """What is too wide for one table: what tells the runs apart, then what they came to."""
+    names = dict(names)
+    place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
+    key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
+    room = room_beside([*key, *facts], view.width)
+    if room >= _BAR[0]:
+        facts = [*facts, curves.column(room)]
+    of_runs = [column for head, column in names.items() if head != "run"]
+    groups = [*blocks(facts, key, view.width)]
+    return [*blocks(of_runs, key, view.width), *groups] if of_runs else groups
+
+
+def _totals(results: Sequence[Result]) -> list[Column]:
+    """The norms of dL/dW, as far as there are such weights."""
+    columns = []
+    for name in ("W_s", "W_x"):
+        found = [None if r.flow is None else r.flow.totals.get(name) for r in results]
+        texts = ["" if norm is None else words.short(_text(norm)) for norm in found]
+        if any(texts):
+            columns.append(Column((f"‖∂L/∂{name}‖", "total"), [*map(Cell, texts)]))
+    return columns
+
+
+def _diagnoses(results: Sequence[Result]) -> list[Column]:
+    """Rate, half-life and horizon; over seeds what they range over."""
+    if results[0].over is not None:
+        heads = {"rate": "rate per step", "half_life": "half-life in steps"}
+        columns = [
+            Column((head, "over seeds"), [Cell(words.spread(r, name)) for r in results])
+            for name, head in heads.items()
+        ]
+        lags = [Cell(words.spread(r, "horizon")) for r in results]
+        return [*columns, Column(("horizon", "lag"), lags, "right")]
+    found = [result.diagnosis for result in results]
+    return [
+        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in found]),
+        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in found]),
+        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
+    ]
 
 
 def _names(head: str, texts: Sequence[str]) -> Column:
     """One thing in which the runs differ."""
     numbers = all(re.fullmatch(r"[-+.\de]+", text) for text in texts)
     return Column((head,), [Cell(text) for text in texts], "decimal" if numbers else "left")
-
-
-def _sparklines(results: Sequence[Result], styles: Sequence[str], view: View, width: int) -> Column:
-    """Each run's curve between the thresholds, on one scale of lags."""
-    width = min(width, _BAR[1])
-    longest = max(result.sequence_length for result in results)
-    places = np.linspace(0, longest, width).round().astype(np.int64)
-    low, high = words.log10_thresholds(view)
-    curves = [
-        charts.sparkline(result.flow.relative.log10(), places, low, high) if result.flow else ""
-        for result in results
-    ]
-    cells = [Cell(curve, style) for curve, style in zip(curves, styles, strict=True)]
-    return Column((_ends("lag 0", str(longest), width),), cells, "left")
-
-
-def _scale(view: View) -> Iterable[Line]:
-    """What the sparklines' characters stand for."""
-    vanishing, exploding = view.thresholds
-    return _prose(
-        f"Curves: relative gradient, log scale: ▁ {vanishing:g} to █ {exploding:g},"
-        " · below, ↑ above.",
-        view,
-    )
 
 
 def _notes(results: Sequence[Result], view: View) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import groupby
 
 import numpy as np
+from rich.cells import cell_len
 
 from gradflow import __version__
 from gradflow.cells.contract import CURVES
@@ -23,21 +24,59 @@ _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name 
 
 
 def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
-    """One block a run: each quantity, at how many lags it was compared, the largest error."""
-    for number, verification in enumerate(verifications):
-        axes = verification.run.axes
-        there = [name for name in view.varied if name != "cell" and axes[name] is not None]
-        names = " ".join(f"{name}={axes[name]}" for name in there)
-        yield f"run {number}: {axes['cell']} {names}".rstrip() + "\n"
-        if verification.comparisons:
-            yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<14}  complex step    error"
-            yield "    holds\n"
-        for name, group in _by_quantity(verification):
-            yield _row(name, group)
-        if verification.skipped:
-            yield f"  not compared: {verification.skipped}\n"
-        yield "\n"
+    """A line a run, and all of those in which something differs; of one run, or on demand
+    (`view.tables`), of each quantity at how many lags it was compared, and the largest error."""
+    names = [_name(verification, view) for verification in verifications]
+    if view.tables or len(verifications) == 1:
+        for name, verification in zip(names, verifications, strict=True):
+            yield from _block(name, verification)
+    else:
+        width = max(map(cell_len, names), default=0)
+        for name, verification in zip(names, verifications, strict=True):
+            padding = " " * (width - cell_len(name))
+            yield f"{name}{padding}  {_in_a_line(verification)}\n"
+        wrong = [
+            (name, v)
+            for name, v in zip(names, verifications, strict=True)
+            if not all(c.holds for c in v.comparisons)
+        ]
+        for name, verification in wrong:
+            yield "\n"
+            yield from _block(name, verification)
     yield from (f"{line}\n" for line in _verdict(verifications))
+
+
+def _name(verification: Verification, view: View) -> str:
+    """A run in the words of other tables: `rnn W_s×0.5`."""
+    axes = verification.run.axes
+    there = [name for name in view.varied if axes[name] is not None and name != "cell"]
+    return " ".join([str(axes["cell"]), *(words.phrase(name, axes[name]) for name in there)])
+
+
+def _in_a_line(verification: Verification) -> str:
+    """What came of a run."""
+    comparisons = verification.comparisons
+    skipped = f"not compared: {verification.skipped}" if verification.skipped else ""
+    if not comparisons:
+        return skipped
+    wrong = sum(not c.holds for c in comparisons)
+    worst = max(c.error for c in comparisons)
+    outcome = f"NO, {wrong} differ" if wrong else "yes"
+    said = f"{len(comparisons)} compared  largest error {worst:<7.1e}  holds: {outcome}"
+    return f"{said}; {skipped}" if skipped else said
+
+
+def _block(name: str, verification: Verification) -> Iterator[str]:
+    """Every quantity of a run."""
+    yield f"{name}\n"
+    if verification.comparisons:
+        yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<15}  complex step     error"
+        yield "    holds\n"
+    for quantity, group in _by_quantity(verification):
+        yield _row(quantity, group)
+    if verification.skipped:
+        yield f"  not compared: {verification.skipped}\n"
+    yield "\n"
 
 
 def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[str]:
@@ -143,7 +182,7 @@ def _row(name: str, comparisons: list[Comparison]) -> str:
     worst, span = _worst(comparisons)
     backpropagated, complex_step = _short(worst.backpropagated), _short(worst.complex_step)
     return (
-        f"  {name:<17}  {span:<11}  {backpropagated:<14}  {complex_step:<14}"
+        f"  {name:<17}  {span:<11}  {backpropagated:<15}  {complex_step:<15}"
         f"  {worst.error:<7.1e}  {_holds(comparisons)}\n"
     )
 

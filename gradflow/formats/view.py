@@ -28,6 +28,7 @@ class View:
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
+        over: `seed` where runs that differ in it alone were made one; None: runs are runs.
         tables: whether a table shows every lag, or tensor, too; None: only if there are few.
     """
 
@@ -43,3 +44,4 @@ class View:
     width: int = 80
     colour: bool = False
     tables: bool | None = None
+    over: str | None = None

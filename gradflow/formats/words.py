@@ -9,12 +9,13 @@ from decimal import Decimal
 
 import numpy as np
 
+from gradflow import axes
 from gradflow.axes import KNOWN
 from gradflow.columns import Array
 from gradflow.formats.parts import WHOLE
 from gradflow.formats.view import View
 from gradflow.logspace import Magnitudes
-from gradflow.results import Diagnosis, GradientFlow, NoRate, Result
+from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
 
 UNKNOWN = "–"
 FEW_RUNS = 9
@@ -44,14 +45,13 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-_FORMS = {"direction": "{}"}
-"""How what is no axis of an experiment reads next to others, where it goes without its name."""
+_BARE = ("direction",)
+"""What is no axis of an experiment and needs no name next to its value."""
 
 
 def phrase(axis: str, value: object) -> str:
     """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
-    form = KNOWN[axis].phrase if axis in KNOWN else _FORMS.get(axis, axis + " {}")
-    return clean(form.format(value))
+    return clean(str(value) if axis in _BARE else axes.phrase(axis, value))
 
 
 def symbol(axis: str) -> str:
@@ -79,7 +79,9 @@ def settings(results: Sequence[Result]) -> list[str]:
         for axis, value in same.items()
         if value is not None and (axis not in KNOWN or KNOWN[axis].plain != value)
     ]
-    return [text for text in (*said, first.objective) if text]
+    seeds = {result.over.seeds for result in results if result.over is not None}
+    counted = [f"{seeds.pop()} seeds"] if len(seeds) == 1 else []
+    return [text for text in (*said, *counted, first.objective) if text]
 
 
 def _there(results: Sequence[Result], axis: str) -> object:
@@ -90,7 +92,7 @@ def _there(results: Sequence[Result], axis: str) -> object:
 def setting(result: Result, axis: str) -> str:
     """The value of an axis as it stands in a column of its own; blank where the run has none."""
     value = result.axes[axis]
-    return "" if value is None else clean(str(value))
+    return "" if value is None else clean(axes.shown(value))
 
 
 def identity(results: Sequence[Result]) -> dict[str, list[str]]:
@@ -143,9 +145,10 @@ def _factor(value: float) -> str:
 
 def half_life(diagnosis: Diagnosis) -> str:
     """Steps in which the gradient halves."""
-    steps = diagnosis.half_life
-    if steps is None:
-        return UNKNOWN
+    return UNKNOWN if diagnosis.half_life is None else _steps(diagnosis.half_life)
+
+
+def _steps(steps: float) -> str:
     return f"{steps:,.0f}" if 1000 <= steps < 1e6 else short(steps)
 
 
@@ -175,6 +178,31 @@ def shows_typical(result: Result) -> bool:
     return abs(typical - lag) > lag / 5
 
 
+def spread(result: Result, figure: str) -> str:
+    """A figure over seeds: its median, in brackets the lowest and highest: `17 (14 to > 100)`."""
+    over = result.over
+    found = None if over is None else over.figures.get(figure)
+    if not isinstance(found, Spread) or result.flow is None:
+        return UNKNOWN
+
+    def said(value: float | Magnitudes | None) -> str:
+        if figure == "horizon":
+            return f"> {result.sequence_length}" if value is None else f"{value:g}"
+        if not isinstance(value, int | float):
+            return UNKNOWN
+        return _factor(value) if figure == "rate" else _steps(value)
+
+    middle, low, high = map(said, found)
+    return middle if low == high == middle else f"{middle} ({low} to {high})"
+
+
+def outcome(result: Result) -> str:
+    """The verdict, over seeds how often each came."""
+    if result.over is None:
+        return result.diagnosis.verdict
+    return ", ".join(f"{count} {verdict}" for verdict, count in result.over.verdicts.items())
+
+
 def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
     """Sentences on what is among rates and horizons, as far as it does. `interval` is how the
     interval is headed."""
@@ -182,6 +210,12 @@ def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
     found = [result.diagnosis for result in there]
     if (text := on_reach(results)) is not None:
         yield text
+    if any(result.over is not None for result in results):
+        yield (
+            "Over the seeds: medians, the lowest and highest in brackets; curves are geometric "
+            "means."
+        )
+        return
     if any(d.rate_ci is not None for d in found):
         yield f"{interval}: interval of this net's rate over inputs, not over other weights."
     if any(d.rate is not None and d.rate_ci is None for d in found):
@@ -308,6 +342,8 @@ def reach(result: Result, view: View) -> str:
     """In a sentence, how far back this run's gradient reaches, or why there is none."""
     vanishing, exploding = view.thresholds
     start = _start(result)
+    if result.over is not None:
+        return f"{result.over.figures['verdict']}, over {result.over.seeds} seeds"
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
     if _is_dead(result.flow):
@@ -333,10 +369,15 @@ def _is_dead(flow: GradientFlow) -> bool:
 
 def verdicts(results: Sequence[Result]) -> str:
     """How many runs came to which verdict: `12 runs: 7 vanishing, 5 stable`."""
-    found = [result.diagnosis.verdict for result in results]
-    counts = {verdict: found.count(verdict) for verdict in dict.fromkeys(found)}
+    counts: dict[str, int] = {}
+    for result in results:
+        over = result.over
+        own = {result.diagnosis.verdict: 1} if over is None else over.verdicts
+        for verdict, count in own.items():
+            counts[verdict] = counts.get(verdict, 0) + count
     what = "curves" if "layer" in results[0].varied else "runs"
-    return f"{len(results)} {what}: " + ", ".join(f"{n} {v}" for v, n in counts.items())
+    said = ", ".join(f"{n} {v}" for v, n in counts.items())
+    return f"{sum(counts.values())} {what}: {said}"
 
 
 def shows_lags(results: Sequence[Result], view: View) -> bool:

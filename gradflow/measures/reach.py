@@ -33,6 +33,10 @@ Gradient = Callable[[int, Mapping[Place, Array]], Mapping[Place, Array]]
 """From a step t and the states s_t (R, N, S_all) of all places that the sweep goes through to
 ∂L_t/∂s_t of each sample, the same shape by place; a place left out has none."""
 
+Keep = Callable[[int, Array, Array], None]
+"""From the number of an origin and lags (L,) to the natural logarithms (L, P, R, N) of the norms
+there, of P parts of the state; called once a stretch, lag 0 of an origin in its first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reached:
@@ -107,13 +111,36 @@ def reach(
         truncate: the state is cut off from its past behind every so many steps.
         progress: called with the steps done.
     """
+    T, (R, N) = len(places[looked_at[0]].x), places[looked_at[0]].last.shape[:2]
+    logs = np.full((T + 1, len(origins), R, N), np.nan)
+
+    def keep(b: int, lags: Array, found: Array) -> None:
+        logs[lags, b] = found[:, 0]
+
+    sweep(places, looked_at, gradient, origins, keep, truncate=truncate, progress=progress)
+    return Reached(tuple(origins), logs)
+
+
+def sweep(
+    places: Mapping[Place, Trajectory],
+    looked_at: Sequence[Place],
+    gradient: Gradient,
+    origins: Sequence[int],
+    keep: Keep,
+    *,
+    apart: bool = False,
+    truncate: int | None = None,
+    progress: Callable[[int], None] = lambda k: None,
+) -> None:
+    """What `reach` gives, handed over as it is found; arguments as there, and `apart`: whether the
+    norm of each layer is wanted, or that of the whole state."""
     order = [*looked_at, *(at for at in places if at not in looked_at)]
     layers = [places[at] for at in looked_at]
-    sweep = _Sweep(WholeState(layers, layers[0].last.dtype), looked_at, gradient, origins,
-                   (len(layers[0].x), *layers[0].last.shape[:2]), truncate)  # fmt: skip
+    whole = WholeState(layers, layers[0].last.dtype)
+    parts = whole.rows if apart else [slice(0, whole.S_all)]
+    going = _Sweep(whole, parts, looked_at, gradient, origins, layers[0].last.shape[:2], truncate)
     for stretch in stretches([places[at] for at in order], _LONGEST, progress):
-        sweep.through(stretch, order)
-    return Reached(tuple(origins), sweep.logs)
+        going.through(stretch, order, keep)
 
 
 def measured(found: Reached) -> list[Measured]:
@@ -146,28 +173,29 @@ class _Sweep:
     def __init__(
         self,
         whole: WholeState,
+        parts: Sequence[slice],
         looked_at: Sequence[Place],
         gradient: Gradient,
         origins: Sequence[int],
-        shape: tuple[int, int, int],
+        shape: tuple[int, int],
         truncate: int | None,
     ) -> None:
-        """`shape`: T, R, N."""
-        T, R, N = shape
+        """`parts`: the rows whose norms are wanted; `shape`: R, N."""
+        R, N = shape
         B = len(origins)
         self._whole, self._looked_at, self._gradient = whole, looked_at, gradient
+        self._parts = parts
         self._origins = {t: b for b, t in enumerate(origins)}
         self._steps = np.array(origins)
         self._ds, self._out = whole.empty(B, R, N), whole.empty(B, R, N)
         self._exponent = np.zeros((B, R, N), dtype=np.int64)
         self._active, self._truncate = 0, truncate
         self._near = 4.0 ** (safe_bits(whole.dtype) // 4)
-        self.logs = np.full((T + 1, B, R, N), np.nan)
 
-    def through(self, stretch: Stretch, order: Sequence[Place]) -> None:
+    def through(self, stretch: Stretch, order: Sequence[Place], keep: Keep) -> None:
         """Back through a stretch of steps of the places in `order`, those looked at first."""
         K, looked_at = len(stretch), len(self._looked_at)
-        shape = (K + 1, *self._exponent.shape)
+        shape = (K + 1, len(self._parts), *self._exponent.shape)
         squares, units = np.zeros(shape), np.zeros(shape, dtype=np.int64)
         for k in range(K, -1, -1):
             if k or not stretch.start:  # the first state of a stretch is the last of the next
@@ -183,7 +211,11 @@ class _Sweep:
                 live = slice(self._active)
                 self._whole.pull(local, self._ds[live], self._out[live])
                 self._ds, self._out = self._out, self._ds
-        self._keep(stretch.start, squares, units, first=1 if stretch.start else 0)
+        first = 1 if stretch.start else 0
+        logs = log_norms(squares[first:], units[first:])
+        for b, t in enumerate(self._steps[: self._active]):
+            steps = np.arange(stretch.start + first, min(t, stretch.start + K) + 1)
+            keep(b, t - steps, logs[: len(steps), :, b])
 
     def _begin(self, t: int, states: Mapping[Place, Array], local: Sequence[Array]) -> None:
         """Put in the gradient of the loss at step t."""
@@ -198,26 +230,28 @@ class _Sweep:
         self._exponent[b] = 0
         self._whole.settle(local, own)
 
+    def _moving(self, rows: slice) -> Array:
+        """Those of these rows that are state: what stands at an output is none."""
+        moving = self._whole.moving
+        inside: Array = moving[(moving >= rows.start) & (moving < rows.stop)]
+        return inside
+
     def _note(self, states: Sequence[Array], squares: Array, units: Array) -> None:
-        """The squared norms of all that are on their way, by true values; then bring those near one
-        that have left its neighbourhood."""
+        """The squared norms (P, B, R, N) of all that are on their way, by true values; then bring
+        those near one that have left its neighbourhood."""
         live = slice(self._active)
         ds = self._ds[live]
         value, shift = true_values(ds, self._whole.log_scale(states))
-        squares[live], unit = squares_of(value)
-        units[live] = unit + shift + self._exponent[live]
-        kept = squares[live] if value is ds and not unit.any() else squares_of(ds)[0]
+        moving = self._whole.all_moving
+        for rows, own, unit in zip(self._parts, squares, units, strict=True):
+            state = value[..., rows if moving else self._moving(rows)]
+            own[live], its = squares_of(state)
+            unit[live] = its + shift + self._exponent[live]
+        is_all = len(self._parts) == 1 and moving and value is ds and not its.any()
+        kept = squares[0, live] if is_all else squares_of(ds)[0]
         if not ((kept < self._near) & (kept > 1 / self._near)).all():
             near = normalise(Scaled(ds, self._exponent[live]))
             self._ds[live], self._exponent[live] = near.value, near.exponent
-
-    def _keep(self, start: int, squares: Array, units: Array, first: int) -> None:
-        """The logarithms of a stretch, each at its lag."""
-        logs = log_norms(squares, units)
-        for b, t in enumerate(self._steps[: self._active]):
-            last = min(t, start + len(logs) - 1)
-            steps = np.arange(start + first, last + 1)
-            self.logs[t - steps, b] = logs[steps - start, b]
 
 
 def _room(*, T: int, N: int, origins: int, **_: int) -> int:

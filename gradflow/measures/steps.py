@@ -19,7 +19,7 @@ def blocks_of_values(trajectory: Trajectory, run: int, since: int = 0) -> Iterat
     is_alone = len(trajectory.last) == 1  # then its tape need not be copied
     alone = trajectory if is_alone else trajectory.select(np.array([run]))
     cell = alone.cell
-    for start, tape in alone.tapes(lambda steps: None):
+    for start, tape in alone.tapes():
         K, _, N, _ = tape.states[1:].shape
         length = max(1, _ELEMENTS // (N * max(cell.H, cell.S)))
         if start + K <= since:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from gradflow.cells import Cell
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
+from gradflow.runs.reach import origins
 from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
@@ -42,10 +43,16 @@ def bytes_needed(run: Run) -> dict[str, int]:
         * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
     )
     # Where a loss reads both directions at once, their outputs at its steps; of several steps the
-    # reach, its sum and count for each sample and lag, and each pass's own logs.
+    # reach, its sum and count for each sample and lag, and a cotangent for each origin.
     read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
     reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
-    S = sum(cell.S for cell in run.cells.values())
+    # Layers are counted and not listed: there may be any number of them.
+    S = (
+        directions * (lowest.S + (run.layers - 1) * upper.S)
+        if run.trained is None
+        else sum(cell.S for cell in run.cells.values())
+    )
+    reach += len(origins(run)) * N * (2 * S + largest.G) * item
     asked = sum(
         measure.room(T=T, N=N, S=S, **one.options)
         for one in run.measures
@@ -130,8 +137,7 @@ def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
     """The key path of the size that saves most, and what to do; where the equations themselves have
     a size that is too large, the cell."""
     lowered = _lowered(run)
-    sizes: dict[str, Any] = {key: _modest(run, key) for key in _MODEST}
-    modest = _with_options(replace(run, **sizes))
+    modest = _with_options(_with(run, {key: _modest(run, key) for key in _MODEST}))
     if sum(bytes_needed(modest).values()) > available:
         cell = modest.cell_of_layer(0)
         entries = {name: math.prod(part.shape) for name, part in cell.parts.items()}
@@ -144,12 +150,15 @@ def _remedy(run: Run, available: int) -> tuple[tuple[str, ...], str]:
 
 def _lowered(run: Run) -> dict[tuple[str, ...], Run]:
     """By the key path of each of its sizes: the run with that size lowered to a modest one."""
-    modest: dict[str, Any] = {key: _modest(run, key) for key in _MODEST}
     lowered: dict[tuple[str, ...], Run] = {
-        (key,): replace(run, **{key: size}) for key, size in modest.items()
+        (key,): _with(run, {key: _modest(run, key)}) for key in _MODEST
     }
     sizes = (name for name, value in run.cell.equations.options if isinstance(value, int))
     return lowered | {("cell", option): _with_options(run, option) for option in sizes}
+
+
+def _with(run: Run, sizes: Mapping[str, Any]) -> Run:
+    return replace(run, **sizes)
 
 
 def _modest(run: Run, key: str) -> int:

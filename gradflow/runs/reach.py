@@ -2,7 +2,9 @@
 
 The gradient of the whole loss says where gradient arrives: with a loss at every step it is as large
 at lag 100 as at lag 0, however fast each step's own gradient vanishes. So for several of the steps
-t, evenly spaced, the loss of step t alone goes back, and ||dL_t/ds_{t-k}|| is read against k.
+t, evenly spaced, the loss of step t alone goes back, and ||dL_t/ds_{t-k}|| is read against k. One
+sweep carries them all. In a bidirectional net of several layers, where what a layer receives
+from above comes from either end of time, each takes a backward pass of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from gradflow.columns import Array
 from gradflow.engine.flow import Progress
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net
 from gradflow.logspace import log_norms_joined
+from gradflow.measures.contract import OneLoss
 from gradflow.measures.gradient import Gradient
+from gradflow.measures.reach import sweep
 from gradflow.runs.experiment import Run
 from gradflow.runs.readings import Readings
 
@@ -32,6 +36,17 @@ def origins(run: Run) -> list[int]:
     return list(map(int, chosen))
 
 
+def passes(run: Run) -> int:
+    """How often a run is gone back through for it."""
+    count = len(origins(run))
+    return count if count and _is_mixed(run) else min(count, 1)
+
+
+def _is_mixed(run: Run) -> bool:
+    """Whether one direction of time hands gradients to the other."""
+    return run.bidirectional and run.layers > 1
+
+
 class Reach:
     """The mean over origins of the logs of one run, by place, and of all its layers together."""
 
@@ -39,30 +54,22 @@ class Reach:
         self.run = run
         self._means: dict[Place | None, _MeanOfLogs] = {}
 
-    def add(self, origin: int, logs: Mapping[Place, Array]) -> None:
-        """Add what the loss of one step gives, ln ||dL_t/ds|| (T+1, N) by place and lag."""
-        own = {}
-        for at, by_lag in logs.items():
-            t = int(self.run.own_loss_steps(at)[origin])
-            own[at] = by_lag[len(by_lag) - 1 - t :]
-        whole: dict[Place | None, Array] = dict(own.items())
-        for direction in {at[1] for at in own}:
-            joined = log_norms_joined([a for at, a in own.items() if at[1] == direction])
-            if not self.run.bidirectional:
-                whole[None] = joined
-            for key in whole:
-                if key is None or key[1] == direction:
-                    self._mean(key).add(whole[key], joined[0])
+    def add(self, origin: int, lags: Array, logs: Mapping[Place, Array]) -> None:
+        """Add what the loss of one step gives at some lags, lag 0 first of all: ln ||dL_t/ds||
+        (L, N) of the places of one direction."""
+        joined = log_norms_joined(list(logs.values()))
+        whole: dict[Place | None, Array] = dict(logs.items())
+        if not self.run.bidirectional:
+            whole[None] = joined
+        for key, own in whole.items():
+            if key not in self._means:
+                shape = self.run.sequence_length + 1, self.run.batch_size
+                self._means[key] = _MeanOfLogs(shape)
+            self._means[key].add(origin, lags, own, joined)
 
     def at(self, place: Place | None) -> Array:
         """(K+1, N): of a place, or of a one-way net as a whole."""
-        return self._mean(place).mean()
-
-    def _mean(self, place: Place | None) -> _MeanOfLogs:
-        if place not in self._means:
-            shape = self.run.sequence_length + 1, self.run.batch_size
-            self._means[place] = _MeanOfLogs(shape)
-        return self._means[place]
+        return self._means[place].mean()
 
 
 class _MeanOfLogs:
@@ -72,13 +79,17 @@ class _MeanOfLogs:
         self._sum = np.zeros(shape)
         self._count = np.zeros(shape, dtype=np.int16)  # of those that are not exactly zero
         self._curves = np.zeros(shape[0], dtype=np.int16)
+        self._starts: dict[int, Array] = {}
 
-    def add(self, logs: Array, start: Array) -> None:
-        """Add a curve and what it is compared with, (N,)."""
-        there = (logs > -np.inf) & (start > -np.inf)
-        self._sum[: len(logs)] += np.where(there, logs - np.where(there, start, 0), 0)
-        self._count[: len(logs)] += there
-        self._curves[: len(logs)] += 1
+    def add(self, curve: int, lags: Array, logs: Array, start: Array) -> None:
+        """Add some lags (L,) of a curve, (L, N), and of what it is compared with at lag 0."""
+        if curve not in self._starts:
+            self._starts[curve] = start[lags == 0][0]
+        first = self._starts[curve]
+        there = (logs > -np.inf) & (first > -np.inf)
+        self._sum[lags] += np.where(there, logs - np.where(there, first, 0), 0)
+        self._count[lags] += there
+        self._curves[lags] += 1
 
     def mean(self) -> Array:
         """At each lag over the curves that come so far; -inf where more than half of them are
@@ -99,7 +110,52 @@ def measure(
     chosen = origins(readings.runs[0])
     if not chosen:
         return None
-    found: Sequence[Reach] = [Reach(readings.runs[r]) for r in runs]
+    found = [Reach(readings.runs[r]) for r in runs]
+    if _is_mixed(readings.runs[0]):
+        _by_passes(found, chosen, net, readings, runs, progress)
+    else:
+        for direction in range(net.directions):
+            _by_sweep(found, chosen, net, readings.one_loss(runs), direction, progress)
+    return found
+
+
+def _by_sweep(
+    found: Sequence[Reach],
+    chosen: Sequence[int],
+    net: NetTrajectory,
+    loss: OneLoss,
+    direction: int,
+    progress: Progress,
+) -> None:
+    """Of the places of one direction, all origins at once."""
+    places = {at: t for at, t in net.places.items() if at[1] == direction}
+    read = [at for at in places if at in loss.steps]
+    number = {int(loss.steps[read[0]][origin]): origin for origin in chosen}
+    steps = sorted(number, reverse=True)
+
+    def gradient(t: int, states: Mapping[Place, Array]) -> dict[Place, Array]:
+        return {at: loss.gradient(at, number[t], states) for at in read}
+
+    def keep(b: int, lags: Array, logs: Array) -> None:
+        for row, reach in enumerate(found):
+            reach.add(number[steps[b]], lags, {at: logs[:, i, row] for i, at in enumerate(places)})
+
+    def told(steps: int) -> None:
+        progress(steps * len(places))
+
+    sweep(places, [*places], gradient, steps, keep, apart=True, truncate=loss.truncate,
+          progress=told)  # fmt: skip
+
+
+def _by_passes(
+    found: Sequence[Reach],
+    chosen: Sequence[int],
+    net: NetTrajectory,
+    readings: Readings,
+    runs: Array,
+    progress: Progress,
+) -> None:
+    """Of all places, a backward pass from each origin."""
     for origin in chosen:
         ds_T, losses = readings.entering(net, runs, only=origin)
         watching = {at: Gradient(t, ds_T[at]) for at, t in net.places.items()}
@@ -107,5 +163,8 @@ def measure(
         backpropagate_net(net, ds_T, observers, losses=losses, progress=progress)
         logs = {at: own.log_samples() for at, own in watching.items()}
         for row, reach in enumerate(found):
-            reach.add(origin, {at: own[row] for at, own in logs.items()})
-    return list(found)
+            for direction in range(net.directions):
+                own = {at: by_run[row] for at, by_run in logs.items() if at[1] == direction}
+                t = int(reach.run.own_loss_steps(next(iter(own)))[origin])
+                since = reach.run.sequence_length - t
+                reach.add(origin, np.arange(t + 1), {at: a[since:] for at, a in own.items()})

@@ -97,7 +97,7 @@ def run_stack(
 
 def backward_passes(run: Run) -> int:
     """How often a run is gone back through."""
-    return 1 + len(reach.origins(run))
+    return 1 + reach.passes(run)
 
 
 def _read(

@@ -33,7 +33,7 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
     state = curves.magnitudes("grad_norm")
     if state is None:
         return None
-    of_parts = {part: curves.magnitudes(f"grad_{part}") for part in parts if f"grad_{part}" in run}
+    of_parts = {part: curves.magnitudes(f"grad_{part}") for part in _in_order(run, parts)}
     terms = {term: curves.magnitudes(name, T) for term, name in _TERMS.items()}
     totals = an_object(member(run, "totals", at), f"{at}.totals")
     start, typical = member(run, "start", at), member(run, "log10_typical", at)
@@ -55,6 +55,14 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
         log10_typical=NO_LAGS if typical is None else curves.floats("log10_typical", -math.inf),
         log10_typical_start=_typical_start(run, at, math.nan if typical is None else -math.inf),
     )
+
+
+def _in_order(run: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
+    """The parts of a run's own cell, in its order; the keys of h and c come first in any case."""
+    there = [part for part in parts if f"grad_{part}" in run]
+    names = {f"grad_{part}": part for part in there if part not in ("h", "c")}
+    own = iter([names[key] for key in run if key in names])
+    return [part if part in ("h", "c") else next(own) for part in there]
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,9 @@ def read_results(path: str | PathLike[str]) -> Saved:
     if version > FORMAT:
         message = f"written by gradflow {data['gradflow']} in format {version}"
         raise InputError(Fault(f"{message}, newer than this one reads, {FORMAT}: upgrade", source))
+    if "over" in data:
+        message = "holds runs that were made one over their seeds: expected those of each seed"
+        raise InputError(Fault(f"{message}, which {WRITTEN_BY} writes without --over", source))
     try:
         return _saved(data)
     except DamagedError as damage:
@@ -151,7 +154,9 @@ def _saved(data: Mapping[str, Any]) -> Saved:
         damaged("runs", "a list", runs)
     results = [result(run, f"runs[{i}]", parts, options) for i, run in enumerate(runs)]
     varied = tuple(
-        name for name in (*AXES, *NET_AXES) if len({result.axes[name] for result in results}) > 1
+        name
+        for name in (*AXES, *NET_AXES)
+        if len({result.axes[name] for result in results} - {None}) > 1
     )
     return Saved(
         results=tuple(replace(result, varied=varied) for result in results),

@@ -27,7 +27,7 @@ _KINDS: Mapping[Kind, tuple[type, ...]] = {
     "text": (str,),
     "word": (str, type(None)),
     "whole": (int,),
-    "number": (int, float),
+    "number": (int, float, type(None)),
     "truth": (bool,),
 }
 

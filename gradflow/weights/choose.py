@@ -136,8 +136,10 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
     if prefix is not None and not chosen:  # a name with the wrappers that nets are called without
         short = unwrapped(prefix)
         chosen = [net for net in nets if within(net.prefix, short)] if short != prefix else []
+    if prefix is None and len(chosen) > 1:
+        chosen = [net for net in chosen if not net.aside] or chosen
     if len(chosen) == 1:
-        return chosen[0].layers()
+        return list(chosen[0].layers())
     names = [net.prefix for net in chosen or nets]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     listed = ", ".join(map(named, names[:_SHOWN])) + more
@@ -261,16 +263,19 @@ def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:
             sizes = " and ".join(str(one.output_size) for one in here)
             faults.append(f"merge {merge} needs directions of one size, found {sizes}")
         for one in here:
-            what = tensor(one.names["W_x"])
+            what = tensor(one.names[one.entry if one.entry in one.names else one.exit])
+            gives = f"{what} gives {one.entry} shape {one.arrays[one.entry].shape}"
             if below and one.input_size != width:
-                lower = " and ".join(f"{tensor(b.names['W_s'])} {b.W_s.shape}" for b in below)
+                lower = " and ".join(
+                    f"{tensor(b.names[b.exit])} {b.arrays[b.exit].shape}" for b in below
+                )
                 faults.append(
-                    f"{what} gives W_x shape {one.W_x.shape}: expected {width} columns for the"
-                    f" outputs of the layer below ({lower})"
+                    f"{gives}: expected {width} columns for the outputs of the layer below"
+                    f" ({lower})"
                 )
             if not below and one.input_size != here[0].input_size:
-                shapes = f"{one.W_x.shape}, the forward direction's {here[0].W_x.shape}"
-                faults.append(f"{what} gives W_x shape {shapes}")
+                forward = here[0].arrays[here[0].entry].shape
+                faults.append(f"{gives}, the forward direction's {forward}")
             if one.cell != layers[0].cell:
                 faults.append(f"{what} is of a {one.cell}, the lowest layer is a {layers[0].cell}")
         below = here
@@ -291,7 +296,7 @@ def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]
         one.names[parameter]
         for one in layers
         for parameter in one.names
-        if not np.isfinite(getattr(one, parameter)).all()
+        if not np.isfinite(one.arrays[parameter]).all()
     )
     names = dict.fromkeys(name for group in bad for name in group)
     faults = [fault for name in names if (fault := first_not_finite(name, tensors[name]))]

@@ -69,7 +69,7 @@ def _numbers(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(SOURCE, f"tensor {named(name)} cannot be read: {error}") from None
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fciub":
         raise refuse(SOURCE, f"tensor {named(name)} holds no numbers: {array.dtype}")
     return array
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
@@ -23,26 +23,22 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, eq=False)
 class RecurrentLayer:
-    """One direction of one recurrent layer; I inputs, H units, P outputs, G = gates x H.
+    """One direction of one recurrent layer; I inputs, H units, P outputs.
 
     Attributes:
         prefix: the net that the layer belongs to, as its module is called in the file.
         layer: its place in the stack, from 0.
         direction: `forward` or `reverse`.
-        convention: whose layout the file has: `PyTorch`, `Keras`, `Flax`, `ONNX` or `named`.
-        cell: `rnn`, `lstm` or `gru`.
-        W_x: (G, I), float64, gates in gradflow's order: LSTM `i f g o`, GRU `r z n`, z keeps.
-        W_s: (G, P).
-        b_x: (G,) the input-side bias, or the only one; zeros where there is none.
-        b_s: (G,) the recurrent-side bias, likewise.
-        W_p: (P, H) what projects an LSTM's output; None where there is none, and P = H.
+        convention: whose layout the file has: `PyTorch`, `Keras`, `Flax`, `ONNX`, that of a
+            package, or `named`.
+        cell: the cell that it is.
         options: the cell's options that the file tells (`activation`, `reset`).
         undetermined: those of its options that the file does not tell.
         likely: what these would be by default, where that is known of what wrote the file.
         merge: how the outputs of both directions become one: `concat`, `sum`, `ave` or `mul`.
         unsupported: what the file says of the layer that gradflow's cells do not compute.
         notes: what was taken for granted.
-        names: the tensor, or the tensor of each gate, that a parameter came from.
+        names: the tensor, or the tensors, that a parameter came from.
     """
 
     prefix: str
@@ -50,12 +46,8 @@ class RecurrentLayer:
     direction: str
     convention: str
     cell: str
-    W_x: Array
-    W_s: Array
-    b_x: Array
-    b_s: Array
-    W_p: Array | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    _: KW_ONLY
+    options: Mapping[str, str | int] = field(default_factory=dict)
     undetermined: tuple[str, ...] = ()
     likely: Mapping[str, str] = field(default_factory=dict)
     merge: str = "concat"
@@ -64,7 +56,7 @@ class RecurrentLayer:
     names: Mapping[str, Names] = field(default_factory=dict)
 
     @property
-    def notable(self) -> dict[str, str]:
+    def notable(self) -> dict[str, str | int]:
         """The options without the activations that a gated cell usually has."""
         return {o: value for o, value in self.options.items() if self.telling(o, value)}
 
@@ -73,9 +65,69 @@ class RecurrentLayer:
         return self.cell == "rnn" or USUAL.get(option) != value
 
     @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The parameters by name, float64."""
+        raise NotImplementedError
+
+    @property
+    def entry(self) -> str:
+        """The name of a parameter that sees the input, (..., I)."""
+        raise NotImplementedError
+
+    @property
+    def exit(self) -> str:
+        """The name of one whose tensor tells what the layer hands on."""
+        raise NotImplementedError
+
+    @property
     def input_size(self) -> int:
         """I."""
-        return int(self.W_x.shape[1])
+        return int(self.arrays[self.entry].shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        raise NotImplementedError
+
+    @property
+    def output_size(self) -> int:
+        """P: what the layer hands to the next one."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class StackedLayer(RecurrentLayer):
+    """A layer of an `rnn`, `lstm` or `gru`, its G = gates x H rows on each other.
+
+    Attributes:
+        W_x: (G, I), float64, gates in gradflow's order: LSTM `i f g o`, GRU `r z n`, z keeps.
+        W_s: (G, P).
+        b_x: (G,) the input-side bias, or the only one; zeros where there is none.
+        b_s: (G,) the recurrent-side bias, likewise.
+        W_p: (P, H) what projects an LSTM's output; None where there is none, and P = H.
+    """
+
+    W_x: Array
+    W_s: Array
+    b_x: Array
+    b_s: Array
+    W_p: Array | None = None
+
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The parameters by name."""
+        own = {name: getattr(self, name) for name in ("W_x", "W_s", "b_x", "b_s", "W_p")}
+        return {name: array for name, array in own.items() if array is not None}
+
+    @property
+    def entry(self) -> str:
+        """W_x."""
+        return "W_x"
+
+    @property
+    def exit(self) -> str:
+        """W_s."""
+        return "W_s"
 
     @property
     def hidden_size(self) -> int:
@@ -88,15 +140,60 @@ class RecurrentLayer:
         return int(self.W_s.shape[1])
 
 
+@dataclass(frozen=True, eq=False)
+class CellLayer(RecurrentLayer):
+    """A layer of any other cell, its parameters as the cell declares them.
+
+    Attributes:
+        parameters: by name, float64, all that the cell uses; those that the file does not have
+            (a bias of zeros) are in no `names`.
+        units: H.
+        sees: the name of a parameter that sees the input.
+        outputs: P.
+    """
+
+    parameters: Mapping[str, Array]
+    units: int
+    sees: str
+    outputs: int
+
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The parameters by name."""
+        return self.parameters
+
+    @property
+    def entry(self) -> str:
+        """What sees the input."""
+        return self.sees
+
+    @property
+    def exit(self) -> str:
+        """The first parameter that has a tensor."""
+        return next(iter(self.names))
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return self.units
+
+    @property
+    def output_size(self) -> int:
+        """P."""
+        return self.outputs
+
+
 @dataclass(frozen=True)
 class Net:
     """A net that the names in a file tell of.
 
-    `layers` reads and checks it, or raises InputError.
+    `layers` reads and checks it, or raises InputError. `aside` says that it is not meant where a
+    file also has nets that are not, and nothing tells which.
     """
 
     prefix: str
-    layers: Callable[[], list[RecurrentLayer]]
+    layers: Callable[[], Sequence[RecurrentLayer]]
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +239,7 @@ def make_layer(
     arrays: Mapping[str, Array],
     traits: Mapping[str, Traits],
     expected: str | None = None,
-) -> RecurrentLayer:
+) -> StackedLayer:
     """A layer from its `W_x` (G,I), `W_s` (G,P) and, where there are, `b_x`, `b_s`, `W_p`.
 
     `traits` says for each cell what holds if the shapes turn out to make it, `expected` which cell
@@ -162,7 +259,7 @@ def make_layer(
         for name in ("W_x", "W_s", "b_x", "b_s")
     }
     W_p = arrays.get("W_p")
-    return RecurrentLayer(
+    return StackedLayer(
         place.prefix,
         place.layer,
         place.direction,

@@ -18,6 +18,12 @@ every_form = pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
 drawn = settings(max_examples=4, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)
 
+BEYOND = {
+    "slstm": "z - c / n, by which exponential gates learn, is a difference of states that round",
+    "rwkv4": "a decay of e^-e^12 leaves float range in one step",
+}
+"""Cells whose saturated nets floats do not hold, and why."""
+
 STEP = 1e-30  # of the complex step: its square is below the last digit, nothing is subtracted
 
 
@@ -41,8 +47,8 @@ def test_every_curve_agrees_with_fifty_digits(cell):
 @every_form
 @pytest.mark.parametrize("sizes", [(12,), (40,), (0, 12, 40)], ids=str)
 def test_saturated_nets_agree_with_fifty_digits(cell, sizes):
-    if cell.equations.gauge:
-        pytest.skip("exponential gates: what remembers is a difference of states that round")
+    if cell.name == "slstm" or (cell.name == "rwkv4" and 0 not in sizes):
+        pytest.skip(BEYOND[cell.name])
     net = shift_biases(random_net(cell, T=3, N=1, I=1, H=2), sizes, seed=10)
     expected = fifty_digits(net)
     found = errors(flow(net), expected, net.cell)
@@ -69,9 +75,12 @@ def test_every_curve_agrees_with_autograd_of_steps_with_own_parameters(cell, T, 
     assert max(errors(flow(net), by_autograd(net), net.cell).values()) < 1e-9
 
 
-def test_large_batches_and_long_sequences_agree_with_autograd():
+@pytest.mark.parametrize(
+    ("T", "N", "I", "H"), [(3, 9, 2, 3), pytest.param(5, 17, 3, 4, marks=pytest.mark.fuzz)]
+)
+def test_large_batches_and_long_sequences_agree_with_autograd(T, N, I, H):  # noqa: E741
     for cell in {cell.name: cell for cell in FORMS}.values():
-        net = random_net(cell, T=5, N=17, I=3, H=4)  # formed sums in place of Gram matrices
+        net = random_net(cell, T=T, N=N, I=I, H=H)  # formed sums in place of Gram matrices
         assert max(errors(flow(net), by_autograd(net), net.cell).values()) < 1e-11
 
 

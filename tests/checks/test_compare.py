@@ -86,7 +86,7 @@ def test_runs_on_one_side_only_fail_and_are_named():
     comparison = compared(before, after)
     assert not comparison.held
     changes = {pair.name: pair.change for pair in comparison.pairs if pair.change}
-    assert changes == {"lstm ws_scale=1.5": "appeared", "rnn ws_scale=0.5": "disappeared"}
+    assert changes == {"lstm W_s×1.5": "appeared", "rnn W_s×0.5": "disappeared"}
     assert [pair.held for pair in comparison.pairs].count(False) == 2
 
 

@@ -53,14 +53,14 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     lines = report().lines
     assert [(line.outcome, line.line, line.of) for line in lines] == [
         ("held", 5, "3 runs"),
-        ("missed", 5, "rnn ws_scale=0.5"),
-        ("missed", 5, "lstm ws_scale=0.5"),
-        ("missed", 5, "lstm ws_scale=1.5"),
-        ("held", 6, "rnn ws_scale=1"),
-        ("missed", 6, "rnn ws_scale=0.5"),
-        ("undecided", 6, "rnn ws_scale=1.5"),
-        ("undecided, allowed", 7, "rnn ws_scale=1"),
-        ("missed", 8, "lstm ws_scale=0.5"),
+        ("missed", 5, "rnn W_s×0.5"),
+        ("missed", 5, "lstm W_s×0.5"),
+        ("missed", 5, "lstm W_s×1.5"),
+        ("held", 6, "rnn W_s×1.0"),
+        ("missed", 6, "rnn W_s×0.5"),
+        ("undecided", 6, "rnn W_s×1.5"),
+        ("undecided, allowed", 7, "rnn W_s×1.0"),
+        ("missed", 8, "lstm W_s×0.5"),
     ]
     assert lines[0].place == "net.yaml:5"
     assert (lines[0].got, lines[0].runs, lines[1].runs) == ("40 to > 100", 3, 1)
@@ -68,7 +68,7 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
     assert str(report()).splitlines()[1] == (
-        "missed net.yaml:5 horizon at least 16: rnn ws_scale=0.5 9 (7 too small)"
+        "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"
     )
 
 
@@ -98,7 +98,7 @@ def test_the_table_has_every_line_whatever_its_width(width):
 def test_a_baseline_is_told_beside_the_expectations():
     text = shown("table", report(comparison=compared(), baseline="base.json"), width=200)
     assert re.search(r"missed +base.json +within 0.05 decades +gru +appeared", text)
-    assert re.search(r"rnn ws_scale=1 +disappeared: no such run in the results", text)
+    assert re.search(r"rnn W_s×1.0 +disappeared: no such run in the results", text)
     assert "loss 1.24 decades (0.5134 before, 9 now)" in text
 
 
@@ -200,7 +200,7 @@ def test_junit_says_what_was_wanted_and_where():
     case = next(c for c in root.iter("testcase") if c.find("failure") is not None)
     assert case.attrib == {
         "classname": "net.horizon",
-        "name": "horizon at least 16 [rnn ws_scale=0.5]",
+        "name": "horizon at least 16 [rnn W_s×0.5]",
     }
     failure = case.find("failure")
     assert failure.attrib == {"type": "missed", "message": "got 9, 7 too small"}
@@ -247,7 +247,7 @@ def test_github_shows_an_error_on_the_line_that_asked_for_it():
         "line": "5",
         "title": "gradflow: horizon at least 16",
     }
-    assert message == ("missed: rnn ws_scale=0.5: wanted horizon at least 16, got 9, 7 too small")
+    assert message == ("missed: rnn W_s×0.5: wanted horizon at least 16, got 9, 7 too small")
     assert lines[-1] == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
 
 
@@ -283,7 +283,7 @@ def test_a_comparison_in_every_format():
     for name in for_screen("comparison"):
         assert shown(name, comparison, "comparison")
     rows = list(csv.DictReader(io.StringIO(shown("csv", comparison, "comparison"))))
-    changed = [row for row in rows if row["name"] == "rnn ws_scale=0.5"]
+    changed = [row for row in rows if row["name"] == "rnn W_s×0.5"]
     assert changed[0]["quantity"] == "loss"
     assert float(changed[0]["decades"]) == pytest.approx(math.log10(9 / 0.5134))
     assert (changed[0]["held"], changed[0]["run_before"], changed[0]["run_after"]) == (

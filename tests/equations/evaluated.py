@@ -43,11 +43,16 @@ def sizes(shape):
     return tuple(size.at(H, I) for size in shape)
 
 
-def values(roots, leaves, new=None):
-    """The value of every node that the roots are made of, by id."""
+def values(roots, leaves, new=None, still=()):
+    """The value of every node that the roots are made of, by id. `new` has the new parts, as nodes,
+    for an output that reads them; nodes in `still` have no derivative: their values are real."""
+    new = new or {}
+    still = set(map(id, still))
     found = {}
-    for node in in_order(roots):
-        value = _value(node, [found[id(arg)] for arg in node.args], leaves, new or {})
+    for node in in_order([*new.values(), *roots]):
+        after = {node.payload: found[id(new[node.payload])]} if node.kind == "after" else {}
+        value = _value(node, [found[id(arg)] for arg in node.args], leaves, after)
+        value = np.real(value) if id(node) in still else value
         found[id(node)] = np.broadcast_to(value, sizes(node.shape))
     return found
 
@@ -76,6 +81,7 @@ def _value(node, args, leaves, new):
         "function": lambda: fresh(payload, np.array(args[0])),
         "max": lambda: np.maximum(*args),
         "min": lambda: np.minimum(*args),
+        "mask": lambda: _is_chosen(payload, *args),
         "spread": lambda: args[0].reshape(-1)[0],
         "slice": lambda: args[0][payload[0].at(H, I) : payload[1].at(H, I)],
         "turn": lambda: args[0].T,
@@ -91,6 +97,12 @@ def _value(node, args, leaves, new):
         "new": lambda: args[0],
     }  # fmt: skip
     return simple[kind]()
+
+
+def _is_chosen(payload, a, b):
+    """Where `max` or `min` is its first argument; where it is not, with `not`."""
+    first = a >= b if payload.endswith("max") else a <= b
+    return (first != payload.startswith("not ")).astype(float)
 
 
 def _slope(name, z, h=None):

@@ -30,7 +30,8 @@ ALL = [*((cell.equations, cell.options) for cell in VARIANTS), (many(7), {}), (m
 @pytest.mark.parametrize(("made", "options"), ALL, ids=[*LABELS, "seven", "twenty"])
 def test_each_slot_has_its_place_and_the_hoisted_come_first(made, options):
     _, reduced, _, arranged = passes(made, options)
-    slots = {id(node) for node in in_order(reduced.new.values()) if node.kind == "slot"}
+    roots = [*reduced.new.values(), *([reduced.output] if reduced.output is not None else [])]
+    slots = {id(node) for node in in_order(roots) if node.kind == "slot"}
     assert sorted(map(id, arranged.slots)) == sorted(slots)
     hoisted = [is_hoisted(slot) for slot in arranged.slots]
     assert hoisted == sorted(hoisted, reverse=True)

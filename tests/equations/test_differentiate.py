@@ -15,15 +15,16 @@ from nets import LABELS, VARIANTS
 STEP = 1e-100
 
 
-def backward(step, reduced, derivatives, leaves, given):
-    """The cotangent of every vertex, by the chain rule as it is given."""
+def backward(reduced, derivatives, leaves, given):
+    """The cotangent of x and every part of the old state, by the chain rule as it is given, from
+    those of the parts of the new one and of the output (None)."""
     nodes = [p.node for into in derivatives.into.values() for _, p in into if p.node is not None]
-    known = values([*reduced.new.values(), *nodes], leaves)
-    cotangents = {}
+    known = values(nodes, leaves, reduced.new)
+    cotangents, of_output = {}, {}
     for node in derivatives.order:
         total = np.zeros(sizes(node.shape))
-        if node.kind == "new":
-            total = given[node.payload]
+        if node.kind in ("new", "out"):
+            total = total + given[node.payload] + of_output.get(node.payload, 0.0)
         for down, (factor, partial) in derivatives.into[id(node)]:
             slope = 1.0 if partial is None else known[id(partial)]
             total = total + cotangents[id(down)] * factor * slope
@@ -34,6 +35,8 @@ def backward(step, reduced, derivatives, leaves, given):
                         weight = use.factor * of_weight(use.weight, leaves)
                         total = total + weight.T @ cotangents[id(slot)]
         cotangents[id(node)] = total
+        if node.kind == "after":
+            of_output[node.payload] = total
     return {node.payload or "x": cotangents[id(node)] for node in derivatives.order
             if node.kind in ("previous", "x")}  # fmt: skip
 
@@ -41,19 +44,24 @@ def backward(step, reduced, derivatives, leaves, given):
 @pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
 def test_the_chain_rule_gives_the_derivative(cell):
     step, reduced, derivatives, _ = passes(cell.equations, cell.options)
-    if any(node.kind in STRUCTURED for node in in_order(reduced.new.values())):
+    if any(node.kind in STRUCTURED for node in in_order(derivatives.sources)):
         pytest.skip("operations that are not entry by entry are spelt out by the pullback")
     leaves, rng = drawn(step), np.random.default_rng(5)
-    given = {part: rng.standard_normal(sizes(shape)) for part, shape in step.state.items()}
-    found = backward(step, reduced, derivatives, leaves, given)
+    results = dict(step.new) if reduced.output is None else {**step.new, None: step.output}
+    gauges = [scale for scale, _ in cell.equations.gauge]
+    still = [results.pop(scale) for scale in gauges]
+    given = {name: rng.standard_normal(sizes(node.shape)) for name, node in results.items()}
+    found = backward(reduced, derivatives, leaves, given)
     assert found
+    assert not set(found) & set(gauges)
     for name, cotangent in found.items():
         leaf = "x" if name == "x" else f"{name}[t-1]"
         v = rng.standard_normal(leaves[leaf].shape)
-        ahead = values(step.new.values(), {**leaves, leaf: leaves[leaf] + 1j * STEP * v})
+        moved = {**leaves, leaf: leaves[leaf] + 1j * STEP * v}
+        ahead = values(results.values(), moved, step.new, still)
         slope = sum(
-            float((ahead[id(node)].imag / STEP * given[part]).sum())
-            for part, node in step.new.items()
+            float((ahead[id(node)].imag / STEP * given[name]).sum())
+            for name, node in results.items()
         )
         np.testing.assert_allclose((cotangent * v).sum(), slope, rtol=1e-11, atol=1e-13)
 

@@ -213,7 +213,7 @@ def test_paths_that_lead_to_no_series(tmp_path: Path, csv: Any) -> None:
         "": "found a folder",
     }.items():
         assert message in faults(tmp_path / name)[0]
-    expected = "expected a .csv, .npy or .npz file, found"
+    expected = "expected a .csv, .tsv, .npy or .npz file, found"
     assert f"{expected} '.txt'" in faults(csv("1\n", "x.txt"))[0]
     assert f"{expected} 'no suffix'" in faults(csv("1\n", "x"))[0]
 
@@ -283,3 +283,32 @@ def test_windows_that_cannot_be_cut(
 ) -> None:
     with pytest.raises(InputError, match=message):
         windows(np.ones(shape), T, stride)
+
+
+@pytest.mark.parametrize("rows", [4, 5000])
+def test_a_column_of_text_is_told_once_and_with_the_columns_to_read(tmp_path, rows):
+    lines = [f"2020-01-{day % 28 + 1:02d},{day},{day / 2}" for day in range(rows)]
+    (tmp_path / "d.csv").write_text("\n".join(["date,load,a: b", *lines]) + "\n")
+    with pytest.raises(InputError) as error:
+        read_array(tmp_path / "d.csv")
+    [fault] = error.value.faults
+    assert (fault.line, fault.column) == (2, 1)
+    assert fault.message == (
+        "column 'date' holds text, such as '2020-01-01': read the others, "
+        'columns: [load, "a: b"]'
+    )  # fmt: skip
+    assert read_array(tmp_path / "d.csv", columns=["load", "a: b"]).shape == (rows, 2)
+
+
+def test_single_cells_of_text_are_told_one_by_one(tmp_path):
+    (tmp_path / "d.csv").write_text("a,b\n1,x\n2,3\n4,y\n")
+    with pytest.raises(InputError) as error:
+        read_array(tmp_path / "d.csv")
+    assert [fault.line for fault in error.value.faults] == [2, 4]
+
+
+@pytest.mark.parametrize(("name", "sign"), [("d.tsv", "\t"), ("d.csv", ";"), ("d.csv", "\t")])
+def test_tabs_and_semicolons(tmp_path, name, sign):
+    (tmp_path / name).write_text(f"a{sign}b\n1{sign}2.5\n3{sign}4\n")
+    assert read_array(tmp_path / name).tolist() == [[1, 2.5], [3, 4]]
+    assert read_array(tmp_path / name, columns=["b"]).tolist() == [[2.5], [4]]

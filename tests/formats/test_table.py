@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 import gradflow
 from gradflow.formats import FORMATS, View
+from gradflow.formats.lags import choose_lags
 from gradflow.results import Diagnosis
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -142,7 +143,7 @@ def test_the_summary_stays_whole_in_a_narrow_terminal():
     for result in wide():
         assert result.axes["cell"] in shown
         assert f"{result.diagnosis.rate:.4f}" in shown
-    assert "…" not in shown
+    assert "…" not in shown.replace(", …, 100, log", "")  # of the lags that curves are drawn at
 
 
 @pytest.mark.parametrize(
@@ -163,17 +164,80 @@ def test_the_answer_in_words(result, reach):
     assert f"verdict    {reach}" in lines([result])
 
 
+def drawn(page):
+    """The sparklines of a summary."""
+    return [line.split()[-1] for line in page if "±" in line and "95" not in line]
+
+
 def test_sparklines_share_one_scale():
     runs = [made(0, T=50, rate=1), made(1, T=100, rate=0.01), made(2, T=100, rate=100)]
     page = lines(
-        [made(r.run, **dict(r.axes, T=r.sequence_length, rate=r.diagnosis.rate)) for r in runs]
+        [made(r.run, **dict(r.axes, T=r.sequence_length, rate=r.diagnosis.rate)) for r in runs],
+        width=160,
     )
-    curves = [line.split()[-1] for line in page if "±" in line and "95" not in line]
-    flat, gone, grown = curves
-    assert set(flat) == {"▅"}
-    assert len(flat) == pytest.approx(len(gone) / 2, abs=1)
-    assert gone == "▅" + "·" * (len(gone) - 1)
-    assert grown == "▅" + "↑" * (len(gone) - 1)
+    flat, gone, grown = drawn(page)
+    lags = choose_lags(100, "auto")
+    assert len(gone) == len(grown) == len(lags)
+    assert flat == "▅" * sum(lag <= 50 for lag in lags)
+    assert gone == "▅▂" + "·" * (len(gone) - 2)
+    assert grown == "▅▇" + "↑" * (len(gone) - 2)
+    assert "log scale: ▁ 0.001 to █ 1000, · below, ↑ above." in "\n".join(page)
+
+
+def test_a_long_sequence_is_drawn_at_log_spaced_lags():
+    runs = [made(0, T=5000, rate=0.9, seed=0), made(1, T=5000, rate=0.99, seed=1)]
+    short, long = drawn(lines(runs, width=160))
+    assert len(set(short)) > 5
+    assert len(short.rstrip("·")) < len(long.rstrip("·"))
+
+
+def test_the_scale_is_the_range_that_is_there():
+    page = lines([made(0, rate=0.99), made(1, rate=0.999)], width=160)
+    assert [curve[0] for curve in drawn(page)] == ["█", "█"]
+    assert "log scale: ▁ 0.1 to █ 1." in "\n".join(page)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_what_is_too_wide_gives_way_before_the_table_is_cut_in_two(width):
+    page = lines(sweep(), width=width)
+    heads = [line for line in page if "verdict" in line and "rate" not in line]
+    assert len(heads) == 1
+    assert heads[0].startswith("cell")
+    assert ("total" in heads[0]) == (width >= 100)
+    assert ("--rows runs" in "\n".join(page)) == (width < 100)
+    assert max(map(cell_len, page)) <= width
+
+
+def test_the_sparkline_gives_way_first():
+    runs = [made(r, cell="gru[reset=before]", ws_scale=r / 8, varied=("cell", "ws_scale"))
+            for r in range(3)]  # fmt: skip
+    page = lines(runs, width=80)
+    rows = [line.split()[0] for line in page if line.endswith("vanishing")]
+    assert rows == ["gru[reset=before]"] * 3
+    assert "Curves:" not in "\n".join(page)
+
+
+def test_totals_stand_in_the_summary():
+    page = lines([made(0), made(1)], width=160)
+    (row, *_) = [line for line in page if line.startswith("0 ")]
+    total = float(made().flow.totals["W_s"].floats())
+    assert f"{total:.2f}" in row
+
+
+def test_words_are_taught_where_they_occur_and_only_there():
+    text = " ".join(lines([made(0), made(1, rate=0.999)], width=160))
+    assert "rate: the factor per step back in time, of the typical sample." in text
+    assert "half-life: the steps in which the gradient halves." in text
+    assert "the gradient is below 0.001 of the start (vanishing); stable: at none up to T." in text
+    assert "exploding" not in text
+    grown = " ".join(lines([made(0, rate=1.2), made(1, rate=1.3)], width=160))
+    assert "above 1000 times the start (exploding)." in grown
+    assert "half-life:" not in grown
+    flat = " ".join(lines([made(0, rate=1), made(1, rate=1)], width=160))
+    assert "stable: between 0.001 and 1000 times the start up to T." in flat
+    assert "half-life: the steps" in " ".join(lines([made()]))
+    dead = Diagnosis("vanishing", no_rate="zero")
+    assert "rate: the" not in " ".join(lines([made(0, diagnosis=dead), made(1, diagnosis=dead)]))
 
 
 def test_notes_and_equal_runs_are_told_apart():

@@ -7,31 +7,37 @@ import numpy as np
 
 from equations.interpreter import EXACT
 from gradflow.cells import RNN
+from measures.whole_states import moving_rows, scale_of
 from nets import Net
-from reference import exact, step_of
+from reference import Step, exact
 
 DIGITS = 200
 STEP = mpmath.mpf(10) ** -180
 
 
 def exact_jacobians(net, n=0):
-    """∂s_t/∂s_{t-1} of steps 1..T of a sample of the first run, as matrices of mpmath numbers with
-    200 digits, from the cell's equations and complex steps alone."""
+    """∂s_t/∂s_{t-1} of steps 1..T of a sample of the first run, by true values and without gauges,
+    as matrices of mpmath numbers with 200 digits, from the cell's equations and complex steps
+    alone."""
+    moving = moving_rows(net.cell)
     with mpmath.workdps(DIGITS):
         EXACT.flat = np.concatenate
-        step = step_of(net.cell, EXACT)
+        step = Step(net.cell, EXACT, np.frompyfunc(mpmath.re, 1, 1))
         params = {name: exact(p[0]) for name, p in net.params.items()}
         x, s = exact(net.x[:, 0, n]), exact(net.s0[0, n, : net.cell.S])
         found = []
         with mpmath.workdps(2 * DIGITS):
             for t in range(len(x)):
+                after = step(params, s, x[t])
+                unit, unit_after = (scale_of(net.cell, of, EXACT.exp) for of in (s, after))
                 pushed = []
-                for j in range(len(s)):
+                for j in moving:
                     moved = s.copy()
-                    moved[j] = moved[j] + mpmath.mpc(0, STEP)
-                    pushed.append([mpmath.im(v) / STEP for v in step(params, moved, x[t])])
+                    moved[j] = moved[j] + mpmath.mpc(0, STEP) / unit[j]
+                    new = step.read(step(params, moved, x[t]))[moving] * unit_after[moving]
+                    pushed.append([mpmath.im(v) / STEP for v in new])
                 found.append(mpmath.matrix(pushed).T)
-                s = step(params, s, x[t])
+                s = after
         return found
 
 

@@ -45,7 +45,8 @@ def exported(name, config, **view):
 @pytest.mark.usefixtures("measures")
 class TestWhatIsFound:
     def test_every_option_is_filled_in(self):
-        experiment = gradflow.load({**SMALL, "measure": [{"type": "sizes", "power": 2}, "counted"]})
+        asked = [{"type": "sizes", "power": 2}, "counted"]
+        experiment = gradflow.load({**SMALL, "seed": [0, 1], "measure": asked})
         sizes, steps = experiment.measures
         assert sizes.options == {"power": 2, "which": "all", "floor": 0.0}
         assert (steps.name, steps.options) == ("counted", {})
@@ -57,9 +58,12 @@ class TestWhatIsFound:
         assert again.measures == experiment.measures
 
     def test_a_bare_name_is_enough(self):
-        assert [m.name for m in gradflow.load({**SMALL, "measure": "counted"}).measures] == [
-            "counted"
-        ]
+        experiment = gradflow.load({**SMALL, "seed": [0, 1], "measure": "counted"})
+        assert [m.name for m in experiment.measures] == ["counted"]
+
+    def test_a_single_run_has_its_factors_besides(self):
+        experiment = gradflow.load({**SMALL, "measure": "counted"})
+        assert [m.name for m in experiment.measures] == ["counted", "factors"]
 
     def test_a_run_has_what_was_asked_for_and_its_gradient_is_the_same(self):
         config = {**SMALL, "seed": [0, 1, 2], "measure": ["sizes", "counted"]}

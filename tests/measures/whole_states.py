@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from equations.checks import as_read
 from equations.published import equations
 from gradflow import columns
 from gradflow.cells import Cell
@@ -27,9 +28,24 @@ def complex_step(cell, params, x, s):
     return after
 
 
+def moving_rows(cell):
+    """The rows of the state that have a derivative: all but gauges."""
+    gauges = [row for name in cell.gauge for row in range(cell.S)[cell.parts[name].rows]]
+    return np.setdiff1d(np.arange(cell.S), gauges)
+
+
+def scale_of(cell, s, exp=np.exp):
+    """What true values are, in units of those that a state (..., S) has: e^m."""
+    unit = s * 0 + 1
+    for name, scaled in cell.gauge.items():
+        for part in scaled:
+            unit[..., cell.parts[part].rows] *= exp(s[..., cell.parts[name].rows])
+    return unit
+
+
 def one_way(net, n):
     """(T, n, S, S): ∂s_t/∂s_{t-1} of the whole state of a one-way stack, first run, by complex
-    steps through every layer."""
+    steps through every layer; by true values, and without gauges."""
     places = [*net.cells]
     widths = [net.cells[at].S for at in places]
     cuts = np.cumsum(widths)[:-1]
@@ -46,12 +62,26 @@ def one_way(net, n):
             new.append(after[:, : cell.S])
         return np.concatenate(new, axis=-1)
 
+    def by_layer(function, s):
+        parts = np.split(s, cuts, axis=-1)
+        found = [function(net.cells[at], own) for at, own in zip(places, parts, strict=True)]
+        return np.concatenate(found, axis=-1)
+
+    starts = [0, *cuts]
+    moving = np.concatenate(
+        [start + moving_rows(net.cells[at]) for start, at in zip(starts, places, strict=True)]
+    )
     s = np.concatenate([net.s0[at][0, :n, : net.cells[at].S] for at in places], axis=-1)
     found = []
     for x in net.x[:, 0, :n]:
-        pushed = [step(x + 0j, s + 1j * _STEP * e).imag / _STEP for e in np.eye(s.shape[-1])]
+        after = step(x, s)
+        unit, unit_after = (by_layer(scale_of, of) for of in (s, after))
+        pushed = []
+        for e in np.eye(s.shape[-1])[moving]:
+            new = by_layer(as_read, step(x + 0j, s + 1j * _STEP * e / unit))
+            pushed.append((new.imag / _STEP * unit_after)[..., moving])
         found.append(np.stack(pushed, axis=-1))
-        s = step(x, s)
+        s = after
     return np.array(found)
 
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad
+from autograd.tracer import getval
 
 from gradflow.runs import sampling
-from reference import ByAutograd, by_curve, step_of
+from reference import ByAutograd, Step, by_curve
 
 
 class Expected(NamedTuple):
@@ -39,7 +40,7 @@ class Net:
         self.s0 = sampling.initial_state(run)
         functions = ByAutograd()
         functions.flat = anp.concatenate
-        self.step = {at: step_of(cell, functions) for at, cell in run.cells.items()}
+        self.step = {at: Step(cell, functions, getval) for at, cell in run.cells.items()}
         self.W_o, self.b_o = sampling.output_layer(run)
         n, N = 1 if steps is None else len(steps), run.batch_size
         target = sampling.stream(run, "target")

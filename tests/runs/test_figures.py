@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradflow
-from drawn import drawn_run
+from drawn import EXACT, drawn_run
 from exact import compared, drawn, figures
 from gradflow.cells import RNN
 from gradflow.config.load import load
@@ -52,24 +52,25 @@ def check(run, length=None):
     return count
 
 
-def check_drawn(seeds):
+def check_drawn(seeds, name=None, least=50):
     count = 0
     for seed in seeds:
-        config, run, length = drawn_run(seed)
+        config, run, length = drawn_run(seed, name)
         try:
             count += check(run, length)
         except Exception as error:
             raise AssertionError(f"seed {seed}, blocks of {length}: {config}") from error
-    assert count > 50 * len(seeds)
+    assert count > least * len(seeds)
 
 
-@pytest.mark.parametrize("start", range(0, 150, 15))
-def test_every_figure_of_runs_drawn_at_random(start):
-    check_drawn(range(start, start + 15))
+@pytest.mark.parametrize("name", EXACT)
+def test_every_figure_of_runs_drawn_at_random(name):
+    number = 3 * EXACT.index(name)
+    check_drawn(range(number, number + 3), name, least=10)
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize("start", range(1000, 2000, 50))
+@pytest.mark.parametrize("start", [*range(0, 150, 50), *range(1000, 2000, 50)])
 def test_every_figure_of_a_thousand_runs(start):
     check_drawn(range(start, start + 50))
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gradflow
-from gradflow.runs.reach import MOST_ORIGINS, origins
+from gradflow.runs.reach import MOST_ORIGINS, origins, passes
+from gradflow.runs.runner import execute, time_steps
 from runs.test_losses_at_steps import result_of, run_of
 
 
@@ -61,3 +62,39 @@ def test_a_truncated_gradient_reaches_no_further_than_its_chunk():
     assert found.diagnosis.verdict == "vanishing"
     assert found.diagnosis.horizon <= 5
     assert found.diagnosis.no_rate == "zero"
+
+
+def test_one_sweep_carries_all_origins_and_is_counted():
+    """But in a bidirectional net of several layers, where each takes a pass of its own."""
+    for more, expected in (({}, 1), ({"layers": 3}, 1), ({"bidirectional": True}, 1),
+                           ({"bidirectional": True, "layers": 2}, 12)):  # fmt: skip
+        config = {"cell": "lstm", "sequence_length": 12, "hidden_size": 4, "tape_memory": 1, **more}
+        experiment = gradflow.load({**config, "loss": {"kind": "mse", "at": "all"}})
+        told = []
+        list(execute(experiment, told.append))
+        [run] = experiment.runs
+        assert passes(run) == expected
+        assert sum(told) == time_steps(run) == 12 * len(run.places) * (2 + expected)
+
+
+@pytest.mark.parametrize("kind", ["mse", "probe"])
+@pytest.mark.parametrize("more", [{}, {"truncate": 4}], ids=str)
+def test_a_stack_as_a_whole_and_its_layers(kind, more):
+    """A loss of every layer's state too, whose lower layers are read at lag 0."""
+    small = {"sequence_length": 15, "batch_size": 1, "hidden_size": 3, "layers": 2}
+    T, steps, truncate = 15, [7, 12, 15], more.get("truncate")
+    found = result_of(run_of("gru", kind, steps, "mean", truncate, **small))
+    alone = [result_of(run_of("gru", kind, [t], "mean", truncate, **small)) for t in steps]
+    for which in (None, 0, 1):
+
+        def own(result, which=which):
+            return result if which is None else result.layers[which]
+
+        logs = np.full((len(steps), T + 1), np.nan)
+        for i, (t, single) in enumerate(zip(steps, alone, strict=True)):
+            logs[i, : t + 1] = own(single).flow.relative.log10()[T - t :]
+        there = np.isfinite(logs)
+        mean = np.where(there, logs, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+        mean[2 * there.sum(axis=0) < (~np.isnan(logs)).sum(axis=0)] = -np.inf
+        low = np.flatnonzero((mean < -3) & (np.arange(T + 1) >= (mean > -np.inf).argmax()))
+        assert own(found).diagnosis.horizon == (low[0] if len(low) else None)

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.weights.conventions import flax, keras, onnx, pytorch
+from gradflow.weights.conventions import (
+    flax,
+    keras,
+    lru,
+    mamba,
+    mingru,
+    mlstm,
+    onnx,
+    pytorch,
+    s5,
+    slstm,
+)
 from gradflow.weights.layers import Net, RecurrentLayer
 from gradflow.weights.tensors import Tensors
 
-_ALL = (pytorch, keras, flax, onnx)
+_BY_NAMES = (pytorch, keras, flax, mingru, lru, mamba, slstm, mlstm, s5)
+_ALL = (*_BY_NAMES, onnx)
 
 TRANSPOSED = frozenset(one.NAME for one in _ALL if one.TRANSPOSED)
 """The conventions whose dense layers keep the transpose, (inputs, outputs)."""
@@ -21,7 +33,7 @@ def find_nets(tensors: Tensors) -> list[Net]:
 
 
 def _nets(tensors: Tensors) -> Iterator[Net]:
-    sources = (onnx,) if "nodes" in tensors.attributes else _ALL[:3]
+    sources = (onnx,) if "nodes" in tensors.attributes else _BY_NAMES
     for source in sources:
         yield from source.find(tensors)
 

@@ -226,7 +226,7 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
             raise refuse(tensors.source, f"tensor {named(name)}: {message}")
     if node.op == _QUANTIZED:
         blocks = _dequantized(constants, node, blocks)
-    layers = []
+    layers: list[RecurrentLayer] = []
     for d, direction in enumerate(directions):
         arrays = _parameters({role: block[d] for role, block in blocks.items()})
         origin = {role: constants.origin(names.get(role) or names["b"]) for role in arrays}

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, View, for_screen
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling.records import from_json, to_json
 from sweeps import small, text
@@ -27,7 +27,7 @@ def test_results_come_back_with_every_bit():
             assert one.diagnosis == other.diagnosis
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", for_screen("results"))
 def test_a_single_run_that_comes_back_is_shown_alike(name):
     experiment = small(cell="lstm", hidden_size=3, ws_scale=0.5, seed=0)
     results = list(execute(experiment))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gradflow.equations.functions import FUNCTIONS
@@ -132,25 +132,30 @@ class Writer:
                 return f"np.{function.ufunc}({bare(self.value(z))})"
             return f"fresh({node.payload!r}, {bare(self.value(z))})"
         if node.kind in ("max", "min"):
-            a, b = (self.value(arg) for arg in node.args)
-            name = self.names.new(node.kind)
-            self.line(f"{name} = np.empty_like({b if node.args[0].static else a})")
-            self.into(node, name)
-            return name
+            known = {id(arg): self.value(arg) for arg in node.args}
+            like = node.args[1] if node.args[0].static else node.args[0]
+            return self._in_own_array(node, known[id(like)], known)
         if node.kind == "total":
             return self._total(node)
         if node.kind == "matmul":
             return self._matmul(*node.args)
-        name = self.names.new(node.kind)
-        self.line(f"{name} = np.empty_like({bare(self._like(node))})")
-        self.into(node, name)
-        return name
-
-    def _like(self, node: Node) -> str:
-        """A value of the shape of a slope, a rest or a mask."""
         if node.kind == "rest" or node.payload == "sigmoid":
-            return self.exponential(node.args[0])
-        return self.value(next(arg for arg in needed(node) if not arg.static))
+            return self._in_own_array(node, bare(self.exponential(node.args[0])), {})
+        like = next(arg for arg in needed(node) if not arg.static)
+        text = self.value(like)
+        return self._in_own_array(node, bare(text), {id(like): text})
+
+    def _in_own_array(self, node: Node, like: str, known: Mapping[int, str]) -> str:
+        """A value in a new array shaped as `like`. Arguments that are `known` as text already are
+        not written again: each would write its own arguments twice, and so on."""
+        name = self.names.new(node.kind)
+        self.line(f"{name} = np.empty_like({like})")
+        fresh = {of: text for of, text in known.items() if of not in self.held}
+        self.held |= fresh
+        self.into(node, name)
+        for of in fresh:
+            del self.held[of]
+        return name
 
     def _total(self, node: Node) -> str:
         value = self.value(node.args[0])

@@ -1,0 +1,83 @@
+"""Lines that follow from each other, hundreds of them: no faster growth, no limit of Python's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradflow.cells.cell import Cell
+from gradflow.config.load import from_mapping
+from gradflow.equations.compile import with_room
+from gradflow.equations.declaration import declared
+from gradflow.equations.mistakes import EquationsError
+from gradflow.verification import verify
+
+FORMS = {
+    "product": "{a} * b",
+    "ratio": "{a} / (2 + b)",
+    "reciprocal": "b / (2 + {a})",
+    "sum": "{a} + b",
+    "maximum": "max({a}, b)",
+    "minimum of an expression": "min(0.5 * {a}, b)",
+    "function": "tanh({a})",
+    "size": "abs({a}) + b",
+    "power": "0.5 * {a} ** 2",
+    "norm": "layernorm({a}) + b",
+}
+
+
+def chain(form, lines):
+    step = ["a0 = W @ x[t] + b"]
+    step += [f"a{i} = " + FORMS[form].format(a=f"a{i - 1}") for i in range(1, lines)]
+    step += [f"h[t] = tanh(a{lines - 1} + U @ h[t-1])"]
+    parameters = {"W": ["H", "I"], "U": ["H", "H"], "b": "H"}
+    return {"name": "chain", "state": {"h": "H"}, "parameters": parameters, "step": "\n".join(step)}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_code_grows_with_the_lines_and_no_faster(form):
+    sizes = []
+    for lines in (8, 16, 32):
+        cell = Cell.of(declared(chain(form, lines)))
+        sizes.append(len(cell.compiled.code.source.splitlines()))
+    assert sizes[2] - sizes[1] <= 2 * (sizes[1] - sizes[0]) + 8
+
+
+@pytest.mark.parametrize("form", ["product", "maximum", "ratio"])
+def test_hundreds_of_lines_compile(form):
+    cell = Cell.of(declared(chain(form, 399)))
+    assert cell.sized(3, 2).S == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_through_a_chain_hold(form):
+    cell = {"type": "equations", **chain(form, 6)}
+    sizes = {"hidden_size": 3, "input_size": 2, "sequence_length": 4, "batch_size": 2}
+    [run] = from_mapping({"cell": cell, **sizes, "bias_scale": 0.5}).runs
+    verification = verify(run)
+    assert verification.comparisons
+    assert all(c.holds for c in verification.comparisons)
+
+
+def test_what_is_deeper_than_any_room_is_a_mistake():
+    def endless(n=0):
+        return endless(n + 1)
+
+    with pytest.raises(EquationsError, match="too deeply"):
+        with_room(endless)
+
+
+def test_errors_pass_and_values_come_back():
+    def deep(n):
+        return n if n == 0 else 1 + deep(n - 1)
+
+    assert with_room(lambda: deep(3000)) == 3000
+
+    def fails(n):
+        if n == 0:
+            raise ValueError("below")
+        return fails(n - 1)
+
+    with pytest.raises(ValueError, match="below"):
+        with_room(lambda: fails(3000))
+    assert np.isfinite(deep(10))

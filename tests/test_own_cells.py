@@ -103,10 +103,15 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
             ("options: {", "floor: 9\n  bounds: {floor: {lt: 2}}\n  options: {"),
             "cell.floor: expected less than 2, found 9",
         ),
+        (("options: {", "options: {unused: 2, "), "cell.options.unused: 'unused' is used nowhere"),
         (("options: {", "help: {flor: x}\n  options: {"), "cell.help.flor: 'flor' is no option"),
         (("options: {", "gauge: {h: 3}\n  options: {"), "gauge.h: expected parts of the state"),
         (("options: {", "cite: 3\n  options: {"), "cell.cite: expected text"),
         (("b_f: H,", "b_f: {shape: H, role: [a]},"), "b_f.role: expected one of input, recurrent"),
+        (
+            ("b_f: H,", "b_f: {shape: H, init: uniform(0, 1)},"),
+            "error: cell.parameters.b_f.init: a comma ends it here: quote it",
+        ),
         (("b_f: H,", "b_f: {shape: H, init: true},"), "b_f.init: expected a name of ws_init"),
         (("b_f: H,", "b_f: [H, I, 2],"), "b_f: expected a size, or two of a matrix"),
         (("name: mine", 'name: "a\\e[31mb"'), "expected a name of at most 60 characters, on one"),
@@ -143,6 +148,28 @@ def test_a_value_that_equations_are_simplified_by_stands_for_itself_alone(value)
     assert CELLS["rnn"](leak=value).typical == CELLS["rnn"](leak=value)
     assert CELLS["rnn"](leak=0.7).typical == CELLS["rnn"](leak=0.6).typical
     assert CELLS["rnn"](leak=0.7).typical != CELLS["rnn"](leak=-0.7).typical
+
+
+def test_a_file_is_shown_as_a_cell_of_gradflow_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, CELLS["mgu"].source, "my.yaml")
+    for flags in ([], ["--numpy"], ["--format", "json"]):
+        shown = [main(capsys, "cells", name, *flags) for name in ("mgu", "./my.yaml")]
+        assert shown[0] == shown[1]
+        assert shown[0][0] == 0
+    code, _, err = main(capsys, "cells", "my.yaml", "--equations")
+    assert (code, err) == (2, "error: --equations: my.yaml is the file itself\n")
+    written(tmp_path, CELLS["mgu"].source.replace("sigmoid", "sigmiod"), "my.yaml")
+    code, _, err = main(capsys, "cells", "my.yaml")
+    assert code == 2
+    assert "did you mean 'sigmoid'" in err
+    bare = "state: {h: H}\nparameters: {W: [H, I]}\nconstants: {k: {shape: 1, init: ones}}\n"
+    bare += "step: h[t] = k * (W @ x[t])\n"
+    code, out, _ = main(capsys, "cells", written(tmp_path, bare, "bare.yaml"))
+    assert code == 0
+    assert "\n  parameters: W [H, I]\n  constants: k 1\n" in out
+    assert "  \n" not in out
+    assert "\n\n\n" not in out
 
 
 def test_set_gives_a_cell_of_ones_own_an_option(tmp_path):

@@ -79,13 +79,7 @@ class Cell:
         """A cell that has the same roles and sizes, one for all values of the options that are
         numbers: where a config has thousands of them, what is asked of each is asked once. Whole
         numbers stay, since 0 and 1 take terms out of the equations."""
-        plain = {n: v for n, v in self.chosen if not isinstance(v, float) or v % 1 == 0}
-        typical = {
-            n: math.copysign(_TYPICAL, v)
-            for n, v in self.chosen
-            if n not in plain and isinstance(v, float)
-        }
-        return Cell(self.equations, tuple({**self.options, **typical}.items()))
+        return Cell(self.equations, tuple((name, _typical(value)) for name, value in self.chosen))
 
     @property
     def state_parts(self) -> tuple[str, ...]:
@@ -110,6 +104,12 @@ class Cell:
 def sized(cell: Cell, H: int, I: int) -> SizedCell:  # noqa: E741
     """The cell for these sizes, made once."""
     return SizedCell(cell, cell.compiled_for(H, I), H, I)
+
+
+def _typical(value: float | int | str) -> float | int | str:
+    if isinstance(value, float) and value % 1 != 0:
+        return math.copysign(_TYPICAL, value)
+    return value
 
 
 def _short(value: object) -> str:

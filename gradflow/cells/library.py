@@ -123,6 +123,11 @@ class Library(Mapping[str, CellType]):
 CELLS = Library()
 
 
+def is_file(name: str) -> bool:
+    """Whether the name of a cell is that of a file."""
+    return name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
+
+
 def register(equations: Equations | Plain) -> CellType:
     """Let configs name a cell whose equations come from code: `cell: my_cell`."""
     return CELLS.register(equations)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @app.command()
 @reporting
 def cells(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One cell; all if left out.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="One cell, or a file; all if left out.")
+    ] = "",
     equations: Annotated[
         bool, typer.Option("--equations", help="Print its file, to start a cell of your own from.")
     ] = False,
@@ -36,11 +38,14 @@ def cells(
 ) -> None:
     """Show the cells: their equations, options and citations."""
     from gradflow.cells import CELLS
+    from gradflow.cells.library import is_file
 
     if (equations or numpy) and not name:
         flag = "--equations" if equations else "--numpy"
         raise InputError(Fault("needs the name of a cell: gradflow cells lstm " + flag, key=flag))
     is_own = bool(name) and name not in CELLS and CELLS.is_own(name)
+    if is_file(name):
+        return _show_file(name, equations, numpy, format)
     if name and name not in CELLS and not is_own:
         near = get_close_matches(name, CELLS, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
@@ -58,6 +63,18 @@ def cells(
     else:
         chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
     return Destinations.of("cells", format, None).write(chosen, lambda screen: View())
+
+
+def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
+    """A cell of the user's own, as one of gradflow's is shown."""
+    from gradflow.config.load import from_mapping
+
+    if equations:
+        raise InputError(Fault(f"{name} is the file itself", key="--equations"))
+    run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
+    if numpy:
+        return write([run.cell.compiled_for(64, 64).code.source])
+    return Destinations.of("cells", format, None).write([run.cell.equations], lambda screen: View())
 
 
 def _offered() -> Iterator[Equations]:

@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 from typing import Any, cast
 
 from gradflow.cells import CELLS, Cell
+from gradflow.cells.library import is_file
 from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
@@ -62,11 +63,6 @@ def is_own(kind: object) -> bool:
     if not isinstance(kind, str) or kind in CELLS:
         return False
     return kind == "equations" or is_file(kind) or CELLS.is_own(kind)
-
-
-def is_file(name: str) -> bool:
-    """Whether the name of a cell is that of a file."""
-    return name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
 
 
 def cells_of(

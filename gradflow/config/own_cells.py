@@ -166,8 +166,13 @@ def _is_number(value: Tree) -> bool:
 def _check_shape(at: tuple[str, str], value: Tree, tell: _Tell) -> None:
     """The size of a part of the state; size, init and role of a parameter or constant."""
     if isinstance(value, dict) and at[0] != "state":
+        init = value.get("init")
+        is_cut = isinstance(init, str) and init.count("(") > init.count(")")
         for inner, given in value.items():
-            if inner not in _OF_PARAMETER:
+            if is_cut and given is None:  # what stands behind a comma within {...}
+                tell((*at, "init"), 'a comma ends it here: quote it, init: "uniform(0, 1)"')
+                is_cut = False
+            elif inner not in _OF_PARAMETER:
                 tell((*at, inner), unknown_key(inner, _OF_PARAMETER), key=True)
             elif inner == "role" and not isinstance(given, str):
                 tell((*at, inner), f"expected one of {', '.join(ROLES)}")

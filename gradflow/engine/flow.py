@@ -287,7 +287,7 @@ def block_bytes(cell: SizedCell, steps: int, batch: int, itemsize: int) -> int:
     """Bytes of the states of a block of one run and of their cotangents, what comes to them, and
     what norms are made of; of so many steps in all."""
     length = min(steps, block_length(cell, batch))
-    return (4 * length + 4) * batch * itemsize * cell.S_all
+    return (4 * length + 6) * batch * itemsize * cell.S_all
 
 
 def _forward_length(cell: SizedCell, s: Array) -> int:

@@ -185,6 +185,7 @@ class _Eliminator:
         self.by_id: dict[int, Node] = {}
         self._into: dict[int, dict[int, Partial]] = {}  # upstream to downstream
         self._out: dict[int, set[int]] = {}  # downstream to upstream
+        self._open: set[int] = set()  # sums made here that go on, if more comes to their edge
 
     def into(self, node: Node) -> dict[int, Partial]:
         """The edges that bring a node its cotangent."""
@@ -239,8 +240,23 @@ class _Eliminator:
             return Partial(a.factor + b.factor)
         if a.node is b.node:
             return Partial(a.factor + b.factor, a.node)
-        terms = [(p.factor, p.node) for p in (a, b) if p.node is not None]
-        constant = sum(p.factor for p in (a, b) if p.node is None)
-        payload = (tuple(factor for factor, _ in terms), constant)
-        nodes = [lifted(self.graph, node, of.shape) for _, node in terms]
-        return Partial(1.0, self.graph.node("sum", nodes, payload, of.shape))
+        factors, nodes, constant = self._terms(a, of)
+        for p in (a, b) if not nodes else (b,):
+            if p.node is None:
+                constant += p.factor
+            else:
+                factors, nodes = (
+                    (*factors, p.factor),
+                    (*nodes, lifted(self.graph, p.node, of.shape)),
+                )
+        found = self.graph.node("sum", nodes, (factors, constant), of.shape)
+        if constant == 0:
+            self._open.add(id(found))
+        return Partial(1.0, found)
+
+    def _terms(self, a: Partial, of: Node) -> tuple[tuple[float, ...], tuple[Node, ...], float]:
+        """The factors and terms of a sum that was begun here, and goes on: so that one of many
+        terms is one sum, and no deep nest of sums of two."""
+        if a.node is None or a.factor != 1 or id(a.node) not in self._open:
+            return (), (), 0.0
+        return (a.node.payload[0], a.node.args, 0.0) if a.node.shape == of.shape else ((), (), 0.0)

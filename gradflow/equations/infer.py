@@ -19,6 +19,7 @@ from gradflow.equations.names import (
     check_names,
     check_roles,
     letter,
+    names_in,
     shape_of,
     size_of_tree,
     taken,
@@ -138,12 +139,20 @@ class _Reader:
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
-        for declared in self.equations.parameters:
-            if declared.name not in self.used | read_by_others(self.equations):
-                where = f"{'parameters' if declared.trained else 'constants'}.{declared.name}"
-                self._tell_missing(where, f"'{declared.name}' is used nowhere in the step")
+        self._tell_unused()
         if not self.mistakes.found:
             find_roles(self.equations, self.step, self.shapes)
+
+    def _tell_unused(self) -> None:
+        used = self.used | read_by_others(self.equations)
+        for declared in self.equations.parameters:
+            if declared.name not in used:
+                where = f"{'parameters' if declared.trained else 'constants'}.{declared.name}"
+                self._tell_missing(where, f"'{declared.name}' is used nowhere in the step")
+        named = names_in(self.equations)
+        for option in self.equations.defaults:
+            if option not in named:
+                self._tell_missing(f"options.{option}", f"'{option}' is used nowhere")
 
     def _tell_missing(self, where: str, message: str) -> None:
         if self.is_whole:

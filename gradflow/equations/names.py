@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -149,6 +150,18 @@ def check_gauge(
             if own is not None and other is not None and own not in ((ONE,), other):
                 fits = f"expected size 1 or {spelled(other)}, that of {part}, found {spelled(own)}"
                 mistakes.add(f"gauge.{scale}", At(1, 1), fits)
+
+
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def names_in(equations: Equations) -> set[str]:
+    """Every word of the step, the output, sizes and initial values."""
+    sizes = [size for _, shape in equations.state for size in shape]
+    sizes += [size for declared in equations.parameters for size in declared.shape]
+    inits = [declared.init or "" for declared in equations.parameters]
+    texts = [equations.step, equations.output or "", *sizes, *inits]
+    return {word for text in texts for word in _WORD.findall(text)}
 
 
 def shape_of(

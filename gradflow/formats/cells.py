@@ -36,6 +36,7 @@ def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
             cell["cite"],
             f"State: {cell['state']}.",
             f"Parameters: {cell['parameters']}.",
+            f"Constants: {cell['constants']}." if cell["constants"] else "",
             *(f"{line[0].upper()}{line[1:]}." for line in _on_memory(cell)),
         ):
             yield f"\n{markdown.prose(what)}\n" if what else ""
@@ -57,17 +58,20 @@ def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
 
 
 def _paragraph(cell: dict[str, Any]) -> Iterator[str]:
-    yield f"{cell['name']}\n  {cell['about']}\n\n"
-    yield textwrap.indent(cell["step"], "  ")
-    yield "\n"
+    yield f"{cell['name']}\n"
+    yield from (f"  {line}\n" for line in textwrap.wrap(cell["about"], 100))
+    yield "\n" + textwrap.indent(cell["step"], "  ") + "\n"
     yield from (f"  {line}\n" for line in textwrap.wrap(cell["cite"], 78))
-    yield f"\n  state: {cell['state']}\n"
+    yield "\n" if cell["cite"] else ""
+    yield f"  state: {cell['state']}\n"
     declared = f"parameters: {cell['parameters']}"
     yield from (f"  {line}\n" for line in textwrap.wrap(declared, 78))
+    if cell["constants"]:
+        yield from (f"  {line}\n" for line in textwrap.wrap(f"constants: {cell['constants']}", 78))
     yield from (f"  {line}\n" for line in _on_memory(cell))
     for option in cell["options"]:
         yield f"  option {option['name']}: {option['values']} (default {option['default']})\n"
-        yield f"    {option['meaning']}\n"
+        yield f"    {option['meaning']}\n" if option["meaning"] else ""
 
 
 def _described(equations: Equations) -> dict[str, Any]:
@@ -78,7 +82,8 @@ def _described(equations: Equations) -> dict[str, Any]:
         "step": "\n".join(map(str.rstrip, equations.step.strip().splitlines())) + "\n",
         "cite": equations.cite,
         "state": _shapes(equations.state),
-        "parameters": _shapes([(p.name, p.shape) for p in equations.parameters]),
+        "parameters": _shapes([(p.name, p.shape) for p in equations.parameters if p.trained]),
+        "constants": _shapes([(p.name, p.shape) for p in equations.parameters if not p.trained]),
         **_memory(equations),
         "options": [
             {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equations.evaluated import drawn, of_weight, passes, sizes, values
+from gradflow.equations.compile import compiled
 from gradflow.equations.declaration import declared
 from gradflow.equations.differentiate import STRUCTURED, operands_of, partials
 from gradflow.equations.graph import in_order
@@ -89,3 +90,13 @@ def test_a_gauge_carries_no_derivative():
     *_, derivatives, _ = passes(made)
     assert [node.payload for node in derivatives.sources] == ["c"]
     assert not any(n.kind == "previous" and n.payload == "m" for n in derivatives.order)
+
+
+def test_a_sum_of_hundreds_of_products_is_one_sum():
+    count = 350
+    lines = [f"a{k} = p{k} * h[t-1]" for k in range(count)]
+    lines.append(f"h[t] = tanh(W @ x[t] + {' + '.join(f'a{k}' for k in range(count))})")
+    parameters = {"W": ["H", "I"], **{f"p{k}": "H" for k in range(count)}}
+    plain = {"state": {"h": "H"}, "parameters": parameters, "step": "\n".join(lines)}
+    equations = declared(plain)
+    assert compiled(equations, {}).code.source

@@ -57,7 +57,7 @@ class Extent:
     """How far the numbers of a run reach: where floats end, gradflow does not follow."""
 
     def __init__(self):
-        self.slope = Decimal(1)  # the least of a function that saturates
+        self.slope = Decimal(1)  # the least of a function that saturates, an exponential among them
         self.least, self.most = Decimal("Infinity"), Decimal(0)  # of |s|, but for zero
 
     def add_states(self, s):
@@ -70,9 +70,9 @@ class OfNumbers(Functions):
 
     def __init__(self, extent):
         self.extent = extent
-        for function in (exp, log, sqrt, sin, cos, relu, absolute):
+        for function in (log, sqrt, sin, cos, relu, absolute):
             setattr(self, function.__name__, applied(function))
-        for function in (tanh, sigmoid, softplus):
+        for function in (exp, tanh, sigmoid, softplus):
             setattr(self, function.__name__, applied(self._saturating(function)))
         self.abs, self._hard = self.absolute, applied(hard)
 

@@ -55,7 +55,7 @@ def test_a_config_names_a_cell_that_a_package_offers(gradflow):
     config = "cell: [{type: decay, a: [0.5, 0.9]}, rnn]"
     code, out, err = gradflow("verify", "c.yaml", config=config)
     assert (code, err) == (0, "")
-    assert "run 1: decay[a=0.9]" in out
+    assert "decay[a=0.9]" in out
     assert gradflow("analyze", "c.yaml", "--set", "cell.a=0.9", "--jobs", "2")[0] == 0
     assert "slot" not in gradflow("cells", "decay")[1]
     assert gradflow("cells", "decay", "--numpy")[1].startswith("def step(")

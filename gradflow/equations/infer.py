@@ -385,14 +385,9 @@ class _Reader:
         return by_kind[tree.kind](self.graph, *args)
 
     _READERS: ClassVar[Mapping[str, Callable[..., Node | None]]] = {
-        "number": _number,
-        "name": _name,
-        "time": _time,
-        "slice": _slice,
-        "choose": _choose,
-        "call": _call,
-        "sum": _sum,
-    }
+        "number": _number, "name": _name, "time": _time, "slice": _slice, "choose": _choose,
+        "call": _call, "sum": _sum,
+    }  # fmt: skip
 
 
 def _float(text: str) -> float:

@@ -19,11 +19,10 @@ LOUD = {  # what makes other programs colour a pipe
 def run(*args, env=None, **options):
     """The ended process, with stdout and stderr as text."""
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    pipe = subprocess.PIPE
+    options = {"stdout": pipe, "stderr": pipe, "encoding": "utf-8", **options}
     arguments = [*GRADFLOW, *map(str, args)]
-    return subprocess.run(
-        arguments, env=environment, encoding="utf-8", timeout=120, check=False, **options
-    )
+    return subprocess.run(arguments, env=environment, timeout=120, check=False, **options)
 
 
 def main(capsys, *args):

@@ -82,7 +82,7 @@ def test_what_was_taken_for_granted_is_told_on_stderr_where_the_format_has_no_wo
     np.savez("dropped.npz", **{name: np.ones(shape) for name, shape in names.items()})
     config.write_text("weights: dropped.npz\nsequence_length: 4\nws_scale: [0, 1, 2]\n")
     note = "note: weights under weight drop: the raw ones are taken, as in evaluation\n"
-    for options in (["--format", "csv"], ["--format", "json"], ["--quiet"]):
+    for options in (["--format", "csv"], ["--format", "json"], ["-q", "-o", "r.csv"]):
         code, _, err = main(capsys, "analyze", config, *options)
         assert (code, err) == (0, note)
     code, out, err = main(capsys, "analyze", config)
@@ -264,7 +264,7 @@ def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monk
     (config.parent / "folder.csv").mkdir()
     arguments = ["--output", "a.xls", "--output", "b", "--output", "c.csv", "--output", "./c.csv"]
     code, out, err = main(capsys, "analyze", config, *arguments)
-    suffixes = ".txt, .csv, .json, .md"
+    suffixes = ".txt, .csv, .json, .md, .svg, .png, .pdf"
     assert (code, out) == (2, "")
     assert err.splitlines() == [
         f"a.xls: error: --output: expected a name that ends in one of {suffixes}",
@@ -435,7 +435,8 @@ def test_an_encoding_that_has_less_is_shown_what_it_has(config):
     assert "?" not in plain
     assert "|dL/ds|" in plain
     assert len(plain.splitlines()) == len(shown.splitlines())
-    western = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "latin-1"}).stdout
+    latin = {"env": {"PYTHONIOENCODING": "latin-1"}, "encoding": "latin-1"}
+    western = run("analyze", "c.yaml", **latin).stdout
     assert "?" not in western
 
 

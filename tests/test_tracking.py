@@ -237,7 +237,7 @@ def test_a_diverged_checkpoint_and_a_name_with_a_comma_leave_the_csv_whole(train
     arguments = ["track", config(SMALL), "a,b.npz", "wild.npz", "--set", option]
     code, out, err = main(capsys, *arguments, "--format", "csv")
     assert code == 0
-    assert err.startswith("warning: run 0 checkpoint=wild.npz: the forward state left float range")
+    assert err.startswith("warning: run 0, checkpoint wild.npz: the forward state left float range")
     first, wild = rows(out)
     assert first["checkpoint"] == "a,b.npz"
     assert wild["verdict"] == "diverged"

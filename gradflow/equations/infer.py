@@ -344,11 +344,9 @@ class _Reader:
             return operations.apply(self.graph, name, args[0])
         if name == "layernorm":
             return operations.layernorm(self.graph, args, epsilon)
-        by_name: dict[str, Callable[..., Node]] = {
-            "outer": operations.outer, "sum": operations.total,
-            "max": operations.extreme("max"), "min": operations.extreme("min"),
-        }  # fmt: skip
-        return by_name[name](self.graph, *args)
+        if name in ("max", "min"):
+            return operations.extreme(name)(self.graph, *args)
+        return (operations.outer if name == "outer" else operations.total)(self.graph, *args)
 
     def _epsilon(self, keywords: Mapping[str, Tree]) -> float | None:
         if "eps" not in keywords:

@@ -19,7 +19,8 @@ H, I = 4, 3  # noqa: E741
 MGU = """\
 name: mine
 state: {h: H}
-parameters: {W_f: [H, I], U_f: [H, H], b_f: H, W_n: [H, I], U_n: [H, H], b_n: H}
+parameters:
+  {W_f: [H, I], U_f: [H, H], b_f: {shape: H, init: drawn + bias}, W_n: [H, I], U_n: [H, H], b_n: H}
 constants: {k: {shape: H, init: ones}}
 options: {floor: 0.0, bias: 0.0}
 step: |

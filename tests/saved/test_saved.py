@@ -183,7 +183,8 @@ def test_a_cell_of_ones_own_comes_back_with_its_parts_and_options(tmp_path):
         "options": {"floor": 0.25, "kind": ["first", "second"]},
         "parameters": {"W": ["H", "I"], "U": ["H", "H"]},
         "output": "p[t]",
-        "step": "p[t] = tanh(W @ x[t] + U @ q[t-1])\nq[t] = floor * p[t-1]\n",
+        "step": "p[t] = tanh(W @ x[t] + U @ q[t-1])\n"
+        "q[t] = floor * p[t-1] if kind == 'first' else p[t-1]\n",
     }
     results, _ = written(tmp_path / "r.json", {**SMALL, "cell": cell})
     saved = read_results(tmp_path / "r.json")

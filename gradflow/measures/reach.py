@@ -248,8 +248,8 @@ class _Sweep:
             own[live], its = squares_of(state)
             unit[live] = its + shift + self._exponent[live]
         is_all = len(self._parts) == 1 and moving and value is ds and not its.any()
-        kept = squares[0, live] if is_all else squares_of(ds)[0]
-        if not ((kept < self._near) & (kept > 1 / self._near)).all():
+        kept, far = (squares[0, live], False) if is_all else squares_of(ds)
+        if np.any(far) or not ((kept < self._near) & (kept > 1 / self._near)).all():
             near = normalise(Scaled(ds, self._exponent[live]))
             self._ds[live], self._exponent[live] = near.value, near.exponent
 

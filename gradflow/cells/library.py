@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -14,6 +15,15 @@ from gradflow.errors import InputError
 _FOLDER = Path(__file__).parent
 _GROUP = "gradflow.cells"
 _FIRST = ("rnn", "lstm", "lstmp", "gru")  # as they are shown
+
+
+@lru_cache(maxsize=8)
+def _offers(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The cells that packages on this path offer, by name; looked for once."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=_GROUP):
+        found.setdefault(entry.name, entry)
+    return found
 
 
 class CellType:
@@ -89,11 +99,10 @@ class Library(Mapping[str, CellType]):
 
     def offered(self) -> list[str]:
         """The names of the cells that installed packages offer."""
-        names = {entry.name for entry in entry_points(group=_GROUP)}
-        return sorted(names - set(self._types))
+        return sorted(set(_offers(tuple(sys.path))) - set(self._types))
 
     def _offered(self, name: str) -> EntryPoint | None:
-        return next(iter(entry_points(group=_GROUP, name=name)), None)
+        return _offers(tuple(sys.path)).get(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)

@@ -46,11 +46,24 @@ def sigmoid(z: Array, e: Array, out: Array) -> None:
 
 
 def _sigmoid_of(z: Array, e: Array, out: Array) -> None:
+    if np.iscomplexobj(z):
+        _complex_sigmoid(z, e, out)
+        return
     one = _ONE[z.dtype]
     np.negative(z, e)
     np.exp(e, e)
     np.add(e, one, out)
     np.divide(one, out, out)  # np.reciprocal is not vectorised
+
+
+def _complex_sigmoid(z: Array, e: Array, out: Array) -> None:
+    """The same of complex numbers; a is e^z where e^-z overflows, which makes no number."""
+    far = z.real < -0.98 * np.log(np.finfo(z.dtype).max)
+    rising = np.exp(z[far])
+    np.exp(-z, e)
+    e[far] = np.inf
+    np.divide(1, e + 1, out)
+    out[far] = rising
 
 
 def rest_from(e: Array, out: Array) -> None:

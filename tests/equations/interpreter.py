@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 
 import mpmath
 import numpy as np
@@ -114,7 +115,8 @@ class Interpreter:
         self.equations, self.functions = equations, functions
         self.options = {**equations.defaults, **options}
         lines = map(str.strip, equations.step.splitlines())  # gradflow is easy on spaces
-        self.tree = ast.parse("\n".join(lines))
+        text = re.sub(r"(?<![\w.])0+(?=\d)", "", "\n".join(lines))  # and on 08 for 8
+        self.tree = ast.parse(text)
         self.output = ast.parse(equations.output or self.default_output(), mode="eval").body
         self.sizes = {}
 

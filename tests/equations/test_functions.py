@@ -67,6 +67,17 @@ def test_a_complex_step_gives_the_slope(name):
     np.testing.assert_allclose(moved.imag / step, slope, rtol=1e-9, atol=1e-300)
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "hard_sigmoid"])
+def test_a_complex_step_far_out_is_a_number_with_the_slope_there(name):
+    z = np.array([-1e4, -800.0, -720.0, -696.0, -690.0, 690.0, 800.0, 1e4])
+    function, h, moved = FUNCTIONS[name], np.empty_like(z), np.empty_like(z + 0j)
+    with np.errstate(over="ignore", invalid="ignore"):
+        function.value(z + 1e-5j, moved)
+        function.value(z, h)
+    np.testing.assert_allclose(moved.real, h, rtol=1e-9, atol=1e-307)
+    assert np.isfinite(moved.imag).all()
+
+
 def test_the_rest_of_a_sigmoid_is_exact_where_it_rounds_to_one():
     e, a, rest = (np.empty_like(POINTS) for _ in range(3))
     sigmoid(POINTS, e, a)

@@ -19,6 +19,7 @@ TEXTS = [made for made, *_ in CELLS.values()] + [cell.equations for cell in SHIP
 
 
 def mutated(seed):
+    """A text with one to four changes; no gauge, a claim about the equations unchanged."""
     draw = random.Random(seed)
     made = draw.choice(TEXTS)
     step = made.step
@@ -26,7 +27,7 @@ def mutated(seed):
         at = draw.randrange(len(step) + 1)
         end = min(len(step), at + draw.choice((0, 0, 1, 1, 3)))
         step = step[:at] + draw.choice(["", *PIECES]) + step[end:]
-    return dataclasses.replace(made, step=step)
+    return dataclasses.replace(made, step=step, gauge=())
 
 
 def check(seeds):

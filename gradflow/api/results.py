@@ -38,17 +38,7 @@ class Results(Sequence[Result]):
     @staticmethod
     def of(experiment: Experiment, results: Iterable[Result]) -> Results:
         """Those of an experiment."""
-        view = View(
-            title=experiment.title,
-            config=experiment.config,
-            lags=experiment.lags,
-            parts=experiment.parts,
-            varied=experiment.varied,
-            options=experiment.options,
-            measures=tuple(one.name for one in experiment.measures),
-            thresholds=experiment.thresholds,
-        )
-        return Results(results, view)
+        return Results(results, View.of(experiment))
 
     def __len__(self) -> int:
         return len(self._results)

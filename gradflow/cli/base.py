@@ -227,16 +227,4 @@ def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
     from gradflow.formats import View
 
     width, colour = width_and_colour(screen)
-    return View(
-        title=experiment.title,
-        config=experiment.config,
-        lags=experiment.lags,
-        parts=experiment.parts,
-        varied=experiment.varied,
-        options=experiment.options,
-        measures=tuple(one.name for one in experiment.measures),
-        thresholds=experiment.thresholds,
-        width=width,
-        colour=colour,
-        tables=tables or None,
-    )
+    return View.of(experiment, width=width, colour=colour, tables=tables or None)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from gradflow.runs.experiment import Experiment
 
 Lags = Literal["auto", "all"] | tuple[int, ...]
 
@@ -45,3 +48,18 @@ class View:
     colour: bool = False
     tables: bool | None = None
     over: str | None = None
+
+    @classmethod
+    def of(cls, experiment: Experiment, **shown: Any) -> View:
+        """How the results of this experiment are shown, but for what `shown` sets."""
+        return cls(
+            title=experiment.title,
+            config=experiment.config,
+            lags=experiment.lags,
+            parts=experiment.parts,
+            varied=experiment.varied,
+            options=experiment.options,
+            measures=tuple(one.name for one in experiment.measures),
+            thresholds=experiment.thresholds,
+            **shown,
+        )

@@ -29,16 +29,7 @@ def written(path, config):
     """The results of a config, their file, and how they are shown."""
     experiment = gradflow.load(config)
     results = gradflow.analyze(experiment)
-    view = View(
-        title=experiment.title,
-        config=experiment.config,
-        lags=experiment.lags,
-        parts=experiment.parts,
-        options=experiment.options,
-        varied=experiment.varied,
-        measures=tuple(one.name for one in experiment.measures),
-        thresholds=experiment.thresholds,
-    )
+    view = View.of(experiment)
     path.write_text("".join(FORMATS["json"].show("results", results, view)))
     return results, view
 

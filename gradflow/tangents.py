@@ -20,11 +20,10 @@ from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective
 
-_STEP = (
-    1e-120  # ε; a step of time may raise a derivative by 1e100, and the square is below all else
-)
+_STEP = 1e-120  # ε, whose square is below all else
 _LONG_STEP = 1e-20  # where a derivative times ε comes near the end of float range
-_SMALL = 1e-80
+_SHORT_STEP = 1e-200  # where a derivative is so large that its square times ε² is not small
+_SMALL, _LARGE = 1e-80, 1e40
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +196,9 @@ def _derivative(imaginary: Callable[[float], Array]) -> Array:
     step that leaves it well inside float range."""
     with np.errstate(all="ignore"):
         found = imaginary(_STEP) / _STEP
-        small = np.abs(found).max(axis=-1, keepdims=True) < _SMALL
-        if small.any():
-            found = np.where(small, imaginary(_LONG_STEP) / _LONG_STEP, found)
+        size = np.abs(found).max(axis=-1, keepdims=True)
+        small, large = size < _SMALL, ~(size < _LARGE)
+        for outside, step in ((small, _LONG_STEP), (large, _SHORT_STEP)):
+            if outside.any():
+                found = np.where(outside, imaginary(step) / step, found)
     return found

@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks.timing import Task, Times, side_by_side
 from gradflow.blas import use_one_thread
 from gradflow.cells import CELLS
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
+from gradflow.measures.flows import backpropagate
 from gradflow.runs.experiment import Run
 
 HEADING = "# Every cell beside the LSTM"

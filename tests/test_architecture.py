@@ -41,8 +41,8 @@ ROOMS = [
     "weights",
     "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
     "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "criticality", "explanation",
-    "checks", "config", "offers",
+    "runs.scheduling", "runs.runner", "tangents", "invariance", "verification", "criticality",
+    "explanation", "checks", "config", "offers",
     "inspection", "tracking", "formats", "saved", "output", "plain", "terminal", "api", "testing",
     "pytest_plugin", "cli", "__main__",
 ]
@@ -51,7 +51,7 @@ FOLDERS = {"engine", "files", "measures", "runs"}
 """Their files are rooms of their own."""
 
 INSIDE = {
-    "cells": ["contract", "sized", "cell", "stacked", "library", ""],
+    "cells": ["contract", "cuts", "sized", "cell", "stacked", "library", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
         "tree", "bare", "numbers", "bases", "forms", "model", "faults", "elsewhere", "messages",

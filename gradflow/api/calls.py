@@ -37,6 +37,11 @@ def load(config: Source, *, weights: Any = None, input: Any = None) -> Experimen
     Raises:
         InputError: with every fault found.
     """
+    return _loaded(config, weights, input)
+
+
+def _loaded(config: Source, weights: Any, input: Any, believing: bool = False) -> Experiment:
+    """The same; `believing` what a cell says is a gauge."""
     if isinstance(config, Experiment):
         if weights is not None or input is not None:
             raise InputError("weights and input go with a config, not with what is loaded already")
@@ -45,7 +50,7 @@ def load(config: Source, *, weights: Any = None, input: Any = None) -> Experimen
     from gradflow.weights.given import given
 
     document, folder, text = opened(_named(config))
-    how: dict[str, Any] = {"text": text, "series": input}
+    how: dict[str, Any] = {"text": text, "series": input, "believing": believing}
     if isinstance(weights, str | PathLike):
         return experiment_of(document, folder, checkpoint=str(weights), **how)
     if weights is not None:
@@ -116,8 +121,8 @@ def verify(
         config, weights, input: as for `analyze`; or one run of what `load` gave.
 
     Returns:
-        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`; of a
-        single run that one.
+        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`, and
+        `unfounded`, the gauges that are none; `holds` says it of all. Of a single run that one.
 
     Raises:
         InputError: with every fault found.
@@ -126,7 +131,7 @@ def verify(
 
     if isinstance(config, Run):
         return verified(config)
-    return [verified(run) for run in load(config, weights=weights, input=input).runs]
+    return [verified(run) for run in _loaded(config, weights, input, believing=True).runs]
 
 
 def explain(config: Source, *, advice: bool = True) -> list[Explanation]:

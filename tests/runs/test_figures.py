@@ -53,20 +53,15 @@ def check(run, length=None):
 
 
 def check_drawn(seeds, name=None, least=50):
-    count = judged = 0
+    count = 0
     for seed in seeds:
         drawn_name = name or WIDELY_HELD[seed % len(WIDELY_HELD)]
         config, run, length = drawn_run(seed, drawn_name)
-        tanh_gates = config["cell"].get("recurrent_activation") == "tanh"
-        if name is None and (tanh_gates or drawn_name == "mgu"):
-            continue  # what mixes equal states, in a stack, has the rounding of these
-        judged += 1
         try:
             count += check(run, length)
         except Exception as error:
             raise AssertionError(f"seed {seed}, blocks of {length}: {config}") from error
-    assert judged > len(seeds) / 2
-    assert count > least * judged
+    assert count > least * len(seeds)
 
 
 # Drawn as wildly as here, a thousand at a time, others leave plain floats going forward in one run

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from command import run
-from gradflow.config.reference import table
+from gradflow.config.documented import table
 from gradflow.formats.columns import reference
 from gradflow.formats.csv import header
 

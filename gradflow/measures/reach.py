@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.engine.backward import normalise
 from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
-from gradflow.engine.sweep import normalise
-from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
 from gradflow.measures.contract import Curve, Measure, Option, Subject
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
 
 LN10 = float(np.log(10.0))
 PERCENTILES = (10, 50, 90)

@@ -271,7 +271,9 @@ MEASURE = Measure(
     ),
     options={
         "origins": Option(
-            16, "how many steps t, evenly spaced over those of the loss, the last one among them",
+            16,
+            "how many steps t, evenly spaced, the last among them: over those of the loss, or "
+            "where it is at the last step alone over all",
             least=1,
         )
     },

@@ -71,7 +71,7 @@ def _environment() -> dict[str, str]:
 def _work(cell: str, how: str, runs: int) -> str:
     """Run the sweep one way; a digest of its results."""
     from gradflow.api import load
-    from gradflow.runs.bundle import run_stack
+    from gradflow.runs.bundle import run_bundle
     from gradflow.runs.runner import execute
     from gradflow.runs.scheduling.pages import keep_freed_memory
     from gradflow.runs.scheduling.workforce import workforce
@@ -87,7 +87,7 @@ def _work(cell: str, how: str, runs: int) -> str:
 
     if how == "alone":
         for item in enumerate(experiment.runs):
-            note(run_stack([item], experiment.thresholds))
+            note(run_bundle([item], experiment.thresholds))
     else:
         keep_freed_memory()  # as the command does
         with workforce(experiment.runs, 1 if how == "stacks" else None) as (executor, workers):

@@ -1,10 +1,10 @@
 """How far back the gradient of the loss at *any* step reaches: ‖∂L_t/∂s_{t-k}‖ for many t.
 
-L_t is the same loss, read at step t. One backward pass carries the gradients of all of them, each put in
-at its own step t (its *origin*), so that lag 0 is the origin whatever t is. The curve of one t depends
-on what the net was fed just before it; the percentiles, over origins and samples, say what holds
-for any t. Lag k has the origins t >= k alone: the largest lags rest on the last few, lag T on t = T
-alone, whose values are those of the gradient of a loss at the last step.
+L_t is the same loss, read at step t. One backward pass carries the gradients of all of them, each
+put in at its own step t (its *origin*), so that lag 0 is the origin whatever t is. The curve of one
+t depends on what the net was fed just before it; the percentiles, over origins and samples, say
+what holds for any t. Lag k has the origins t >= k alone: the largest lags rest on the last few, lag
+T on t = T alone, whose values are those of the gradient of a loss at the last step.
 
 Memory: T x origins x N logarithms.
 """

@@ -3,8 +3,8 @@
 The gradient of the whole loss says where gradient arrives: with a loss at every step it is as large
 at lag 100 as at lag 0, however fast each step's own gradient vanishes. So for several of the steps
 t, evenly spaced, the loss of step t alone goes back, and ||dL_t/ds_{t-k}|| is read against k. One
-backward pass carries them all. In a bidirectional net of several layers, where what a layer receives
-from above comes from either end of time, each takes a backward pass of its own.
+backward pass carries them all. In a bidirectional net of several layers, where what a layer
+receives from above comes from either end of time, each takes a backward pass by itself.
 """
 
 from __future__ import annotations

@@ -172,8 +172,8 @@ def _params(layer: RecurrentLayer, cell: Cell) -> Mapping[str, Any]:
 
     if not isinstance(layer, StackedLayer):
         return layer.arrays
-    stacked = Fused(layer.W_x, layer.W_s, layer.b_x, layer.b_s, layer.W_p)
-    return unfused(cell.sized(layer.hidden_size, layer.input_size), stacked)
+    fused = Fused(layer.W_x, layer.W_s, layer.b_x, layer.b_s, layer.W_p)
+    return unfused(cell.sized(layer.hidden_size, layer.input_size), fused)
 
 
 def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:

@@ -1,4 +1,4 @@
-"""Where the losses of a stack of runs are read: from the states as they go by, forward, and as
+"""Where the losses of a bundle of runs are read: from the states as they go by, forward, and as
 cotangents that enter on the way back.
 
 Nothing is kept of a net whose loss reads one place at a time: its states are read from the tape in

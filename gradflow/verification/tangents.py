@@ -78,7 +78,7 @@ class Tangents:
         first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
         if ds is not None:
             first = near_one(Scaled(ds, np.zeros(N, dtype=np.int64)))
-        moved = {at: self._sweep(at, first, t, dp=dp)}
+        moved = {at: self._forward(at, first, t, dp=dp)}
         paths = dict(moved)
         below = moved[at]
         moved = {at: Scaled(below.value.copy(), below.exponent.copy())}
@@ -89,7 +89,7 @@ class Tangents:
                 place: _nothing(self.states[place][0]) for place in self.params if place[0] == layer
             }
             moved = {
-                place: self._sweep(place, start, 1, dx=dx[::-1] if place[1] else dx)
+                place: self._forward(place, start, 1, dx=dx[::-1] if place[1] else dx)
                 for place, start in still.items()
             }
             paths |= moved
@@ -100,7 +100,7 @@ class Tangents:
         rows = self.goal.reads.get(at)
         return rows is not None and rows.start >= self.cells[at].S and t in self.steps[at]
 
-    def _sweep(
+    def _forward(
         self,
         at: Place,
         ds: Scaled,

@@ -6,8 +6,8 @@ it is first used. A `SizedCell` is a cell whose H and I are numbers, which may d
 to layer; it is what the engine is handed, one for each place of a net.
 
 Axis letters: T steps, R runs, N batch, I input, H hidden; leading axes are free. Arrays are
-(..., N, width) to the reader with the batch innermost in memory (see `columns`). Widths are the
-sized cell's, not multiples of H:
+(..., N, width) to the reader with the batch innermost in memory (see `numerics.arrays`). Widths are
+the sized cell's, not multiples of H:
 
     S_all   rows of what a step hands on: the parts of the state, S in all, and behind them what
             the cell gives out, P rows, where `output` is more than a part (`outputs` is then the
@@ -63,7 +63,7 @@ Params = Mapping[str, Array]
 """A parameter's or constant's name to its values (..., *shape); leading axes are free."""
 
 Views = tuple[Array, ...]
-"""Rows of the engine's arrays, cut for one or many steps: columns (..., ., N)."""
+"""Rows of the engine's arrays, cut for one or many steps: (..., ., N)."""
 
 
 class Parameter(NamedTuple):
@@ -131,7 +131,7 @@ class Weight(NamedTuple):
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
     the others by name: matrices (..., rows, columns), their transposes laid for the
-    backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
+    backward pass, vectors (..., rows, 1); H and I; `product(matrix, vectors, out=None)`, the way
     to multiply them."""
 
     hoisted: Array

@@ -41,9 +41,9 @@ class Entry(NamedTuple):
 
 
 class View(NamedTuple):
-    """A name of the code: the rows of entries `first` to `last` of an array, as columns.
+    """A name of the code: the rows of entries `first` to `last` of an array.
 
-    form      columns
+    form      shape
     rows      (..., rows, N)
     entries   (..., entries, rows of each, N)
     matrix    (..., a, b, N)

@@ -46,7 +46,7 @@ class Piece:
 
 
 def whole(of: str, node: Node, axes: int) -> str:
-    """The shape of a node's columns, from an array `of` columns whose last `axes` are its own."""
+    """The shape of a node's values, from an array `of` such whose last `axes` are its own."""
     sizes = ", ".join(code(size) for size in node.shape)
     return f"(*{of}.shape[:-{axes}], {sizes}, {of}.shape[-1])"
 

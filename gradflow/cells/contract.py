@@ -36,7 +36,7 @@ W_x^T dz[..., :G_x] (`w.hoisted[..., :-1]`) plus dz[..., dx].
 Terms. `uses` says where each weight stands: dL/dW = sum over its uses of `factor` times the sum
 over the batch of left ⊗ right, left the rows `rows` of dz and right the `operand`; of a use that
 is `diagonal` the entries of left times right, of a bias left alone; of a use that is
-`transposed` the two change places. Several uses of a weight are one sum: their samples side by
+`transposed` the two are exchanged. Several uses of a weight are one sum: their samples side by
 side. A weight is a parameter as it stands, or an expression of parameters (`W - W.T`, `exp(nu)`);
 then its term is pulled back to them by `cell.pull_weight`. The columns of a result are Frobenius
 norms over all parameters of a role.

@@ -90,7 +90,7 @@ def track(
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
-    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import first_misses, judge

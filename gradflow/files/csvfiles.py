@@ -209,14 +209,14 @@ def _pick(columns: Sequence[str | int], layout: _Layout, source: str) -> list[in
         raise InputError(Fault("expected at least one column to read, found none", source))
     names = layout.header or []
     count = Counter(names)
-    places = {name: place for place, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
     picked: list[int] = []
     wrong: list[str | int] = []
     for column in columns:
         if isinstance(column, int) and 0 <= column < layout.width:
             picked.append(column)
         elif isinstance(column, str) and count[column] == 1:
-            picked.append(places[column])
+            picked.append(numbers[column])
         else:
             wrong.append(column)
     if wrong:

@@ -54,6 +54,13 @@ class Results(Sequence[Result]):
     def __iter__(self) -> Iterator[Result]:
         return iter(self._results)
 
+    def __getattr__(self, name: str) -> Any:
+        """Says where something is that a run has."""
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in ("axes", "diagnosis", "flow", "layers", "loss", "measures", "options"):
+            message += f"; each of its runs has one: results[0].{name}"
+        raise AttributeError(message)
+
     def __repr__(self) -> str:
         """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
         counts = Counter(result.diagnosis.verdict for result in self._results)
@@ -103,9 +110,15 @@ class Results(Sequence[Result]):
         return frame
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
-        """A polars data frame with the columns of the CSV; `rows` as for `columns`."""
-        frame: polars.DataFrame = _library("polars").DataFrame(self.columns(rows), strict=False)
-        return frame
+        """A polars data frame with the columns of the CSV, null where there is no number; `rows` as
+        for `columns`."""
+        from gradflow.api.frames import kinds
+
+        polars, columns, kind = _library("polars"), self.columns(rows), kinds(self.view)
+        types = {name: polars.Int64 for name in columns if kind(name) == "whole"}
+        types |= {name: polars.String for name in columns if kind(name) in ("text", "word")}
+        frame: polars.DataFrame = polars.DataFrame(columns, strict=False, nan_to_null=True)
+        return frame.cast(types)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,

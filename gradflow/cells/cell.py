@@ -26,6 +26,10 @@ class Cell:
     equations: Equations
     chosen: tuple[tuple[str, float | int | str], ...]
 
+    def __repr__(self) -> str:
+        """`<cell lstm[forget_bias=1]>`."""
+        return f"<cell {self.label}>"
+
     @staticmethod
     def of(equations: Equations, **options: float | int | str) -> Cell:
         """The cell with these options, the others at their defaults."""

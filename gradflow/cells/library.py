@@ -70,6 +70,10 @@ class Library(Mapping[str, CellType]):
         self._types = {name: CellType(name) for name in names}
         self._own: dict[str, CellType] = {}
 
+    def __repr__(self) -> str:
+        """`<cells rnn, lstm, ...>`."""
+        return f"<cells {', '.join(self)}>"
+
     def __getitem__(self, name: str) -> CellType:
         return self._types[name]
 

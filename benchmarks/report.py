@@ -35,7 +35,7 @@ W_x, W_s and b, in full exponent range.
 
 The first three say how many times longer the other takes than gradflow (above 1: gradflow is
 faster), the fourth how many times longer gradflow takes than the products (below 1: it takes large
-products in blocks, for which OpenBLAS has faster code; see `gradflow/products.py`).
+products in blocks, for which OpenBLAS has faster code; see `gradflow/numerics/products.py`).
 """
 
 

@@ -71,10 +71,10 @@ def _environment() -> dict[str, str]:
 def _work(cell: str, how: str, runs: int) -> str:
     """Run the sweep one way; a digest of its results."""
     from gradflow.api import load
+    from gradflow.runs.bundle import run_stack
     from gradflow.runs.runner import execute
-    from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.pages import keep_freed_memory
-    from gradflow.runs.stack import run_stack
+    from gradflow.runs.scheduling.workforce import workforce
 
     experiment = load({"cell": cell, "seed": list(range(runs)), **SHAPE})
     digest = hashlib.sha256()

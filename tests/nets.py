@@ -12,8 +12,8 @@ from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.initial import uses_drawn
-from gradflow.logspace import Magnitudes
 from gradflow.measures.flows import backpropagate
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow
 from gradflow.runs.sampling import parameters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradflow.api import load
 from gradflow.formats import FORMATS, View
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_stack
 
 SMALL = {
     "cell": [{"type": "rnn", "activation": "linear"}, "lstm", {"type": "gru", "reset": "before"}],

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from gradflow.axes import Kind
-from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats import flat, runs
 from gradflow.formats.columns import (
@@ -24,9 +23,10 @@ from gradflow.formats.columns import (
     values,
 )
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Values
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, LayerResult, Result
 
 Rows = Literal["lags", "runs"]

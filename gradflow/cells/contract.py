@@ -48,7 +48,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 Role = Literal["input", "recurrent", "bias", "input_bias", "other"]
 Kind = Literal["matrix", "diagonal", "bias"]

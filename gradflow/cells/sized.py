@@ -22,7 +22,6 @@ from gradflow.cells.contract import (
     Views,
     Weight,
 )
-from gradflow.columns import Array
 from gradflow.equations import weights
 from gradflow.equations.compile import Compiled
 from gradflow.equations.declaration import Declared, Equations
@@ -38,7 +37,8 @@ from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
-from gradflow.products import product, product_for
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.products import product, product_for
 
 
 class Chosen(Protocol):

@@ -16,10 +16,10 @@ import numpy as np
 
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
-from gradflow.logspace import Scaled, near_one, sum_of_scaled
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled, near_one, sum_of_scaled
 
 Place = tuple[int, int]
 """(layer, direction)."""

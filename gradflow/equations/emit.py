@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations import functions
 from gradflow.equations.arrange import Arrangement, is_input
 from gradflow.equations.backward import Cotangents, Pullback, reads_new
@@ -28,6 +27,7 @@ from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
 from gradflow.equations.transposes import values_needed
 from gradflow.equations.writing import runtime
+from gradflow.numerics.arrays import Array
 
 
 class Operand(NamedTuple):

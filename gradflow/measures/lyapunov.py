@@ -31,12 +31,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
 from gradflow.measures.measured import Measured
 from gradflow.measures.orthonormal import orthonormalised
+from gradflow.numerics.arrays import Array
 
 _ALL = 128  # exponents that are measured without being asked for; their cost grows as S³
 _SOME = 10

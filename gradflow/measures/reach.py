@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.engine.backward import normalise
 from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
-from gradflow.engine.sweep import normalise
-from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
 from gradflow.measures.contract import Curve, Measure, Option, Subject
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
 
 LN10 = float(np.log(10.0))
 PERCENTILES = (10, 50, 90)
@@ -271,7 +271,9 @@ MEASURE = Measure(
     ),
     options={
         "origins": Option(
-            16, "how many steps t, evenly spaced over those of the loss, the last one among them",
+            16,
+            "how many steps t, evenly spaced, the last among them: over those of the loss, or "
+            "where it is at the last step alone over all",
             least=1,
         )
     },

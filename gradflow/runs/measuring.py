@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gradflow.columns import Array
 from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Asked, Measure, OneLoss, Subject, Watcher
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run
 
 Of = Place | None

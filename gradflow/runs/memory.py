@@ -10,10 +10,10 @@ from typing import Any
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
+from gradflow.machine.memory import bytes_available
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.runs.reach import origins
-from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
 _REACH_BYTES_PER_LAG = 48

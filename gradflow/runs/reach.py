@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Progress
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net
-from gradflow.logspace import log_norms_joined
 from gradflow.measures.contract import OneLoss
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.reach import sweep
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import log_norms_joined
 from gradflow.runs.experiment import Run
 from gradflow.runs.readings import Readings
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from gradflow import __version__
 from gradflow.engine.flow import Progress
 from gradflow.errors import GradflowError
+from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
+from gradflow.runs.bundle import backward_passes, run_stack
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.memory import stack_size
-from gradflow.runs.stack import backward_passes, run_stack
-from gradflow.threads import sharing, threads_of_a_run
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

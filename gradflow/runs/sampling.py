@@ -13,11 +13,11 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.cells.contract import Parameter, Role
-from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.equations.initial import NAMES, Initial, uses_drawn
-from gradflow.initializers import FUSED, INITIALIZERS, Base
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run, Signal
+from gradflow.runs.initializers import FUSED, INITIALIZERS, Base
 
 # The place of a name here is its stream's key: a new one goes to the end.
 _STREAMS = (

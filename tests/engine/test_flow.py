@@ -7,8 +7,8 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.engine.flow import BUDGET, tape_bytes_per_step, unroll
-from gradflow.initializers import orthogonal
 from gradflow.measures.flows import backpropagate
+from gradflow.runs.initializers import orthogonal
 from nets import (
     FORM_LABELS,
     FORMS,

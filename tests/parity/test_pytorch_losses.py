@@ -7,7 +7,7 @@ import pytest
 
 from gradflow.config.load import from_mapping
 from gradflow.runs import sampling
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_stack
 from nets import as_pytorch
 
 pytestmark = pytest.mark.parity

@@ -17,7 +17,7 @@ from gradflow.config.load import load
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import unroll
 from gradflow.measures.flows import backpropagate
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_stack
 
 HERE = Path(__file__).parent / "figures"
 TOLERANCE = {"float64": "1e-8", "float32": "2e-3"}

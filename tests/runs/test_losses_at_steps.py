@@ -15,8 +15,9 @@ import gradflow
 from command import main
 from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses, net_blocks_backward, unroll_net
-from gradflow.logspace import near_one
+from gradflow.numerics.magnitudes import near_one
 from gradflow.runs import sampling
+from gradflow.runs.bundle import run_stack
 from gradflow.runs.experiment import Signal, Trained
 from gradflow.runs.losses import objective
 from gradflow.runs.memory import bytes_needed
@@ -24,7 +25,6 @@ from gradflow.runs.runner import execute
 from gradflow.runs.sampling import stream
 from gradflow.runs.scheduling.fingerprint import Fingerprints
 from gradflow.runs.scheduling.processes import worker_processes
-from gradflow.runs.stack import run_stack
 from nets import assert_same_bytes, random_stack
 from runs.loss_reference import Net
 

@@ -31,7 +31,8 @@ from gradflow.results import GradientFlow, LayerResult, Result
 
 Rows = Literal["lags", "runs"]
 
-_FIELDS = (*RUN, LAG, *NET, *PLACE, *FIGURES)
+_KINDS: dict[str, Kind] = {one.name: one.kind for one in (*RUN, LAG, *NET, *PLACE)}
+_KINDS |= {figure.name: figure.kind for figure in FIGURES}
 _PLACED = re.compile(r"(_l\d+(_reverse)?)?(_seeds_low|_seeds_high)?$")
 
 
@@ -60,8 +61,8 @@ def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]
 
 def kinds(view: View) -> Callable[[str], Kind | None]:
     """What the values of a column are, whatever they happen to be; None: an option of a cell."""
-    figures = [figure for name in view.measures for figure in MEASURES[name].figures]
-    known: dict[str, Kind] = {one.name: one.kind for one in (*_FIELDS, *figures)}
+    asked = [figure for name in view.measures for figure in MEASURES[name].figures]
+    known = {**_KINDS, **{figure.name: figure.kind for figure in asked}}
 
     def kind(name: str) -> Kind | None:
         plain = _PLACED.sub("", name)

@@ -21,7 +21,12 @@ _TYPICAL = 0.3  # an option that no equation can be simplified by
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with its options chosen."""
+    """A cell with its options chosen: `CELLS["lstm"](forget_bias=1.0)`.
+
+    Attributes:
+        equations: its declaration, with the options that it could have.
+        chosen: every option's name and value.
+    """
 
     equations: Equations
     chosen: tuple[tuple[str, float | int | str], ...]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gradflow import columns
 from gradflow.cells import Params, SizedCell
+from gradflow.cells.contract import Bound
 from gradflow.columns import Array
 from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.logspace import ZERO_EXPONENT, Scaled, near_one, scale
@@ -65,6 +67,11 @@ class Tangents:
         steps = {at: run.own_loss_steps(at) for at in cells}
         cut = run.loss.truncate
         return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut)
+
+    @cached_property
+    def _bound(self) -> Mapping[Place, Bound]:
+        """The parameters of every place that does not move along any, as its code reads them."""
+        return {at: self.cells[at].bind(p) for at, p in self.params.items()}
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
@@ -175,7 +182,7 @@ class Tangents:
     def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
         cell, kind = self.cells[at], np.result_type(x, s, *p.values())
-        w = cell.bind(p)
+        w = self._bound[at] if p is self.params[at] else cell.bind(p)
         before, after = columns.empty(s.shape, kind), columns.empty(s.shape, kind)
         z = columns.empty((len(s), cell.G), kind)
         saved = columns.empty((len(s), cell.saved), kind)

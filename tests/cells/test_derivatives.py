@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from equations.checks import as_read
 from gradflow import columns
 from gradflow.engine.flow import unroll
-from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, random_net, random_params
+from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, in_turn, random_net, random_params
 from reference import by_autograd, errors, fifty_digits, moved_by_ulps
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -44,8 +44,7 @@ def test_every_curve_agrees_with_fifty_digits(cell):
     assert max(errors(flow(net), fifty_digits(net), net.cell).values()) < 1e-13
 
 
-@every_form
-@pytest.mark.parametrize("sizes", [(12,), (40,), (0, 12, 40)], ids=str)
+@in_turn("cell, sizes", FORMS, [([12],), ([40],), ([0, 12, 40],)])
 def test_saturated_nets_agree_with_fifty_digits(cell, sizes):
     if cell.name == "slstm" or (cell.name == "rwkv4" and 0 not in sizes):
         pytest.skip(BEYOND[cell.name])

@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[str, str], bool]] = {
         file in ("terms.py", "outer.py") or "ascontiguousarray" in name
     ),
     "norms, range checks": lambda file, name: (
-        file in ("gradient.py", "logspace.py", "sweep.py") or "reduce" in name
+        file in ("gradient.py", "magnitudes.py", "backward.py") or "reduce" in name
     ),
     "everything else": lambda file, name: True,
 }

@@ -48,7 +48,7 @@ a division for each gate, and about thirty passes over memory) weighs as much as
 
 
 SWEEPS = """Seconds for 1,000 seeds of H = 32, T = 100, N = 16 (`python -m benchmarks.sweeps`), and
-how many times longer than the default. A second core can halve the time, a stack only save the
+how many times longer than the default. A second core can halve the time, a bundle only save the
 calls of a step, not its arithmetic, which is most of it here (see below): so much is to be gained
 over runs that are taken one by one, in one process, through the same engine.
 """

@@ -130,7 +130,7 @@ class Weight(NamedTuple):
 
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
-    the others by name: matrices stacked (..., rows, columns), their transposes laid for the
+    the others by name: matrices (..., rows, columns), their transposes laid for the
     backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
     to multiply them."""
 

@@ -1,4 +1,4 @@
-"""Parameters as files have them, gates stacked on each other, and as a cell declares them.
+"""Parameters as files have them, all gates fused, and as a cell declares them.
 
 The k-th block of W_x is the k-th input matrix of the declaration, the k-th of W_s the k-th
 recurrent one; b_x and b_s go to the biases of the sums that these stand in, added where that is one
@@ -17,7 +17,7 @@ from gradflow.numerics.arrays import Array
 class Fused(NamedTuple):
     """The parameters of a gated cell in one array each; leading axes are free.
 
-    W_x (..., G, I) and W_s (..., G, P), gates stacked on the rows; b_x and b_s (..., G); W_p
+    W_x (..., G, I) and W_s (..., G, P), one gate below the other; b_x and b_s (..., G); W_p
     (..., P, H) of a cell that projects its output, else None.
     """
 
@@ -28,13 +28,13 @@ class Fused(NamedTuple):
     W_p: Array | None = None
 
 
-def unfused(cell: SizedCell, stacked: Fused) -> dict[str, Array]:
+def unfused(cell: SizedCell, fused: Fused) -> dict[str, Array]:
     """The parameters by the names that the cell declares."""
     found: dict[str, Array] = {}
     biases = [use for use in cell.uses if use.kind == "bias"]
     sides: tuple[tuple[Role, Array, Array, int], ...] = (
-        ("input", stacked.W_x, stacked.b_x, 0),
-        ("recurrent", stacked.W_s, stacked.b_s, -1),
+        ("input", fused.W_x, fused.b_x, 0),
+        ("recurrent", fused.W_s, fused.b_s, -1),
     )
     for role, matrix, bias, which in sides:
         start = 0
@@ -45,9 +45,9 @@ def unfused(cell: SizedCell, stacked: Fused) -> dict[str, Array]:
             piece = bias[..., start:stop]
             found[own] = found[own] + piece if own in found else piece
             start = stop
-    if stacked.W_p is not None:
+    if fused.W_p is not None:
         (use,) = _matrices(cell, "other", "matrix")
-        found[use.weight] = stacked.W_p
+        found[use.weight] = fused.W_p
     return found
 
 

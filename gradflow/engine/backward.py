@@ -1,6 +1,6 @@
-"""The backward sweep through one block of steps, with every cotangent kept in float range.
+"""The backward pass through one block of steps, with every cotangent kept in float range.
 
-No step looks at sizes. Where a cotangent is found to have left the safe range, the sweep is taken
+No step looks at sizes. Where a cotangent is found to have left the safe range, the pass is taken
 up again from there with the exponent taken out; a power of two changes no digit.
 """
 
@@ -28,7 +28,7 @@ from gradflow.numerics.magnitudes import (
 
 
 class Entering(NamedTuple):
-    """What happens to the states 1..K of a block beside what comes to them through time.
+    """What happens to the states 1..K of a block besides what comes to them through time.
 
     Attributes:
         loss: (K, R, N, S_all), what the loss adds to their cotangents; None: nothing.
@@ -42,7 +42,7 @@ class Entering(NamedTuple):
     behind: Array | None = None
 
 
-class Sweep:
+class BackwardPass:
     """Goes back through blocks of up to K steps, one after the other, in the room it keeps: each
     block's result is overwritten by that of the next."""
 

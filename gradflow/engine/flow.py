@@ -18,7 +18,7 @@ import numpy as np
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
-from gradflow.engine.backward import Entering, Sweep, normalise, unwatched
+from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
 from gradflow.machine import threads
 from gradflow.machine.threads import share
@@ -197,10 +197,10 @@ def blocks_backward(
     cell, w = trajectory.cell, trajectory.w
     length = _block_length(cell, ds_T)
     longest = max(stop - start for start, stop in trajectory.segments)
-    sweep = Sweep(cell, w, ds_T, min(length, longest))
+    backward = BackwardPass(cell, w, ds_T, min(length, longest))
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
-        ds = sweep.settled(trajectory.last_tape.local[-1], ds)
+        ds = backward.settled(trajectory.last_tape.local[-1], ds)
     tapes = trajectory.tapes()
     for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
@@ -215,7 +215,7 @@ def blocks_backward(
                     _cuts(truncate, first, len(local)),
                     tape.local[steps.start - 1] if steps.start else before,
                 )
-            states, dz = sweep.through(local, ds, from_above, entering)
+            states, dz = backward.through(local, ds, from_above, entering)
             yield Block(
                 last_step=start + steps.stop,
                 ds=states,

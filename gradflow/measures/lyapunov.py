@@ -9,7 +9,7 @@ et al. 2022, Frontiers in Applied Mathematics and Statistics 8). λ_1 < 0: every
 
 The basis is pulled back through Jᵀ, as gradients are, from the last step to the first: Mᵀ has the
 singular values of M, so the exponents are the same, and no second derivation of a cell is needed.
-`transient` steps are left out at either end: at the end of the sequence, where the sweep begins,
+`transient` steps are left out at either end: at the end of the sequence, where the pass begins,
 the basis turns into its directions; at its start the state is still on its way from s_0.
 
 The basis is made orthonormal only when its vectors have turned towards each other: after so many

@@ -28,22 +28,22 @@ from gradflow.runs.readings import Readings
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "reverse")
 
 
-def run_stack(
+def run_bundle(
     numbered: Sequence[tuple[int, Run]],
     thresholds: tuple[float, float],
     progress: Progress = lambda steps: None,
 ) -> Iterator[Result]:
     """The results of runs of equal `shape`, each with its number in the sweep.
 
-    No result depends on which runs are in the stack. `varied` is left empty.
+    No result depends on which runs are in the bundle. `varied` is left empty.
     """
     runs = [run for _, run in numbered]
     readings = Readings(runs)
     net = unroll_net(
         runs[0].cells,
-        _stacked_params([sampling.parameters(run) for run in runs]),
+        _one_set([sampling.parameters(run) for run in runs]),
         np.stack(_inputs(runs), axis=1),
-        _stacked([sampling.initial_state(run) for run in runs]),
+        _joined([sampling.initial_state(run) for run in runs]),
         merge=runs[0].merge,
         budget=runs[0].tape_memory * len(runs),
         watch=readings.watch,
@@ -63,14 +63,14 @@ def run_stack(
         asked = [runs[r] for r in good]
         measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
 
-        def told(steps: int) -> None:
+        def advanced(steps: int) -> None:
             progress(steps * len(good))
 
         flows = backpropagate_net(
-            kept, ds_T, losses=entering, watching=measuring.watchers, progress=told
+            kept, ds_T, losses=entering, watching=measuring.watchers, progress=advanced
         )
         measured = measuring.found()
-        reaches = reach.measure(kept, readings, good, told)
+        reaches = reach.measure(kept, readings, good, advanced)
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -109,7 +109,7 @@ def _read(
     thresholds: tuple[float, float],
 ) -> Result:
     """The result with the curves of its places put together and diagnosed."""
-    outer = {"W_o": W_o} if W_o is not None else {}
+    of_output = {"W_o": W_o} if W_o is not None else {}
     flows = {at: _placed(run, at, flow, reached) for at, flow in flows.items()}
     for _, direction in run.top_places:
         own = {at: flow for at, flow in flows.items() if at[1] == direction}
@@ -128,7 +128,7 @@ def _read(
     else:
         whole = over_batch(_placed(run, None, whole_net(list(flows.values())), reached))
         diagnosis = diagnose(whole, thresholds)
-    whole = _kept(replace(whole, totals={**whole.totals, **outer}))
+    whole = _kept(replace(whole, totals={**whole.totals, **of_output}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
 
 
@@ -161,12 +161,12 @@ def _kept(flow: GradientFlow) -> GradientFlow:
     return replace(flow, log_samples=NO_SAMPLES, log_reach=NO_SAMPLES)
 
 
-def _stacked(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
+def _joined(arrays: Sequence[Mapping[Place, Array]]) -> dict[Place, Array]:
     """One array by place, the runs on the first axis."""
     return {at: np.stack([run[at] for run in arrays]) for at in arrays[0]}
 
 
-def _stacked_params(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
+def _one_set(params: Sequence[Mapping[Place, Params]]) -> dict[Place, Params]:
     """One set of parameters by place, the runs on the first axis."""
     return {
         at: {name: np.stack([run[at][name] for run in params]) for name in own}

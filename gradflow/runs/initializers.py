@@ -59,7 +59,7 @@ def glorot(rng: np.random.Generator, rows: int, cols: int) -> Array:
 
 
 FUSED = {"fused_orthogonal": orthogonal, "fused_glorot": glorot}
-"""Of the blocks of all gates stacked on each other, as Keras draws them: orthonormal columns of the
+"""Of the blocks of all gates one below the other, as Keras draws them: orthonormal columns of the
 whole, U(±sqrt(6 / (G + cols)))."""
 
 INITIALIZERS: dict[str, Initializer] = {

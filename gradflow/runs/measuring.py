@@ -1,4 +1,4 @@
-"""Measures that a config asks for, applied to the runs of a stack: of what each is, and by whom.
+"""Measures that a config asks for, applied to the runs of a bundle: of what each is, and by whom.
 
 A measure is of the net as a whole or of one place of it (`Measure.scope`), and is found by watching
 the backward pass or by its own passes.

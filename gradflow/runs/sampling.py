@@ -149,7 +149,7 @@ class _Draws:
         return shaped
 
     def _draw_fused(self, kind: str, rng: np.random.Generator, first: Parameter) -> None:
-        """Draw a parameter and all of its kind at once: matrices stacked on each other; of vectors
+        """Draw a parameter and all of its kind at once: matrices one below the other; of vectors
         the entries of each unit, as one column."""
         beside = [
             p

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gradflow.cells import Params, SizedCell
+from gradflow.cells.contract import Bound
 from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
@@ -66,6 +68,11 @@ class Tangents:
         cut = run.loss.truncate
         return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut)
 
+    @cached_property
+    def _bound(self) -> Mapping[Place, Bound]:
+        """The parameters of every place that does not move along any, as its code reads them."""
+        return {at: self.cells[at].bind(p) for at, p in self.params.items()}
+
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
         (N, S_all), or the parameters of that step alone along `dp`.
@@ -78,7 +85,7 @@ class Tangents:
         first = Scaled(np.zeros_like(self.states[at][0]), np.zeros(N, dtype=np.int64))
         if ds is not None:
             first = near_one(Scaled(ds, np.zeros(N, dtype=np.int64)))
-        moved = {at: self._sweep(at, first, t, dp=dp)}
+        moved = {at: self._forward(at, first, t, dp=dp)}
         paths = dict(moved)
         below = moved[at]
         moved = {at: Scaled(below.value.copy(), below.exponent.copy())}
@@ -89,7 +96,7 @@ class Tangents:
                 place: _nothing(self.states[place][0]) for place in self.params if place[0] == layer
             }
             moved = {
-                place: self._sweep(place, start, 1, dx=dx[::-1] if place[1] else dx)
+                place: self._forward(place, start, 1, dx=dx[::-1] if place[1] else dx)
                 for place, start in still.items()
             }
             paths |= moved
@@ -100,7 +107,7 @@ class Tangents:
         rows = self.goal.reads.get(at)
         return rows is not None and rows.start >= self.cells[at].S and t in self.steps[at]
 
-    def _sweep(
+    def _forward(
         self,
         at: Place,
         ds: Scaled,
@@ -175,7 +182,7 @@ class Tangents:
     def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
         cell, kind = self.cells[at], np.result_type(x, s, *p.values())
-        w = cell.bind(p)
+        w = self._bound[at] if p is self.params[at] else cell.bind(p)
         before, after = arrays.empty(s.shape, kind), arrays.empty(s.shape, kind)
         z = arrays.empty((len(s), cell.G), kind)
         saved = arrays.empty((len(s), cell.saved), kind)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WORTH_WORKERS = 1.0  # seconds
 
 # Seconds that one step of one run takes, forward, backward and all norms, and how many more for
-# each element of its pre-activations: measured on a core of 2.6 GHz, in stacks, at H = 32 (18e-6 a
+# each element of its pre-activations: measured on a core of 2.6 GHz, in bundles, at H = 32 (18e-6 a
 # step of 512 elements, 65e-6 of 2048), 256 (50e-9 an element) and 1024 (175e-9), where the matrix
 # products weigh most. Rounded down: this process is the safe choice.
 _PER_STEP = 5e-6

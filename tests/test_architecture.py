@@ -26,7 +26,7 @@ CORE = [
     "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
     "engine.sweep", "engine.flow",
     "engine.network", "engine.basis",
-    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
+    "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch", "measures.distribution",
     "measures.steps", "measures.singular", "measures.orthonormal",
     "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
     "measures.terms",

@@ -23,6 +23,7 @@ from gradflow.engine.network import Place
 from gradflow.engine.sweep import normalise
 from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
 from gradflow.measures.contract import Curve, Measure, Option, Subject
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 
 LN10 = float(np.log(10.0))
@@ -277,4 +278,17 @@ MEASURE = Measure(
     },
     of=of,
     room=_room,
+    drawn=(
+        Lags(
+            "loss of any one step",
+            "log10_reach_p50",
+            band=("log10_reach_p10", "log10_reach_p90"),
+            named={
+                "log10_reach_p50": "median",
+                "log10_reach_p10": "p10",
+                "log10_reach_p90": "p90",
+            },
+            relative=True,
+        ),
+    ),
 )  # fmt: skip

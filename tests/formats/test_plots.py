@@ -15,8 +15,8 @@ from gradflow.runs.runner import execute
 
 matplotlib = pytest.importorskip("matplotlib")
 from gradflow.formats import plots  # noqa: E402
-from gradflow.formats.plots.scales import apart  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
+from gradflow.formats.plots.scales import apart  # noqa: E402
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 30, "input_size": 3}
 HEADS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}

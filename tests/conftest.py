@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from gradflow.blas import use_one_thread
+from gradflow.machine.blas import use_one_thread
 
 use_one_thread()  # as the command does, before anything imports NumPy
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes share what one has compiled
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -127,9 +127,9 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
         return replace(_by_rate(a, b, growth), name=name, runs=runs)
     found = [
         deviation
-        for place, one, other in _parts(a, b)
+        for ending, one, other in _parts(a, b)
         for deviation in deviations(
-            Seen(one, before.thresholds), Seen(other, after.thresholds), place
+            Seen(one, before.thresholds), Seen(other, after.thresholds), ending
         )
     ]
     found.append(Deviation("loss", apart(a.loss, b.loss), None, f"{a.loss:.6g}", f"{b.loss:.6g}"))
@@ -165,11 +165,11 @@ def _growth(result: Result) -> float:
 def _by_rate(a: Result, b: Result, growth: float) -> Pair:
     """Whether the intervals of the rates overlap, of the net and of every place."""
     found, held = [], True
-    for place, one, other in _parts(a, b):
+    for ending, one, other in _parts(a, b):
         overlap = _overlap(one, other)
         held &= overlap
         decades = apart(one.diagnosis.rate, other.diagnosis.rate)
-        found.append(Deviation(f"rate{place}", decades, None, _rate(one), _rate(other)))
+        found.append(Deviation(f"rate{ending}", decades, None, _rate(one), _rate(other)))
     found.sort(key=lambda one: -one.decades)
     told = f"1e{growth:.0f}" if growth < 1e6 else "far"
     chaotic = (

@@ -22,7 +22,7 @@ from gradflow.cli.base import (
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
-from gradflow.terminal import progress_bar, width_and_colour
+from gradflow.output.terminal import progress_bar, width_and_colour
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -100,7 +100,7 @@ def track(
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
-    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import first_misses, judge

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.threads import count, share
+from gradflow.machine.threads import count, share
+from gradflow.numerics.arrays import Array
 
 _SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
 
@@ -224,7 +224,7 @@ def fresh(name: str, z: Array) -> Array:
 
 
 def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
-    """(v - mean) / √(variance + ε) over the entries of columns (..., n, N) into `out`, and what
+    """(v - mean) / √(variance + ε) over the entries of vectors (..., n, N) into `out`, and what
     it was multiplied with into `inverse` (..., 1, N)."""
     np.subtract(v, v.mean(axis=-2, keepdims=True), out=out)
     np.mean(out * out, axis=-2, keepdims=True, out=inverse)

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.graph import Node
 from gradflow.equations.report import Keeper
@@ -24,6 +23,7 @@ from gradflow.measures.distribution import BINS, Distribution
 from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
+from gradflow.numerics.arrays import Array
 
 PERCENTILES = (10, 50, 90)
 _LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are told apart

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from gradflow.checks.compare import Comparison, Pair
-from gradflow.columns import Array
 from gradflow.errors import InputError
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
@@ -29,6 +28,7 @@ from gradflow.formats.plots.scales import (
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.view import View
 from gradflow.formats.words import clean, short
+from gradflow.numerics.arrays import Array
 
 _MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
 _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]

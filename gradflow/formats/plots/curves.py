@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from gradflow.columns import Array
 from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.layout import Group
@@ -21,9 +20,10 @@ from gradflow.formats.plots.scales import (
     with_room,
 )
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.drawn import Overlay
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 BAND = "line: root mean square over the batch; band: 10th to 90th percentile, dotted: median"

@@ -12,7 +12,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from gradflow.columns import Array
 from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
@@ -20,6 +19,7 @@ from gradflow.formats.plots.layout import Group
 from gradflow.formats.plots.scales import along_lags, along_numbers, is_log, plain, power
 from gradflow.formats.view import View
 from gradflow.measures.drawn import known
+from gradflow.numerics.arrays import Array
 
 _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
-from gradflow.columns import Array
 from gradflow.formats import words
 from gradflow.formats.plots import heat, style
 from gradflow.formats.plots.layout import Group
@@ -27,9 +26,10 @@ from gradflow.formats.plots.scales import (
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import rows, spectrum, tall
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.drawn import Drawn, Lags, Overlay, Rows
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
 _MOST_SHARE = 2.0  # above which a share is cut off

@@ -11,8 +11,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gradflow.columns import Array
 from gradflow.formats.plots import style
+from gradflow.numerics.arrays import Array
 
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from gradflow.columns import Array
 from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.heat import named_rows
@@ -17,6 +16,7 @@ from gradflow.formats.plots.layout import Group
 from gradflow.formats.plots.scales import along_numbers, is_log, named_ends, plain
 from gradflow.formats.plots.sheet import Panel
 from gradflow.measures.drawn import Row, Rows, Spectrum
+from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
 _SPREAD = 0.62  # of the distance of two rows, over which the dots of several runs are spread

@@ -58,7 +58,7 @@ INSIDE = {
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "bases", "forms", "model", "faults", "elsewhere", "messages",
+        "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere", "messages",
         "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",

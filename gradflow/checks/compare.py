@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations
 from gradflow.checks.judge import label, settings
@@ -35,6 +35,7 @@ class Pair:
         deviations: the largest first.
         chaotic: that only the intervals of the rates were compared, and why.
         held: whether it is within the tolerance.
+        results: what it came to on either side.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Pair:
     deviations: tuple[Deviation, ...]
     held: bool
     chaotic: str | None = None
+    results: tuple[Result | None, Result | None] = field(default=(None, None), repr=False)
 
     @property
     def largest(self) -> Deviation | None:
@@ -88,10 +90,15 @@ def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparis
     for key, result in _by_settings(after.results).items():
         other = left.pop(key, None)
         if other is None:
-            pairs.append(Pair(label(result), (None, result.run), (), held=False))
+            sides = (None, result)
+            pairs.append(Pair(label(result), (None, result.run), (), held=False, results=sides))
         else:
-            pairs.append(_pair(other, result, before, after, tolerance))
-    pairs += [Pair(label(gone), (gone.run, None), (), held=False) for gone in left.values()]
+            pair = _pair(other, result, before, after, tolerance)
+            pairs.append(replace(pair, results=(other, result)))
+    pairs += [
+        Pair(label(gone), (gone.run, None), (), held=False, results=(gone, None))
+        for gone in left.values()
+    ]
     return Comparison(tuple(pairs), tolerance)
 
 

@@ -302,4 +302,5 @@ def test_a_comparison_in_every_format():
 def test_the_suffixes_of_a_check():
     assert set(for_files("check")) == {".txt", ".json", ".md", ".html", ".junit.xml"}
     assert {"github", "table", "json", "markdown"} <= set(for_screen("check"))
-    assert set(for_files("comparison")) == {".txt", ".csv", ".json", ".md"}
+    figures = {".svg", ".png", ".pdf"}
+    assert set(for_files("comparison")) == {".txt", ".csv", ".json", ".md", *figures}

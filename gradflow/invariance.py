@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow import columns
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array
 
 _SAMPLES = 8
 _MOVED = 0.5
@@ -64,11 +64,11 @@ def _differences(cell: SizedCell, params: Params, gauge: str) -> Iterator[tuple[
     is finite: the largest."""
     rng = np.random.default_rng(0)
     w = cell.bind({name: np.asarray(a, dtype=np.float64) for name, a in params.items()})
-    x = columns.laid(rng.standard_normal((_SAMPLES, cell.I)))
-    s = columns.empty((_SAMPLES, cell.S_all), np.float64)
+    x = arrays.laid(rng.standard_normal((_SAMPLES, cell.I)))
+    s = arrays.empty((_SAMPLES, cell.S_all), np.float64)
     s[...] = rng.standard_normal(s.shape)
     s[: _SAMPLES // 2] = np.abs(s[: _SAMPLES // 2])  # what is to be positive
-    moved = columns.laid(s.copy())
+    moved = arrays.laid(s.copy())
     moved[..., cell.parts[gauge].rows] += _MOVED
     for part in cell.gauge[gauge]:
         moved[..., cell.parts[part].rows] *= np.exp(-_MOVED)
@@ -83,7 +83,7 @@ def _differences(cell: SizedCell, params: Params, gauge: str) -> Iterator[tuple[
 
 def _step(cell: SizedCell, w: Bound, x: Array, s: Array) -> Array:
     z, saved, s_next = (
-        columns.empty((len(s), width), np.float64) for width in (cell.G, cell.saved, cell.S_all)
+        arrays.empty((len(s), width), np.float64) for width in (cell.G, cell.saved, cell.S_all)
     )
     z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
     cell.prepare(z, saved, x, w)

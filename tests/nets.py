@@ -6,14 +6,15 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.initial import uses_drawn
-from gradflow.logspace import Magnitudes
 from gradflow.measures.flows import backpropagate
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow
 from gradflow.runs.sampling import parameters
 
@@ -59,6 +60,21 @@ def _has_own_functions(cell: Cell) -> bool:
 
 FORMS = [cell for cell in VARIANTS if _has_own_functions(cell)]
 FORM_LABELS = [cell.label for cell in FORMS]
+
+
+def in_turn(names, cells, values, each=1):
+    """Parametrizes a test by (cell, value): each cell has `each` of the values in the ordinary
+    tests, one after the other in turn, and all of them in the long ones."""
+    pairs = []
+    for at, cell in enumerate(cells):
+        ordinary = {(at + k) % len(values) for k in range(each)}
+        for k, value in enumerate(values):
+            marks = () if k in ordinary else (pytest.mark.fuzz,)
+            own = value if isinstance(value, tuple) else (value,)
+            label = "-".join(map(str, (cell.label, *own)))
+            pairs.append(pytest.param(cell, *own, id=label, marks=marks))
+    return pytest.mark.parametrize(names, pairs)
+
 
 _SCALES = {"input": 1.0, "recurrent": 1.0, "bias": 0.3, "input_bias": 0.3, "other": 1.0}
 
@@ -119,8 +135,8 @@ def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:
     return {part.name: s[..., part.rows] for part in cell.parts.values()}
 
 
-def stacked(cell: SizedCell, params) -> list[np.ndarray]:
-    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has
+def fused(cell: SizedCell, params) -> list[np.ndarray]:
+    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates fused: b_s has
     the biases that stand beside a recurrent product alone, and zeros."""
     uses = {use.weight: use for use in cell.uses}
     by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
@@ -159,7 +175,7 @@ def flow(net, **options) -> GradientFlow:
 
 
 def one_run(net, r) -> Net:
-    """Run `r` of a stack, alone."""
+    """Run `r` of a bundle, alone."""
     only = slice(r, r + 1)
     params = mapped(net.params, lambda a: a[only])
     return net._replace(params=params, x=net.x[:, only], s0=net.s0[only], ds_T=net.ds_T[only])
@@ -192,7 +208,7 @@ _GATES["lstmp"] = _GATES["lstm"]
 
 
 def as_pytorch(cell: Cell, params) -> dict:
-    """The parameters of one layer by PyTorch's names, gates stacked; leading axes stay. Where the
+    """The parameters of one layer by PyTorch's names, gates fused; leading axes stay. Where the
     cell has one bias and PyTorch two, these add up to it."""
     gates = _GATES[cell.name]
     one = {gate: params[f"b{gate}"] for gate in gates}

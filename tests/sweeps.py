@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gradflow.api import load
 from gradflow.formats import FORMATS, View
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_bundle
 
 SMALL = {
     "cell": [{"type": "rnn", "activation": "linear"}, "lstm", {"type": "gru", "reset": "before"}],
@@ -26,19 +28,13 @@ def one_by_one(experiment):
     """The text of the results where each run goes through the engine alone."""
     numbered = enumerate(experiment.runs)
     return text(
-        experiment, [r for item in numbered for r in run_stack([item], experiment.thresholds)]
+        experiment, [r for item in numbered for r in run_bundle([item], experiment.thresholds)]
     )
 
 
 def text(experiment, results):
     """Every digit of the results: their CSV and JSON."""
-    view = View(
-        title=experiment.title,
-        config=experiment.config,
-        lags="all",
-        options=experiment.options,
-        thresholds=experiment.thresholds,
-    )
+    view = replace(View.of(experiment), lags="all")
     results = list(results)
     return "".join(
         [

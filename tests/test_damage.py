@@ -8,25 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from command import GRADFLOW, main
+from command import GRADFLOW, POSIX, main
 from effort import processor_seconds
-from gradflow.output import WholeFile
-
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
-FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
-    return tmp_path
-
+from gradflow.output.whole import WholeFile
 
 # Configs
 
@@ -133,7 +120,7 @@ def test_a_read_only_folder_is_told_before_any_work(precious, capsys, monkeypatc
     def refused(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("gradflow.output.tempfile.mkstemp", refused)
+    monkeypatch.setattr("gradflow.output.whole.tempfile.mkstemp", refused)
     monkeypatch.setattr("gradflow.runs.runner.execute", lambda *_: pytest.fail("worked"))
     code, out, err = main(capsys, "analyze", "c.yaml", "--output", "out.csv")
     assert (code, out) == (2, "")
@@ -158,7 +145,7 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    target = f"gradflow.output.os.{call}"
+    target = f"gradflow.output.whole.os.{call}"
     monkeypatch.setattr(target, full)
     code, out, err = main(capsys, "analyze", "c.yaml", "--quiet", "--output", "out.csv")
     assert (code, out) == (3, "")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradflow.cells.contract import Views
-from gradflow.columns import Array
 from gradflow.equations.emit import Code
 from gradflow.equations.layout import View
 from gradflow.equations.sizes import Shape
+from gradflow.numerics.arrays import Array
 
 GIVEN = {
     "prepare": ("z", "saved", "x"),
@@ -46,7 +46,7 @@ def _cut(
 ) -> Cut:  # fmt: skip
     start, stop = rows[view.first].start, rows[view.last].stop
     shape: tuple[int, ...] | None = None
-    if view.form == "stack":
+    if view.form == "entries":
         count = view.last - view.first + 1
         shape = (count, (stop - start) // count)
     elif view.form in ("matrix", "merged"):
@@ -56,11 +56,11 @@ def _cut(
     return Cut(given.index(view.array), index, shape, view.form == "merged")
 
 
-def views(cuts: Sequence[Cut], arrays: Sequence[Array]) -> Views:
+def views(cuts: Sequence[Cut], of: Sequence[Array]) -> Views:
     """The views of these arrays (..., N, width)."""
-    columns, found = [a.mT for a in arrays], []
+    laid_out, found = [a.mT for a in of], []
     for array, index, shape, merged in cuts:
-        rows = columns[array][index]
+        rows = laid_out[array][index]
         if shape is not None:
             *lead, _, N = rows.shape
             own = (shape[0], shape[1] * N) if merged else (*shape, N)

@@ -17,6 +17,8 @@ from gradflow.cli.base import (
     Rows,
     RowsOption,
     Set,
+    Theme,
+    ThemeOption,
     app,
     made_one,
     report_of,
@@ -25,7 +27,7 @@ from gradflow.cli.base import (
     warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
-from gradflow.terminal import progress_bar
+from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.results import Result
@@ -53,6 +55,7 @@ def analyze(
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
+    theme: ThemeOption = Theme.auto,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
     ] = False,
@@ -106,7 +109,9 @@ def analyze(
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results, shown = made_one(
             warned(found, on=not destinations.has_notes),
-            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+            lambda screen: view(
+                experiment, tables=tables or not screen, screen=screen, theme=theme
+            ),
             over,
         )
         if destinations.readers() > 1:
@@ -127,11 +132,11 @@ def computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.machine.threads import threads_of_a_run
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
-    from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.pages import keep_freed_memory
-    from gradflow.threads import threads_of_a_run
+    from gradflow.runs.scheduling.workforce import workforce
 
     keep_freed_memory()
     journal = None

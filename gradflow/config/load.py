@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from gradflow.config import measures, tree
+from gradflow.config.arrays import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.cells import Choice, cells_of
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.files import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
@@ -28,10 +28,10 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
-from gradflow.initializers import Base
 from gradflow.invariance import unfounded
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.initializers import Base
 from gradflow.runs.memory import too_large
 from gradflow.runs.sampling import parameters
 
@@ -153,9 +153,9 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        places, tell = faults_in(error, cast(Tree, data))
-        for index in faults.first(places, MOST):
-            path, is_key, message = tell(index)
+        paths, words = faults_in(error, cast(Tree, data))
+        for index in faults.first(paths, MOST):
+            path, is_key, message = words(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
         raise AssertionError("pydantic found a fault and named none") from error
@@ -165,13 +165,13 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
 
 
 def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
-    """Tell of cells of the user's own that call a part a gauge which is none; one for all values of
-    options that are numbers."""
-    own = {c.cell: c.tell for c in choices if c.tell is not None and c.cell.equations.gauge}
+    """Add cells of the user's own that call a part a gauge which is none to the faults; one for
+    all values of options that are numbers."""
+    own = {c.cell: c.add for c in choices if c.add is not None and c.cell.equations.gauge}
     tried = set()
     for run in runs if own else ():
-        tell = own.pop(run.cell, None)
-        if tell is None or run.cell.typical in tried:
+        add = own.pop(run.cell, None)
+        if add is None or run.cell.typical in tried:
             continue
         tried.add(run.cell.typical)
         mistakes = [
@@ -179,7 +179,7 @@ def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
             for found in unfounded(run.cells[0, 0], parameters(run)[0, 0])
         ]
         if mistakes:
-            tell(EquationsError(mistakes))
+            add(EquationsError(mistakes))
 
 
 def _check_lags(config: Config, faults: Faults) -> None:
@@ -231,8 +231,8 @@ def _runs(
 
 
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
-    """Tell of cells whose equations do not hold for the sizes of some run."""
-    told = set()
+    """Add cells whose equations do not hold for the sizes of some run."""
+    found = set()
     typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
     apart = {
         (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
@@ -244,8 +244,8 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
         except EquationsError as wrong:  # noqa: PERF203 (once for each shape)
             sizes = f"with hidden_size {run.hidden_size} and input_size {run.input_size}"
             message = f"{run.cell.name} {sizes}: {wrong.mistakes[0].message}"
-            if message not in told:
-                told.add(message)
+            if message not in found:
+                found.add(message)
                 faults.add(("cell",), message)
     faults.stop_if_any()
 

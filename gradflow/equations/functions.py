@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.threads import count, share
+from gradflow.machine.threads import count, share
+from gradflow.numerics.arrays import Array
 
 _SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
 
@@ -225,7 +225,7 @@ def fresh(name: str, z: Array) -> Array:
 
 
 def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
-    """(v - mean) / √(variance + ε) over the entries of columns (..., n, N) into `out`, and what
+    """(v - mean) / √(variance + ε) over the entries of vectors (..., n, N) into `out`, and what
     it was multiplied with into `inverse` (..., 1, N)."""
     np.subtract(v, _mean(v), out=out)
     np.add(_mean(np.square(out)), epsilon, out=inverse)

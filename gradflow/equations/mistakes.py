@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_MOST = 50  # mistakes that are told of one text
+_MOST = 50  # mistakes that are kept of one text
 
 
 class At(NamedTuple):
-    """A place in a text: line and column from 1, and how many characters are meant."""
+    """A position in a text: line and column from 1, and how many characters are meant."""
 
     line: int
     column: int
@@ -34,22 +34,22 @@ class EquationsError(Exception):
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        told = (f"{m.where}:{m.at.line}:{m.at.column}: {m.message}" for m in self.mistakes)
-        super().__init__("\n".join(told))
+        texts = (f"{m.where}:{m.at.line}:{m.at.column}: {m.message}" for m in self.mistakes)
+        super().__init__("\n".join(texts))
 
 
 @dataclass
 class Mistakes:
-    """Collects the mistakes of one declaration; a place is told of once."""
+    """Collects the mistakes of one declaration; one a position."""
 
     found: list[Mistake] = field(default_factory=list)
-    _places: set[tuple[str, int, int]] = field(default_factory=set)
+    _positions: set[tuple[str, int, int]] = field(default_factory=set)
 
     def add(self, where: str, at: At, message: str) -> None:
         """Something is wrong at `at`."""
-        place = (where, at.line, at.column)
-        if place not in self._places and len(self.found) < _MOST:
-            self._places.add(place)
+        position = (where, at.line, at.column)
+        if position not in self._positions and len(self.found) < _MOST:
+            self._positions.add(position)
             self.found.append(Mistake(where, at, message))
 
     def stop_if_any(self) -> None:
@@ -59,7 +59,7 @@ class Mistakes:
 
 
 def marked(text: str, at: At) -> str:
-    """The line of `text` that is meant, and below it the place, marked."""
+    """The line of `text` that is meant, and below it the position, marked."""
     lines = text.split("\n")
     line = lines[at.line - 1] if at.line <= len(lines) else ""
     start, shown = at.column - 1, 100

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations.differentiate import partials
 from gradflow.equations.functions import FUNCTIONS, rest_from, sigmoid_slope_from
 from gradflow.equations.graph import Graph, Node, in_order
+from gradflow.numerics.arrays import Array
 
 
 def evaluate(root: Node, params: Mapping[str, Array], H: int, I: int) -> Array:  # noqa: E741
     """The value of an expression of parameters, each (..., *shape)."""
+    if root.kind == "parameter":
+        return params[root.payload]
     return Values(params, H, I).of(root)
 
 

@@ -27,14 +27,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.basis import WholeState, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
-from gradflow.logspace import ZERO_EXPONENT, exponent_of, scale
 from gradflow.measures.contract import Curve, Figure, Measure, Option
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.measures.singular import Largest
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, exponent_of, scale
 
 _BYTES = 2**26  # of Jacobians that are formed at once
 _LOG10_2 = float(np.log10(2.0))
@@ -302,4 +303,19 @@ MEASURE = Measure(
     options={"samples": Option(4, "how many of the batch are looked at, the first ones", least=1)},
     of=lambda subject, *, samples: jacobian(subject.layers, samples),
     room=_room,
+    drawn=(
+        Lags(
+            "singular values",
+            "log10_sigma_rms",
+            band=("log10_sigma_min", "log10_sigma_max"),
+            dashed=("log10_bound",),
+            named={
+                "log10_sigma_rms": "rms",
+                "log10_sigma_min": "smallest",
+                "log10_sigma_max": "largest",
+                "log10_bound": "bound",
+            },
+            label="of ∂s_T/∂s_{T-k}",
+        ),
+    ),
 )

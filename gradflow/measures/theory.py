@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import backpropagate_net
 from gradflow.equations.differentiate import others_of
@@ -23,9 +22,11 @@ from gradflow.equations.graph import Node
 from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.batch import LN10, typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
+from gradflow.measures.drawn import Overlay
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
+from gradflow.numerics.arrays import Array
 
 _MOST = 2**22  # numbers of the drive that its covariance is taken from
 _SETTLED = 4  # the first quarter of the steps is left out of rates
@@ -115,15 +116,15 @@ def elman_of(cell: SizedCell) -> Elman | None:
         terms += others_of(new)
     kept = sum(sign for sign, term in terms if term.kind == "previous")
     applied = [(sign, term) for sign, term in terms if term.kind != "previous"]
-    (share, outer) = applied[0]
-    slot = outer.args[0] if outer.kind == "function" else outer
+    (share, around) = applied[0]
+    slot = around.args[0] if around.kind == "function" else around
     if len(applied) > 1 or slot.kind != "slot" or not _is_elman(slot, new):
         return None
     factors = {use.factor for use in slot.payload.uses}
-    factor = factors.pop() if outer.kind == "slot" else 1.0
+    factor = factors.pop() if around.kind == "slot" else 1.0
     if abs(share * factor + kept - 1) > 1e-12 or not 0 < share * factor <= 1:
         return None
-    return Elman(outer.payload if outer.kind == "function" else "linear", share * factor, factor)
+    return Elman(around.payload if around.kind == "function" else "linear", share * factor, factor)
 
 
 def _is_elman(slot: Node, new: Node) -> bool:
@@ -254,4 +255,5 @@ MEASURE = Measure(
         ),
     ),
     of=theory,
+    drawn=(Overlay("log10_predicted", "theory", critical="critical_predicted", axis="ws_scale"),),
 )

@@ -1,4 +1,4 @@
-"""Where the losses of a stack of runs are read: from the states as they go by, forward, and as
+"""Where the losses of a bundle of runs are read: from the states as they go by, forward, and as
 cotangents that enter on the way back.
 
 Nothing is kept of a net whose loss reads one place at a time: its states are read from the tape in
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradflow import columns
-from gradflow.columns import Array
 from gradflow.engine.flow import block_length
 from gradflow.engine.network import Losses, NetTrajectory, Place
-from gradflow.logspace import Magnitudes
 from gradflow.measures.contract import OneLoss
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective, States, Which, objective
 
@@ -37,7 +37,7 @@ class Readings:
         self.runs = runs
         self.objectives = [objective(run) for run in runs]
         self.lost_at = np.zeros(len(runs), dtype=np.int64)
-        self._outer = [o.output_gradient() for o in self.objectives]
+        self._of_W_o = [o.output_gradient() for o in self.objectives]
         self._samples = [np.zeros(first.batch_size) for _ in runs]
         self._orders: dict[Place, Array] = {}
         self._own: dict[Place, Array] = {}
@@ -50,7 +50,7 @@ class Readings:
             n, R, N = len(first.loss_steps), len(runs), first.batch_size
             for at in self._reads:
                 shape = (n, R, N, first.output_width(at))
-                self._kept[at] = columns.empty(shape, np.dtype(first.dtype))
+                self._kept[at] = arrays.empty(shape, np.dtype(first.dtype))
 
     @property
     def _reads(self) -> Sequence[Place]:
@@ -91,8 +91,8 @@ class Readings:
 
     def output_gradient(self, r: int) -> Magnitudes | None:
         """The norm of dL/dW_o, L the batch mean; None: there is no output layer."""
-        outer = self._outer[r]
-        return outer.norm().over(self.runs[r].batch_size) if outer is not None else None
+        summed = self._of_W_o[r]
+        return summed.norm().over(self.runs[r].batch_size) if summed is not None else None
 
     def entering(
         self, net: NetTrajectory, runs: Array, only: int | None = None
@@ -122,7 +122,7 @@ class Readings:
                 assert found is not None
                 own: Array = found[0]
                 return own if weight == 1 else own / weight
-            ds = columns.empty(states[at].shape, states[at].dtype)
+            ds = arrays.empty(states[at].shape, states[at].dtype)
             for row, r in enumerate(runs):
                 its = {place: states[place][row] for place in together or (at,)}
                 ds[row] = self.objectives[r].gradient(its, 0)[at]
@@ -147,7 +147,7 @@ class Readings:
                 steps, which = steps[which == only], which[which == only]
             if not len(which):
                 return None
-            ds = columns.empty(states.shape, states.dtype)
+            ds = arrays.empty(states.shape, states.dtype)
             ds[...] = 0
             for part in self._parts(at, t + 1 + steps):
                 for row, r in enumerate(runs):
@@ -191,9 +191,9 @@ class Readings:
             before = self.lost_at[r]
             self.lost_at[r] = min(lost, before) if before else lost
             return
-        outer = self._outer[r]
-        if outer is not None and goal.outer is not None:
-            outer.add(*goal.outer(states, which))
+        of_W_o = self._of_W_o[r]
+        if of_W_o is not None and goal.by_output is not None:
+            of_W_o.add(*goal.by_output(states, which))
 
     def _kept_states(self, r: int, which: Array) -> dict[Place, Array]:
         """States (steps, N, S_all) that are zero but for what was kept of them."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.saved.curves import Curves
 from gradflow.saved.values import a_text, an_object, damaged, member, whole
 
@@ -47,7 +47,8 @@ def _curve(name: str, read: Curves, how: Mapping[str, Any], any_size: bool) -> M
     at = f"{read.at}.{name}"
     length = whole(member(how, "length", at), f"{at}.length", read.T + 1) or 0
     if any_size:
-        return read.magnitudes(name, length, null=math.nan) or Magnitudes.of(np.zeros(0))
+        found = read.magnitudes(name, length, null=math.nan)
+        return Magnitudes.of(np.zeros(0)) if found is None else found
     values = read.floats(name, math.nan, length)
     for sign in ("-inf", "inf"):
         lags = how.get(sign, [])

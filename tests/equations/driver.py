@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow import columns
 from gradflow.cells.cell import Cell
+from gradflow.numerics.arrays import empty, laid
 
 
 class Net(NamedTuple):
@@ -65,14 +65,14 @@ def forward(net, dtype=None):
     cell, (T, R, N, _) = net.cell, net.x.shape
     dtype = dtype or np.result_type(net.x, net.s0, *net.params.values())
     w = cell.bind(net.params)
-    states = columns.empty((T + 1, R, N, cell.S_all), dtype)
-    z = columns.empty((T, R, N, cell.G), dtype)
-    saved = columns.empty((T, R, N, cell.saved), dtype)
-    local = columns.empty((T, R, N, cell.local), dtype)
+    states = empty((T + 1, R, N, cell.S_all), dtype)
+    z = empty((T, R, N, cell.G), dtype)
+    saved = empty((T, R, N, cell.saved), dtype)
+    local = empty((T, R, N, cell.local), dtype)
     states[0] = net.s0
     one = np.concatenate([net.x, np.ones((T, R, N, 1))], axis=-1)
     z[..., : cell.G_x] = (w.hoisted @ one.mT).mT
-    x = columns.laid(net.x)
+    x = laid(net.x)
     with np.errstate(all="ignore"):
         cell.prepare(z, saved, x, w)
         views = cell.forward_views(z, saved, states[:-1], states[1:], x)
@@ -87,8 +87,8 @@ def both_ways(net) -> Pass:
     """Forward and backward."""
     cell, (T, R, N, _) = net.cell, net.x.shape
     states, local, w = forward(net)
-    ds = columns.empty((T + 1, R, N, cell.S_all), float)
-    dz = columns.empty((T, R, N, cell.G_all), float)
+    ds = empty((T + 1, R, N, cell.S_all), float)
+    dz = empty((T, R, N, cell.G_all), float)
     ds[...] = 0
     ds[-1][..., : cell.S] = net.ds_T
     with np.errstate(all="ignore"):

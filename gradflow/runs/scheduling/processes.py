@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradflow
 from gradflow.errors import GradflowError
-from gradflow.interrupts import held
+from gradflow.machine.interrupts import held
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,9 +108,9 @@ class _Pool(ThreadPoolExecutor):
 
 def _started() -> subprocess.Popen[bytes]:
     own = str(Path(gradflow.__file__).parent.parent)
-    places = [place for place in sys.path if place]
+    paths = [path for path in sys.path if path]
     return subprocess.Popen(
-        [sys.executable, "-c", _START, *places, *([] if own in places else [own])],
+        [sys.executable, "-c", _START, *paths, *([] if own in paths else [own])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "Flax"
@@ -32,7 +32,7 @@ _NAME = re.compile(
     r"(?P<part>[ih][ifgorzn]_?|[ih]|dense_[ih])[./](?P<role>kernel|bias)"
 )
 
-_BIDIRECTIONAL = re.compile(r"(?P<outer>(?:.*[./])?)(?P<way>forward|backward)_rnn(?:[./]cell)?")
+_BIDIRECTIONAL = re.compile(r"(?P<around>(?:.*[./])?)(?P<way>forward|backward)_rnn(?:[./]cell)?")
 
 _Parts = dict[tuple[str, str], str]
 """Names of tensors by part (`ii`, `hf`, `dense_h`, ...) and role (`kernel`, `bias`)."""
@@ -43,7 +43,7 @@ def find(tensors: Tensors) -> Iterator[Net]:
     nets: dict[str, dict[str, tuple[str, _Parts]]] = {}
     for module, parts in _modules(tensors).items():
         match = _BIDIRECTIONAL.fullmatch(module)
-        prefix = match["outer"].rstrip("./") if match else module
+        prefix = match["around"].rstrip("./") if match else module
         direction = "reverse" if match and match["way"] == "backward" else "forward"
         nets.setdefault(prefix, {})[direction] = (module, parts)
     for prefix, cells in nets.items():
@@ -76,11 +76,11 @@ def _layers(
     found = []
     for direction in sorted(cells):
         module, parts = cells[direction]
-        found.append(_layer(tensors, module, Place(prefix, 0, direction), parts))
+        found.append(_layer(tensors, module, NetPlace(prefix, 0, direction), parts))
     return found
 
 
-def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> RecurrentLayer:
+def _layer(tensors: Tensors, module: str, place: NetPlace, parts: _Parts) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}
     for parameter, side, role in (
@@ -90,7 +90,7 @@ def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> Recurr
         blocks = _blocks(tensors, module, parts, side, role)
         if any(name for name, _ in blocks):
             names[parameter] = tuple(name for name, _ in blocks if name)
-            arrays[parameter] = _stacked(tensors, names[parameter], [a for _, a in blocks])
+            arrays[parameter] = _fused(tensors, names[parameter], [a for _, a in blocks])
     return make_layer(tensors, NAME, place, names, arrays, _TRAITS)
 
 
@@ -116,7 +116,7 @@ def _blocks(
     return blocks
 
 
-def _stacked(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
+def _fused(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
     if len({block.shape for block in blocks}) > 1:
         shapes = ", ".join(str(block.shape[::-1]) for block in blocks)
         raise refuse(tensors.source, f"{tensor(names)} disagree: their shapes are {shapes}")

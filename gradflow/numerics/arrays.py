@@ -1,0 +1,35 @@
+"""How arrays lie in memory: a sample is a row to the reader and a column to the machine.
+
+Everywhere in gradflow an array of vectors is (..., N, width). In memory the batch is innermost,
+(..., width, N), so that a gate or a part of the state is one contiguous block, and W_s h is a
+product of matrices as they lie. Measured against vectors that lie one after the other (LSTM, a core
+of 2.6 GHz, forward and backward): 1.5 to 1.8 times as fast for H <= 64, as fast for H = 256 in
+float64, 1.2 times in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Room for vectors (..., N, width), the batch innermost."""
+    *leading, N, width = shape
+    return np.empty((*leading, width, N), dtype).mT
+
+
+def laid(a: Array) -> Array:
+    """`a` (..., N, width) with the batch innermost: itself if it lies so, else a copy."""
+    return np.ascontiguousarray(a.mT).mT
+
+
+def cut(a: Array, count: int) -> tuple[Array, ...]:
+    """(..., N, count x H) as its `count` parts, each a view (..., H, N)."""
+    laid_out = a.mT
+    H = laid_out.shape[-2] // count
+    return tuple(laid_out[..., k * H : (k + 1) * H, :] for k in range(count))

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, app, reporting, view, warned
+from gradflow.cli.base import (
+    Config,
+    Set,
+    Theme,
+    ThemeOption,
+    app,
+    reporting,
+    view,
+    warned,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
@@ -77,6 +86,7 @@ def track(
         str, format_option("tracking", "How results are shown on standard output.")
     ] = "table",
     output: Annotated[list[Path] | None, output_option("tracking")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     expect: Annotated[
         list[str] | None,
@@ -90,7 +100,7 @@ def track(
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
-    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import first_misses, judge
@@ -105,7 +115,7 @@ def track(
         with progress_bar(tracked.time_steps) as progress:
             results = list(warned(tracked.results(progress), on=not destinations.has_notes))
         destinations.write(
-            results, lambda screen: view(tracked.example, tables=True, screen=screen)
+            results, lambda screen: view(tracked.example, tables=True, screen=screen, theme=theme)
         )
     misses = list(first_misses(judge(wanted, results)))
     for first, count in misses:

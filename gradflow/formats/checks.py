@@ -47,7 +47,7 @@ def table(report: Report, view: View) -> Iterator[str]:
 
 
 def _row(line: Line) -> list[str]:
-    return [line.outcome, line.place, line.what, line.of, line.got, line.off]
+    return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
 def to_markdown(report: Report, view: View) -> Iterator[str]:

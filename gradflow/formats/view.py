@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Lags = Literal["auto", "all"] | tuple[int, ...]
 
+Theme = Literal["auto", "light", "dark"]
+"""The page that a figure is for; `auto`: an SVG follows its reader, all else is for a light one."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -31,6 +34,7 @@ class View:
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
+        theme: the page that figures are for.
         over: `seed` where runs that differ in it alone were made one; None: runs are runs.
         tables: whether a table shows every lag, or tensor, too; None: only if there are few.
     """
@@ -47,6 +51,7 @@ class View:
     width: int = 80
     colour: bool = False
     tables: bool | None = None
+    theme: Theme = "auto"
     over: str | None = None
 
     @classmethod

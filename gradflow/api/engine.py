@@ -1,4 +1,4 @@
-"""The engine for parameters of one's own: `unroll` forward, `backpropagate` from any dL/ds_T."""
+"""The engine for the user's own parameters: `unroll` forward, `backpropagate` from any dL/ds_T."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unroll(
             lstm` shows its parameters and state.
         params: a parameter's name to its values (R, *shape).
         x: (T, R or 1, N, I), the inputs of steps 1..T.
-        s0: (R, N, S), the parts of the state beside each other: of an LSTM h, then c; None: zeros.
+        s0: (R, N, S), the parts of the state side by side: of an LSTM h, then c; None: zeros.
         budget: the most bytes of tape that are kept; what goes beyond is computed again.
         progress: called with the steps done.
 

@@ -117,7 +117,7 @@ class Results(Sequence[Result]):
 
     def columns(self, rows: Rows = "lags") -> dict[str, Any]:
         """The columns of the CSV by name: numbers as float arrays (0 or inf where a magnitude is
-        outside float range, NaN where there is none), whole numbers, lists of texts.
+        outside float range, NaN if there is none), whole numbers, lists of texts.
 
         Args:
             rows: `lags`, a row per run, place and lag; or `runs`, a row a run with its settings,
@@ -133,7 +133,7 @@ class Results(Sequence[Result]):
         return frame
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
-        """A polars data frame with the columns of the CSV, null where there is no number; `rows` as
+        """A polars data frame with the columns of the CSV, null if there is no number; `rows` as
         for `columns`."""
         from gradflow.api.frames import kinds
 
@@ -178,7 +178,7 @@ class Results(Sequence[Result]):
             file.write(able[suffix].show("results", self._results, how))
 
     def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
-        """Draw the gradient against lag, and, in a figure of its own, what was measured besides.
+        """Draw the gradient against lag, and, in its own figure, what was measured besides.
 
         Args:
             ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a

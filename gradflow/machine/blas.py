@@ -8,7 +8,7 @@ milliseconds a time step with one thread and with two, which forgo the blocks of
 
     H = 64  0.21  0.22      H = 256  1.5  1.2      H = 1024  19  17
 
-Cores are put to use by `--jobs` instead and, in one wide run, by threads of our own (threads.py),
+Cores are put to use by `--jobs` instead and, in one wide run, by our own threads (threads.py),
 whose digits do not depend on their number.
 
 A user who has set one of the variables keeps that setting. The library, whose NumPy is loaded

@@ -7,7 +7,7 @@ in blocks that are not. Measured (one thread; microseconds whole and in blocks, 
 9490, 5090; 64 x 256 x 128 85, 140: with many vectors it stays whole. With AVX2 alone, or many
 vectors, a few blocks of at least 128 rows cost a fiftieth at most, which threads gain by taking
 some each (2048 x 512 x 32 1270, with two 670). The last digits of a product depend on its rows, so
-blocks follow from the shape alone. Where linear algebra has threads of its own, a large product has
+blocks follow from the shape alone. Where linear algebra has its own threads, a large product has
 all of them, and stays whole.
 """
 

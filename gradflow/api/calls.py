@@ -201,4 +201,4 @@ def check(
         comparison = compare(before, Side(results, experiment.thresholds), tolerance)
     judgements = tuple(judge(wanted, results))
     named = None if baseline is None else str(baseline)
-    return Report(source, judgements, comparison, named, experiment.title)
+    return Report(source, judgements, comparison, named, experiment.title, tuple(results))

@@ -109,7 +109,7 @@ class Results(Sequence[Result]):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
-        .md, .txt, .svg, .png, .pdf; whole or not at all.
+        .md, .txt, .html, .svg, .png, .pdf; whole or not at all.
 
         Raises:
             InputError: no format has this suffix, or the file cannot be written.

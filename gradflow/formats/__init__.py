@@ -154,7 +154,21 @@ FORMATS: dict[str, Format] = {
             )
             for kind in ("svg", "png", "pdf")
         ),
-        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format(
+            "html",
+            (".html",),
+            {
+                "results": "page:results",
+                "runs": "page:runs",
+                "tracking": "page:tracking",
+                "critical": "page:critical",
+                "explanation": "page:explanation",
+                "check": "page:check",
+                "comparison": "page:comparison",
+            },
+            is_text=False,
+            needs="jinja2",
+        ),
         Format("junit", (".junit.xml",), {"check": "junit:export"}),
         Format("github", (), {"check": "github:export"}),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from gradflow.checks.judge import Judgement
     from gradflow.runs.experiment import Experiment
 
 Lags = Literal["auto", "all"] | tuple[int, ...]
@@ -32,6 +33,8 @@ class View:
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
         over: `seed` where runs that differ in it alone were made one; None: runs are runs.
+        judgements: what a training's results were held to; a page shows it.
+        sources: the files that are compared, by name, each with the head of what is in it.
         tables: whether a table shows every lag, or tensor, too; None: only if there are few.
     """
 
@@ -48,6 +51,8 @@ class View:
     colour: bool = False
     tables: bool | None = None
     over: str | None = None
+    judgements: tuple[Judgement, ...] = ()
+    sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, experiment: Experiment, **shown: Any) -> View:

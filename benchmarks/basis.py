@@ -19,9 +19,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from gradflow.blas import use_one_thread
 from gradflow.cells import CELLS
 from gradflow.engine.flow import Trajectory, unroll
+from gradflow.machine.blas import use_one_thread
 from gradflow.measures.flows import backpropagate
 from gradflow.measures.lyapunov import exponents
 from gradflow.measures.reach import reach, spaced

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import Task, Times, side_by_side
-from gradflow.blas import use_one_thread
 from gradflow.cells import CELLS
 from gradflow.engine.flow import backpropagate, unroll
+from gradflow.machine.blas import use_one_thread
 from gradflow.runs.experiment import Run
 
 HEADING = "# Every cell beside the LSTM"

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.problems import Array
-from gradflow.blas import use_one_thread
-from gradflow.cells import GRU, LSTM, RNN, Cell, Params, SizedCell, Stacked, unstacked
+from gradflow.cells import GRU, LSTM, RNN, Cell, Fused, Params, SizedCell, unfused
 from gradflow.diagnosis import rate_of
 from gradflow.engine.flow import blocks_backward, unroll
-from gradflow.logspace import log_norms
+from gradflow.machine.blas import use_one_thread
+from gradflow.numerics.magnitudes import log_norms
 
 HEADING = "## How often the interval of the rate holds the true rate"
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -167,7 +167,7 @@ def draw(kind: Kind, rng: np.random.Generator) -> dict[str, Array]:
         W_s = _with_eigenvalues(kind.eigenvalues, W_s, rng)
     W_x = rng.standard_normal((rows, _INPUTS)) / math.sqrt(_INPUTS)
     zeros = np.zeros(rows)
-    params = unstacked(cell, Stacked(W_x, kind.scale * W_s, zeros, zeros))
+    params = unfused(cell, Fused(W_x, kind.scale * W_s, zeros, zeros))
     if "forget_bias" in kind.cell.options:
         params["b_f"] = params["b_f"] + kind.cell.options["forget_bias"]
     return params

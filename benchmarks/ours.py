@@ -6,15 +6,15 @@ import numpy as np
 
 from benchmarks.problems import Net
 from benchmarks.timing import Task
-from gradflow.cells import unstacked
+from gradflow.cells import unfused
 from gradflow.engine.flow import unroll
+from gradflow.machine.threads import sharing
 from gradflow.measures.flows import backpropagate
-from gradflow.threads import sharing
 
 
 def gradflow(net: Net, *, share: bool = False, threads: int = 1) -> Task:
     """Forward, backward, and at every lag the norms of the state's and the weights' terms."""
-    params = {name: p[None] for name, p in unstacked(net.cell, net.params).items()}
+    params = {name: p[None] for name, p in unfused(net.cell, net.params).items()}
     x, s0 = net.x[:, None], net.s0[None]
     ds_T = np.broadcast_to(net.v, s0.shape).copy()
 

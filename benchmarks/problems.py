@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.cells import CELLS, SizedCell, Stacked
-from gradflow.logspace import Array
+from gradflow.cells import CELLS, Fused, SizedCell
+from gradflow.numerics.magnitudes import Array
 
 GRID = (
     (100, 32, 16), (1000, 32, 1), (200, 64, 32), (200, 256, 32), (100, 512, 32), (100, 1024, 32),
@@ -42,7 +42,7 @@ class Net(NamedTuple):
     """A Problem in numbers. The loss is L_n = v · s_T."""
 
     cell: SizedCell
-    params: Stacked  # W_x (G, I), W_s (G, H), b_x and b_s (G,)
+    params: Fused  # W_x (G, I), W_s (G, H), b_x and b_s (G,)
     x: Array  # (T, N, I)
     s0: Array  # (N, S)
     v: Array  # (S,)
@@ -68,7 +68,7 @@ def draw(problem: Problem) -> Net:
     def normal(*shape: int, scale: float = 1.0) -> Array:
         return (scale * rng.standard_normal(shape)).astype(problem.dtype)
 
-    params = Stacked(
+    params = Fused(
         normal(G, I, scale=I**-0.5),
         normal(G, H, scale=H**-0.5),
         normal(G, scale=0.1),

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gradflow.blas import use_one_thread
+from gradflow.machine.blas import use_one_thread
 
 use_one_thread()  # before anything imports NumPy
 
@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 
 from benchmarks import ours  # noqa: E402
 from benchmarks.problems import OPERATIONS, draw, problems  # noqa: E402
-from gradflow.engine.sweep import unwatched  # noqa: E402
+from gradflow.engine.backward import unwatched  # noqa: E402
 from gradflow.runs.scheduling.pages import keep_freed_memory  # noqa: E402
 
 KINDS: dict[str, Callable[[str, str], bool]] = {
@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[str, str], bool]] = {
         file in ("terms.py", "outer.py") or "ascontiguousarray" in name
     ),
     "norms, range checks": lambda file, name: (
-        file in ("gradient.py", "logspace.py", "sweep.py") or "reduce" in name
+        file in ("gradient.py", "magnitudes.py", "backward.py") or "reduce" in name
     ),
     "everything else": lambda file, name: True,
 }

@@ -35,7 +35,7 @@ W_x, W_s and b, in full exponent range.
 
 The first three say how many times longer the other takes than gradflow (above 1: gradflow is
 faster), the fourth how many times longer gradflow takes than the products (below 1: it takes large
-products in blocks, for which OpenBLAS has faster code; see `gradflow/products.py`).
+products in blocks, for which OpenBLAS has faster code; see `gradflow/numerics/products.py`).
 """
 
 
@@ -48,7 +48,7 @@ a division for each gate, and about thirty passes over memory) weighs as much as
 
 
 SWEEPS = """Seconds for 1,000 seeds of H = 32, T = 100, N = 16 (`python -m benchmarks.sweeps`), and
-how many times longer than the default. A second core can halve the time, a stack only save the
+how many times longer than the default. A second core can halve the time, a bundle only save the
 calls of a step, not its arithmetic, which is most of it here (see below): so much is to be gained
 over runs that are taken one by one, in one process, through the same engine.
 """

@@ -1,4 +1,4 @@
-"""1,000 small runs: a command each, one by one, in stacks, and in stacks on every core.
+"""1,000 small runs: a command each, one by one, in bundles, and in bundles on every core.
 
     python -m benchmarks.sweeps [--runs 1000] [--repeats 2]
 
@@ -23,8 +23,8 @@ CELLS = ("rnn", "lstm", "gru")
 
 WAYS = {
     "one by one": "alone",
-    "in stacks (--jobs 1)": "stacks",
-    "in stacks, every core (default)": "default",
+    "in bundles (--jobs 1)": "bundles",
+    "in bundles, every core (default)": "default",
 }
 A_COMMAND_EACH = "a command each"
 COMMANDS = 20  # that are timed
@@ -71,10 +71,10 @@ def _environment() -> dict[str, str]:
 def _work(cell: str, how: str, runs: int) -> str:
     """Run the sweep one way; a digest of its results."""
     from gradflow.api import load
+    from gradflow.runs.bundle import run_bundle
     from gradflow.runs.runner import execute
-    from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.pages import keep_freed_memory
-    from gradflow.runs.stack import run_stack
+    from gradflow.runs.scheduling.workforce import workforce
 
     experiment = load({"cell": cell, "seed": list(range(runs)), **SHAPE})
     digest = hashlib.sha256()
@@ -87,10 +87,10 @@ def _work(cell: str, how: str, runs: int) -> str:
 
     if how == "alone":
         for item in enumerate(experiment.runs):
-            note(run_stack([item], experiment.thresholds))
+            note(run_bundle([item], experiment.thresholds))
     else:
         keep_freed_memory()  # as the command does
-        with workforce(experiment.runs, 1 if how == "stacks" else None) as (executor, workers):
+        with workforce(experiment.runs, 1 if how == "bundles" else None) as (executor, workers):
             note(execute(experiment, executor=executor, workers=workers))
     return digest.hexdigest()
 
@@ -106,7 +106,7 @@ def main() -> None:
         print(_work(cell, how, int(runs)))
         return
     for cell, best in sweep(options.runs, options.repeats).items():
-        fastest = best["in stacks, every core (default)"]
+        fastest = best["in bundles, every core (default)"]
         print(f"{cell}: {options.runs} runs, H = 32, T = 100, N = 16")
         for name, seconds in best.items():
             print(f"  {name:34} {seconds:7.2f} s  {seconds / fastest:5.1f} x")

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from gradflow.engine.flow import unroll as unroll
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
-    from gradflow.logspace import Magnitudes as Magnitudes
     from gradflow.measures.flows import backpropagate as backpropagate
+    from gradflow.numerics.magnitudes import Magnitudes as Magnitudes
     from gradflow.results import Result as Result
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
@@ -43,7 +43,7 @@ _HOMES = {
     "CELLS": "cells",
     "GradflowError": "errors",
     "InputError": "errors",
-    "Magnitudes": "logspace",
+    "Magnitudes": "numerics.magnitudes",
     "Params": "cells",
     "Result": "results",
     "Results": "api",

@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line, and end with the documented exit code whatever comes."""
     try:
-        from gradflow import interrupts
+        from gradflow.machine import interrupts
     except KeyboardInterrupt:
         sys.exit(130)
     try:
@@ -32,8 +32,8 @@ def main() -> None:
 def _run() -> str | int | None:
     """What the command exits with. The help, which typer prints by itself, meets a closed pipe or
     a full disk as the commands do."""
-    from gradflow.blas import use_one_thread
-    from gradflow.terminal import forget_stdout, open_streams
+    from gradflow.machine.blas import use_one_thread
+    from gradflow.output.terminal import forget_stdout, open_streams
 
     open_streams()
     use_one_thread()

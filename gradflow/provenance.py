@@ -8,7 +8,8 @@ import platform
 
 import numpy as np
 
-from gradflow import __version__, blas
+from gradflow import __version__
+from gradflow.machine import blas
 
 
 def provenance(config: object) -> dict[str, object]:

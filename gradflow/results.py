@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 
 NO_SAMPLES: Array = np.zeros((0, 0))
 NO_LAGS: Array = np.zeros(0)

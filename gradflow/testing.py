@@ -25,7 +25,7 @@ from gradflow.config.expect import expected
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, View, charts, words
 from gradflow.formats.lags import choose_lags
-from gradflow.output import WholeFile
+from gradflow.output.whole import WholeFile
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from gradflow.blas import use_one_thread
+from gradflow.machine.blas import use_one_thread
 
 use_one_thread()  # as the command does, before anything imports NumPy
 

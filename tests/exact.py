@@ -17,7 +17,7 @@ import numpy as np
 
 from decimal_numbers import Extent, Number, OfNumbers, backward, copies, gradient, numbers
 from equations.interpreter import Interpreter
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs import sampling
 from reference import by_curve
 

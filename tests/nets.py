@@ -12,8 +12,8 @@ from gradflow.cells import CELLS, Cell, SizedCell
 from gradflow.engine.flow import unroll
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.initial import uses_drawn
-from gradflow.logspace import Magnitudes
 from gradflow.measures.flows import backpropagate
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow
 from gradflow.runs.sampling import parameters
 
@@ -119,8 +119,8 @@ def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:
     return {part.name: s[..., part.rows] for part in cell.parts.values()}
 
 
-def stacked(cell: SizedCell, params) -> list[np.ndarray]:
-    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates stacked: b_s has
+def fused(cell: SizedCell, params) -> list[np.ndarray]:
+    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates fused: b_s has
     the biases that stand beside a recurrent product alone, and zeros."""
     uses = {use.weight: use for use in cell.uses}
     by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
@@ -159,7 +159,7 @@ def flow(net, **options) -> GradientFlow:
 
 
 def one_run(net, r) -> Net:
-    """Run `r` of a stack, alone."""
+    """Run `r` of a bundle, alone."""
     only = slice(r, r + 1)
     params = mapped(net.params, lambda a: a[only])
     return net._replace(params=params, x=net.x[:, only], s0=net.s0[only], ds_T=net.ds_T[only])
@@ -192,7 +192,7 @@ _GATES["lstmp"] = _GATES["lstm"]
 
 
 def as_pytorch(cell: Cell, params) -> dict:
-    """The parameters of one layer by PyTorch's names, gates stacked; leading axes stay. Where the
+    """The parameters of one layer by PyTorch's names, gates fused; leading axes stay. Where the
     cell has one bias and PyTorch two, these add up to it."""
     gates = _GATES[cell.name]
     one = {gate: params[f"b{gate}"] for gate in gates}

@@ -7,15 +7,18 @@ import doctest
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -29,15 +32,24 @@ _DRAWN = re.compile(r"[\s─▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")
 
 
 class Session:
-    """A reader at the page: a folder with `configs/` in it, a shell, and a Python that goes on."""
+    """A reader at the page: a folder with `configs/` and an empty `docs/figures/` in it, a shell,
+    and a Python that goes on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.missing: set[str] = set()
         """What snippets needed and this machine has not."""
+        self.printed: dict[int, str] = {}
+        """What was printed in place of each output, by the line where its block begins."""
         self._names: dict[str, Any] = {"__name__": "__page__"}
         self._printed = ""
         shutil.copytree(ROOT / "configs", folder / "configs")
+        (folder / "docs" / "figures").mkdir(parents=True)
+
+    def figures(self) -> dict[str, Path]:
+        """The figures that were made, by the name of their file."""
+        made = [*self.folder.glob("*.svg"), *self.folder.glob("docs/figures/*.svg")]
+        return {path.name: path for path in made}
 
     def faults(self, snippets: list[Snippet]) -> Iterator[str]:
         """`line N: what did not hold` for each snippet that did not."""
@@ -50,10 +62,10 @@ class Session:
     def _run(self, snippet: Snippet) -> Iterator[str]:
         if "file" in snippet.tags:
             (self.folder / snippet.tags["file"]).write_text(snippet.text, encoding="utf-8")
-        if "output of the above" in snippet.tags:
-            yield from differences(snippet.text, self._printed)
-        elif "output of" in snippet.tags:
+        if "output of" in snippet.tags:
             yield from self._shell(snippet.tags["output of"], snippet.tags)
+        if {"output of", "output of the above"} & snippet.tags.keys():
+            self.printed[snippet.line] = self._printed
             yield from differences(snippet.text, self._printed)
         elif snippet.language == "sh":
             yield from self._shell(snippet.text, snippet.tags)
@@ -63,6 +75,30 @@ class Session:
             yield from self._python(snippet.text)
 
     def _shell(self, script: str, tags: dict[str, str]) -> Iterator[str]:
+        commands = _plain_commands(script)
+        code = self._shell_out(script) if commands is None else self._in_process(commands)
+        expected = int(tags.get("exit", "0"))
+        if code != expected:
+            yield f"exit {code} in place of {expected}: {script}\n{self._printed}"
+
+    def _in_process(self, commands: list[list[str]]) -> int:
+        """Commands of gradflow alone, which need no shell, without a process for each."""
+        from gradflow.cli import app
+
+        printed, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), 0
+        with self._here(printed), patch.dict(os.environ, _environment(), clear=True):
+            for arguments in commands:
+                try:
+                    app(arguments, prog_name="gradflow")
+                except SystemExit as end:
+                    code = int(end.code or 0)
+                if code:
+                    break
+        printed.flush()
+        self._printed = printed.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        return code
+
+    def _shell_out(self, script: str) -> int:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-ec", script],
             cwd=self.folder,
@@ -74,9 +110,7 @@ class Session:
             check=False,
         )
         self._printed = done.stdout
-        expected = int(tags.get("exit", "0"))
-        if done.returncode != expected:
-            yield f"exit {done.returncode} in place of {expected}: {script}\n{done.stdout}"
+        return done.returncode
 
     def _config(self, snippet: Snippet) -> Iterator[str]:
         """A config, or some of its keys, is accepted by `load`; other YAML has to be YAML."""
@@ -99,19 +133,26 @@ class Session:
 
     def _python(self, text: str) -> Iterator[str]:
         printed = io.StringIO()
-        before = Path.cwd()
-        os.chdir(self.folder)
         try:
-            with contextlib.redirect_stdout(printed):
+            with self._here(printed):
                 if text.lstrip().startswith(">>>"):
                     yield from self._doctest(text)
                 else:
                     exec(compile(text, "<page>", "exec"), self._names)
         except Exception:
             yield traceback.format_exc(limit=-2)
+        self._printed = printed.getvalue()
+
+    @contextmanager
+    def _here(self, printed: io.TextIOBase) -> Iterator[None]:
+        """In the reader's folder, and what is printed is kept."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                yield
         finally:
             os.chdir(before)
-        self._printed = printed.getvalue()
 
     def _doctest(self, text: str) -> Iterator[str]:
         report: list[str] = []
@@ -156,6 +197,23 @@ def _pattern(text: str) -> str:
 
 def _words(text: str) -> str:
     return _DRAWN.sub(" ", text).strip()
+
+
+def _plain_commands(script: str) -> list[list[str]] | None:
+    """The arguments of each line, where all are commands of gradflow and use nothing of a shell."""
+    commands = []
+    for line in script.replace("\\\n", " ").strip().splitlines():
+        words = list(shlex.shlex(line, posix=False, punctuation_chars=True))
+        if words[:1] != ["gradflow"] or "#" in line or any(map(_is_shell, words)):
+            return None
+        commands.append(shlex.split(line)[1:])
+    return commands
+
+
+def _is_shell(word: str) -> bool:
+    """Whether a word means something to the shell but itself."""
+    is_quoted = word[0] == "'" == word[-1] or (word[0] == '"' == word[-1] and "$" not in word)
+    return not is_quoted and re.search(r"[|&;<>()$`*?\\~]", word) is not None
 
 
 def _is_here(name: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -66,9 +67,17 @@ def _tags(html: str, line: int) -> dict[str, str]:
 
 def links(text: str) -> list[str]:
     """What the links and images of a Markdown text point to."""
-    inline = [child for token in MarkdownIt().parse(text) for child in token.children or ()]
-    targets = [child.attrGet("href") or child.attrGet("src") for child in inline]
+    targets = [child.attrGet("href") or child.attrGet("src") for child in _inline(text)]
     return [str(target) for target in targets if target is not None]
+
+
+def images(text: str) -> list[str]:
+    """What the images of a Markdown text point to."""
+    return [str(child.attrGet("src")) for child in _inline(text) if child.type == "image"]
+
+
+def _inline(text: str) -> list[Token]:
+    return [child for token in MarkdownIt().parse(text) for child in token.children or ()]
 
 
 def anchors(text: str) -> set[str]:

@@ -18,7 +18,7 @@ from autograd.tracer import getval
 
 from equations.interpreter import EXACT, Functions, Interpreter
 from gradflow.cells.contract import CURVES
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.magnitudes import Magnitudes
 
 exact = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
 """Floats as mpmath numbers, whose squares leave no range."""

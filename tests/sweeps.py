@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradflow.api import load
 from gradflow.formats import FORMATS, View
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_bundle
 
 SMALL = {
     "cell": [{"type": "rnn", "activation": "linear"}, "lstm", {"type": "gru", "reset": "before"}],
@@ -26,7 +26,7 @@ def one_by_one(experiment):
     """The text of the results where each run goes through the engine alone."""
     numbered = enumerate(experiment.runs)
     return text(
-        experiment, [r for item in numbered for r in run_stack([item], experiment.thresholds)]
+        experiment, [r for item in numbered for r in run_bundle([item], experiment.thresholds)]
     )
 
 

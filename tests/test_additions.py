@@ -86,9 +86,9 @@ ADDED = [
         ),
     ),
     (
-        "weights/files/lines.py",
+        "weights/readers/lines.py",
         READER,
-        ("weights/files/__init__.py", "READERS = {", '    ".lines": "lines",'),
+        ("weights/readers/__init__.py", "READERS = {", '    ".lines": "lines",'),
     ),
 ]
 

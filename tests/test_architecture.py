@@ -20,11 +20,9 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "interrupts", "system", "blas", "threads", "columns", "products", "arraylike",
-    "logspace",
-    "initializers", "equations", "cells",
+    "errors", "axes", "machine", "numerics", "equations", "cells",
     "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
-    "engine.sweep", "engine.flow",
+    "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
     "measures.steps", "measures.singular", "measures.orthonormal",
@@ -33,31 +31,35 @@ CORE = [
     "measures.share", "measures.gates", "measures.slopes", "measures.factors", "measures.paths",
     "measures.theory",
     "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
-    "measures.reference",
+    "measures.documented",
     "diagnosis", "provenance",
 ]
 ROOMS = [
     *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
     "weights",
-    "runs.experiment", "runs.sampling", "runs.losses", "runs.readings", "runs.reach",
-    "runs.measuring", "runs.stack", "runs.memory",
-    "runs.scheduling", "runs.runner", "tangents", "verification", "criticality", "explanation",
-    "checks", "config", "offers",
-    "inspection", "tracking", "formats", "saved", "output", "plain", "terminal", "api", "testing",
-    "pytest_plugin", "cli", "__main__",
+    "runs.initializers", "runs.experiment", "runs.sampling", "runs.losses", "runs.readings",
+    "runs.reach", "runs.measuring", "runs.bundle", "runs.memory", "runs.scheduling", "runs.runner",
+    "verification", "criticality", "explanation", "checks", "config",
+    "inspection", "tracking", "formats", "saved", "output", "api", "testing", "pytest_plugin",
+    "cli", "__main__",
 ]
 """A room may use those before it."""
 FOLDERS = {"engine", "files", "measures", "runs"}
 """Their files are rooms of their own."""
 
 INSIDE = {
-    "cells": ["contract", "sized", "cell", "stacked", "library", ""],
+    "machine": ["interrupts", "memory", "blas", "threads", ""],
+    "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
+    "cells": ["contract", "sized", "cell", "fused", "library", ""],
+    "verification": ["tangents", ""],
+    "inspection": ["offers", ""],
+    "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
         "tree", "bare", "numbers", "bases", "forms", "model", "faults", "elsewhere", "messages",
-        "losses", "files", "overrides", "ranges",
+        "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
-        "expectation", "expect", "starter", "reference", "",
+        "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
@@ -69,9 +71,9 @@ INSIDE = {
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
     "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [
-        "tensors", "given", "layers", "guess", "files", "conventions", "choose", "named", "",
+        "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "reference", ""],
+    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on
@@ -103,7 +105,7 @@ def test_imports_point_one_way(module):
 
 
 def shelf(module, folder):
-    """`gradflow.weights.files.onnx` is `files` in the folder `weights`, the folder itself `""`."""
+    """`gradflow.weights.readers.onnx` is `readers` in `weights`, the folder itself is `""`."""
     parts = module.split(".")[1:]
     return "".join(parts[1:2]) if parts[:1] == [folder] else None
 
@@ -135,7 +137,7 @@ def test_the_core_knows_numpy_and_no_config_or_terminal(module):
         ("pydantic", {"config"}),
         ("pydantic_core", {"config"}),
         ("typer", {"cli"}),
-        ("rich", {"terminal", "formats"}),
+        ("rich", {"output", "formats"}),
     ],
 )
 def test_a_heavy_package_has_its_room(package, rooms):
@@ -154,7 +156,7 @@ def test_no_file_is_too_long_to_be_read_at_one_sitting(module):
 
 def test_only_the_command_prints_or_exits():
     for module, path in MODULES.items():
-        if room(module) in ("terminal", "cli", "__main__"):
+        if room(module) in ("output", "cli", "__main__"):
             continue
         calls = [
             n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)

@@ -11,7 +11,7 @@ from benchmarks import ours
 from benchmarks.problems import GRID, NAMES, OPERATIONS, Problem, draw, problems
 from benchmarks.report import Setting, markdown
 from benchmarks.timing import Ratio, Times, side_by_side
-from gradflow.cells import unstacked
+from gradflow.cells import unfused
 
 CALLS_PER_STEP = {"rnn": 15, "lstm": 35, "gru": 35}  # of functions, by the interpreter
 
@@ -59,7 +59,7 @@ def test_a_step_more_costs_a_bounded_number_of_calls(name):
 def test_a_step_and_its_pullback_take_no_more_operations_than_they_do_today(name):
     net = draw(Problem(name, 1, 4, 2, "float64"))
     cell = net.cell
-    w = cell.bind(unstacked(cell, net.params))
+    w = cell.bind(unfused(cell, net.params))
     for attribute, value in vars(w).items():
         if isinstance(value, np.ndarray):
             setattr(w, attribute, value.view(Counted))

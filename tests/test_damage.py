@@ -14,7 +14,7 @@ import pytest
 
 from command import GRADFLOW, main
 from effort import processor_seconds
-from gradflow.output import WholeFile
+from gradflow.output.whole import WholeFile
 
 SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
@@ -133,7 +133,7 @@ def test_a_read_only_folder_is_told_before_any_work(precious, capsys, monkeypatc
     def refused(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("gradflow.output.tempfile.mkstemp", refused)
+    monkeypatch.setattr("gradflow.output.whole.tempfile.mkstemp", refused)
     monkeypatch.setattr("gradflow.runs.runner.execute", lambda *_: pytest.fail("worked"))
     code, out, err = main(capsys, "analyze", "c.yaml", "--output", "out.csv")
     assert (code, out) == (2, "")
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    target = f"gradflow.output.os.{call}"
+    target = f"gradflow.output.whole.os.{call}"
     monkeypatch.setattr(target, full)
     code, out, err = main(capsys, "analyze", "c.yaml", "--quiet", "--output", "out.csv")
     assert (code, out) == (3, "")

@@ -3,12 +3,14 @@ somewhere."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from page_runner import Session
-from pages import PAGES, ROOT, anchors, links, snippets
+from pages import PAGES, ROOT, anchors, images, links, snippets
+from pictures import figure_differences
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -16,10 +18,22 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 @pytest.mark.parametrize("page", NAMES)
 def test_a_page_shows_what_happens(page, tmp_path):
     session = Session(tmp_path / "page")
-    faults = list(session.faults(snippets((ROOT / page).read_text(encoding="utf-8"))))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    faults = [*session.faults(snippets(text)), *figure_faults(text, session.figures())]
     assert not faults, "\n\n".join(f"{page}, {fault}" for fault in faults)
     if session.missing:
         pytest.skip(f"all but what needs {', '.join(sorted(session.missing))}")
+
+
+def figure_faults(text, made):
+    """Which figures of a page none of its commands makes, or makes otherwise."""
+    for name in {Path(image).name for image in images(text)}:
+        if name not in made:
+            yield f"no command makes {name}"
+            continue
+        shown = (ROOT / "docs" / "figures" / name).read_bytes()
+        for fault in figure_differences(shown, made[name].read_bytes()):
+            yield f"{name}: {fault}"
 
 
 @pytest.mark.parametrize("page", NAMES)

@@ -18,7 +18,7 @@ from gradflow.config import tree
 from gradflow.formats import View
 from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
-from gradflow.offers import yaml_text
+from gradflow.inspection.offers import yaml_text
 
 I, H = 3, 4  # noqa: E741
 

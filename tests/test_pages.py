@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 
 from page_runner import Session, differences
-from pages import MalformedError, anchors, links, snippets
+from pages import MalformedError, anchors, images, links, snippets
+from pictures import figure_differences
 
 
 def faults(folder, text):
@@ -37,6 +38,10 @@ def fence(language, text, *comments):
         fence("yaml", "ws_scale: 2"),
         fence("yaml", "- run: cell"),
         fence("text", "anything"),
+        fence("sh", "gradflow cells rnn\ngradflow cells gru")
+        + fence("text", "rnn\n...\ngru\n...", "output of the above"),
+        fence("sh", "gradflow analyze \\\n  configs/no.yaml\ngradflow cells", "exit: 2")
+        + fence("text", "configs/no.yaml: error: no such file\n...", "output of the above"),
         "- a point\n\n  <!-- exit: 1 -->\n  ```sh\n  false\n  ```\n",
     ],
     ids=count(),
@@ -96,4 +101,41 @@ def test_drawn_lengths_are_not_compared_and_words_are():
 def test_links_and_anchors():
     text = "# What it is, `W_s` and ∂L\n\n[a](b.md#c) ![d](e.png) <https://f.example>\n\n# A\n# A\n"
     assert links(text) == ["b.md#c", "e.png", "https://f.example"]
+    assert images(text) == ["e.png"]
     assert anchors(text) == {"what-it-is-w_s-and-l", "a", "a-1"}
+
+
+FIGURE = b"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">
+<path d="M 10.5 20 L 30 40 L 50 1e-1 z" style="stroke: #8c8c8c"/>
+<use xlink:href="#a" x="10" y="20"/><text x="1" y="2">W_s\xc3\x970.5</text><text>vanishing</text>
+</svg>"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b"vanishing", b"stable", "but printed"),
+        (b"0.5<", b"0.8<", "shown 0.5 but printed 0.8"),
+        (b"L 50", b"L 59", "in place of"),
+        (b'y="2"', b'y="22"', "in place of"),
+        (b"<text>vanishing</text>", b"", "but printed"),
+        (b"#8c8c8c", b"#ff0000", "other ones"),
+        (b"</svg>", b"<path/></svg>", "4 shapes in place of 5"),
+    ],
+)
+def test_another_figure_is_found(old, new, fault):
+    assert old in FIGURE
+    assert fault in "".join(figure_differences(FIGURE, FIGURE.replace(old, new, 1)))
+
+
+def test_a_figure_drawn_a_hair_apart_is_the_same():
+    other = FIGURE.replace(b"10.5 20", b"10.4999 20.01 L 15 25").replace(b"#a", b"#b")
+    assert not [*figure_differences(FIGURE, other)]
+
+
+def test_figures_made_are_known_by_name(tmp_path):
+    session = Session(tmp_path / "page")
+    script = "gradflow analyze configs/every-step.yaml -q -o docs/figures/a.svg -o b.svg"
+    assert not [*session.faults(snippets(fence("sh", script)))]
+    made = session.figures()
+    assert made["a.svg"].read_bytes() == made["b.svg"].read_bytes()

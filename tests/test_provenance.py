@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from gradflow import blas
+from gradflow.machine import blas
 from gradflow.provenance import provenance
 
 

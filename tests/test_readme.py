@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from command import run
-from gradflow.config.reference import table
+from gradflow.config.documented import table
 from gradflow.formats.columns import reference
 from gradflow.formats.csv import header
 
@@ -20,7 +20,8 @@ def test_the_config_reference_is_that_of_the_model():
 
 
 def test_the_speeds_shown_are_those_measured():
-    shown = README.split("<!-- from benchmarks/RESULTS.md -->\n")[1].split("<!-- end of")[0]
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- from benchmarks/RESULTS.md -->\n")[1].split("<!-- end of")[0]
     measured = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
     assert len(shown.splitlines()) > 3
     assert set(shown.splitlines()) <= set(measured)

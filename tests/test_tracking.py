@@ -18,7 +18,7 @@ from gradflow.formats import FORMATS
 from gradflow.formats.tracking import shown_lags
 from gradflow.formats.view import View
 from gradflow.tracking import natural_order, plan
-from nets import random_stack, stacked
+from nets import fused, random_stack
 
 NAMES = {"weight_ih": "W_x", "weight_hh": "W_s", "bias_ih": "b_x", "bias_hh": "b_s"}
 SMALL = "sequence_length: 20\nbatch_size: 3\n"
@@ -31,7 +31,7 @@ def save(path, cell, seed=0, *, layers=1, directions=1, prefix="", scale=1.0, H=
     arrays = {}
     for (layer, direction), p in stack.params.items():
         end = f"_l{layer}" + ("_reverse" if direction else "")
-        pairs = zip(NAMES, stacked(stack.cells[layer, direction], p), strict=False)
+        pairs = zip(NAMES, fused(stack.cells[layer, direction], p), strict=False)
         arrays |= {f"{prefix}{n}{end}": scale * a[0] for n, a in pairs}
     path.parent.mkdir(exist_ok=True)
     np.savez(path, **arrays)

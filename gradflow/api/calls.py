@@ -10,9 +10,9 @@ from gradflow.api.results import Results
 from gradflow.config import tree
 from gradflow.config.load import experiment_of
 from gradflow.errors import Fault, InputError
+from gradflow.output.terminal import in_notebook, progress_bar
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import execute, time_steps
-from gradflow.terminal import in_notebook, progress_bar
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report

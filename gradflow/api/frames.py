@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.formats import flat, runs
 from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves, values
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures.contract import Values
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, LayerResult, Result
 
 Rows = Literal["lags", "runs"]

@@ -115,7 +115,7 @@ class Results(Sequence[Result]):
             InputError: no format has this suffix, or the file cannot be written.
         """
         from gradflow.formats import for_files, suffix_unfit
-        from gradflow.output import WholeFile
+        from gradflow.output.whole import WholeFile
 
         target = Path(path)
         able = for_files("results")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Params
+from gradflow.cells.fused import Fused, unfused
 from gradflow.cells.library import CELLS, CellType
 from gradflow.cells.sized import SizedCell
-from gradflow.cells.stacked import Stacked, unstacked
 
 RNN, LSTM, ProjectedLSTM, GRU = (CELLS[name] for name in ("rnn", "lstm", "lstmp", "gru"))
 
@@ -17,9 +17,9 @@ __all__ = [
     "RNN",
     "Cell",
     "CellType",
+    "Fused",
     "Params",
     "ProjectedLSTM",
     "SizedCell",
-    "Stacked",
-    "unstacked",
+    "unfused",
 ]

@@ -48,7 +48,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 Role = Literal["input", "recurrent", "bias", "input_bias", "other"]
 Kind = Literal["matrix", "diagonal", "bias"]
@@ -130,7 +130,7 @@ class Weight(NamedTuple):
 
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
-    the others by name: matrices stacked (..., rows, columns), their transposes laid for the
+    the others by name: matrices (..., rows, columns), their transposes laid for the
     backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
     to multiply them."""
 

@@ -22,7 +22,6 @@ from gradflow.cells.contract import (
     Views,
     Weight,
 )
-from gradflow.columns import Array
 from gradflow.equations import weights
 from gradflow.equations.compile import Compiled
 from gradflow.equations.declaration import Declared, Equations
@@ -38,7 +37,8 @@ from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
-from gradflow.products import product, product_for
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.products import product, product_for
 
 
 class Chosen(Protocol):
@@ -93,8 +93,8 @@ class SizedCell:
         code, step = made.code, made.step
         self.cell, self.H, self.I, self._code, self._symbolic = cell, H, I, code, step
         self._rows = {
-            "z": self._stacked_rows(code.z), "saved": self._stacked_rows(code.saved),
-            "local": self._stacked_rows(code.local), "s": self._stacked_rows(code.handed),
+            "z": self._rows_of(code.z), "saved": self._rows_of(code.saved),
+            "local": self._rows_of(code.local), "s": self._rows_of(code.handed),
             "x": [slice(0, I)],
         }  # fmt: skip
         self.G, self.saved, self.local, self.S_all = (
@@ -150,16 +150,16 @@ class SizedCell:
     # Parameters
 
     def bind(self, params: Params, N: int | None = None) -> Bound:
-        """The parameters, stacked and laid as the code reads them, for a batch of N; of any size
-        where that is None."""
+        """The parameters, put together and laid as the code reads them, for a batch of N; of any
+        size where that is None."""
         bound = Bound(H=self.H, I=self.I, hoisted=self._hoisted(params), product=product)
         shapes = []
-        for stacked in self._code.stacked:
-            blocks = [self._summed(uses, params) for uses in stacked.blocks]
-            matrix = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
-            shapes.append(matrix.shape[-2:])
-            setattr(bound, stacked.name, np.ascontiguousarray(matrix))
-            setattr(bound, f"{stacked.name}_T", np.ascontiguousarray(matrix.mT))
+        for matrix in self._code.matrices:
+            blocks = [self._summed(uses, params) for uses in matrix.blocks]
+            whole = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
+            shapes.append(whole.shape[-2:])
+            setattr(bound, matrix.name, np.ascontiguousarray(whole))
+            setattr(bound, f"{matrix.name}_T", np.ascontiguousarray(whole.mT))
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
         vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))
@@ -275,13 +275,13 @@ class SizedCell:
         """`w` with the recurrent matrices taken out of the chain rule: what `pullback` then carries
         back is what goes from a state to the next through none of them. Forward it is as before."""
         kept, roles = Bound(**vars(w)), self._symbolic.roles
-        for stacked in self._code.stacked:
-            name, at = f"{stacked.name}_T", 0
+        for matrix in self._code.matrices:
+            name, at = f"{matrix.name}_T", 0
             turned = getattr(w, name).copy()
-            for uses in stacked.blocks:
+            for uses in matrix.blocks:
                 node, is_turned = uses[0].weight
                 width = self.sizes(node.shape)[-1 if is_turned else 0]
-                if stacked.past and not all(is_other(use, roles) for use in uses):
+                if matrix.past and not all(is_other(use, roles) for use in uses):
                     turned[..., at : at + width] = 0
                 at += width
             setattr(kept, name, turned)
@@ -289,7 +289,7 @@ class SizedCell:
 
     # Rows
 
-    def _stacked_rows(self, entries: Sequence[Entry]) -> list[slice]:
+    def _rows_of(self, entries: Sequence[Entry]) -> list[slice]:
         widths = [math.prod(self.sizes(entry.shape)) for entry in entries]
         stops = list(itertools.accumulate(widths))
         return [slice(stop - width, stop) for width, stop in zip(widths, stops, strict=True)]
@@ -334,7 +334,7 @@ class SizedCell:
         rows = self._rows[view.array]
         start, stop = rows[view.first].start, rows[view.last].stop
         shape: tuple[int, ...] | None = None
-        if view.form == "stack":
+        if view.form == "entries":
             count = view.last - view.first + 1
             shape = (count, (stop - start) // count)
         elif view.form in ("matrix", "merged"):

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradflow.checks.figures import curves, values_of
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Curve
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import NO_LAGS, GradientFlow, LayerResult, Result
 
 Part = Result | LayerResult

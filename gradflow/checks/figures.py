@@ -18,11 +18,11 @@ import numpy as np
 from gradflow.axes import Kind
 from gradflow.checks.wanted import Wanted
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.logspace import Magnitudes
 from gradflow.measures import ALWAYS, MEASURES, OPTIONAL
 from gradflow.measures.contract import Curve, Values
 from gradflow.measures.gradient import part_curve
 from gradflow.measures.terms import TOTALS
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult, Result
 
 Number = float | Decimal

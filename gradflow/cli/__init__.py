@@ -4,7 +4,7 @@ or looks at the terminal. Commands import what they need when they run: `--help`
 from __future__ import annotations
 
 # Imported in the order in which `gradflow --help` shows the commands.
-from gradflow.cli import analyze, saved, why, check, nets, reference  # isort: skip  # noqa: F401
+from gradflow.cli import analyze, saved, why, check, nets, about  # isort: skip  # noqa: F401
 from gradflow.cli.base import app
 
 __all__ = ["app"]

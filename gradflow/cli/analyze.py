@@ -25,7 +25,7 @@ from gradflow.cli.base import (
     warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
-from gradflow.terminal import progress_bar
+from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.results import Result
@@ -127,11 +127,11 @@ def computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.machine.threads import threads_of_a_run
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
-    from gradflow.runs.scheduling.choose import workforce
     from gradflow.runs.scheduling.pages import keep_freed_memory
-    from gradflow.threads import threads_of_a_run
+    from gradflow.runs.scheduling.workforce import workforce
 
     keep_freed_memory()
     journal = None

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from gradflow import interrupts
 from gradflow.errors import Fault, GradflowError
-from gradflow.terminal import width_and_colour, write
+from gradflow.machine import interrupts
+from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
     from gradflow.formats import Report, View

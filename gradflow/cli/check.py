@@ -16,11 +16,11 @@ from gradflow.cli.base import EXIT_CODES, Config, Set, app, reporting, view, war
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
 from gradflow.formats import FORMATS, View
-from gradflow.terminal import width_and_colour, write
+from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report
-    from gradflow.output import WholeFile
+    from gradflow.output.whole import WholeFile
     from gradflow.saved import Saved
 
 Tolerance = Annotated[
@@ -135,7 +135,7 @@ def _check_tolerance(tolerance: float) -> None:
 
 def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> WholeFile:
     """The file that the results are to be written to: a new one, or one of results."""
-    from gradflow.output import WholeFile, refuse_overwriting
+    from gradflow.output.whole import WholeFile, refuse_overwriting
     from gradflow.saved import WRITTEN_BY, holds_results
 
     refuse_overwriting([baseline], read, key="--baseline")

@@ -14,7 +14,7 @@ from gradflow.cli.base import Config, Set, app, reporting, view, warned
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
-from gradflow.terminal import progress_bar, width_and_colour
+from gradflow.output.terminal import progress_bar, width_and_colour
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")

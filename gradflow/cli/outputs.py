@@ -25,11 +25,11 @@ from gradflow.formats import (
     suffix_unfit,
     unfit,
 )
-from gradflow.terminal import write
+from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
     from gradflow.formats import View
-    from gradflow.output import WholeFile
+    from gradflow.output.whole import WholeFile
     from gradflow.runs.experiment import Experiment
 
 
@@ -89,7 +89,7 @@ class Destinations:
             InputError: with every path whose suffix asks for no format of this report, and every
                 file that is named twice.
         """
-        from gradflow.output import refuse_overwriting
+        from gradflow.output.whole import refuse_overwriting
 
         paths, able = list(paths or []), for_files(report)
         found = [(path, _by_suffix(path, able)) for path in paths]
@@ -121,7 +121,7 @@ class Destinations:
         Raises:
             InputError: with every file that is.
         """
-        from gradflow.output import WholeFile, refuse_overwriting
+        from gradflow.output.whole import WholeFile, refuse_overwriting
 
         refuse_overwriting([path for path, _ in self.files], reading, making)
         self._open = [(contexts.enter_context(WholeFile(path)), one) for path, one in self.files]
@@ -151,7 +151,7 @@ def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:
 
 def read_by(config: str, experiment: Experiment) -> list[Path]:
     """The files that a run of a config reads: itself, those it names, for editors too."""
-    from gradflow.config.files import named_files, schema_files
+    from gradflow.config.arrays import named_files, schema_files
     from gradflow.config.load import read_config
 
     folder = Path(config).parent

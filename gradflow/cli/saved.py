@@ -22,7 +22,7 @@ from gradflow.cli.base import (
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option
 from gradflow.formats import View
-from gradflow.terminal import width_and_colour
+from gradflow.output.terminal import width_and_colour
 
 
 @app.command(

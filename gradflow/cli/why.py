@@ -11,7 +11,7 @@ import typer
 
 from gradflow.cli.base import Config, Set, app, reporting, view
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
-from gradflow.terminal import progress_bar
+from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.results import Result

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from gradflow.initializers import INITIALIZERS
+from gradflow.runs.initializers import INITIALIZERS
 
 if TYPE_CHECKING:  # made from INITIALIZERS, which a type checker cannot follow
     BaseName: TypeAlias = str

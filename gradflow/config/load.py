@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from gradflow.config import measures, tree
+from gradflow.config.arrays import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.cells import Choice, cells_of
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.files import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
@@ -28,9 +28,9 @@ from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
-from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.initializers import Base
 from gradflow.runs.memory import too_large
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config, EveryModel, LossModel
 from gradflow.errors import InputError
 from gradflow.files import series
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Loss
 
 

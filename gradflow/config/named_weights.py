@@ -14,7 +14,6 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from gradflow.cells import Cell
-from gradflow.columns import Array
 from gradflow.config.faults import Faults
 from gradflow.config.messages import unknown_key
 from gradflow.config.model import Config, WeightsModel
@@ -24,6 +23,7 @@ from gradflow.engine.network import Place
 from gradflow.equations.mistakes import EquationsError
 from gradflow.equations.sizes import Shape, spelled
 from gradflow.errors import Fault, InputError
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run, Trained
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class _Net:
         weights = self.weights
         if weights.W_o is None or len(self.faults.found) > self._before or not widths:
             return None
-        from gradflow.weights.choose import of_both_directions
+        from gradflow.weights.selection import of_both_directions
 
         W_o = self._array(("weights", "W_o"), weights.W_o)
         b_o = self._array(("weights", "b_o"), weights.b_o) if weights.b_o is not None else None

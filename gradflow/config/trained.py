@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gradflow.cells import CELLS, Cell, Stacked, unstacked
+from gradflow.cells import CELLS, Cell, Fused, unfused
 from gradflow.config.bare import as_mapping
 from gradflow.config.cells import is_own
 from gradflow.config.faults import Faults
@@ -172,8 +172,8 @@ def _params(layer: RecurrentLayer, cell: Cell) -> Mapping[str, Any]:
 
     if not isinstance(layer, StackedLayer):
         return layer.arrays
-    stacked = Stacked(layer.W_x, layer.W_s, layer.b_x, layer.b_s, layer.W_p)
-    return unstacked(cell.sized(layer.hidden_size, layer.input_size), stacked)
+    fused = Fused(layer.W_x, layer.W_s, layer.b_x, layer.b_s, layer.W_p)
+    return unfused(cell.sized(layer.hidden_size, layer.input_size), fused)
 
 
 def _one_kind(layers: Sequence[RecurrentLayer]) -> tuple[str, dict[str, str | int]]:

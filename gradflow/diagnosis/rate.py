@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 _GRID = 20  # windows begin and end at multiples of T / 20
 _STRAIGHT = 0.9  # of the lags, the least that a window straight by its scatter has

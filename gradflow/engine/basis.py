@@ -23,12 +23,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow import columns
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
+from gradflow.engine.backward import unwatched
 from gradflow.engine.flow import Trajectory
-from gradflow.engine.sweep import unwatched
-from gradflow.products import product
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.products import product
 
 Progress = Callable[[int], None]
 
@@ -123,7 +123,7 @@ class WholeState:
 
     def empty(self, *lead: int) -> Array:
         """Room for vectors (*lead, S_all), zero; the last of `lead` is innermost in memory."""
-        room = columns.empty((*lead, self.S_all), self.dtype)
+        room = arrays.empty((*lead, self.S_all), self.dtype)
         room[...] = 0
         return room
 
@@ -202,7 +202,7 @@ class WholeState:
         key = (at, *shape)
         if key not in self._room:
             self._room = {k: a for k, a in self._room.items() if k[0] != at}
-            self._room[key] = columns.empty(shape, self.dtype)
+            self._room[key] = arrays.empty(shape, self.dtype)
         return self._room[key]
 
     def log_scale(self, states: Sequence[Array]) -> Array | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from gradflow.columns import Array
-from gradflow.logspace import Scaled
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow import columns, threads
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array, laid
+from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
-from gradflow.engine.sweep import Entering, Sweep, normalise, unwatched
-from gradflow.logspace import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
-from gradflow.threads import share
+from gradflow.machine import threads
+from gradflow.machine.threads import share
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array, laid
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
@@ -196,10 +197,10 @@ def blocks_backward(
     cell, w = trajectory.cell, trajectory.w
     length = _block_length(cell, ds_T)
     longest = max(stop - start for start, stop in trajectory.segments)
-    sweep = Sweep(cell, w, ds_T, min(length, longest))
+    backward = BackwardPass(cell, w, ds_T, min(length, longest))
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
-        ds = sweep.settled(trajectory.last_tape.local[-1], ds)
+        ds = backward.settled(trajectory.last_tape.local[-1], ds)
     tapes = trajectory.tapes()
     for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
         for steps in reversed(_blocks(len(tape.states) - 1, length)):
@@ -214,7 +215,7 @@ def blocks_backward(
                     _cuts(truncate, first, len(local)),
                     tape.local[steps.start - 1] if steps.start else before,
                 )
-            states, dz = sweep.through(local, ds, from_above, entering)
+            states, dz = backward.through(local, ds, from_above, entering)
             yield Block(
                 last_step=start + steps.stop,
                 ds=states,
@@ -304,7 +305,7 @@ def _handed(cell: SizedCell, s: Array) -> Array:
     """A state (R, N, S) with room for what the cell gives out beside it."""
     if s.shape[-1] == cell.S_all:
         return s
-    handed = columns.empty((*s.shape[:-1], cell.S_all), s.dtype)
+    handed = arrays.empty((*s.shape[:-1], cell.S_all), s.dtype)
     handed[..., : cell.S], handed[..., cell.S :] = s, 0
     return handed
 
@@ -336,10 +337,10 @@ def _run(
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     (R, N, _), K = s.shape, len(x)
     length = min(K, _forward_length(cell, s))
-    states = columns.empty((K + 1, R, N, cell.S_all), s.dtype)
-    z = columns.empty((length, R, N, cell.G), s.dtype)
-    saved = columns.empty((length, R, N, cell.saved), s.dtype)
-    local = columns.empty((K if keep else 0, R, N, cell.local), s.dtype)
+    states = arrays.empty((K + 1, R, N, cell.S_all), s.dtype)
+    z = arrays.empty((length, R, N, cell.G), s.dtype)
+    saved = arrays.empty((length, R, N, cell.saved), s.dtype)
+    local = arrays.empty((K if keep else 0, R, N, cell.local), s.dtype)
     states[0] = s
     step = cell.step
     with unwatched():
@@ -375,7 +376,7 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
     product each leaves its columns where they are needed."""
     K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
     R, G, _ = W.shape
-    x_and_one = columns.empty((*x.shape[:-1], I + 1), x.dtype)
+    x_and_one = arrays.empty((*x.shape[:-1], I + 1), x.dtype)
     x_and_one[..., :I], x_and_one[..., I] = x, 1
     if N >= _FEW:
         np.matmul(W, x_and_one.mT, out=out.mT)

@@ -1,9 +1,10 @@
 """Stacked and bidirectional nets: one layer after the other over all of time.
 
 So each layer keeps its single input product. Backward, what the upper layer's inputs receive is
-injected into the sweep of the lower one. A `Place` (layer, direction) counts from 0; direction 1
-runs backward in time, and its steps and lags are counted along its own time. What both directions
-of a layer hand to the next one is side by side, or their sum, average or product (`merge`).
+injected into the backward pass of the lower one. A `Place` (layer, direction) counts from 0;
+direction 1 runs backward in time, and its steps and lags are counted along its own time. What both
+directions of a layer hand to the next one is side by side, or their sum, average or product
+(`merge`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
-from gradflow.logspace import Scaled, near_one, sum_of_scaled
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled, near_one, sum_of_scaled
 
 Place = tuple[int, int]
 """(layer, direction)."""

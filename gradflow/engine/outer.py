@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import ZERO_EXPONENT, are_near_one, exponent_of, safe_bits, scale
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, are_near_one, exponent_of, safe_bits, scale
 
 Factor = tuple[slice, Array]
 """Rows of a weight and the right factor (..., N, width) of their outer product."""

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.outer import Outer, side_by_side
-from gradflow.logspace import are_near_one, safe_bits, squares_of, sum_of_squares
-from gradflow.threads import share
+from gradflow.machine.threads import share
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, sum_of_squares
 
 _ROWS = 128  # of a stretch: fewer, and the other factor is copied too often
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine import outer as products
 from gradflow.engine.outer import Factor, Outer
 from gradflow.engine.stretches import Stretches
-from gradflow.logspace import (
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import (
     ZERO_EXPONENT,
     Magnitudes,
     safe_bits,
@@ -27,7 +27,7 @@ from gradflow.logspace import (
     squares_of,
     squares_of_rows,
 )
-from gradflow.products import SHARED
+from gradflow.numerics.products import SHARED
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
 _WIDE_ELEMENTS = 2**20  # the same of wide nets

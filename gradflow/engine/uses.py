@@ -18,9 +18,9 @@ import numpy as np
 
 from gradflow.cells.contract import CURVES, Operand, Params, Use
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.outer import Outer, leveled
-from gradflow.logspace import scale
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import scale
 
 Factors = tuple[Array, Outer, Array]
 """The left factor (K, R, N, G), the right factors by rows, and the exponents (K, R, N)."""

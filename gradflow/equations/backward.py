@@ -198,9 +198,9 @@ class Pullback(Writer):
         source, keys = edges[0][0], [self._local_key(partial) for _, partial in edges]
         labels = "_".join(self.labels[id(slot)] for slot in group)
         partials = self.views.of(
-            self.arrays.local, keys, f"{self.labels[id(source)]}_by_{labels}", "stack"
+            self.arrays.local, keys, f"{self.labels[id(source)]}_by_{labels}", "entries"
         )
-        place = self._dz(group, "stack")
+        place = self._dz(group, "entries")
         of = self._of(source)
         self.line(f"np.multiply({of}[..., None, :, :], {partials}, out={place})")
         for slot in group:

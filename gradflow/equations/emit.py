@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations import functions
 from gradflow.equations.arrange import Arrangement, is_input
 from gradflow.equations.backward import Cotangents, Pullback, reads_new
@@ -28,6 +27,7 @@ from gradflow.equations.reduce import Reduced, Use
 from gradflow.equations.sizes import Shape
 from gradflow.equations.transposes import values_needed
 from gradflow.equations.writing import runtime
+from gradflow.numerics.arrays import Array
 
 
 class Operand(NamedTuple):
@@ -46,7 +46,7 @@ class Standing(NamedTuple):
     operand: Operand
 
 
-class Stacked(NamedTuple):
+class Matrix(NamedTuple):
     """A matrix of `w`: for each slot the weights whose sum is its block of rows; `past` says that
     it multiplies something made of the state before."""
 
@@ -70,7 +70,7 @@ class Code:
         standings: every use of a weight.
         inputs, biases: for each hoisted entry of z, the uses of x_t and those without operand;
             `constants` what is added beside them.
-        stacked: the matrices of `w`.
+        matrices: those of `w`.
         fixed: the vectors of `w`: name, expression of parameters, shape.
     """
 
@@ -90,7 +90,7 @@ class Code:
     inputs: tuple[tuple[Use, ...], ...]
     biases: tuple[tuple[Use, ...], ...]
     constants: tuple[float, ...]
-    stacked: tuple[Stacked, ...]
+    matrices: tuple[Matrix, ...]
     fixed: tuple[tuple[str, Node, Shape], ...]
 
 
@@ -108,7 +108,7 @@ def emit(
     takes_x = _takes_x(derivatives)
     if takes_x is not None:
         rows.dz.add("x", "x", takes_x.shape)
-    stacked = _stack(arranged, arrays)
+    matrices = _matrices(arranged, arrays)
     step = Step(reduced, arranged, arrays)
     step.write()
     entries = _local_entries(derivatives, arranged, arrays)
@@ -142,7 +142,7 @@ def emit(
         inputs=tuple(_uses(slot, is_input) for slot in hoisted),
         biases=tuple(_uses(slot, lambda use, _: use.kind == "bias") for slot in hoisted),
         constants=tuple(slot.payload.constant for slot in hoisted),
-        stacked=stacked,
+        matrices=matrices,
         fixed=tuple((key, node.args[0], node.shape) for key, node in arrays.fixed.values()),
     )
 
@@ -169,15 +169,15 @@ def _takes_x(derivatives: Derivatives) -> Node | None:
     return None
 
 
-def _stack(arranged: Arrangement, arrays: Arrays) -> tuple[Stacked, ...]:
-    stacked = []
+def _matrices(arranged: Arrangement, arrays: Arrays) -> tuple[Matrix, ...]:
+    found = []
     for products in arranged.products.values():
         for made in products:
             label = arrays.labels.get(id(made.operand), "v")
             name = arrays.names_of_w.new(f"W_{label}")
             arrays.products[id(made)] = name
-            stacked.append(Stacked(name, made.uses, made.operand.past))
-    return tuple(stacked)
+            found.append(Matrix(name, made.uses, made.operand.past))
+    return tuple(found)
 
 
 def _local_entries(

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.threads import count, share
+from gradflow.machine.threads import count, share
+from gradflow.numerics.arrays import Array
 
 _SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
 

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
 from gradflow.equations.parse import Tree, expression
 from gradflow.equations.sizes import Shape, spelled
+from gradflow.numerics.arrays import Array
 
 NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
 """What an `init` may be beside an expression: an initializer."""

@@ -45,7 +45,7 @@ class View(NamedTuple):
 
     form      columns
     rows      (..., rows, N)
-    stack     (..., entries, rows of each, N)
+    entries   (..., entries, rows of each, N)
     matrix    (..., a, b, N)
     merged    (..., a, b·N)
     """

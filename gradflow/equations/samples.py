@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations.differentiate import operands_of, others_of
 from gradflow.equations.graph import Node
 from gradflow.equations.weights import Values
+from gradflow.numerics.arrays import Array
 
 
 class Samples(Values):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations.differentiate import partials
 from gradflow.equations.functions import FUNCTIONS, rest_from, sigmoid_slope_from
 from gradflow.equations.graph import Graph, Node, in_order
+from gradflow.numerics.arrays import Array
 
 
 def evaluate(root: Node, params: Mapping[str, Array], H: int, I: int) -> Array:  # noqa: E741

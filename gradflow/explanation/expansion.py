@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells import Params, SizedCell
-from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory, blocks_backward, unroll
 from gradflow.engine.outer import formed
 from gradflow.engine.uses import Rights, groups
+from gradflow.numerics.arrays import Array
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import objective

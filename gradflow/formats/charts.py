@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _LEVELS = "▁▂▃▄▅▆▇█"

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.formats.columns import (
     CURVES,
     LAG,
@@ -25,9 +24,10 @@ from gradflow.formats.columns import (
 )
 from gradflow.formats.lags import all_lags
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures.contract import Curve, Values
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 _BLOCK = 4096  # rows held as text at a time

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from gradflow.axes import AXES, NET_AXES
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.logspace import Magnitudes
 from gradflow.measures.terms import TOTALS
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, LayerResult, OverSeeds, Result, Spread
 
 Value = str | float | int | bool | Magnitudes | None

@@ -13,9 +13,9 @@ from gradflow.formats import markdown, words
 from gradflow.formats.layout import Cell, Column, Line, Span, fold, grid, render
 from gradflow.formats.view import View
 from gradflow.inspection import FoundNet, Inspection, option_choices
-from gradflow.offers import yaml_text
+from gradflow.inspection.offers import yaml_text
 from gradflow.weights import RecurrentLayer
-from gradflow.weights.choose import quantized
+from gradflow.weights.selection import quantized
 
 _MANY = 40
 """From more tensors on, those that differ only in numbers in their names share a line."""

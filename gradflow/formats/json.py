@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from gradflow import __version__
-from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import CURVES, MORE_CURVES, part_curves, values
 from gradflow.formats.figures import nested
 from gradflow.formats.flat import HIGH, LOW, Value, spread_out
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Curve, Measure, Values
 from gradflow.measures.measured import Measured
 from gradflow.measures.terms import TOTALS
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.provenance import provenance
 from gradflow.results import Diagnosis, GradientFlow, LayerResult, OverSeeds, Result
 

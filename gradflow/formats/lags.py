@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.formats.view import Lags
+from gradflow.numerics.arrays import Array
 
 _ABOUT_20 = 24
 _STEPS_PER_DECADE = (

@@ -13,7 +13,7 @@ from gradflow.formats.glossary import terms
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import cast
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.flat import HORIZONS, Value, own
 from gradflow.formats.view import View
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import (
     Diagnosis,
     GradientFlow,

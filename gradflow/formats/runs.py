@@ -17,7 +17,7 @@ from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.merging import SEEDS
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import Cell, Column
 from gradflow.formats.view import View
+from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
 LEAST = 8

@@ -10,7 +10,6 @@ from itertools import chain, repeat
 import numpy as np
 
 from gradflow.axes import PLACE_AXES
-from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.glossary import of_rates, terms
 from gradflow.formats.lags import choose_lags
@@ -29,7 +28,8 @@ from gradflow.formats.layout import (
 from gradflow.formats.parts import with_parts
 from gradflow.formats.sparklines import Curves
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 _DIM = "dim"

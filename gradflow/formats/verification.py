@@ -15,8 +15,8 @@ from gradflow import __version__
 from gradflow.cells.contract import CURVES
 from gradflow.formats import markdown, words
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
-from gradflow.runs.stack import DIRECTIONS
+from gradflow.numerics.magnitudes import Magnitudes
+from gradflow.runs.bundle import DIRECTIONS
 from gradflow.verification import Comparison, Verification
 
 _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name in CURVES.values()}}

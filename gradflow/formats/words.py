@@ -11,10 +11,10 @@ import numpy as np
 
 from gradflow import axes
 from gradflow.axes import KNOWN
-from gradflow.columns import Array
 from gradflow.formats.parts import WHOLE
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
 
 UNKNOWN = "–"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 from gradflow.results import GradientFlow
 
 LN10 = math.log(10.0)

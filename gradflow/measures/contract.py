@@ -19,12 +19,12 @@ from typing import Literal, Protocol, TypeAlias
 from gradflow.axes import Kind
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Losses, NetTrajectory, Place
-from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow
 
 Values: TypeAlias = "Magnitudes | Array | None"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gradflow.columns import Array
 from gradflow.engine import flow as engine
 from gradflow.engine import network
 from gradflow.engine.block import Block, Observer
@@ -17,6 +16,7 @@ from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import gradient, share, terms
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.terms import ParameterTerms
+from gradflow.numerics.arrays import Array
 from gradflow.results import GradientFlow
 
 

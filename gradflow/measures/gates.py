@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.graph import Node
 from gradflow.equations.report import Keeper
@@ -23,6 +22,7 @@ from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.distribution import BINS, Distribution
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
+from gradflow.numerics.arrays import Array
 
 PERCENTILES = (10, 50, 90)
 _LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are told apart

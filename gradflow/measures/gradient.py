@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
-from gradflow.logspace import (
+from gradflow.measures.contract import Curve, Measure
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import (
     Magnitudes,
     Scaled,
     log_norms,
@@ -18,7 +19,6 @@ from gradflow.logspace import (
     squares_of,
     sum_of_squares,
 )
-from gradflow.measures.contract import Curve, Measure
 from gradflow.results import GradientFlow
 
 _PERCENTILES = ("10th", "50th", "90th")

@@ -27,14 +27,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.basis import WholeState, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
-from gradflow.logspace import ZERO_EXPONENT, exponent_of, scale
 from gradflow.measures.contract import Curve, Figure, Measure, Option
 from gradflow.measures.measured import Measured
 from gradflow.measures.singular import Largest
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, exponent_of, scale
 
 _BYTES = 2**26  # of Jacobians that are formed at once
 _LOG10_2 = float(np.log10(2.0))

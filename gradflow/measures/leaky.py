@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.measures.meanfield import LARGEST, average, nodes, slope, value
+from gradflow.numerics.arrays import Array
 
 Of = Callable[[str, Array], Array]
 _ORDERS = 48

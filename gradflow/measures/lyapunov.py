@@ -9,7 +9,7 @@ et al. 2022, Frontiers in Applied Mathematics and Statistics 8). λ_1 < 0: every
 
 The basis is pulled back through Jᵀ, as gradients are, from the last step to the first: Mᵀ has the
 singular values of M, so the exponents are the same, and no second derivation of a cell is needed.
-`transient` steps are left out at either end: at the end of the sequence, where the sweep begins,
+`transient` steps are left out at either end: at the end of the sequence, where the pass begins,
 the basis turns into its directions; at its start the state is still on its way from s_0.
 
 The basis is made orthonormal only when its vectors have turned towards each other: after so many
@@ -31,12 +31,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
 from gradflow.measures.measured import Measured
 from gradflow.measures.orthonormal import orthonormalised
+from gradflow.numerics.arrays import Array
 
 _ALL = 128  # exponents that are measured without being asked for; their cost grows as S³
 _SOME = 10

@@ -19,8 +19,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.equations.functions import FUNCTIONS, fresh
+from gradflow.numerics.arrays import Array
 
 _EPSILON, _STEP, _WIDEST = 1e-3, 1 / 16, 9.9
 LARGEST = 1e12

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradflow import columns
-from gradflow.columns import Array
-from gradflow.logspace import exponent_of, safe_bits, scale
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import exponent_of, safe_bits, scale
 
 _LOST = 1e-13
 _LEAST_SINE = 1e-7  # which the Cholesky factor of a Gram matrix still sees
@@ -70,7 +70,7 @@ def orthonormalised(A: Array, surely: bool) -> Orthonormal | None:
 def _lost(A: Array) -> Orthonormal:
     """Where a step has left float range nothing is known of any vector."""
     shape = A.shape[0], A.shape[2]
-    return Orthonormal(columns.empty(A.shape, A.dtype) * 0, np.full(shape, np.nan),
+    return Orthonormal(arrays.empty(A.shape, A.dtype) * 0, np.full(shape, np.nan),
                        np.zeros(shape), 0.0)  # fmt: skip
 
 

@@ -17,14 +17,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory, backpropagate
 from gradflow.engine.network import NetTrajectory, backpropagate_net
-from gradflow.logspace import Magnitudes, log_norms_joined, root_sum_of_squares
 from gradflow.measures.batch import typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes, log_norms_joined, root_sum_of_squares
 
 _FARTHEST = 600.0  # a gauge's e^±m stays within float range up to here
 

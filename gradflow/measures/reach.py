@@ -1,10 +1,10 @@
 """How far back the gradient of the loss at *any* step reaches: ‖∂L_t/∂s_{t-k}‖ for many t.
 
-L_t is the same loss, read at step t. One sweep carries the gradients of all of them, each put in at
-its own step t (its *origin*), so that lag 0 is the origin whatever t is. The curve of one t depends
-on what the net was fed just before it; the percentiles, over origins and samples, say what holds
-for any t. Lag k has the origins t >= k alone: the largest lags rest on the last few, lag T on t = T
-alone, whose values are those of the gradient of a loss at the last step.
+L_t is the same loss, read at step t. One backward pass carries the gradients of all of them, each
+put in at its own step t (its *origin*), so that lag 0 is the origin whatever t is. The curve of one
+t depends on what the net was fed just before it; the percentiles, over origins and samples, say
+what holds for any t. Lag k has the origins t >= k alone: the largest lags rest on the last few, lag
+T on t = T alone, whose values are those of the gradient of a loss at the last step.
 
 Memory: T x origins x N logarithms.
 """
@@ -16,21 +16,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.engine.backward import normalise
 from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
-from gradflow.engine.sweep import normalise
-from gradflow.logspace import Scaled, log_norms, safe_bits, squares_of
 from gradflow.measures.contract import Curve, Measure, Option, Subject
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
 
 LN10 = float(np.log(10.0))
 PERCENTILES = (10, 50, 90)
 _LONGEST = 64
 
 Gradient = Callable[[int, Mapping[Place, Array]], Mapping[Place, Array]]
-"""From a step t and the states s_t (R, N, S_all) of all places that the sweep goes through to
+"""From a step t and the states s_t (R, N, S_all) of all places that the pass goes through to
 ∂L_t/∂s_t of each sample, the same shape by place; a place left out has none."""
 
 Keep = Callable[[int, Array, Array], None]
@@ -117,11 +117,11 @@ def reach(
     def keep(b: int, lags: Array, found: Array) -> None:
         logs[lags, b] = found[:, 0]
 
-    sweep(places, looked_at, gradient, origins, keep, truncate=truncate, progress=progress)
+    go_back(places, looked_at, gradient, origins, keep, truncate=truncate, progress=progress)
     return Reached(tuple(origins), logs)
 
 
-def sweep(
+def go_back(
     places: Mapping[Place, Trajectory],
     looked_at: Sequence[Place],
     gradient: Gradient,
@@ -138,7 +138,7 @@ def sweep(
     layers = [places[at] for at in looked_at]
     whole = WholeState(layers, layers[0].last.dtype)
     parts = whole.rows if apart else [slice(0, whole.S_all)]
-    going = _Sweep(whole, parts, looked_at, gradient, origins, layers[0].last.shape[:2], truncate)
+    going = _Pass(whole, parts, looked_at, gradient, origins, layers[0].last.shape[:2], truncate)
     for stretch in stretches([places[at] for at in order], _LONGEST, progress):
         going.through(stretch, order, keep)
 
@@ -167,7 +167,7 @@ def percentiles(logs: Array) -> Array:
     return np.asarray(low + between * (at - below))
 
 
-class _Sweep:
+class _Pass:
     """The cotangents of all origins on their way back: those whose origin has been passed."""
 
     def __init__(
@@ -271,7 +271,9 @@ MEASURE = Measure(
     ),
     options={
         "origins": Option(
-            16, "how many steps t, evenly spaced over those of the loss, the last one among them",
+            16,
+            "how many steps t, evenly spaced, the last among them: over those of the loss, or "
+            "where it is at the last step alone over all",
             least=1,
         )
     },

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes, root_sum_of_squares
 from gradflow.measures.contract import Curve, Measure
 from gradflow.measures.terms import ParameterTerms
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes, root_sum_of_squares
 from gradflow.results import GradientFlow
 
 MEASURE = Measure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 _KEPT = 8
 _SMALL = 24

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
 from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
+from gradflow.numerics.arrays import Array
 
 SATURATED = 0.1
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from gradflow.cells.contract import CURVES
-from gradflow.columns import Array
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.terms import Terms
 from gradflow.engine.uses import Group, Rights, groups
-from gradflow.logspace import Magnitudes, root_sum_of_squares
 from gradflow.measures.contract import Curve, Measure
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes, root_sum_of_squares
 from gradflow.results import GradientFlow
 
 

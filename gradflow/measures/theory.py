@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import backpropagate_net
 from gradflow.equations.differentiate import others_of
@@ -26,6 +25,7 @@ from gradflow.measures.contract import Curve, Figure, Measure, Subject
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
+from gradflow.numerics.arrays import Array
 
 _MOST = 2**22  # numbers of the drive that its covariance is taken from
 _SETTLED = 4  # the first quarter of the steps is left out of rates

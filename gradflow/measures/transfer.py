@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells.sized import SizedCell
-from gradflow.columns import Array
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.differentiate import STRUCTURED, Derivatives, differentiate, operands_of
 from gradflow.equations.graph import Node
@@ -31,6 +30,7 @@ from gradflow.equations.reduce import Use
 from gradflow.equations.samples import Samples
 from gradflow.equations.weights import evaluate
 from gradflow.measures.steps import blocks_of_values
+from gradflow.numerics.arrays import Array
 
 _FREQUENCIES = 64
 _CLOSE = 1e-10

@@ -11,11 +11,11 @@ import numpy as np
 
 from gradflow.axes import AXES, NET_AXES
 from gradflow.cells import Cell, Params, SizedCell
-from gradflow.columns import Array
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
-from gradflow.initializers import Base
 from gradflow.measures.contract import Asked
+from gradflow.numerics.arrays import Array
+from gradflow.runs.initializers import Base
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradflow.cells import SizedCell
-from gradflow.columns import Array
+from gradflow.engine.backward import unwatched
 from gradflow.engine.network import Place
-from gradflow.engine.sweep import unwatched
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes, exponent_of, safe_bits, scale
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes, exponent_of, safe_bits, scale
 from gradflow.runs.experiment import Run
 from gradflow.runs.sampling import output_layer, stream
 

@@ -1,4 +1,4 @@
-"""Measures that a config asks for, applied to the runs of a stack: of what each is, and by whom.
+"""Measures that a config asks for, applied to the runs of a bundle: of what each is, and by whom.
 
 A measure is of the net as a whole or of one place of it (`Measure.scope`), and is found by watching
 the backward pass or by its own passes.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gradflow.columns import Array
 from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Asked, Measure, OneLoss, Subject, Watcher
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run
 
 Of = Place | None

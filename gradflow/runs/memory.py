@@ -10,10 +10,10 @@ from typing import Any
 
 from gradflow.cells import Cell
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
+from gradflow.machine.memory import bytes_available
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.runs.reach import origins
-from gradflow.system import bytes_available
 
 _RESULT_BYTES_PER_LAG = 200  # seven curves of mantissa and exponent, four of the batch, and text
 _REACH_BYTES_PER_LAG = 48
@@ -74,22 +74,22 @@ def bytes_needed(run: Run) -> dict[str, int]:
     }
 
 
-_STACK_ELEMENTS = 2**14  # pre-activations of all runs of a stack at one step; measured
-_STACK_BYTES = 2**29  # of all its runs together, unless one alone takes more
-_STACK_INPUT_BYTES = 2**28  # each run of a stack may have its own input
+_BUNDLE_ELEMENTS = 2**14  # pre-activations of all runs of a bundle at one step; measured
+_BUNDLE_BYTES = 2**29  # of all its runs together, unless one alone takes more
+_BUNDLE_INPUT_BYTES = 2**28  # each run of a bundle may have its own input
 _WORTH_SAYING = 2**30  # bytes
 _THREAD_BYTES = 2**24  # what a helping thread has of its own; measured: half of it at H = 1024
 
 
-def stack_size(run: Run, workers: int = 1) -> int:
+def bundle_size(run: Run, workers: int = 1) -> int:
     """How many runs of this shape are advanced together: what stays in cache, and what memory has
-    room for next to the stacks of the other `workers`."""
+    room for next to the bundles of the other `workers`."""
     width = max(1, run.batch_size * run.cell_of_layer(0).G)
     input_bytes = 8 * run.sequence_length * run.batch_size * run.input_size
-    most = min(_STACK_ELEMENTS // width, _STACK_INPUT_BYTES // input_bytes)
+    most = min(_BUNDLE_ELEMENTS // width, _BUNDLE_INPUT_BYTES // input_bytes)
     if most < 2:
         return 1
-    room = min(_STACK_BYTES, bytes_available() // max(1, workers))
+    room = min(_BUNDLE_BYTES, bytes_available() // max(1, workers))
     return max(1, min(most, room // sum(bytes_needed(run).values())))
 
 
@@ -100,7 +100,7 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
 
 def statement(runs: Sequence[Run], workers: int, threads: int = 1) -> str | None:
     """What a sweep is about to take, where it is much; None where it is not."""
-    total = (_largest_stack(runs, workers) + (threads - 1) * _THREAD_BYTES) * workers
+    total = (_largest_bundle(runs, workers) + (threads - 1) * _THREAD_BYTES) * workers
     if total < _WORTH_SAYING:
         return None
     each = f"{workers} processes take" if workers > 1 else "this takes"
@@ -179,13 +179,13 @@ def _largest(runs: Sequence[Run]) -> int:
     return max(sum(bytes_needed(run).values()) for run in _of_each_shape(runs))
 
 
-def _largest_stack(runs: Sequence[Run], workers: int) -> int:
-    """Bytes that the stack of runs which needs most takes at its peak."""
+def _largest_bundle(runs: Sequence[Run], workers: int) -> int:
+    """Bytes that the bundle of runs which needs most takes at its peak."""
     alike = Counter(run.shape for run in runs)
     share = 2 * workers if workers > 1 else 1  # as the runner cuts them
     return max(
         sum(bytes_needed(run).values())
-        * min(-(-alike[run.shape] // share), stack_size(run, workers))
+        * min(-(-alike[run.shape] // share), bundle_size(run, workers))
         for run in _of_each_shape(runs)
     )
 

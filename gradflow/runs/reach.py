@@ -3,8 +3,8 @@
 The gradient of the whole loss says where gradient arrives: with a loss at every step it is as large
 at lag 100 as at lag 0, however fast each step's own gradient vanishes. So for several of the steps
 t, evenly spaced, the loss of step t alone goes back, and ||dL_t/ds_{t-k}|| is read against k. One
-sweep carries them all. In a bidirectional net of several layers, where what a layer receives
-from above comes from either end of time, each takes a backward pass of its own.
+backward pass carries them all. In a bidirectional net of several layers, where what a layer
+receives from above comes from either end of time, each takes a backward pass by itself.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradflow.columns import Array
 from gradflow.engine.flow import Progress
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net
-from gradflow.logspace import log_norms_joined
 from gradflow.measures.contract import OneLoss
 from gradflow.measures.gradient import Gradient
-from gradflow.measures.reach import sweep
+from gradflow.measures.reach import go_back
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import log_norms_joined
 from gradflow.runs.experiment import Run
 from gradflow.runs.readings import Readings
 
@@ -115,11 +115,11 @@ def measure(
         _by_passes(found, chosen, net, readings, runs, progress)
     else:
         for direction in range(net.directions):
-            _by_sweep(found, chosen, net, readings.one_loss(runs), direction, progress)
+            _together(found, chosen, net, readings.one_loss(runs), direction, progress)
     return found
 
 
-def _by_sweep(
+def _together(
     found: Sequence[Reach],
     chosen: Sequence[int],
     net: NetTrajectory,
@@ -143,7 +143,7 @@ def _by_sweep(
     def told(steps: int) -> None:
         progress(steps * len(places))
 
-    sweep(places, [*places], gradient, steps, keep, apart=True, truncate=loss.truncate,
+    go_back(places, [*places], gradient, steps, keep, apart=True, truncate=loss.truncate,
           progress=told)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Where the losses of a stack of runs are read: from the states as they go by, forward, and as
+"""Where the losses of a bundle of runs are read: from the states as they go by, forward, and as
 cotangents that enter on the way back.
 
 Nothing is kept of a net whose loss reads one place at a time: its states are read from the tape in
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradflow import columns
-from gradflow.columns import Array
 from gradflow.engine.flow import block_length
 from gradflow.engine.network import Losses, NetTrajectory, Place
-from gradflow.logspace import Magnitudes
 from gradflow.measures.contract import OneLoss
+from gradflow.numerics import arrays
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective, States, Which, objective
 
@@ -50,7 +50,7 @@ class Readings:
             n, R, N = len(first.loss_steps), len(runs), first.batch_size
             for at in self._reads:
                 shape = (n, R, N, first.output_width(at))
-                self._kept[at] = columns.empty(shape, np.dtype(first.dtype))
+                self._kept[at] = arrays.empty(shape, np.dtype(first.dtype))
 
     @property
     def _reads(self) -> Sequence[Place]:
@@ -122,7 +122,7 @@ class Readings:
                 assert found is not None
                 own: Array = found[0]
                 return own if weight == 1 else own / weight
-            ds = columns.empty(states[at].shape, states[at].dtype)
+            ds = arrays.empty(states[at].shape, states[at].dtype)
             for row, r in enumerate(runs):
                 its = {place: states[place][row] for place in together or (at,)}
                 ds[row] = self.objectives[r].gradient(its, 0)[at]
@@ -147,7 +147,7 @@ class Readings:
                 steps, which = steps[which == only], which[which == only]
             if not len(which):
                 return None
-            ds = columns.empty(states.shape, states.dtype)
+            ds = arrays.empty(states.shape, states.dtype)
             ds[...] = 0
             for part in self._parts(at, t + 1 + steps):
                 for row, r in enumerate(runs):

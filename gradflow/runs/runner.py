@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 from gradflow import __version__
 from gradflow.engine.flow import Progress
 from gradflow.errors import GradflowError
+from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
+from gradflow.runs.bundle import backward_passes, run_bundle
 from gradflow.runs.experiment import Experiment, Run
-from gradflow.runs.memory import stack_size
-from gradflow.runs.stack import backward_passes, run_stack
-from gradflow.threads import sharing, threads_of_a_run
+from gradflow.runs.memory import bundle_size
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from gradflow.runs.scheduling.journal import Journal
 
-Stack = list[tuple[int, Run]]
+Bundle = list[tuple[int, Run]]
 """Runs of equal shape, each with its number in the sweep."""
 
-Keep = Callable[[Stack, list[Result]], None]
-"""Called with the results of a stack as soon as it is finished."""
+Keep = Callable[[Bundle, list[Result]], None]
+"""Called with the results of a bundle as soon as it is finished."""
 
 _STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 
@@ -47,20 +47,20 @@ def execute(
         experiment: what to run.
         progress: called with the time steps done: in all, the `time_steps` of each run.
         executor: who runs it; None is this process.
-        workers: how many stacks of runs the executor works on at a time.
+        workers: how many bundles of runs the executor works on at a time.
         journal: that of these runs: what it holds is not run again; all else is added to it.
         threads: how many share the work of a wide run; None is as many as there are cores, in
             this process, and one where an executor has others.
     """
     varied, thresholds = experiment.varied, experiment.thresholds
     finished = journal.finished() if journal else set()
-    keep: Keep = journal.add if journal else lambda stack, results: None
+    keep: Keep = journal.add if journal else lambda bundle, results: None
     missing = [item for item in enumerate(experiment.runs) if item[0] not in finished]
     if executor is None:
         threads = threads_of_a_run() if threads is None else threads
-        computed = _run_here(stacks(missing), thresholds, progress, keep, threads)
+        computed = _run_here(bundles(missing), thresholds, progress, keep, threads)
     else:
-        work = stacks(missing, workers)
+        work = bundles(missing, workers)
         computed = _run_by(executor, workers, work, thresholds, progress, keep, threads or 1)
     for number, run in enumerate(experiment.runs):
         if journal and number in finished:
@@ -76,11 +76,11 @@ def time_steps(run: Run) -> int:
     return (1 + backward_passes(run)) * run.sequence_length * len(run.places)
 
 
-def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]:
-    """The runs, cut into stacks that stay in cache, and are enough to keep `workers` busy."""
+def bundles(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Bundle]:
+    """The runs, cut into bundles that stay in cache, and are enough to keep `workers` busy."""
     for _, group in groupby(runs, key=lambda item: item[1].shape):
         alike = list(group)
-        size = stack_size(alike[0][1], workers)
+        size = bundle_size(alike[0][1], workers)
         if workers > 1:
             size = min(size, math.ceil(len(alike) / (2 * workers)))
         for at in range(0, len(alike), size):
@@ -88,53 +88,53 @@ def stacks(runs: Iterable[tuple[int, Run]], workers: int = 1) -> Iterator[Stack]
 
 
 def run_elsewhere(
-    version: str, stack: Stack, thresholds: tuple[float, float], threads: int = 1
+    version: str, bundle: Bundle, thresholds: tuple[float, float], threads: int = 1
 ) -> list[Result]:
     """What an executor is given to do; `version` is that of the gradflow which asks."""
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
     with sharing(threads):
-        return list(run_stack(stack, thresholds))
+        return list(run_bundle(bundle, thresholds))
 
 
 def _run_here(
-    work: Iterable[Stack],
+    work: Iterable[Bundle],
     thresholds: tuple[float, float],
     progress: Progress,
     keep: Keep,
     threads: int,
 ) -> Iterator[Result]:
-    for stack in work:
+    for bundle in work:
         with sharing(threads):
-            results = list(run_stack(stack, thresholds, progress))
-        keep(stack, results)
+            results = list(run_bundle(bundle, thresholds, progress))
+        keep(bundle, results)
         yield from results
 
 
 def _run_by(
     executor: Executor,
     workers: int,
-    work: Iterator[Stack],
+    work: Iterator[Bundle],
     thresholds: tuple[float, float],
     progress: Progress,
     keep: Keep,
     threads: int,
 ) -> Iterator[Result]:
-    """The results in the order of the work, with a bounded number of stacks in hand."""
+    """The results in the order of the work, with a bounded number of bundles in hand."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
     in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
-    running: dict[Future[list[Result]], Stack] = {}
+    running: dict[Future[list[Result]], Bundle] = {}
     while True:
-        for stack in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
-            future = executor.submit(run_elsewhere, __version__, stack, thresholds, threads)
+        for bundle in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
+            future = executor.submit(run_elsewhere, __version__, bundle, thresholds, threads)
             in_hand.append(future)
-            running[future] = stack
+            running[future] = bundle
         if not in_hand:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            stack = running.pop(future)
-            keep(stack, future.result())
-            progress(sum(time_steps(run) for _, run in stack))
+            bundle = running.pop(future)
+            keep(bundle, future.result())
+            progress(sum(time_steps(run) for _, run in bundle))
         while in_hand and in_hand[0] not in running:
             yield from in_hand.popleft().result()

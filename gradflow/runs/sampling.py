@@ -13,11 +13,11 @@ import numpy as np
 
 from gradflow.cells import Params
 from gradflow.cells.contract import Parameter, Role
-from gradflow.columns import Array
 from gradflow.engine.network import Place
 from gradflow.equations.initial import NAMES, Initial, uses_drawn
-from gradflow.initializers import FUSED, INITIALIZERS, Base
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run, Signal
+from gradflow.runs.initializers import FUSED, INITIALIZERS, Base
 
 # The place of a name here is its stream's key: a new one goes to the end.
 _STREAMS = (
@@ -149,7 +149,7 @@ class _Draws:
         return shaped
 
     def _draw_fused(self, kind: str, rng: np.random.Generator, first: Parameter) -> None:
-        """Draw a parameter and all of its kind at once: matrices stacked on each other; of vectors
+        """Draw a parameter and all of its kind at once: matrices one below the other; of vectors
         the entries of each unit, as one column."""
         beside = [
             p

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
 from gradflow.measures.terms import TOTALS
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import NO_LAGS, GradientFlow
 from gradflow.saved.values import an_object, damaged, floats, member, number, whole
 

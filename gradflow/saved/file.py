@@ -14,11 +14,11 @@ from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.formats.json import FORMAT
 from gradflow.formats.view import Lags, View
+from gradflow.machine.memory import bytes_available
 from gradflow.measures import OPTIONAL
 from gradflow.results import Result
 from gradflow.saved.runs import result
 from gradflow.saved.values import DamagedError, an_object, damaged, member, number, one_of, texts
-from gradflow.system import bytes_available
 
 WRITTEN_BY = "gradflow analyze --output NAME.json"
 _HEAD = ("gradflow", "format", "provenance", "config")

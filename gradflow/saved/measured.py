@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.columns import Array
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.measured import Measured
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.saved.curves import Curves
 from gradflow.saved.values import a_text, an_object, damaged, member, whole
 

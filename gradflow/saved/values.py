@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 
 LARGEST = 10**15
 """The largest whole number that such a file may hold."""

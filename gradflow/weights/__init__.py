@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from gradflow.weights.choose import PARAMETERS, choose_net, embedding, output_layer
 from gradflow.weights.conventions import find_layers
-from gradflow.weights.files import READERS, read
 from gradflow.weights.layers import RecurrentLayer
+from gradflow.weights.readers import READERS, read
+from gradflow.weights.selection import PARAMETERS, choose_net, embedding, output_layer
 from gradflow.weights.tensors import Stored, Tensors
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow.errors import InputError
-from gradflow.weights.choose import check_there, first_not_finite, floats
+from gradflow.weights.selection import check_there, first_not_finite, floats
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 _STEP = re.compile(r"\.T$|\[[0-9: ,]*\]$")

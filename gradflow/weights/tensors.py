@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradflow.errors import Fault, InputError
-from gradflow.system import bytes_available
+from gradflow.machine.memory import bytes_available
 
 Array = NDArray[Any]
 T = TypeVar("T")

@@ -11,8 +11,8 @@ import pytest
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.report import told
-from gradflow.logspace import Magnitudes
 from gradflow.measures.measured import Measured
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
 
 THRESHOLDS = (1e-3, 1e3)

@@ -6,9 +6,9 @@ import re
 import jsonschema
 import pytest
 
+from gradflow.config.documented import table
 from gradflow.config.load import SWEPT, from_mapping, load
 from gradflow.config.model import Config
-from gradflow.config.reference import table
 from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
 from gradflow.config.tree import parse
 from gradflow.errors import InputError

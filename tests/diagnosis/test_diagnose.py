@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gradflow.diagnosis import diagnose
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from gradflow.measures.batch import over_batch
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import GradientFlow
 
 BOUNDS = (1e-3, 1e3)

@@ -7,8 +7,8 @@ import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.engine.flow import BUDGET, tape_bytes_per_step, unroll
-from gradflow.initializers import orthogonal
 from gradflow.measures.flows import backpropagate
+from gradflow.runs.initializers import orthogonal
 from nets import (
     FORM_LABELS,
     FORMS,
@@ -43,8 +43,8 @@ def still_net(W_s, *, T, N=1, state=0.0, activation="linear"):
     )
 
 
-def stack(*nets):
-    """Nets of one cell and shape as the runs of one stack."""
+def bundle(*nets):
+    """Nets of one cell and shape as the runs of one bundle."""
     names = nets[0].params
     params = {name: np.concatenate([n.params[name] for n in nets]) for name in names}
     x, s0, ds_T = (
@@ -207,7 +207,7 @@ def test_a_dead_net_has_a_gradient_of_exactly_zero_from_lag_one(N):
 # What no result depends on
 
 
-def wild_stack(cell, N, **sizes):
+def wild_bundle(cell, N, **sizes):
     """Runs that vanish, hold, explode and, where the cell lets them, diverge."""
     net = random_net(cell, R=4, N=N, **sizes)
     scales = np.array([0.05, 1.0, 30.0, 1e5])
@@ -221,7 +221,7 @@ def wild_stack(cell, N, **sizes):
 @pytest.mark.parametrize(("N", "H", "I"), [(1, 1, 1), (1, 9, 2), (3, 4, 1), (20, 5, 3)])
 @pytest.mark.parametrize("share", [True, False])
 def test_runs_advanced_together_give_the_bytes_of_each_alone(cell, N, H, I, share):  # noqa: E741
-    net = wild_stack(cell, N, T=140, H=H, I=I)
+    net = wild_bundle(cell, N, T=140, H=H, I=I)
     lost = unroll(net.cell, net.params, net.x, net.s0).diverged_at  # what is not measured
     for r, together in enumerate(flows(net, share=share)):
         if not lost[r]:
@@ -241,7 +241,7 @@ def test_one_input_for_all_runs_is_as_good_as_a_copy_for_each(cell):
 @pytest.mark.parametrize("N", [3, 20])
 @pytest.mark.parametrize(("T", "H"), [(600, 8), pytest.param(600, 24, marks=pytest.mark.fuzz)])
 def test_recomputed_segments_give_the_same_bytes(cell, N, T, H):
-    net = wild_stack(cell, N, T=T, H=H)
+    net = wild_bundle(cell, N, T=T, H=H)
     trajectory = unroll(net.cell, net.params, net.x, net.s0, budget=1)
     assert len(trajectory.segments) > 2
     for one, other in zip(flows(net), backpropagate(trajectory, net.ds_T), strict=True):
@@ -292,7 +292,7 @@ def test_float32_reaches_as_far_as_float64():
 def test_a_state_that_leaves_float_range_is_named_by_step_and_run(activation, budget):
     scales = (0.5, 10.0, 1e100, 1.0)
     nets = [still_net(g * np.eye(2), T=400, N=2, state=1.0, activation=activation) for g in scales]
-    net = stack(*nets)
+    net = bundle(*nets)
     trajectory = unroll(net.cell, net.params, net.x, net.s0, budget=budget)
     np.testing.assert_array_equal(trajectory.diverged_at, [0, 309, 4, 0])
     together = backpropagate(trajectory, net.ds_T)
@@ -305,7 +305,7 @@ def test_only_cells_without_bounds_diverge():
     for cell in VARIANTS:
         if not {"activation", "recurrent_activation"} & {*cell.options}:
             continue
-        net = wild_stack(cell, 3, T=140)
+        net = wild_bundle(cell, 3, T=140)
         if unroll(net.cell, net.params, net.x, net.s0).diverged_at.any():
             diverging.add(cell.label)
             assert {"linear", "relu"} & {*cell.options.values()}

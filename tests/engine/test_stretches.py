@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradflow import threads
 from gradflow.engine import terms as terms_room
 from gradflow.engine.stretches import Stretches
 from gradflow.engine.terms import Terms
+from gradflow.machine import threads
 
 K, R, N, G = 3, 2, 9, 40
 WIDTHS = {"W_x": 5, "W_s": 300, "b_s": 1}

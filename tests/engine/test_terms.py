@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradflow.engine.terms import Terms
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from reference import norms, worst_error
 
 K, R, H = 9, 2, 3

@@ -11,9 +11,9 @@ from equations.published import CELLS as PUBLISHED
 from equations.test_published import net_of
 from gradflow.cells import CELLS, GRU, LSTM, RNN
 from gradflow.cells.cell import Cell
-from gradflow.columns import laid
 from gradflow.engine.flow import unroll
 from gradflow.equations.declaration import declared
+from gradflow.numerics.arrays import laid
 from nets import LABELS, VARIANTS, random_net
 
 LIBRARY = [

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, Result
 
 

@@ -15,7 +15,7 @@ from gradflow.errors import InputError
 from gradflow.formats import FORMATS, View
 from gradflow.formats.schema import results_schema
 from gradflow.runs.experiment import Experiment
-from gradflow.runs.runner import execute, run_elsewhere, stacks
+from gradflow.runs.runner import bundles, execute, run_elsewhere
 from gradflow.runs.scheduling.journal import Journal
 from gradflow.runs.scheduling.records import from_json, result_of, to_json
 from measures.throwaway import added, removed
@@ -160,10 +160,10 @@ class TestWhatIsShown:
 class TestHowItTravels:
     def test_through_a_pipe_and_a_journal(self, tmp_path):
         experiment = gradflow.load({**SMALL, "seed": [0, 1], "measure": ["sizes", "counted"]})
-        (stack,) = stacks(enumerate(experiment.runs))
-        stack = pickle.loads(pickle.dumps(stack))
+        (bundle,) = bundles(enumerate(experiment.runs))
+        bundle = pickle.loads(pickle.dumps(bundle))
         found = pickle.loads(
-            pickle.dumps(run_elsewhere(gradflow.__version__, stack, experiment.thresholds))
+            pickle.dumps(run_elsewhere(gradflow.__version__, bundle, experiment.thresholds))
         )
         for result, run in zip(found, experiment.runs, strict=True):
             again = result_of(from_json(json.loads(json.dumps(to_json(result)))), run)

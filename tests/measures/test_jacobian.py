@@ -12,9 +12,9 @@ from equations.published import equations
 from gradflow.cells import CELLS, GRU, RNN, Cell
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
-from gradflow.initializers import orthogonal
 from gradflow.measures.jacobian import jacobian
 from gradflow.measures.singular import Largest
+from gradflow.runs.initializers import orthogonal
 from measures.jacobians import exact_jacobians, linear_net, log10_singular_values
 from measures.whole_states import moving_rows, one_way, with_gauge
 from nets import FORM_LABELS, FORMS, Stack, mapped, one_run, random_net, random_stack

@@ -10,10 +10,10 @@ import pytest
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
-from gradflow.initializers import orthogonal
 from gradflow.measures import lyapunov
 from gradflow.measures.lyapunov import exponents, kaplan_yorke
 from gradflow.measures.orthonormal import lower_inverse, orthonormalised
+from gradflow.runs.initializers import orthogonal
 from measures.jacobians import linear_net
 from measures.whole_states import one_way, with_gauge
 from nets import (

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from equations.published import CELLS as PUBLISHED
-from gradflow import columns
 from gradflow.cells import CELLS, GRU, LSTM, RNN
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import declared
 from gradflow.measures.paths import paths
+from gradflow.numerics import arrays
 from measures.subjects import subject_of, subjects_of_stack, with_parameters
 from nets import LABELS, VARIANTS, one_run, random_net, random_stack
 
@@ -113,11 +113,11 @@ def step(net, s, t):
     cell = net.cell
     w = cell.bind({name: a[:1] for name, a in net.params.items()})
     lead = (1, 1, len(s))
-    s_in, s_next = (columns.empty((*lead, cell.S_all), complex) for _ in range(2))
-    z, saved = (columns.empty((*lead, n), complex) for n in (cell.G, cell.saved))
+    s_in, s_next = (arrays.empty((*lead, cell.S_all), complex) for _ in range(2))
+    z, saved = (arrays.empty((*lead, n), complex) for n in (cell.G, cell.saved))
     s_in[...] = 0
     s_in[..., : cell.S] = s
-    x = columns.laid(net.x[t : t + 1, :1])
+    x = arrays.laid(net.x[t : t + 1, :1])
     one = np.concatenate([x, np.ones((*lead, 1))], axis=-1)
     z[..., : cell.G_x] = (w.hoisted @ one.mT).mT
     (views,) = zip(*cell.forward_views(z, saved, s_in, s_next, x), strict=True)

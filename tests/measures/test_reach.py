@@ -8,9 +8,9 @@ import pytest
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
-from gradflow.logspace import log_norms_joined
 from gradflow.measures.flows import backpropagate, backpropagate_net
 from gradflow.measures.reach import Reached, measured, percentiles, reach, spaced
+from gradflow.numerics.magnitudes import log_norms_joined
 from measures.jacobians import linear_net
 from measures.whole_states import with_gauge
 from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, mapped, one_run, random_net, random_stack

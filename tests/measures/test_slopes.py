@@ -11,8 +11,8 @@ import pytest
 from gradflow.cells import CELLS, LSTM, RNN
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import declared
-from gradflow.initializers import orthogonal
 from gradflow.measures.slopes import slopes
+from gradflow.runs.initializers import orthogonal
 from measures.subjects import subject_of, with_parameters
 from nets import random_net
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gradflow.cells import CELLS, GRU, LSTM, RNN
-from gradflow.initializers import gaussian, orthogonal
 from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.flows import backpropagate
 from gradflow.measures.theory import theory
+from gradflow.runs.initializers import gaussian, orthogonal
 from measures.subjects import subject_of
 from nets import random_net
 

@@ -13,7 +13,7 @@ SIZES = '''"""How large the states are."""
 
 import numpy as np
 
-from gradflow.logspace import Magnitudes
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.measures.contract import Curve, Figure, Measure, Option
 from gradflow.measures.measured import Measured
 

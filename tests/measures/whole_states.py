@@ -6,8 +6,8 @@ import numpy as np
 
 from equations.checks import as_read
 from equations.published import equations
-from gradflow import columns
 from gradflow.cells import Cell
+from gradflow.numerics import arrays
 from nets import Net, random_params
 
 _STEP = 1e-30
@@ -18,7 +18,7 @@ def complex_step(cell, params, x, s):
     w = cell.bind(params)
     kind = np.result_type(x, s, *params.values())
     z, saved, before, after = (
-        columns.empty((len(s), width), kind)
+        arrays.empty((len(s), width), kind)
         for width in (cell.G, cell.saved, cell.S_all, cell.S_all)
     )
     before[...] = s

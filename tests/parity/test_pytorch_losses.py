@@ -7,7 +7,7 @@ import pytest
 
 from gradflow.config.load import from_mapping
 from gradflow.runs import sampling
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_bundle
 from nets import as_pytorch
 
 pytestmark = pytest.mark.parity
@@ -28,7 +28,7 @@ def run_of(cell, loss, **more):
 
 
 def result_of(run):
-    [result] = run_stack([(0, run)], BOUNDS)
+    [result] = run_bundle([(0, run)], BOUNDS)
     return result
 
 

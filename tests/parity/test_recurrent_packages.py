@@ -22,7 +22,7 @@ def tensors(net):
     return SimpleNamespace(**{k: torch.tensor(a[0]) for k, a in net.params.items()})
 
 
-def stacked(p, letter, gates):
+def fused(p, letter, gates):
     return torch.cat([getattr(p, f"{letter}_{gate}") for gate in gates])
 
 
@@ -47,9 +47,9 @@ def cell_of(name):
 
 def peephole(H, I, p):  # noqa: E741
     module = filled(
-        cell_of("PeepholeLSTMCell")(I, H), weight_ih=stacked(p, "W", "ifgo"),
-        weight_hh=stacked(p, "U", "ifgo"), weight_ph=stacked(p, "p", "ifo"),
-        bias_ih=stacked(p, "b", "ifgo"),
+        cell_of("PeepholeLSTMCell")(I, H), weight_ih=fused(p, "W", "ifgo"),
+        weight_hh=fused(p, "U", "ifgo"), weight_ph=fused(p, "p", "ifo"),
+        bias_ih=fused(p, "b", "ifgo"),
     )  # fmt: skip
     return lambda s, x: (dict(zip("hc", module(x, (s["h"], s["c"])), strict=True)), None)
 
@@ -66,8 +66,8 @@ def one_state(make, part="h"):
 
 def janet(H, I, p):  # noqa: E741
     module = filled(
-        cell_of("JANETCell")(I, H), weight_ih=stacked(p, "W", "fg"),
-        weight_hh=stacked(p, "U", "fg"), bias_ih=stacked(p, "b", "fg"), beta=torch.tensor(1.0),
+        cell_of("JANETCell")(I, H), weight_ih=fused(p, "W", "fg"),
+        weight_hh=fused(p, "U", "fg"), bias_ih=fused(p, "b", "fg"), beta=torch.tensor(1.0),
     )  # fmt: skip
     return lambda s, x: ({"h": module(x, (s["h"], s["h"]))[1]}, None)
 
@@ -75,8 +75,8 @@ def janet(H, I, p):  # noqa: E741
 @one_state
 def mgu(H, I, p):  # noqa: E741
     return filled(
-        cell_of("MGUCell")(I, H), weight_ih=stacked(p, "W", "fn"), weight_hh=stacked(p, "U", "fn"),
-        bias_ih=stacked(p, "b", "fn"),
+        cell_of("MGUCell")(I, H), weight_ih=fused(p, "W", "fn"), weight_hh=fused(p, "U", "fn"),
+        bias_ih=fused(p, "b", "fn"),
     )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def lru(H, I, p):  # noqa: E741
 
 def slstm(H, I, p):  # noqa: E741
     package = pytest.importorskip("xlstm.blocks.slstm.src.vanilla.slstm")
-    W, U, b = (stacked(p, letter, "ifzo") for letter in "WUb")
+    W, U, b = (fused(p, letter, "ifzo") for letter in "WUb")
 
     def step(s, x):
         states = torch.stack([s[part] for part in "hcnm"])

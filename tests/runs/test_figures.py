@@ -17,7 +17,7 @@ from gradflow.config.load import load
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import unroll
 from gradflow.measures.flows import backpropagate
-from gradflow.runs.stack import run_stack
+from gradflow.runs.bundle import run_bundle
 
 HERE = Path(__file__).parent / "figures"
 TOLERANCE = {"float64": "1e-8", "float32": "2e-3"}
@@ -36,7 +36,7 @@ def check(run, length=None):
     with pytest.MonkeyPatch.context() as patch:
         if length is not None:
             patch.setattr(engine, "_block_length", lambda cell, s: length)
-        (result,) = run_stack([(0, run)], (1e-3, 1e3))
+        (result,) = run_bundle([(0, run)], (1e-3, 1e3))
     given = drawn(run)
     exact, extent = figures(run, given)
     slope, least, most = FARTHEST[run.dtype]
@@ -59,7 +59,7 @@ def check_drawn(seeds, name=None, least=50):
         config, run, length = drawn_run(seed, drawn_name)
         tanh_gates = config["cell"].get("recurrent_activation") == "tanh"
         if name is None and (tanh_gates or drawn_name == "mgu"):
-            continue  # what mixes equal states, in a stack, has the rounding of these
+            continue  # what mixes equal states, in a stacked net, has the rounding of these
         judged += 1
         try:
             count += check(run, length)
@@ -198,7 +198,7 @@ def test_a_probability_that_rounds_to_one_keeps_the_digits_of_its_loss():
     small = {"hidden_size": 2, "batch_size": 1, "sequence_length": 2, "input_size": 1}
     for seed in range(12):
         (run,) = gradflow.load({**config, **small, "seed": seed}).runs
-        (result,) = run_stack([(0, run)], (1e-3, 1e3))
+        (result,) = run_bundle([(0, run)], (1e-3, 1e3))
         [true] = figures(run, drawn(run))[0]["net", "loss"]
         assert result.loss == pytest.approx(float(true), rel=1e-11, abs=1e-300)
         assert check(run) > 10

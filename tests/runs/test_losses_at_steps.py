@@ -15,8 +15,9 @@ import gradflow
 from command import main
 from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses, net_blocks_backward, unroll_net
-from gradflow.logspace import near_one
+from gradflow.numerics.magnitudes import near_one
 from gradflow.runs import sampling
+from gradflow.runs.bundle import run_bundle
 from gradflow.runs.experiment import Signal, Trained
 from gradflow.runs.losses import objective
 from gradflow.runs.memory import bytes_needed
@@ -24,7 +25,6 @@ from gradflow.runs.runner import execute
 from gradflow.runs.sampling import stream
 from gradflow.runs.scheduling.fingerprint import Fingerprints
 from gradflow.runs.scheduling.processes import worker_processes
-from gradflow.runs.stack import run_stack
 from nets import assert_same_bytes, random_stack
 from runs.loss_reference import Net
 
@@ -59,7 +59,7 @@ def run_of(cell="rnn", kind="mse", at="all", reduce="mean", truncate=None, **mor
 
 
 def result_of(run):
-    [result] = run_stack([(0, run)], BOUNDS)
+    [result] = run_bundle([(0, run)], BOUNDS)
     return result
 
 
@@ -200,8 +200,8 @@ def test_neither_recomputation_nor_company_changes_a_byte(cell, at, truncate, mo
     def runs(**other):
         return from_mapping({"cell": cell, "loss": loss, **SMALL, **more, **other}).runs
 
-    together = list(run_stack([*enumerate(runs())], BOUNDS))
-    again = list(run_stack([*enumerate(runs(tape_memory=1))], BOUNDS))
+    together = list(run_bundle([*enumerate(runs())], BOUNDS))
+    again = list(run_bundle([*enumerate(runs(tape_memory=1))], BOUNDS))
     for r, run in enumerate(runs()):
         assert_same_results(together[r], again[r])
         assert_same_results(together[r], result_of(run))

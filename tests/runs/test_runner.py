@@ -5,13 +5,13 @@ import pytest
 
 from gradflow.errors import GradflowError
 from gradflow.runs import memory
-from gradflow.runs.runner import execute, run_elsewhere, stacks, time_steps
+from gradflow.runs.runner import bundles, execute, run_elsewhere, time_steps
 from gradflow.runs.scheduling.journal import Journal
 from sweeps import one_by_one, small, text
 
 
 class Recorder(Executor):
-    """Works a stack out as it is handed in; knows how many were handed in."""
+    """Works a bundle out as it is handed in; knows how many were handed in."""
 
     def __init__(self):
         self.submitted = 0
@@ -24,9 +24,9 @@ class Recorder(Executor):
 
 
 @pytest.mark.parametrize("net", [{}, {"layers": 2}, {"bidirectional": True, "loss": "sum"}])
-def test_stacked_runs_give_the_bytes_of_runs_alone(net):
+def test_bundled_runs_give_the_bytes_of_runs_alone(net):
     experiment = small(**net)
-    assert max(map(len, stacks(enumerate(experiment.runs)))) > 1
+    assert max(map(len, bundles(enumerate(experiment.runs)))) > 1
     assert text(experiment, execute(experiment)) == one_by_one(experiment)
 
 
@@ -42,8 +42,8 @@ def test_every_result_says_what_the_sweep_varies():
     assert all(r.varied == ("cell", "hidden_size", "ws_scale", "seed") for r in execute(small()))
 
 
-def test_few_stacks_are_in_hand_however_long_the_sweep(monkeypatch):
-    monkeypatch.setattr(memory, "_STACK_ELEMENTS", 1)
+def test_few_bundles_are_in_hand_however_long_the_sweep(monkeypatch):
+    monkeypatch.setattr(memory, "_BUNDLE_ELEMENTS", 1)
     executor = Recorder()
     results = execute(small(), executor=executor, workers=2)
     for taken, _ in enumerate(results, 1):
@@ -67,11 +67,11 @@ def test_progress_adds_up_to_the_time_steps_of_all_runs(workers, layers, tmp_pat
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 100])
-def test_stacks_hold_every_run_once_and_are_enough_for_all_workers(workers):
+def test_bundles_hold_every_run_once_and_are_enough_for_all_workers(workers):
     numbered = list(enumerate(small(seed=list(range(12))).runs))
-    cut = list(stacks(numbered, workers))
-    assert [item for stack in cut for item in stack] == numbered
-    assert all(len({run.shape for _, run in stack}) == 1 for stack in cut)
+    cut = list(bundles(numbered, workers))
+    assert [item for bundle in cut for item in bundle] == numbered
+    assert all(len({run.shape for _, run in bundle}) == 1 for bundle in cut)
     assert workers == 1 or len(cut) >= min(2 * workers, len(numbered))
 
 

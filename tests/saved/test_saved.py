@@ -14,9 +14,9 @@ import gradflow
 from command import main
 from drawn import drawn_config
 from gradflow.formats import FORMATS, View, for_screen
-from gradflow.logspace import ZERO_EXPONENT, Magnitudes
 from gradflow.measures import OPTIONAL
 from gradflow.measures.measured import Measured
+from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import GradientFlow
 from gradflow.saved import read_results
 from measures.throwaway import added, removed

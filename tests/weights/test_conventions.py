@@ -201,7 +201,7 @@ def flax_nnx_gru():
 
 
 def onnx_node(op, after=0):
-    from gradflow.weights.files.onnx import Node
+    from gradflow.weights.readers.onnx import Node
 
     G = {"LSTM": 4, "GRU": 3, "RNN": 1}[op] * H
     p = {"W": normal(1, G, I), "R": normal(1, G, H), "B": normal(1, 2 * G)}
@@ -300,7 +300,7 @@ def test_flax_bidirectional_is_one_net():
 
 
 def test_two_readers_of_one_sequence_are_two_nets_in_onnx():
-    from gradflow.weights.files.onnx import Node
+    from gradflow.weights.readers.onnx import Node
 
     arrays = {
         f"{m}{k}": normal(1, H, width)
@@ -335,7 +335,7 @@ def test_two_readers_of_one_sequence_are_two_nets_in_onnx():
     ],
 )
 def test_what_onnx_says_of_a_node_is_heeded(changes, message):
-    from gradflow.weights.files.onnx import Node
+    from gradflow.weights.readers.onnx import Node
 
     node = Node("RNN", "n", ("X", "W", "R"), ("Y",), changes)
     file = tensors({"W": normal(1, H, I), "R": normal(1, H, H)}, nodes=(node,))

@@ -134,7 +134,7 @@ def test_every_suffix_has_a_reader_that_can_be_imported():
     from importlib import import_module
 
     for name in READERS.values():
-        assert callable(import_module(f"gradflow.weights.files.{name}").read)
+        assert callable(import_module(f"gradflow.weights.readers.{name}").read)
 
 
 def keras_h5(path, config=None, dtype="f4"):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from effort import processor_seconds
 from gradflow.errors import GradflowError
 from gradflow.weights import choose_net, find_layers, read
-from gradflow.weights.files import in_time
+from gradflow.weights.readers import in_time
 
 in_time.SECONDS = 0.5  # HDF5 loops for ever on some of these files; each costs this long
 EXAMPLES = int(os.environ.get("GRADFLOW_FUZZ_EXAMPLES", "5000"))

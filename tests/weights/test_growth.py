@@ -11,7 +11,7 @@ from gradflow.formats import View
 from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.weights import choose_net, read
-from gradflow.weights.files.pickle_tensors import _unwrap
+from gradflow.weights.readers.pickle_tensors import _unwrap
 from growth import calls, grows_linearly
 
 PRIME = 2**61 - 1
@@ -44,11 +44,11 @@ def test_inspecting_many_nets(tmp_path, suffix):
 
 
 def test_a_file_is_opened_once_however_many_nets_it_has(tmp_path, monkeypatch):
-    from gradflow.weights import files
+    from gradflow.weights import readers
 
     opened = []
-    really = files.open_regular
-    monkeypatch.setattr(files, "open_regular", lambda *a: opened.append(a) or really(*a))
+    really = readers.open_regular
+    monkeypatch.setattr(readers, "open_regular", lambda *a: opened.append(a) or really(*a))
     look(writers.write_safetensors(tmp_path / "net.safetensors", many_nets(50)))
     assert len(opened) == 1
 

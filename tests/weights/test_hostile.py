@@ -13,7 +13,7 @@ from hostile_files import HOSTILE, SUFFIXES, write_valid
 from effort import processor_seconds
 from gradflow.errors import InputError
 from gradflow.weights import choose_net, read
-from gradflow.weights.files import in_time
+from gradflow.weights.readers import in_time
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -14,7 +14,7 @@ import weight_writers as writers
 from gradflow.errors import InputError
 from gradflow.files.opening import RegularFile
 from gradflow.weights import choose_net, read
-from gradflow.weights.files import in_time
+from gradflow.weights.readers import in_time
 
 LSTM = writers.lstm_arrays()
 LARGE = np.ones((512, 1024), "f4")

@@ -10,7 +10,7 @@ from test_conventions import H, I, normal, tensors, x
 from gradflow.errors import InputError
 from gradflow.weights import choose_net
 from gradflow.weights.conventions import find_nets
-from gradflow.weights.files.onnx import Node
+from gradflow.weights.readers.onnx import Node
 
 
 def weights(key, width, D=1, gates=4):

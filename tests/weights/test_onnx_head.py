@@ -8,7 +8,7 @@ import pytest
 from gradflow.errors import InputError
 from gradflow.files.opening import open_regular
 from gradflow.weights import read
-from gradflow.weights.files import onnx_head
+from gradflow.weights.readers import onnx_head
 
 onnx = pytest.importorskip("onnx")
 

@@ -17,8 +17,8 @@ from weight_writers import text
 
 from gradflow.errors import InputError
 from gradflow.weights import read
-from gradflow.weights.files.pickle_machine import unpickle
-from gradflow.weights.files.pickle_names import ALLOWED
+from gradflow.weights.readers.pickle_machine import unpickle
+from gradflow.weights.readers.pickle_names import ALLOWED
 
 CALLED: list[object] = []
 

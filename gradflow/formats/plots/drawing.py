@@ -13,12 +13,12 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gradflow.columns import Array
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.layout import Panel, plan
 from gradflow.formats.view import View
+from gradflow.numerics.arrays import Array
 from gradflow.results import GradientFlow, Result
 
 _HEIGHT = 2.3  # inches of a panel

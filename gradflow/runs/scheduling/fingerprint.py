@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from gradflow import __version__
-from gradflow.columns import Array
+from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run
 
 

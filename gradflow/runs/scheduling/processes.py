@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradflow
 from gradflow.errors import GradflowError
-from gradflow.interrupts import held
+from gradflow.machine.interrupts import held
 
 P = ParamSpec("P")
 T = TypeVar("T")

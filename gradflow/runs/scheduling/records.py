@@ -12,9 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from gradflow import results
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
 from gradflow.measures.measured import Measured
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.experiment import Run
 
 _TYPES: dict[str, type[Any]] = {

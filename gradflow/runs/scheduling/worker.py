@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 from gradflow.errors import GradflowError
-from gradflow.interrupts import SIGNALS
+from gradflow.machine.interrupts import SIGNALS
 from gradflow.runs.scheduling.pages import keep_freed_memory
 
 

@@ -90,7 +90,7 @@ def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> Recurr
         blocks = _blocks(tensors, module, parts, side, role)
         if any(name for name, _ in blocks):
             names[parameter] = tuple(name for name, _ in blocks if name)
-            arrays[parameter] = _stacked(tensors, names[parameter], [a for _, a in blocks])
+            arrays[parameter] = _fused(tensors, names[parameter], [a for _, a in blocks])
     return make_layer(tensors, NAME, place, names, arrays, _TRAITS)
 
 
@@ -116,7 +116,7 @@ def _blocks(
     return blocks
 
 
-def _stacked(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
+def _fused(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
     if len({block.shape for block in blocks}) > 1:
         shapes = ", ".join(str(block.shape[::-1]) for block in blocks)
         raise refuse(tensors.source, f"{tensor(names)} disagree: their shapes are {shapes}")

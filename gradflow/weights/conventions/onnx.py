@@ -20,9 +20,9 @@ import numpy as np
 from gradflow.errors import InputError
 from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
-from gradflow.weights.files.onnx import RECURRENT, Node
-from gradflow.weights.files.onnx_constants import Constants
 from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
+from gradflow.weights.readers.onnx import RECURRENT, Node
+from gradflow.weights.readers.onnx_constants import Constants
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 NAME = "ONNX"

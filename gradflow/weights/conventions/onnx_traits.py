@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradflow.weights.conventions.activations import sort_out
-from gradflow.weights.files.onnx import Node
 from gradflow.weights.layers import Traits
+from gradflow.weights.readers.onnx import Node
 
 _ORDER = {"rnn": (), "lstm": (0, 2, 3, 1), "gru": (1, 0, 2)}
 _USUAL = {"rnn": ["tanh"], "lstm": ["sigmoid", "tanh", "tanh"], "gru": ["sigmoid", "tanh"]}

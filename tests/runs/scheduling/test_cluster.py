@@ -11,8 +11,8 @@ from gradflow import __version__
 from gradflow.errors import GradflowError, InputError
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling import cluster
-from gradflow.runs.scheduling.choose import workforce
 from gradflow.runs.scheduling.cluster import dask_cluster
+from gradflow.runs.scheduling.workforce import workforce
 from sweeps import one_by_one, small, text
 
 

@@ -4,12 +4,11 @@ import time
 
 import pytest
 
-from gradflow.blas import threads
 from gradflow.errors import Fault, GradflowError, InputError
+from gradflow.machine.blas import threads
 from gradflow.runs.runner import execute
-from gradflow.runs.scheduling import choose
-from gradflow.runs.scheduling.choose import seconds, workforce
 from gradflow.runs.scheduling.processes import worker_processes
+from gradflow.runs.scheduling.workforce import seconds, workforce
 from sweeps import one_by_one, small, text
 
 
@@ -98,7 +97,7 @@ def is_alive(pid):
     ],
 )
 def test_workers_are_as_many_as_pay(monkeypatch, cores, blas, jobs, size, count):
-    monkeypatch.setattr(choose, "cores", lambda: cores)
+    monkeypatch.setattr("gradflow.runs.scheduling.workforce.cores", lambda: cores)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", blas)
     with workforce(small(sequence_length=size).runs, jobs) as (executor, workers):
         assert workers == count

@@ -1,0 +1,313 @@
+"""The threads that share the work of one wide run: each has a core, and waits for work awake.
+
+A step of a wide net takes a tenth of a millisecond to a few. To wake a thread that sleeps costs a
+twentieth (measured: 40 to 60 µs), so helpers spin while a run goes on, outside of Python and its
+lock; on systems that have no such wait they sleep after all. Where nothing was shared for a while
+they sleep too, until they are wanted.
+
+Work is cut into pieces by its shape alone, and a thread takes a stretch of them: no digit depends
+on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
+from pathlib import Path
+from typing import Protocol
+
+from gradflow.errors import Fault, InputError
+from gradflow.machine import blas
+from gradflow.machine.interrupts import held
+
+VARIABLE = "GRADFLOW_CORES"
+"""The environment variable that says how many threads a run may take."""
+
+Work = Callable[[slice], object]
+"""Does some of its pieces; called by several threads at a time, each with other pieces."""
+
+_Order = tuple[Context, Work, slice]
+
+_PATIENCE = 0.02  # seconds without work after which helpers sleep
+_PENANCE = 20  # times as long as was lost by waiting for a helper without a core, nothing is shared
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(count or 1, _container_cores() or 2**30))
+
+
+def asked() -> int | None:
+    """What GRADFLOW_CORES says; None where it is not set. InputError: it is no such number."""
+    value = os.environ.get(VARIABLE, "")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and 0 < len(value) < 7 and int(value) > 0):
+        message = f"expected a whole number of at least 1, found {value!r}"
+        raise InputError(Fault(message, key=VARIABLE))
+    return int(value)
+
+
+def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
+    """How many threads a run may take where so many are worked on at a time: `wanted`, or what
+    GRADFLOW_CORES says; else one, since where other work wants the cores a shared run loses. Never
+    more than there are cores for, and one where linear algebra has threads of its own."""
+    if wanted is None:
+        wanted = asked() or 1
+    own = blas.threads(os.cpu_count() or 1)
+    room = cores() // workers if own == 1 else 1
+    return max(1, min(wanted, room))
+
+
+@contextmanager
+def sharing(threads: int) -> Iterator[None]:
+    """Let `share` use so many threads, this one among them. They are gone when it is left."""
+    if threads < 2 or getattr(_mine, "crew", None) is not None:
+        yield
+        return
+    crew = _mine.crew = _Crew(threads)
+    try:
+        yield
+    finally:
+        _mine.crew = None
+        crew.end()
+
+
+def share(work: Work, pieces: int) -> None:
+    """Have all `pieces` of some work done, by this thread and its helpers. What a helper raises is
+    raised here."""
+    crew: _Crew | None = getattr(_mine, "crew", None)
+    if crew is None or pieces < 2:
+        work(slice(0, pieces))
+    else:
+        crew.share(work, pieces)
+
+
+def count() -> int:
+    """How many threads `share` has here."""
+    crew: _Crew | None = getattr(_mine, "crew", None)
+    return 1 if crew is None else crew.threads
+
+
+_mine = threading.local()  # a helper has no helpers, nor has a process that was forked from another
+
+
+class _Crew:
+    """The helpers of one thread."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._helpers: list[_Helper] = []
+        self._watch: threading.Thread | None = None
+        self._over = threading.Event()
+        self._lock = threading.Lock()  # held by whoever gives the helpers orders
+        self._shared = 0
+        self._alone_until = 0.0
+
+    def share(self, work: Work, pieces: int) -> None:
+        # From within shared work, or while a watch puts the helpers to sleep, there is no help.
+        if time.perf_counter() < self._alone_until or not self._lock.acquire(blocking=False):
+            work(slice(0, pieces))
+            return
+        try:
+            self._share(work, pieces)
+        except BaseException:  # nobody may be left at work on what the caller lets go of
+            self._stop()
+            raise
+        finally:
+            self._lock.release()
+
+    def _share(self, work: Work, pieces: int) -> None:
+        if self._watch is None:
+            self._start()
+        self._shared += 1
+        n = min(self.threads, pieces)
+        edges = [pieces * k // n for k in range(n + 1)]
+        busy = self._helpers[: n - 1]
+        for helper, start, stop in zip(busy, edges[1:], edges[2:], strict=False):
+            helper.begin(copy_context(), work, slice(start, stop))
+        begin = time.thread_time()
+        work(slice(0, edges[1]))
+        saved = (n - 1) * (time.thread_time() - begin)
+        lost = sum(helper.finish() for helper in busy) - saved
+        if lost > 0:
+            self._alone_until = time.perf_counter() + _PENANCE * lost
+
+    def end(self) -> None:
+        """Have all threads end, those at work when that is done."""
+        held = self._lock.acquire(timeout=1.0)  # an interrupt may have left it held
+        self._stop()
+        if held:
+            self._lock.release()
+        if self._watch is not None and self._watch.ident is not None:
+            self._watch.join()
+
+    def _stop(self) -> None:
+        self._over.set()
+        self.threads = 1
+        while self._helpers:
+            self._helpers[-1].end()
+            self._helpers.pop()
+
+    def _start(self) -> None:
+        self._watch = threading.Thread(target=self._send_to_sleep, daemon=True)
+        with held():  # no signal falls between a thread's start and our knowing of it
+            try:
+                while len(self._helpers) < self.threads - 1:
+                    self._helpers.append(_Helper())
+                self._watch.start()
+            except RuntimeError:  # there may be no more threads
+                self.threads = 1 + len(self._helpers)
+
+    def _send_to_sleep(self) -> None:
+        """Again and again: let the helpers sleep if nothing was shared in the meantime."""
+        seen = -1
+        while not self._over.wait(_PATIENCE):
+            if self._shared == seen and self._lock.acquire(blocking=False):
+                try:
+                    for helper in self._helpers:
+                        helper.rest()
+                finally:
+                    self._lock.release()
+            seen = self._shared
+
+
+class _Helper:
+    """A thread that does what it is told, one order at a time. It waits at one gate, and opens
+    another when it has done what it took; what it has not taken yet can be taken back."""
+
+    def __init__(self) -> None:
+        self._go, self._done, self._bell = _gate(), _gate(), _Lock()
+        self._orders: deque[_Order | None] = deque()  # one at most; None: to sleep
+        self._error: BaseException | None = None
+        self._resting = self._over = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def begin(self, context: Context, work: Work, pieces: slice) -> None:
+        """Have some pieces done; `context` has the caller's way to treat floating point errors."""
+        if self._resting:
+            self._resting = False
+            try:
+                self._orders.popleft()
+            except IndexError:  # it sleeps, or is about to
+                self._bell.open()
+        self._orders.append((context, work, pieces))
+        self._go.open()
+
+    def finish(self) -> float:
+        """See that they are done: here, if nobody has begun; raises what went wrong. Returns the
+        seconds that were waited."""
+        order = self._taken_back()
+        if order is not None:
+            _, work, pieces = order
+            work(pieces)
+            return 0.0
+        begin = time.perf_counter()
+        self._done.wait()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return time.perf_counter() - begin
+
+    def rest(self) -> None:
+        """Have it sleep until it is wanted."""
+        if not self._resting:
+            self._resting = True
+            self._orders.append(None)
+            self._go.open()
+
+    def end(self) -> None:
+        """Have it end, whatever it does; a gate that is open already stays so."""
+        self._over = True
+        self._go.open()
+        self._bell.open()
+        self._thread.join()
+
+    def _taken_back(self) -> _Order | None:
+        try:
+            return self._orders.popleft()
+        except IndexError:
+            return None
+
+    def _run(self) -> None:
+        while not self._over:
+            self._go.wait()
+            try:
+                order = self._orders.popleft()
+            except IndexError:  # it was taken back
+                continue
+            if order is None:
+                self._bell.wait()
+                continue
+            context, work, pieces = order
+            try:
+                context.run(work, pieces)
+            except BaseException as error:
+                self._error = error
+            del context, work, pieces, order  # arrays above all
+            self._done.open()
+
+
+class _Gate(Protocol):
+    """Closed at first. Who comes through closes it behind them; to open it twice is to open it."""
+
+    def wait(self) -> None: ...
+
+    def open(self) -> None: ...
+
+
+class _Spin:
+    """A gate that is waited for awake, without Python's lock."""
+
+    def __init__(self) -> None:
+        self._memory = (ctypes.c_int * 64)()  # with the cache line to itself
+        self._at = ctypes.c_void_p(ctypes.addressof(self._memory) + 128)
+        _SPIN_INIT(self._at, 0)
+        self.wait()
+
+    def wait(self) -> None:
+        _SPIN_LOCK(self._at)
+
+    def open(self) -> None:
+        _SPIN_UNLOCK(self._at)
+
+
+class _Lock:
+    """A gate that is waited for asleep."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self) -> None:
+        self._lock.acquire()
+
+    def open(self) -> None:
+        with suppress(RuntimeError):  # it is open
+            self._lock.release()
+
+
+_gate: Callable[[], _Gate] = _Lock
+with suppress(AttributeError, OSError, TypeError):  # macOS and Windows have no such functions
+    # To wait lets go of Python's lock, to open does not: that would be felt.
+    _SPIN_INIT = ctypes.PyDLL(None).pthread_spin_init
+    _SPIN_LOCK = ctypes.CDLL(None).pthread_spin_lock
+    _SPIN_UNLOCK = ctypes.PyDLL(None).pthread_spin_unlock
+    _gate = _Spin
+
+
+def _container_cores() -> int | None:
+    """The whole processors that the control group allows, where one sets a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return max(1, int(quota) // int(period)) if quota.isdigit() else None

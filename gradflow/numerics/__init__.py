@@ -1,0 +1,1 @@
+"""Arrays as they lie in memory, products of matrices, and numbers past float range."""

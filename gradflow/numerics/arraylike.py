@@ -1,0 +1,132 @@
+"""Numbers past float range that act as an array of floats in NumPy, matplotlib and f-strings."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from gradflow.numerics.arrays import Array
+
+_SHOWN = 3  # numbers at either end of a long one
+
+
+class ArrayLike(NDArrayOperatorsMixin):
+    """What NumPy asks of an array, by way of `floats`: 0 or inf where a number lies outside float
+    range. What is right at any size stays so: logarithms, square roots, and products and ratios
+    with each other or with a positive number."""
+
+    __hash__ = object.__hash__
+    __array_priority__ = 1000
+
+    @abstractmethod
+    def floats(self) -> Array:
+        """The numbers as float64: 0 or inf where they lie outside its range."""
+
+    @abstractmethod
+    def log10(self) -> Array:
+        """Base-10 logarithms; -inf at an exact zero."""
+
+    @abstractmethod
+    def sqrt(self) -> ArrayLike:
+        """The square root, element by element."""
+
+    @abstractmethod
+    def texts(self) -> list[str]:
+        """Each number in decimal, at any size. One-dimensional only."""
+
+    @abstractmethod
+    def _times(self, other: ArrayLike | float) -> ArrayLike:
+        """The product, at any size."""
+
+    @abstractmethod
+    def _over(self, other: ArrayLike | float) -> ArrayLike:
+        """The ratio, at any size."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("numbers of any size become floats in a copy alone")
+        return np.asarray(self.floats(), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            exact = self._exactly(ufunc, inputs)
+            if exact is not NotImplemented:
+                return exact
+        if any(isinstance(a, ArrayLike) for a in options.get("out", ())):
+            return NotImplemented
+        plain = [a.floats() if isinstance(a, ArrayLike) else a for a in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+    def _exactly(self, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+        """What needs no detour by floats."""
+        logs = {np.log10: 1.0, np.log: math.log(10.0), np.log2: math.log2(10.0)}
+        if ufunc in logs:
+            return self.log10() * logs[ufunc]
+        if ufunc is np.sqrt:
+            return self.sqrt()
+        if ufunc in (np.multiply, np.true_divide):
+            a, b = inputs
+            if ufunc is np.multiply and not isinstance(a, ArrayLike):
+                a, b = b, a
+            if isinstance(a, ArrayLike) and (isinstance(b, ArrayLike) or _is_factor(b)):
+                return a._times(b) if ufunc is np.multiply else a._over(b)
+        return NotImplemented
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return int(self.floats().ndim)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return int(self.floats().size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the floats."""
+        return np.dtype(np.float64)
+
+    def tolist(self) -> Any:
+        """The floats as a list."""
+        return self.floats().tolist()
+
+    def __float__(self) -> float:
+        return float(self.floats())
+
+    def __format__(self, spec: str) -> str:
+        if self.ndim:
+            return format(str(self), spec)
+        [text] = self.reshape(1).texts()
+        number = float(self.floats())
+        inside = number != 0 and math.isfinite(number)
+        if inside or not text or Decimal(text) == 0:
+            return format(number, spec)
+        return format(Decimal(text), spec) if spec else text
+
+    @abstractmethod
+    def reshape(self, *shape: int) -> ArrayLike:
+        """The same numbers in another shape."""
+
+    def __repr__(self) -> str:
+        if not self.ndim:
+            return f"{self:.4g}"
+        flat = self.reshape(-1)
+        size = len(flat.floats())
+        ends = range(size) if size <= 2 * _SHOWN else [*range(_SHOWN), *range(size - _SHOWN, size)]
+        shown = [f"{flat[i]:.4g}" for i in ends]  # type: ignore[index]
+        if size > 2 * _SHOWN:
+            shown.insert(_SHOWN, "...")
+        shape = "" if self.ndim == 1 and size <= 2 * _SHOWN else f", shape {self.floats().shape}"
+        return f"{type(self).__name__}([{', '.join(shown)}]{shape})"
+
+
+def _is_factor(value: object) -> bool:
+    """Whether it is a positive number."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    return real and not isinstance(value, bool) and 0 < float(value) < math.inf  # type: ignore[arg-type]

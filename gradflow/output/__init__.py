@@ -1,0 +1,1 @@
+"""How anything leaves the program: files written whole, the terminal, narrow encodings."""

@@ -1,0 +1,160 @@
+"""Standard output and error: whole rows for a pipe, colour and progress for a person, and a clear
+end where nothing more can be written."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from gradflow.errors import Fault, GradflowError, visible
+from gradflow.output.plain import HANDLER
+
+if TYPE_CHECKING:
+    from gradflow.engine.flow import Progress
+
+_PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
+
+
+def open_streams() -> None:
+    """Make standard output and error safe to print to. What is printed to a stream that the caller
+    has closed (`>&-`) goes nowhere; no file that is opened later takes its number. Standard error
+    never fails, and shows what a terminal would act on as an escape."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # takes the lowest that is free
+        os.set_inheritable(number, True)  # for workers too
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
+    if sys.stderr is None:
+        sys.stderr = _Messages(io.FileIO(2, "w", closefd=False), "utf-8")
+    else:
+        buffer: Any = sys.stderr.buffer  # is the raw file itself where Python is not to buffer
+        sys.stderr = _Messages(getattr(buffer, "raw", buffer), sys.stderr.encoding)
+
+
+class _Messages(io.TextIOWrapper):
+    """Standard error: whatever becomes of it, the command does its work and ends as it would."""
+
+    def __init__(self, raw: io.RawIOBase, encoding: str) -> None:
+        buffer = cast(Any, io.BufferedWriter(_Unfailing(raw)))
+        how: Any = {"encoding": encoding, "errors": "backslashreplace", "line_buffering": True}
+        super().__init__(buffer, **how)
+        self.screen = io.TextIOWrapper(buffer, **how)
+        """The same for a progress bar, which moves the cursor."""
+
+    def write(self, text: str) -> int:
+        return super().write(visible(text, line_ends=True))
+
+
+class _Unfailing(io.RawIOBase):
+    """What cannot be written, the reader being gone or the disk full, is dropped."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def write(self, data: Any) -> int:
+        try:
+            written = self._raw.write(data)
+        except OSError:
+            written = None
+        return len(data) if written is None else written
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+
+def width_and_colour(screen: bool) -> tuple[int, bool]:
+    """How wide a table may be and whether in colour; `screen`: if it goes to standard output."""
+    if not screen:
+        return _PIPE_WIDTH, False
+    refused = "NO_COLOR" in os.environ
+    forced = os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false") and not refused
+    if not sys.stdout.isatty():
+        return _PIPE_WIDTH, forced
+    is_able = os.environ.get("TERM") != "dumb" and not refused
+    return shutil.get_terminal_size().columns, forced or is_able
+
+
+def write(pieces: Iterable[str]) -> None:
+    """Write to standard output as the pieces come, with plain line ends on every system, and with
+    characters that its encoding has."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="\n", errors=HANDLER)
+    for piece in pieces:
+        with _writing():
+            sys.stdout.write(piece)
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Says what went wrong with standard output; whoever closed it has seen enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        forget_stdout()
+        sys.exit(0)
+    except OSError as error:
+        forget_stdout()
+        fault = Fault(f"{error.strerror}", key="standard output")
+        raise GradflowError(str(fault)) from None
+
+
+def forget_stdout() -> None:
+    """Keep the interpreter from writing what is still buffered when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def in_notebook() -> bool:
+    """Whether a notebook runs this process."""
+    return "ipykernel" in sys.modules
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Progress]:
+    """A bar on stderr for work of more than half a second, where someone is there to see it."""
+    if not (sys.stderr.isatty() or in_notebook()):
+        yield lambda steps: None
+        return
+    import time
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("time steps"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=getattr(sys.stderr, "screen", sys.stderr)),
+        transient=True,
+    )
+    task = bar.add_task("", total=total)
+    begin = time.monotonic()
+
+    def progress(steps: int) -> None:
+        bar.advance(task, steps)
+        if not bar.live.is_started and time.monotonic() - begin > 0.5:
+            bar.start()
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

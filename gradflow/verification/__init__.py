@@ -1,0 +1,209 @@
+"""The gradients of a user's own net, checked from outside: forward equations and complex steps.
+
+Only the forward code of the cell is used (see tangents.py), so that a mistake in a pullback cannot
+hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradflow.cells.contract import CURVES, Params, Use
+from gradflow.cells.sized import SizedCell
+from gradflow.engine.block import Block
+from gradflow.engine.network import Place, net_blocks_backward, unroll_net
+from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import Magnitudes, Scaled, near_one, scale
+from gradflow.runs import sampling
+from gradflow.runs.experiment import Run
+from gradflow.runs.readings import Readings
+from gradflow.verification.tangents import Tangents
+
+_MOST_LAGS = 12
+_AGAINST = -1.1
+_WEIGHT_STEP = 1e-100
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
+"""The largest relative error that counts as agreement."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity, by backpropagation and by complex step.
+
+    Attributes:
+        quantity: what was compared: `s`, or the curve of a role: `W_x`, `W_s`, `b_s`, `other`.
+        place: (layer, direction) that it belongs to.
+        lag: at which lag.
+        backpropagated, complex_step: its derivative along one random direction, rms over batch
+            (scalars).
+        error: their largest difference, relative to the size that such a derivative has.
+        tolerance: the error that counts as agreement.
+    """
+
+    quantity: str
+    place: Place
+    lag: int
+    backpropagated: Magnitudes
+    complex_step: Magnitudes
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two agree."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All comparisons of one run; `skipped` says why some were left out."""
+
+    run: Run
+    comparisons: tuple[Comparison, ...]
+    skipped: str | None = None
+
+
+def verify(run: Run) -> Verification:
+    """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.
+
+    At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
+    step T-k adds to the gradient by the parameters of each role, each along one random direction.
+    The complex steps follow the whole loss, read wherever the config has it; where the state is cut
+    off from its past, they end with the chunk of steps that they began in.
+    """
+    params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
+    readings = Readings([run])
+    (goal,) = readings.objectives
+    one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
+    start = {at: s[None] for at, s in s0.items()}
+    net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch)
+    readings.close()
+    if diverged_at := int(net.diverged_at[0] or readings.lost_at[0]):
+        return Verification(run, (), f"the forward state left float range at step {diverged_at}")
+    ds_T, losses = readings.entering(net, np.array([0]))
+
+    forward = Tangents.of(net, goal, run)
+    wanted = set(np.geomspace(1, len(x), _MOST_LAGS).round().astype(int) - 1)
+    rng = np.random.default_rng(run.seed)
+    found: list[Comparison] = []
+    aside, tolerance = 0, TOLERANCE[run.dtype]
+    for at, block in net_blocks_backward(net, ds_T, losses=losses):
+        for k in range(len(block.dz.value)):
+            lag = len(x) - block.last_step + k
+            if lag not in wanted:
+                continue
+            for quantity, ours, slope in _derivatives(run.cells[at], block, k, at, forward, rng):
+                # A term belongs to the step it is used in, the state before it to one lag more.
+                of = lag + 1 if quantity == "s" else lag
+                theirs = slope(1)
+                compared = _compare(quantity, at, of, ours, theirs, tolerance)
+                if compared.holds or _is_smooth(theirs, slope(_AGAINST), tolerance / 10):
+                    found.append(compared)
+                else:
+                    aside += 1
+    skipped = (
+        f"{aside} derivatives that complex steps do not settle: at a kink, where the slopes of the "
+        "two sides differ; of terms that cancel; or with a gate's slope beyond float range"
+    )
+    return Verification(run, tuple(found), skipped if aside else None)
+
+
+_Slope = Callable[[float], Scaled]
+"""The derivative (N, 1) along this many times a direction."""
+
+
+def _derivatives(
+    cell: SizedCell, block: Block, k: int, at: Place, forward: Tangents, rng: np.random.Generator
+) -> Iterator[tuple[str, Scaled, _Slope]]:
+    """(quantity, what its derivative by backpropagation is the sum of, (N, width), complex step),
+    per sample, at the lag of block index k."""
+    t = block.last_step - k
+    p, s = forward.params[at], block.s[k]
+    dz = near_one(Scaled(block.dz.value[k, 0].astype(np.float64), block.dz.exponent[k, 0]))
+    rights = {"x": block.x[k, 0], "s": s[0], "local": block.local[k, 0]}
+    still = {name: np.zeros_like(a) for name, a in p.items()}
+    for role, curve in CURVES.items():
+        own = {q.name: rng.standard_normal(q.shape) for q in cell.parameters.values()
+               if q.role == role and q.trained}  # fmt: skip
+        if not own:
+            continue
+        moved = _moved_weights(cell, p, {**still, **own})
+        summands = [_pushed(use, moved[use.weight], dz.value, rights) for use in cell.uses
+                    if use.weight in moved]  # fmt: skip
+
+        def slope(factor: float, own: dict[str, Array] = own) -> Scaled:
+            dp = {name: factor * a for name, a in own.items()}
+            return forward.along(at, t, dp={**still, **dp})
+
+        yield curve, Scaled(np.concatenate(summands, axis=-1), dz.exponent), slope
+
+    if forward.reads_beyond_the_state(at, t - 1):
+        return  # of the state alone no forward equation gives that output; the terms hold it
+    v = rng.standard_normal(s[0].shape)
+    v[:, cell.S :] = 0
+    for scale_part in cell.gauge:
+        v[:, cell.parts[scale_part].rows] = 0
+    before = near_one(Scaled(block.ds.value[k + 1].astype(np.float64), block.ds.exponent[k + 1]))
+    yield (
+        "s",
+        Scaled(before.value[0] * v, before.exponent[0]),
+        lambda factor: forward.along(at, t, ds=factor * v),
+    )
+
+
+def _moved_weights(cell: SizedCell, p: Params, dp: Params) -> dict[str, Array]:
+    """How each weight changes along what moves."""
+    moved = {}
+    for name, weight in cell.weights.items():
+        if any(dp[parameter].any() for parameter in weight.parameters):
+            if weight.plain:
+                moved[name] = dp[weight.parameters[0]].reshape(weight.shape)
+            else:
+                ahead = {n: a + 1j * _WEIGHT_STEP * dp[n] for n, a in p.items()}
+                moved[name] = cell.value_of_weight(name, ahead).imag / _WEIGHT_STEP
+    return moved
+
+
+def _pushed(use: Use, V: Array, dz: Array, rights: dict[str, Array]) -> Array:
+    """What a use of a weight gives along V, entry by entry times its cotangent: (N, rows)."""
+    left = use.factor * dz[..., use.rows]
+    V = V.T if use.transposed else V
+    if use.kind == "bias":
+        return left * V.reshape(-1)
+    right = rights[use.operand.of][..., use.operand.rows].astype(np.float64)
+    if use.kind == "diagonal":
+        return left * (right * V.reshape(-1))
+    apart = right.reshape(*right.shape[:-1], -1, use.columns)
+    return left * (V @ apart).reshape(left.shape)
+
+
+def _compare(
+    name: str, at: Place, lag: int, ours: Scaled, theirs: Scaled, tolerance: float
+) -> Comparison:
+    """Per sample; one whose derivative is far below the batch's counts by the batch."""
+    summands, other, unit = _in_one_unit(ours, theirs)
+    mine = summands.sum(axis=-1)
+    rms = [float(np.sqrt(np.mean(a**2))) for a in (mine, other)]
+    size = max(*rms, float(np.sqrt(np.mean((summands**2).sum(axis=-1)))))
+    error = float(np.abs(mine - other[:, 0]).max()) / size if size else 0.0
+    mine_rms, other_rms = (Magnitudes.of(a, unit) for a in rms)
+    return Comparison(name, at, lag, mine_rms, other_rms, error, tolerance)
+
+
+def _is_smooth(one: Scaled, against: Scaled, tolerance: float) -> bool:
+    """Whether a derivative along `_AGAINST` times a direction is just that many times it: at a
+    kink it is not, and neither is what rounding leaves of terms that cancel."""
+    a, b, _ = _in_one_unit(one, against)
+    return bool(np.abs(b - _AGAINST * a).max() <= tolerance * np.abs(a).max())
+
+
+def _in_one_unit(a: Scaled, b: Scaled) -> tuple[Array, Array, int]:
+    """Two sets of vectors in one unit, and that unit."""
+    pair = near_one(a), near_one(b)
+    unit = max(int(vectors.exponent.max()) for vectors in pair)
+    mine, other = (scale(v.value, (v.exponent - unit)[:, None]) for v in pair)
+    return mine, other, unit

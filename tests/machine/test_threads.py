@@ -1,0 +1,302 @@
+"""Threads that share work: all of it is done, whatever comes, and none outlives its run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradflow.errors import InputError
+from gradflow.machine import threads
+from gradflow.machine.threads import share, sharing, threads_of_a_run
+from tests.command import GRADFLOW, run
+
+TASKS = Path("/proc/self/task")
+
+
+@pytest.fixture(params=["awake", "asleep"])
+def gate(request, monkeypatch):
+    """Both ways to wait."""
+    if request.param == "asleep":
+        monkeypatch.setattr(threads, "_gate", threads._Lock)
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """Nothing is kept alone because a machine is busy."""
+    monkeypatch.setattr(threads, "_PENANCE", 0)
+
+
+def tasks():
+    """How many threads this process has, by the system."""
+    return len(list(TASKS.iterdir())) if TASKS.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left():
+    """By Python at once, by the system as soon as it has cleared away."""
+    before, running = threading.active_count(), tasks()
+    yield
+    assert threading.active_count() == before
+    end = time.monotonic() + 20
+    while tasks() > running:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_piece_is_done_once(gate, shared, count):
+    before = threading.active_count()
+    with sharing(count):
+        assert threads.count() == count
+        for pieces in (0, 1, 2, 3, 7, 40, 2, 2, 2, 2):
+            done = np.zeros(pieces, int)
+
+            def some(part, done=done):
+                done[part] += 1
+
+            share(some, pieces)
+            assert (done == 1).all()
+    assert threading.active_count() == before
+    assert threads.count() == 1
+
+
+def test_others_help(gate, shared):
+    """Both have to be at it for either to go on."""
+    both = threading.Barrier(2)
+    seen = set()
+
+    def meet(part):
+        both.wait(timeout=20)
+        seen.add(threading.get_ident())
+
+    with sharing(2):
+        for _ in range(3):
+            share(meet, 2)
+    assert len(seen) == 2
+
+
+def test_what_is_not_begun_is_taken_back(gate, shared, monkeypatch):
+    """A helper that has no core holds nobody up."""
+    held = threading.Event()
+    usual = threads._Helper._run
+    monkeypatch.setattr(threads._Helper, "_run", lambda self: (held.wait(20), usual(self)))
+    by = []
+    with sharing(3):
+        for _ in range(4):
+            share(lambda part: by.append(threading.get_ident()), 3)
+        held.set()
+    assert by == [threading.get_ident()] * 12
+
+
+@pytest.mark.parametrize("fails", ["helper", "caller", "both"])
+def test_an_error_is_raised_and_leaves_nobody(gate, shared, fails):
+    before, both, me = threading.active_count(), threading.Barrier(2), threading.get_ident()
+
+    def fail(part):
+        both.wait(timeout=20)
+        mine = threading.get_ident() == me
+        if fails == "both" or mine == (fails == "caller"):
+            raise ZeroDivisionError(fails)
+
+    with sharing(2):
+        with pytest.raises(ZeroDivisionError, match=fails):
+            share(fail, 2)
+        assert (
+            threading.active_count() <= before + 1
+        )  # at most the one that would have sent them to sleep
+        done = []
+        share(done.append, 2)
+        assert done == [slice(0, 2)]
+    assert threading.active_count() == before
+
+
+def test_an_interrupt_leaves_nobody(gate, shared):
+    before, both, me = threading.active_count(), threading.Barrier(2), threading.get_ident()
+
+    def interrupted(part):
+        both.wait(timeout=20)
+        if threading.get_ident() == me:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sharing(2):
+        share(interrupted, 2)
+    assert threading.active_count() == before
+
+
+def test_helpers_treat_floating_point_errors_as_the_caller_does(gate, shared):
+    both = threading.Barrier(2)
+
+    def divide(part):
+        both.wait(timeout=20)
+        np.ones(2) / np.zeros(2)
+
+    with sharing(2), np.errstate(all="ignore"):
+        share(divide, 2)
+    with sharing(2), np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        share(divide, 2)
+
+
+def test_shared_work_may_share(gate, shared):
+    done = np.zeros((4, 6), int)
+
+    def row(part):
+        for at in range(4)[part]:
+            share(lambda columns, at=at: done[at].__setitem__(columns, done[at, columns] + 1), 6)
+
+    with sharing(3), sharing(2):  # the second changes nothing
+        share(row, 4)
+    assert (done == 1).all()
+
+
+def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monkeypatch):
+    monkeypatch.setattr(threads, "_PATIENCE", 0.001)
+    with sharing(3):
+        for _ in range(3):
+            share(lambda part: None, 3)
+            helpers = threads._mine.crew._helpers
+            end = time.monotonic() + 20
+            while not all(helper._resting for helper in helpers):
+                assert time.monotonic() < end
+                time.sleep(0.001)
+            done = []
+            share(done.append, 3)
+            assert sum(part.stop - part.start for part in done) == 3
+
+
+def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, monkeypatch):
+    monkeypatch.setattr(threads, "_PENANCE", 1000)
+    me, both = threading.get_ident(), threading.Barrier(2)
+
+    def slow_for_others(part):
+        both.wait(timeout=20)
+        if threading.get_ident() != me:
+            time.sleep(0.05)
+
+    with sharing(2):
+        share(slow_for_others, 2)
+        by = []
+        share(lambda part: by.append(threading.get_ident()), 2)
+    assert by == [me]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "variable", "workers", "blas", "found"),
+    [
+        (None, None, 1, 1, 1),
+        (None, None, 2, 1, 1),  # a sweep in processes
+        (None, None, 1, 4, 1),  # linear algebra has threads of its own
+        (3, None, 1, 1, 3),
+        (3, None, 4, 1, 2),  # as many as there are cores for
+        (64, None, 1, 1, 8),
+        (3, None, 1, 4, 1),
+        (None, "2", 1, 1, 2),
+        (1, "2", 1, 1, 1),
+        (None, "2", 8, 1, 1),
+    ],
+)
+def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr(threads.blas, "threads", lambda otherwise=1: blas)
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    if variable:
+        monkeypatch.setenv(threads.VARIABLE, variable)
+    assert threads_of_a_run(wanted, workers) == found
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "٣", "9" * 5000, " 2"])
+def test_a_number_that_is_none_is_an_error(monkeypatch, value):
+    monkeypatch.setenv(threads.VARIABLE, value)
+    with pytest.raises(InputError, match=r"GRADFLOW_CORES: expected a whole number of at least 1"):
+        threads.asked()
+
+
+def test_the_command_says_so():
+    config = "cell: rnn\nsequence_length: 3\n"
+    ended = run("analyze", "-", input=config, env={threads.VARIABLE: "none"})
+    assert ended.returncode == 2
+    assert "GRADFLOW_CORES: expected a whole number" in ended.stderr
+    ended = run("analyze", "-", "--cores", "0", input=config)
+    assert ended.returncode == 2
+    assert "--cores" in ended.stderr
+    ended = run("analyze", "-", "--cores=2", "--scheduler=tcp://127.0.0.1:1", input=config)
+    assert ended.returncode == 2
+    assert "--cores" in ended.stderr
+
+
+KERNELS = ["", "Haswell", "SkylakeX", "Zen"]
+
+DIGESTS = """
+import hashlib
+from gradflow.machine import threads
+from gradflow.machine.blas import kernel
+from gradflow.config.load import from_mapping
+from gradflow.runs.runner import execute
+
+threads._PENANCE = 0  # a busy machine shares as well
+print(kernel())
+for cell in ("rnn", "lstm", "gru"):
+    for dtype in ("float32", "float64"):
+        for count in (1, 2, 3):
+            config = {"cell": cell, "dtype": dtype, "sequence_length": 4, "seed": [0, 1]}
+            wide = {**config, "hidden_size": 520, "batch_size": 33}
+            digest = hashlib.sha256()
+            for result in execute(from_mapping(wide), threads=count):
+                flow = result.flow
+                curves = [flow.state, *flow.terms.values(), *flow.totals.values()]
+                for curve in curves:
+                    digest.update(curve.mantissa.tobytes() + curve.exponent.tobytes())
+                digest.update(flow.share_W_s.tobytes() + repr(result.diagnosis).encode())
+            print(cell, dtype, digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_byte_depends_on_how_many_there_are(kernel):
+    """With every kernel that this processor has."""
+    dropped = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    environment |= {"OPENBLAS_NUM_THREADS": "1"}
+    if kernel:
+        environment["OPENBLAS_CORETYPE"] = kernel
+    ended = subprocess.run(
+        [sys.executable, "-c", DIGESTS],
+        env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    chosen, *lines = ended.stdout.splitlines()
+    if kernel and chosen != kernel:
+        pytest.skip(f"this processor has no {kernel}")
+    assert len(lines) == 18
+    assert len(set(lines)) == 6
+
+
+@pytest.mark.skipif(threads.cores() < 2 or not TASKS.exists(), reason="needs two cores and /proc")
+def test_a_signal_ends_a_run_that_is_shared():
+    environment = {name: v for name, v in os.environ.items() if not name.endswith("NUM_THREADS")}
+    config = b"{cell: lstm, hidden_size: 1024, sequence_length: 4000, tape_memory: 100000000}"
+    process = subprocess.Popen(
+        [*GRADFLOW, "analyze", "-", "--quiet", "--cores", "2"],
+        env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdin.write(config)
+    process.stdin.close()
+    process.stdin = None
+    try:
+        end = time.monotonic() + 60
+        while len(list(Path(f"/proc/{process.pid}/task").iterdir())) < 3:  # a helper and its watch
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell has in background
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, said.splitlines()[1:]) == (130, [b"interrupted"])

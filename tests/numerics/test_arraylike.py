@@ -1,0 +1,76 @@
+"""Magnitudes act as arrays of floats wherever a user puts them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradflow.numerics.magnitudes import Magnitudes
+
+INSIDE = np.array([0.0, 1e-300, 0.25, 1.0, 3e200])
+BEYOND = Magnitudes.of(np.array([0.75, 0.5, 0.0]), np.array([-2000, 3000, 0]))
+
+
+@pytest.fixture
+def curve():
+    return Magnitudes.of(INSIDE)
+
+
+def test_numpy_takes_them_for_floats(curve):
+    np.testing.assert_array_equal(np.asarray(curve), INSIDE)
+    small = curve[2:4]
+    np.testing.assert_array_equal(np.asarray(small, np.float32), np.float32([0.25, 1]))
+    np.testing.assert_array_equal(np.concatenate([curve, curve]), np.r_[INSIDE, INSIDE])
+    assert curve.ndim == 1
+    assert curve.size == 5
+    assert curve.dtype == np.float64
+    assert curve.tolist() == INSIDE.tolist()
+    assert [float(x) for x in curve] == INSIDE.tolist()
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(curve, copy=False)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda a: a + 1, lambda a: 1 - a, lambda a: a - a[::-1], lambda a: a**2, lambda a: -a,
+        lambda a: a < 0.5, lambda a: a == 1.0, lambda a: a * np.arange(5), lambda a: 2 * a,
+        lambda a: a / 4, lambda a: np.maximum(a, 0.5), lambda a: np.isfinite(a), np.max, np.sum,
+        np.mean, np.median, np.argmax, np.cumsum, np.diff, lambda a: np.interp(2.5, range(5), a),
+        lambda a: np.where(a > 0.1, a, 0), lambda a: np.allclose(a, a),
+        lambda a: np.polyfit(range(5), a, 1), lambda a: a * 0, lambda a: a * -1, lambda a: a / a[3],
+    ],
+)  # fmt: skip
+def test_arithmetic_is_that_of_floats(curve, of):
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(np.asarray(of(curve)), np.asarray(of(INSIDE)))
+
+
+def test_logarithms_and_products_are_right_at_any_size():
+    expected = np.array([np.log10(0.75) - 2000 * np.log10(2), np.log10(0.5) + 3000 * np.log10(2)])
+    np.testing.assert_allclose(np.log10(BEYOND)[:2], expected, rtol=1e-14)
+    np.testing.assert_allclose(np.log(BEYOND)[:2], expected * np.log(10), rtol=1e-14)
+    np.testing.assert_allclose(np.log2(BEYOND)[:2], expected / np.log10(2), rtol=1e-14)
+    assert np.log10(BEYOND)[2] == -np.inf
+    for doubled in (2 * BEYOND, BEYOND * 2.0, BEYOND / 0.5, np.float64(2) * BEYOND):
+        assert isinstance(doubled, Magnitudes)
+        np.testing.assert_array_equal(doubled[:2].exponent, BEYOND[:2].exponent + 1)
+    np.testing.assert_allclose(np.log10(np.sqrt(BEYOND))[:2], expected / 2, rtol=1e-14)
+    np.testing.assert_allclose((BEYOND * BEYOND)[:2].log10(), 2 * expected, rtol=1e-14)
+    np.testing.assert_array_equal((BEYOND / BEYOND[0])[:1].floats(), [1.0])
+
+
+def test_text():
+    assert f"{BEYOND[0]:.3e}" == "6.532e-603"
+    assert f"{BEYOND[0]}".startswith("6.53")
+    assert f"{BEYOND[2]:.2f}" == "0.00"
+    assert f"{Magnitudes.of(np.float64(0.25)):>8.3f}" == "   0.250"
+    assert repr(BEYOND) == "Magnitudes([6.532e-603, 6.151e+902, 0])"
+    long = Magnitudes.of(np.linspace(0, 1, 101))
+    assert repr(long) == "Magnitudes([0, 0.01, 0.02, ..., 0.98, 0.99, 1], shape (101,))"
+    assert len(f"{long}") < 80
+
+
+def test_results_may_not_be_put_into_them(curve):
+    with pytest.raises(TypeError):
+        np.add(INSIDE, 1, out=(curve,))

@@ -1,0 +1,46 @@
+"""Two figures next to each other: the same words in the same places, lines of the same extent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from page_runner import differences
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+NEAR = 1.0
+"""How far apart, in points, the same edge of two figures may be: another BLAS rounds the other way,
+and another matplotlib may leave out other points of a line."""
+
+
+def figure_differences(ours: bytes, theirs: bytes) -> Iterator[str]:
+    """What of one SVG file of gradflow's is not so in another."""
+    if ours == theirs:
+        return
+    mine, other = ElementTree.fromstring(ours), ElementTree.fromstring(theirs)
+    yield from differences("\n".join(_words(mine)), "\n".join(_words(other)))
+    shapes, others = [*_shapes(mine)], [*_shapes(other)]
+    if [kind for kind, *_ in shapes] != [kind for kind, *_ in others]:
+        yield f"{len(shapes)} shapes in place of {len(others)}, or other ones"
+        return
+    for (kind, *edges), (_, *their_edges) in zip(shapes, others, strict=True):
+        if any(abs(a - b) > NEAR for a, b in zip(edges, their_edges, strict=True)):
+            yield f"a {kind} within {edges} in place of {their_edges}"
+
+
+def _words(figure: ElementTree.Element) -> list[str]:
+    return [text.text or "" for text in figure.iter(f"{_SVG}text")]
+
+
+def _shapes(figure: ElementTree.Element) -> Iterator[tuple[str | float, ...]]:
+    """What is drawn, with its style, and the edges of it: left, top, right, bottom."""
+    for element in figure.iter():
+        kind = f"{element.tag.removeprefix(_SVG)} {element.get('style', '')}"
+        if element.tag == f"{_SVG}path":
+            numbers = [float(text) for text in _NUMBER.findall(element.get("d", ""))]
+            x, y = numbers[::2], numbers[1::2]
+            yield kind, *((min(x), min(y), max(x), max(y)) if x else ())
+        elif element.tag in (f"{_SVG}use", f"{_SVG}text", f"{_SVG}image"):
+            yield kind, float(element.get("x", 0)), float(element.get("y", 0))

@@ -191,10 +191,14 @@ def common_folder(results: Sequence[Result]) -> str:
 
 
 def _checkpoints(results: Sequence[Result]) -> Column:
+    return Column((CHECKPOINT,), [*map(Cell, checkpoint_names(results))], "left")
+
+
+def checkpoint_names(results: Sequence[Result]) -> list[str]:
+    """The checkpoint of each result, within the folder that all are in."""
     start = len(common_folder(results))
     names = [str(result.axes[CHECKPOINT])[start:] for result in results]
-    cells = [Cell(words.clean(name.lstrip("/\\") if start else name)) for name in names]
-    return Column((CHECKPOINT,), cells, "left")
+    return [words.clean(name.lstrip("/\\") if start else name) for name in names]
 
 
 def _parts(results: Sequence[Result]) -> list[Column]:

@@ -22,49 +22,49 @@ if TYPE_CHECKING:
     from gradflow.formats.page.content import Page
 
 
-def results(results: Iterable[Result], view: View) -> Iterator[bytes]:
+def of_results(content: Iterable[Result], view: View) -> Iterator[bytes]:
     """The runs of an experiment."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(results), view))
+    yield _rendered(page(list(content), view))
 
 
-def runs(results: Iterable[Result], view: View) -> Iterator[bytes]:
+def of_runs(content: Iterable[Result], view: View) -> Iterator[bytes]:
     """The same with every figure of every run, and no lags."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(results), view, of_runs=True))
+    yield _rendered(page(list(content), view, of_runs=True))
 
 
-def tracking(results: Sequence[Result], view: View) -> Iterator[bytes]:
+def of_tracking(content: Sequence[Result], view: View) -> Iterator[bytes]:
     """The checkpoints of a training."""
     from gradflow.formats.page.tracking import page
 
-    yield _rendered(page(results, view))
+    yield _rendered(page(content, view))
 
 
-def critical(content: Sequence[Critical], view: View) -> Iterator[bytes]:
+def of_critical(content: Sequence[Critical], view: View) -> Iterator[bytes]:
     """Where the rate is 1."""
     from gradflow.formats.page.critical import page
 
     yield _rendered(page(content, view))
 
 
-def explanation(content: Sequence[Explanation], view: View) -> Iterator[bytes]:
+def of_explanation(content: Sequence[Explanation], view: View) -> Iterator[bytes]:
     """Why each run does what it does."""
     from gradflow.formats.page.explanation import page
 
     yield _rendered(page(content, view))
 
 
-def check(report: Report, view: View) -> Iterator[bytes]:
+def of_check(report: Report, view: View) -> Iterator[bytes]:
     """What was expected, and what was found."""
     from gradflow.formats.page.checks import of_check
 
     yield _rendered(of_check(report, view))
 
 
-def comparison(found: Comparison, view: View) -> Iterator[bytes]:
+def of_comparison(found: Comparison, view: View) -> Iterator[bytes]:
     """Two saved results next to each other."""
     from gradflow.formats.page.checks import of_comparison
 

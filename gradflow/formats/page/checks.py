@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from gradflow.checks.compare import Comparison
 from gradflow.checks.report import Report
 from gradflow.formats import checks, comparison, words
-from gradflow.formats.page import results
 from gradflow.formats.page.common import made_with, notes, provenance, sentence, titled
 from gradflow.formats.page.content import Answer, Page, Section, Table, Tile
 from gradflow.formats.page.drawing import drawings
+from gradflow.formats.page.results import body
 from gradflow.formats.page.tables import column
 from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
@@ -29,22 +30,25 @@ def of_check(report: Report, view: View) -> Page:
 
 
 def _answer(report: Report) -> Answer:
-    mark = "held" if report.held else "missed"
+    failing = sum(one.fails for one in report.judgements)
     counts: Counter[str] = Counter(one.outcome for one in report.judgements)
     if report.comparison is not None:
         counts.update("held" if pair.held else "missed" for pair in report.comparison.pairs)
+        failing += sum(not pair.held for pair in report.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
-    said = sentence(words.clean(report.summary))
-    return Answer("Held." if report.held else "Missed.", mark, shares, more=[said])
+    total = sum(counts.values())
+    told = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
+    mark = "missed" if failing else "held"
+    return Answer(told, mark, shares, more=[sentence(words.clean(report.summary))])
 
 
 def _sections(report: Report, view: View) -> Iterator[Section]:
     yield expectations(report)
+    if report.results:
+        yield from body(report.results, view)
     if report.comparison is not None:
         yield from _compared(report.comparison)
-    if report.results:
-        yield from results.body(report.results, view)
-        yield from notes(report.results)
+    yield from notes(report.results)
     yield provenance(view)
 
 
@@ -85,7 +89,8 @@ def _mark(outcome: str) -> str:
 def of_comparison(found: Comparison, view: View) -> Page:
     """The page of two saved results."""
     names = [words.clean(name) for name in view.sources]
-    title = titled(view, " and ".join(names) if names else "Two results compared")
+    short = [PurePath(name).name for name in names]
+    title = titled(view, " and ".join(short if len({*short}) == 2 else names) or "Two results")
     pairs = found.pairs
     held = [pair for pair in pairs if pair.held]
     tiles = []

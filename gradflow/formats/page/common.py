@@ -56,7 +56,7 @@ def made_with(made: Mapping[str, object], of: str = "") -> Iterator[Part]:
     """The head of a JSON: versions, then the config; `of`: the file that it stands in."""
     own = [("file", words.clean(of))] if of else []
     own.append(("gradflow", words.clean(str(made.get("gradflow")))))
-    yield Facts([*own, *_facts(made.get("provenance"))])
+    yield Facts(sorted([*own, *_facts(made.get("provenance"))], key=lambda fact: len(fact[1]) > 40))
     if made.get("config"):
         summary = "The whole config, every default filled in"
         yield Folded(f"{summary}: {words.clean(of)}" if of else summary, plainly(made["config"]))
@@ -68,7 +68,7 @@ def _facts(found: object) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             value = ", ".join(str(one) for one in value.values() if one is not None)
         if name != "gradflow" and value is not None:
-            yield words.clean(_CALLED.get(name, name)), words.clean(str(value))
+            yield words.clean(str(_CALLED.get(name, name))), words.clean(str(value))
 
 
 _CALLED = {

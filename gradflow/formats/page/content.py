@@ -100,11 +100,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names, each with what is to be said of it; without a name, more of the one before."""
+    """Names, each with what is to be said of it; without a name, more of the one before. As a list
+    each has a line of its own, else they stand beside each other."""
 
     kind = "facts"
 
     facts: Sequence[tuple[str, str]]
+    is_list: bool = False
 
 
 @dataclass(frozen=True)

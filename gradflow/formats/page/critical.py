@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gradflow.criticality import Critical
 from gradflow.formats import critical, words
-from gradflow.formats.page.common import cells_of, provenance, sentence, titled
+from gradflow.formats.page.common import cells_of, provenance, titled
 from gradflow.formats.page.content import Answer, Page, Prose, Section, Table, Tile
 from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.tables import column, columns
@@ -51,7 +51,7 @@ def _sections(content: Sequence[Critical], view: View) -> Iterator[Section]:
         yield Section("figure", "Figure", drawn)
     heads, lines = critical.rows(content)
     found = columns(zip(heads, zip(*lines, strict=True), strict=True))
-    told = [*map(sentence, critical.sentences(content))]
+    told = [*critical.sentences(content)]
     table = Table("nets", critical.about(content), found)
     yield Section("nets", "Nets", [table, Prose(told)] if told else [table])
     tried = [(critical.called(one, content), point) for one in content for point in one.tried]

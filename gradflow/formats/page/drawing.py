@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Report
+from gradflow.formats.page.common import sentence
 from gradflow.formats.page.content import Drawing, Part, Prose
 from gradflow.formats.view import View
 
@@ -52,7 +53,7 @@ def drawings(
         shown = drawn.show(report, content, replace(view, title=None))  # the page has it
         svg = b"".join(shown)  # type: ignore[arg-type]
     except InputError as error:
-        return [Prose([f"{str(error)[:1].upper()}{str(error)[1:]}."])]
+        return [Prose([sentence(error.faults[0].message)])]
     return [inline(svg, number, says, caption)]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from gradflow.explanation import Explanation
 from gradflow.formats import explanation, words
-from gradflow.formats.page import results
 from gradflow.formats.page.answers import answer
 from gradflow.formats.page.common import cells_of, provenance, titled
 from gradflow.formats.page.content import Facts, Page, Part, Section, Table
+from gradflow.formats.page.results import figure
 from gradflow.formats.page.tables import columns
 from gradflow.formats.view import View
 
@@ -26,12 +26,13 @@ def _sections(content: Sequence[Explanation], view: View) -> Iterator[Section]:
     for one in content:
         name = words.name(one.result) if one.result.varied else "Why"
         facts = [(label, words.clean(text)) for label, text in explanation.facts(one, view)]
-        parts: list[Part] = [Facts(facts)]
+        parts: list[Part] = [Facts(facts, is_list=True)]
         for sum_ in one.expansions:
-            heads, rows = explanation.cells(sum_)
+            heads, (*rows, total) = explanation.cells(sum_)
             id = f"sum-{one.result.run}-{sum_.parameter}"
             found = columns(zip(heads, zip(*rows, strict=True), strict=True))
-            parts.append(Table(id, explanation.caption(sum_), found))
+            told = [f"The sum of the terms: {total[-1]}."]
+            parts.append(Table(id, explanation.caption(sum_), found, told, is_filtered=False))
         yield Section(f"run-{one.result.run}", name, parts)
-    yield from results.figure([one.result for one in content], view)
+    yield from figure([one.result for one in content], view)
     yield provenance(view)

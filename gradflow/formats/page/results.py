@@ -15,8 +15,8 @@ from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, beyond, column, columns
 from gradflow.formats.parts import with_parts
 from gradflow.formats.view import View
-from gradflow.logspace import Magnitudes
 from gradflow.measures import MEASURES
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
 _WHAT = "Gradient flow"

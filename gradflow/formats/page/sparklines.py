@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from gradflow.columns import Array
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.view import View
+from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
 _WIDTH, _HEIGHT = 120, 24

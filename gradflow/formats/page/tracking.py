@@ -15,6 +15,7 @@ from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, column
 from gradflow.formats.view import View
 from gradflow.results import Result
+from gradflow.tracking import CHECKPOINT
 
 
 def page(results: Sequence[Result], view: View) -> Page:
@@ -57,6 +58,7 @@ def _sections(results: Sequence[Result], view: View) -> Iterator[Section]:
         column(head, texts, names.get(head, ""), verdicts if head == "verdict" else ())
         for head, texts in tracking.columns(results, view)
     ]
+    found[0] = column(CHECKPOINT, tracking.checkpoint_names(results))
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
     found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
     vanishing, exploding = view.thresholds

@@ -1,7 +1,8 @@
 "use strict";
 // Tables are whole without this: it makes their heads sort and gives long ones a filter.
 (() => {
-  const FILTERED_FROM = 6;
+  const FILTERED_FROM = 8;
+  const BOUNDS = ["horizon>20", "rate>0.9", "decades>0.01"];
 
   // The first number of a text on a scale that also holds 1e-603; none sorts last.
   const size = (text) => {
@@ -46,19 +47,20 @@
       const [, , sign, value] = said;
       const bound = size(value);
       const same = (row) => text(row, at).toLowerCase().includes(value.toLowerCase());
-      return {
+      const holds = {
         "<": (row) => size(text(row, at)) < bound,
         ">": (row) => size(text(row, at)) > bound,
         "<=": (row) => size(text(row, at)) <= bound,
         ">=": (row) => size(text(row, at)) >= bound,
         "=": (row) => (Number.isNaN(bound) ? same(row) : size(text(row, at)) === bound),
       }[sign];
+      holds.bounds = true;
+      return holds;
     });
   };
 
   const filtered = (table, rows) => {
-    const head = [...table.tHead.rows[0].cells].slice(1).find((one) => one.classList.contains("n"));
-    const name = head ? (head.dataset.name || head.textContent.split(" ")[0]) : "";
+    const bound = BOUNDS.find((one) => conditions(table, one)[0].bounds);
     const bar = document.createElement("div");
     bar.className = "filter";
     const label = document.createElement("label");
@@ -69,10 +71,7 @@
     input.autocomplete = "off";
     input.spellcheck = false;
     const count = document.createElement("output");
-    const help = document.createElement("small");
-    help.id = input.id + "-help";
-    help.textContent = "Words that a row holds" + (name ? `, or a column and a bound: ${name}>0.5` : "");
-    input.setAttribute("aria-describedby", help.id);
+    input.placeholder = "words" + (bound ? `, or a bound: ${bound}` : "");
     const apply = () => {
       const asked = conditions(table, input.value);
       let shown = 0;
@@ -84,7 +83,7 @@
       count.textContent = asked.length ? `${shown.toLocaleString("en")} of ${all} rows` : `${all} rows`;
     };
     input.addEventListener("input", apply);
-    bar.append(label, input, count, help);
+    bar.append(label, input, count);
     apply();
     return bar;
   };

@@ -57,6 +57,11 @@ def assert_gradient_flow(
 ) -> list[Result]:
     """Assert how far back in time the gradient of a net reaches.
 
+        >>> from gradflow.testing import assert_gradient_flow
+        >>> keeps = {"type": "lstm", "forget_bias": 5.0}
+        >>> assert_gradient_flow({"cell": keeps, "hidden_size": 16}, horizon=100)
+        [<Result 0: lstm[forget_bias=5], stable, rate 1.012>]
+
     Args:
         subject: a config, as its path or its keys and values; a torch module or a state dict of
             arrays or tensors, whose net is run with `config`; or the results of `analyze`.

@@ -11,6 +11,8 @@ from gradflow.machine.blas import use_one_thread
 
 use_one_thread()  # as the command does, before anything imports NumPy
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes share what one has compiled
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 # A deadline measures the machine's other work; drawing the same examples keeps a pass a pass.

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
@@ -59,6 +60,21 @@ def _has_own_functions(cell: Cell) -> bool:
 
 FORMS = [cell for cell in VARIANTS if _has_own_functions(cell)]
 FORM_LABELS = [cell.label for cell in FORMS]
+
+
+def in_turn(names, cells, values, each=1):
+    """Parametrizes a test by (cell, value): each cell has `each` of the values in the ordinary
+    tests, one after the other in turn, and all of them in the long ones."""
+    pairs = []
+    for at, cell in enumerate(cells):
+        ordinary = {(at + k) % len(values) for k in range(each)}
+        for k, value in enumerate(values):
+            marks = () if k in ordinary else (pytest.mark.fuzz,)
+            own = value if isinstance(value, tuple) else (value,)
+            label = "-".join(map(str, (cell.label, *own)))
+            pairs.append(pytest.param(cell, *own, id=label, marks=marks))
+    return pytest.mark.parametrize(names, pairs)
+
 
 _SCALES = {"input": 1.0, "recurrent": 1.0, "bias": 0.3, "input_bias": 0.3, "other": 1.0}
 

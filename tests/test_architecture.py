@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,15 +80,24 @@ INSIDE = {
 # fmt: on
 
 
+@cache
+def nodes(path):
+    """All of a file's syntax."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def imports(path):
     """The modules that a file names in its imports, wherever they stand."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found = set()
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in MODULES else str(node.module) for name in inner)
+            found.update(name if name in MODULES else str(node.module) for name in inner)
+    return found
 
 
 def room(module):
@@ -158,9 +168,7 @@ def test_only_the_command_prints_or_exits():
     for module, path in MODULES.items():
         if room(module) in ("output", "cli", "__main__"):
             continue
-        calls = [
-            n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)
-        ]
+        calls = [n.func for n in nodes(path) if isinstance(n, ast.Call)]
         assert not any(isinstance(f, ast.Name) and f.id in ("print", "exit") for f in calls), path
 
 
@@ -169,6 +177,5 @@ def test_no_room_but_the_cells_lists_the_cells():
     for module, path in MODULES.items():
         if room(module) in ("cells", "weights", "formats", "config", ""):
             continue  # names there are formats, layouts and examples
-        texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8")))
-                 if isinstance(n, ast.Constant)}  # fmt: skip
+        texts = {n.value for n in nodes(path) if isinstance(n, ast.Constant)}
         assert not set(CELLS) <= texts, path

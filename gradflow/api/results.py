@@ -18,6 +18,7 @@ from gradflow.runs.experiment import Experiment
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
+    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,6 +30,20 @@ _SHOWN = 8  # runs in a notebook's cell, before the rest is counted
 class Results(Sequence[Result]):
     """The results of an experiment, one `Result` a run, in the order of the sweep.
 
+        >>> import gradflow
+        >>> results = gradflow.analyze({"cell": "gru", "hidden_size": 16, "seed": [0, 1, 2]})
+        >>> len(results), results[0]
+        (3, <Result 0: seed 0, vanishing, rate 0.6479, horizon 16>)
+        >>> frame = results.to_pandas()  # a row a run and lag, the columns of the CSV
+        >>> frame.pivot(index="lag", columns="seed", values="relative").shape
+        (101, 3)
+        >>> results.to_polars("runs").select("seed", "verdict").rows()
+        [(0, 'vanishing'), (1, 'vanishing'), (2, 'vanishing')]
+        >>> dict(results.to_xarray().relative.sel(lag=slice(0, 10)).sizes)
+        {'seed': 3, 'lag': 11}
+        >>> results.save("flow.csv")
+
+    `str` is the table that `gradflow analyze` prints, a notebook shows a row a run, `plot()` draws.
     `view` says how they are shown: title, thresholds, which lags.
     """
 
@@ -53,6 +68,13 @@ class Results(Sequence[Result]):
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._results)
+
+    def __getattr__(self, name: str) -> Any:
+        """Says where something is that a run has."""
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in ("axes", "diagnosis", "flow", "layers", "loss", "measures", "options"):
+            message += f"; each of its runs has one: results[0].{name}"
+        raise AttributeError(message)
 
     def __repr__(self) -> str:
         """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
@@ -103,9 +125,23 @@ class Results(Sequence[Result]):
         return frame
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
-        """A polars data frame with the columns of the CSV; `rows` as for `columns`."""
-        frame: polars.DataFrame = _library("polars").DataFrame(self.columns(rows), strict=False)
-        return frame
+        """A polars data frame with the columns of the CSV, null where there is no number; `rows` as
+        for `columns`."""
+        from gradflow.api.frames import kinds
+
+        library, columns, kind = _library("polars"), self.columns(rows), kinds(self.view)
+        types: dict[Any, Any] = {name: library.Int64 for name in columns if kind(name) == "whole"}
+        types |= {name: library.String for name in columns if kind(name) in ("text", "word")}
+        frame: polars.DataFrame = library.DataFrame(columns, strict=False, nan_to_null=True)
+        return frame.cast(types)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """An xarray dataset: the curves over what the sweep varies and `lag` (in nets of layers
+        also `place`: net, l0, l0_reverse, ...), the figures of a run over what the sweep varies."""
+        from gradflow.api.dataset import dataset
+
+        found: xarray.Dataset = dataset(_library("xarray"), self._results, self.view)
+        return found
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,

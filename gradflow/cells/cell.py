@@ -21,10 +21,19 @@ _TYPICAL = 0.3  # an option that no equation can be simplified by
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with its options chosen."""
+    """A cell with its options chosen: `CELLS["lstm"](forget_bias=1.0)`.
+
+    Attributes:
+        equations: its declaration, with the options that it could have.
+        chosen: every option's name and value.
+    """
 
     equations: Equations
     chosen: tuple[tuple[str, float | int | str], ...]
+
+    def __repr__(self) -> str:
+        """`<cell lstm[forget_bias=1]>`."""
+        return f"<cell {self.label}>"
 
     @staticmethod
     def of(equations: Equations, **options: float | int | str) -> Cell:

@@ -42,6 +42,10 @@ class Report:
     def __bool__(self) -> bool:
         return self.held
 
+    def __repr__(self) -> str:
+        """`<Report: 3 figures: 2 held, 1 missed>`."""
+        return f"<Report: {self.summary.rstrip('.')}>"
+
     def __str__(self) -> str:
         """A line for each expectation that all its runs hold, and for each run that does not."""
         return "\n".join(" ".join(filter(None, line.texts)) for line in self.lines)

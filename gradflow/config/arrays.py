@@ -113,7 +113,8 @@ def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config
 
 
 def check_initial_state(runs: Sequence[Run], file: str, faults: Faults) -> None:
-    """Tell of arrays of s_0 that a run has no use for or needs, and of shapes that do not fit."""
+    """Add faults for arrays of s_0 that a run has no use for or needs, and of shapes that do not
+    fit."""
     found: dict[str, None] = {}
     used: set[str] = set()
     kinds = {(r.cell, r.hidden_size, r.input_size, r.layers, r.bidirectional): r for r in runs}

@@ -42,7 +42,7 @@ class Choice:
 
 
 @dataclass
-class _Told:
+class _Misfits:
     """What is wrong with cells: words take time, and of many thousands only some are shown."""
 
     places: list[tuple[Path, bool]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class _Told:
 
 
 def is_own(kind: object) -> bool:
-    """Whether what stands at `type` means a cell of the user's own."""
+    """Whether what is at `type` means a cell of the user's own."""
     if not isinstance(kind, str) or kind in CELLS:
         return False
     return kind == "equations" or is_file(kind) or CELLS.is_own(kind)
@@ -69,81 +69,81 @@ def cells_of(
     data: Mapping[str, Tree], document: Document, folder: FilePath, text: str, faults: Faults
 ) -> list[Choice]:
     """The cells that the key `cell` names, in its order; those in which something is wrong are
-    left out, and told."""
+    left out, and added to the faults."""
     given = data.get("cell")
     items = given if isinstance(given, list) else [given]
-    told, found = _Told(), []
+    misfits, found = _Misfits(), []
     reader = Reader(document, folder, text, faults)
     for number, item in enumerate(items):
         path: Path = ("cell", number) if isinstance(given, list) else ("cell",)
         kind = item.get("type") if isinstance(item, dict) else item
         if is_own(kind):
-            found += list(_own(reader, item, path, data, told))
+            found += list(_own(reader, item, path, data, misfits))
         elif isinstance(kind, str) and kind in CELLS:
-            found += list(_shipped(kind, item, path, told))
+            found += list(_shipped(kind, item, path, misfits))
         else:
-            _tell_no_cell(item, path, told)
-    told.put_into(faults)
+            _no_cell(item, path, misfits)
+    misfits.put_into(faults)
     return found
 
 
-def _tell_no_cell(item: Tree, path: Path, told: _Told) -> None:
+def _no_cell(item: Tree, path: Path, misfits: _Misfits) -> None:
     """Say what would be a cell."""
     if isinstance(item, dict) and "type" in item:
         kind = item["type"]
-        told.add((*path, "type"), lambda: one_of(CELLS, kind))
+        misfits.add((*path, "type"), lambda: one_of(CELLS, kind))
     elif isinstance(item, dict) and (typo := misspelt(item, ["type"])):
-        told.add((*path, typo), lambda: "unknown key; did you mean type?", key=True)
+        misfits.add((*path, typo), lambda: "unknown key; did you mean type?", key=True)
     elif isinstance(item, str):
-        told.add(path, lambda: one_of(CELLS, item))
+        misfits.add(path, lambda: one_of(CELLS, item))
     else:
-        told.add(path, lambda: f"expected {CELL_FORM}, found {shown(item)}")
+        misfits.add(path, lambda: f"expected {CELL_FORM}, found {shown(item)}")
 
 
-def _shipped(kind: str, item: Tree, path: Path, told: _Told) -> Iterator[Choice]:
+def _shipped(kind: str, item: Tree, path: Path, misfits: _Misfits) -> Iterator[Choice]:
     given = item if isinstance(item, dict) else {}
     chosen = {key: value for key, value in given.items() if key != "type"}
-    for options in _combinations(CELLS[kind].equations, chosen, ["type"], path, told):
+    for options in _combinations(CELLS[kind].equations, chosen, ["type"], path, misfits):
         cell = CELLS[kind](**options)
         yield Choice(cell, {"type": kind, **cell.options})
 
 
 def _own(
-    reader: Reader, item: Tree, path: Path, data: Mapping[str, Tree], told: _Told
+    reader: Reader, item: Tree, path: Path, data: Mapping[str, Tree], misfits: _Misfits
 ) -> Iterator[Choice]:
     """One cell for every combination of its options; nothing where something is wrong."""
     mapping = item if isinstance(item, dict) else {"type": item}
     kind = str(mapping["type"])
-    beside = ("type", *(KEYS if kind == "equations" else ()))
-    chosen = {key: value for key, value in mapping.items() if key not in beside}
+    others = ("type", *(KEYS if kind == "equations" else ()))
+    chosen = {key: value for key, value in mapping.items() if key not in others}
     if kind == "equations" or is_file(kind):
         read = reader.equations if kind == "equations" else partial(reader.file, kind)
         found = read(mapping, path)
         if found is None:
             return
-        equations, tell = found
+        equations, add = found
     else:
         try:
             equations = CELLS.own(kind).equations
         except InputError as error:
             message = error.faults[0].message
-            told.add(path, lambda: message)
+            misfits.add(path, lambda: message)
             return
-        tell = partial(_tell_first, path, told)
-    for options in _combinations(equations, chosen, beside, path, told):
+        add = partial(_first_mistake, path, misfits)
+    for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
         try:
             cell.read_for(*_sizes(data))
         except EquationsError as wrong:
-            tell(wrong)
+            add(wrong)
             return
         yield Choice(cell, item)
 
 
-def _tell_first(path: Path, told: _Told, wrong: EquationsError) -> None:
-    """Say what is wrong with equations that stand in no text of the user's."""
+def _first_mistake(path: Path, misfits: _Misfits, wrong: EquationsError) -> None:
+    """Say what is wrong with equations that are in no text of the user's."""
     message = wrong.mistakes[0].message
-    told.add(path, lambda: message)
+    misfits.add(path, lambda: message)
 
 
 def _sizes(data: Mapping[str, Tree]) -> tuple[int, int]:
@@ -158,35 +158,37 @@ def _first(value: Tree, default: int) -> int:
 
 
 def _combinations(
-    equations: Equations, chosen: Mapping[str, Tree], beside: Sequence[str], path: Path,
-    told: _Told,
+    equations: Equations, chosen: Mapping[str, Tree], others: Sequence[str], path: Path,
+    misfits: _Misfits,
 ) -> Iterator[Options]:  # fmt: skip
     """The values of the options, every combination of those that are lists; nothing where
-    something is wrong with one. `beside` are other keys of the mapping."""
+    something is wrong with one. `others` are other keys of the mapping."""
     given, bounds = dict(equations.options), dict(equations.bounds)
     values: dict[str, list[Any]] = {}
-    before = len(told.places)
+    before = len(misfits.places)
     for name, value in chosen.items():
         at = (*path, name)
         if name not in given:
-            told.add(at, partial(_unknown, name, [*beside, *given]), key=True)
+            misfits.add(at, partial(_unknown, name, [*others, *given]), key=True)
             continue
         limits = dict(bounds.get(name, ()))
         if is_range(value) and not isinstance(given[name], tuple):
-            values[name] = _in_range(cast("dict[str, Tree]", value), at, given[name], limits, told)
+            values[name] = _in_range(
+                cast("dict[str, Tree]", value), at, given[name], limits, misfits
+            )
             continue
         values[name] = value if isinstance(value, list) else [value]
         if not values[name]:
-            told.add(at, lambda: "expected at least one value, found []")
+            misfits.add(at, lambda: "expected at least one value, found []")
         for number, one in enumerate(values[name]):
             misfit = misfit_of(one, given[name], limits)
             if misfit is not None:
-                told.add((*at, number) if isinstance(value, list) else at, misfit)
+                misfits.add((*at, number) if isinstance(value, list) else at, misfit)
     count = math.prod(map(len, values.values()))
     if count > MOST_CELLS:
         message = f"expected at most {MOST_CELLS:,} combinations of options, found {count:,}"
-        told.add(path, lambda: message)
-    if len(told.places) > before:
+        misfits.add(path, lambda: message)
+    if len(misfits.places) > before:
         return
     for point in itertools.product(*values.values()):
         options = dict(zip(values, point, strict=True))
@@ -198,18 +200,22 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 
 def _in_range(
-    value: Mapping[str, Tree], at: Path, given: object, limits: Mapping[str, float], told: _Told
+    value: Mapping[str, Tree],
+    at: Path,
+    given: object,
+    limits: Mapping[str, float],
+    misfits: _Misfits,
 ) -> list[Any]:
     """The values of an option that is a range; it is enough that both ends fit."""
 
-    def tell(path: Path, message: str, key: bool = False) -> None:
-        told.add(path, lambda: message, key=key)
+    def add(path: Path, message: str, key: bool = False) -> None:
+        misfits.add(path, lambda: message, key=key)
 
-    numbers = numbers_of(value, at, isinstance(given, int), tell) or []
+    numbers = numbers_of(value, at, isinstance(given, int), add) or []
     for end in ("from", "to") if numbers else ():
         misfit = misfit_of(value[end], given, limits)
         if misfit is not None:
-            told.add((*at, end), misfit)
+            misfits.add((*at, end), misfit)
     return list(numbers)
 
 

@@ -145,9 +145,9 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        places, tell = faults_in(error, cast(Tree, data))
-        for index in faults.first(places, MOST):
-            path, is_key, message = tell(index)
+        paths, words = faults_in(error, cast(Tree, data))
+        for index in faults.first(paths, MOST):
+            path, is_key, message = words(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
         raise AssertionError("pydantic found a fault and named none") from error
@@ -205,8 +205,8 @@ def _runs(
 
 
 def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
-    """Tell of cells whose equations do not hold for the sizes of some run."""
-    told = set()
+    """Add cells whose equations do not hold for the sizes of some run."""
+    found = set()
     typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
     apart = {
         (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
@@ -218,8 +218,8 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
         except EquationsError as wrong:  # noqa: PERF203 (once for each shape)
             sizes = f"with hidden_size {run.hidden_size} and input_size {run.input_size}"
             message = f"{run.cell.name} {sizes}: {wrong.mistakes[0].message}"
-            if message not in told:
-                told.add(message)
+            if message not in found:
+                found.add(message)
                 faults.add(("cell",), message)
     faults.stop_if_any()
 

@@ -60,13 +60,13 @@ def _asked(item: Tree, path: Path, faults: Faults) -> Asked | None:
         faults.add(at, _unknown(name))
         return None
     known = MEASURES[name].options
-    told = len(faults.found)
+    before = len(faults.found)
     for key in mapping:
         if key not in known and key != "type":
             message = _near(key, ["type", *known]) or f"; known are {', '.join(['type', *known])}"
             faults.add((*path, key), f"unknown key{message}", key=True)
     options = {key: _value(mapping, key, path, faults) for key in known}
-    return Asked(name, options) if len(faults.found) == told else None
+    return Asked(name, options) if len(faults.found) == before else None
 
 
 def _value(mapping: Mapping[str, Tree], key: str, path: Path, faults: Faults) -> int | float | str:

@@ -72,16 +72,16 @@ Misfit = tuple[Path, bool, str]
 def faults_in(
     error: ValidationError, data: Tree
 ) -> tuple[list[tuple[Path, bool]], Callable[[int], Misfit]]:
-    """About where each error stands (a key path, whether it is the key), and what gives the whole
+    """About where each error is (a key path, whether it is the key), and what gives the whole
     of one by its index: messages take time, and of many thousands only some are shown."""
     errors = error.errors(include_url=False, include_input=False)
-    places = [(_place(data, one["loc"])[0], one["type"] == "extra_forbidden") for one in errors]
-    return places, lambda index: _told(errors[index], data)
+    paths = [(_found(data, one["loc"])[0], one["type"] == "extra_forbidden") for one in errors]
+    return paths, lambda index: _located(errors[index], data)
 
 
-def _told(details: ErrorDetails, data: Tree) -> Misfit:
+def _located(details: ErrorDetails, data: Tree) -> Misfit:
     loc = details["loc"]
-    path, found = _place(data, loc)
+    path, found = _found(data, loc)
     kind = details["type"]
     if kind == "extra_forbidden":
         name = str(loc[-1])
@@ -100,9 +100,9 @@ def _told(details: ErrorDetails, data: Tree) -> Misfit:
     return path, False, _misfit(details, path, found)
 
 
-def _place(data: Tree, loc: Iterable[str | int]) -> tuple[Path, Tree]:
-    """The part of pydantic's location that is a place in the config, and what stands there: no
-    union tags, no index of an item that stands alone."""
+def _found(data: Tree, loc: Iterable[str | int]) -> tuple[Path, Tree]:
+    """The part of pydantic's location that is a path in the config, and the value there: no union
+    tags, no index of an item that is alone."""
     path: list[str | int] = []
     for part in loc:
         if (isinstance(data, dict) and part in data) or (

@@ -37,7 +37,7 @@ _DIRECTIONS = (("forward", ""), ("reverse", "_reverse"))
 _PLACES = ("the layers", "both directions")
 _MOST_LAYERS = 1000
 
-References = Mapping[str, tuple[Path, str]]
+TensorNames = Mapping[str, tuple[Path, str]]
 """By parameter: where its tensor is named, and how."""
 
 
@@ -46,7 +46,7 @@ class Named:
     """What `parameters` give.
 
     Attributes:
-        sizes: config key to the value that the tensors tell.
+        sizes: config key to the value that the tensors say.
         trained: the parameters for each cell.
         tensors: all that the file holds.
     """
@@ -68,8 +68,8 @@ def read_named(
     tensors: Tensors | None = None,
 ) -> Named | None:
     """The parameters of a config's cells, where its `weights` names a tensor for each; None where
-    it does not, or where something is wrong, which is told. The file is read unless its `tensors`
-    are given."""
+    it does not, or if something is wrong, which is a fault then. The file is read unless its
+    `tensors` are given."""
     weights = config.weights
     if weights is None or weights.parameters is None or not cells:
         return None
@@ -97,8 +97,8 @@ def read_named(
     return Named(net.sizes, trained, tensors) if len(faults.found) == before else None
 
 
-def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place, References]:
-    """Which tensors are named for each layer and direction; empty where that cannot be told."""
+def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place, TensorNames]:
+    """Which tensors are named for each layer and direction; empty if that is not known."""
     given = weights.parameters
     listed = given if isinstance(given, list) else None
     layers = len(listed) if listed is not None and not _is_given(config, "layers") else None
@@ -111,7 +111,7 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
         message = f"expected a mapping for each of the {layers} layers, found {len(listed)}"
         faults.add(("weights", "parameters"), message)
         return {}
-    found: dict[Place, References] = {}
+    found: dict[Place, TensorNames] = {}
     for layer in range(layers):
         for direction in range(1 + config.bidirectional):
             way, reverse = _DIRECTIONS[direction]
@@ -122,10 +122,10 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
             found[layer, direction] = {
                 name: ((*start, name), _filled(text, words)) for name, text in own.items()
             }
-    return found if _are_told_apart(found, faults) else {}
+    return found if _differ(found, faults) else {}
 
 
-def _are_told_apart(places: Mapping[Place, References], faults: Faults) -> bool:
+def _differ(places: Mapping[Place, TensorNames], faults: Faults) -> bool:
     """Whether each layer and direction has tensors of its own."""
     texts = {at: [text for _, text in own.values()] for at, own in places.items()}
     for at, own in texts.items():
@@ -150,17 +150,18 @@ def _is_given(config: Config, key: str) -> bool:
 
 @dataclass
 class _Net:
-    """Reads the parameters of one config; what is wrong is told once, whichever cell it is of."""
+    """Reads the parameters of one config; what is wrong is a fault once, whichever cell it is
+    of."""
 
     config: Config
     weights: WeightsModel
     reader: Reader
     faults: Faults
     sizes: dict[str, Any] = field(default_factory=dict)
-    places: dict[Place, References] = field(default_factory=dict)
+    places: dict[Place, TensorNames] = field(default_factory=dict)
     _arrays: dict[str, Array | None] = field(default_factory=dict)
     _before: int = 0
-    _told: set[tuple[Path, Fault]] = field(default_factory=set)
+    _added: set[tuple[Path, Fault]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._before = len(self.faults.found)
@@ -168,33 +169,34 @@ class _Net:
         self.sizes["layers"] = [1 + max((layer for layer, _ in self.places), default=0)]
 
     def check_names(self, cells: Iterable[Cell]) -> None:
-        """Tell of parameters that no cell has, or that one has and the config does not name."""
+        """Add faults for parameters that no cell has, or that one has and the config does not
+        name."""
         cells = list(cells)
         known = list(dict.fromkeys(p.name for cell in cells for p in cell.equations.parameters))
-        for references in self.places.values():
-            for name, (path, _) in references.items():
+        for names in self.places.values():
+            for name, (path, _) in names.items():
                 if name not in known:
                     self.faults.add(path, unknown_key(name, known), key=True)
             for cell in cells:
-                self._check_all_there(cell, references)
+                self._check_all_there(cell, names)
         for cell in cells:
             self._check_options(cell)
 
-    def _check_all_there(self, cell: Cell, references: References) -> None:
+    def _check_all_there(self, cell: Cell, names: TensorNames) -> None:
         used = _shapes(cell, *self._config_sizes())
         missing = [
             p.name for p in cell.equations.parameters
-            if p.trained and p.name in used and p.name not in references
+            if p.trained and p.name in used and p.name not in names
         ]  # fmt: skip
         if missing:
-            at = next((path[:-1] for path, _ in references.values()), ("weights", "parameters"))
+            at = next((path[:-1] for path, _ in names.values()), ("weights", "parameters"))
             are = "is" if len(missing) == 1 else "are"
             listed = " and ".join(", ".join(missing).rsplit(", ", 1))
             message = f"expected a tensor for each parameter of {cell.name}: {listed} {are} missing"
             self.faults.add(at, message)
 
     def _check_options(self, cell: Cell) -> None:
-        """Tell of options that only make initial values, which the file gives."""
+        """Add faults for options that only make initial values, which the file gives."""
         given = next(iter(self.places.values()), {})
         check_options(cell, given, self.weights.file, self.faults)
 
@@ -203,8 +205,8 @@ class _Net:
         params: dict[Place, Mapping[str, Array]] = {}
         hidden: dict[Place, int] = {}
         widths: dict[Place, int] = {}
-        for at, references in self.places.items():
-            arrays = {name: array for name, (path, text) in references.items()
+        for at, names in self.places.items():
+            arrays = {name: array for name, (path, text) in names.items()
                       if (array := self._array(path, text)) is not None}  # fmt: skip
             H, I = self._sizes_at(cell, at, arrays, widths)  # noqa: E741
             hidden[at] = H
@@ -217,13 +219,13 @@ class _Net:
             widths[at] = sized.P
             symbols = _shapes(cell, H, I)
             params[at] = {
-                name: self._fitted(references[name], array, symbols[name], parameter.shape)
+                name: self._fitted(names[name], array, symbols[name], parameter.shape)
                 for name, array in arrays.items()
                 if (parameter := sized.parameters.get(name)) is not None
             }
-        outer = self._output_layer(widths)
+        output = self._output_layer(widths)
         merge = self.weights.merge or "concat"
-        return Trained(params, hidden, outer, merge=merge, as_is=True)
+        return Trained(params, hidden, output, merge=merge, as_is=True)
 
     def _array(self, path: Path, text: str) -> Array | None:
         if text not in self._arrays:
@@ -231,8 +233,8 @@ class _Net:
                 self._arrays[text] = self.reader.array(text)
             except InputError as error:
                 self._arrays[text] = None
-                new = [fault for fault in error.faults if (path, fault) not in self._told]
-                self._told.update((path, fault) for fault in new)
+                new = [fault for fault in error.faults if (path, fault) not in self._added]
+                self._added.update((path, fault) for fault in new)
                 self.faults.adopt(new, path)
         return self._arrays[text]
 
@@ -253,14 +255,14 @@ class _Net:
             below = self.sizes["input_size"]
         shapes = _shapes(cell, usual, I)
         pairs = [(shapes[name], array.shape) for name, array in arrays.items() if name in shapes]
-        H, told = _solved(pairs, below)
+        H, inputs = _solved(pairs, below)
         if at[0] == 0 and at[1] == 0:
-            self._tell("hidden_size", H, [H])
-            self._tell("input_size", told, told)
-        return H or usual, told or I
+            self._agree("hidden_size", H, [H])
+            self._agree("input_size", inputs, inputs)
+        return H or usual, inputs or I
 
-    def _tell(self, key: str, size: int | None, value: Any) -> None:
-        """A size that the file tells, and that the config may not contradict."""
+    def _agree(self, key: str, size: int | None, value: Any) -> None:
+        """A size that the file says, and that the config may not contradict."""
         given = getattr(self.config, key)
         if size is None:
             self.sizes.setdefault(key, given)
@@ -274,12 +276,12 @@ class _Net:
             self.faults.add((key,), message)
 
     def _fitted(
-        self, reference: tuple[Path, str], array: Array, symbols: Shape, shape: tuple[int, ...]
+        self, named: tuple[Path, str], array: Array, symbols: Shape, shape: tuple[int, ...]
     ) -> Array:
-        """The array in the declared shape; told where it has another."""
+        """The array in the declared shape; a fault if it has another."""
         if array.shape == shape or (array.shape == () and set(shape) == {1}):
             return array.reshape(shape)
-        path, text = reference
+        path, text = named
         declared = f"{spelled(symbols)} = {shape}" if any(s.h or s.i for s in symbols) else shape
         message = f"expected the shape {declared}, found {array.shape}"
         self.faults.add(path, message + _remedy(text, array.shape, shape))
@@ -318,7 +320,7 @@ class _Net:
 
 
 def check_options(cell: Cell, given: Iterable[str], file: str, faults: Faults) -> None:
-    """Tell of options that only make initial values of the parameters that a file gives."""
+    """Add faults for options that only make initial values of the parameters that a file gives."""
     equations, given = cell.equations, set(given)
     texts = [equations.step, equations.output or ""]
     texts += [size for _, sizes in equations.state for size in sizes]

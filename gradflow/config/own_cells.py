@@ -1,5 +1,5 @@
 """Equations of the user's own: read from the config or a file of theirs, their form looked at, and
-each mistake in them put at its place."""
+each mistake in them with its line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Source:
-    """Where equations stand: a document, the path of their mapping in it, its lines."""
+    """Where equations are: a document, the path of their mapping in it, its lines."""
 
     document: Document
     path: Path
@@ -45,7 +45,7 @@ class Source:
 
 
 Found = tuple[Equations, Callable[[EquationsError], None]]
-"""A declaration, and what tells of mistakes in it at their places."""
+"""A declaration, and what adds mistakes in it to the faults, each with its line and column."""
 
 
 class Reader:
@@ -57,12 +57,12 @@ class Reader:
         self._files: dict[str, tuple[dict[str, Tree], Source] | None] = {}
 
     def equations(self, mapping: Mapping[str, Tree], path: Path) -> Found | None:
-        """Those of a mapping in the config; None where something is wrong, which is told."""
+        """Those of a mapping in the config; None if something is wrong, which is a fault then."""
         plain = {key: value for key, value in mapping.items() if key in KEYS}
         return self._declared(plain, Source(self.document, path, self.lines))
 
     def file(self, name: str, mapping: Mapping[str, Tree], path: Path) -> Found | None:
-        """Those of a file, which stand there alone or under `cell`."""
+        """Those of a file, which are there alone or under `cell`."""
         if name not in self._files:
             self._files[name] = self._read(name, path)
         read = self._files[name]
@@ -91,21 +91,21 @@ class Reader:
         return plain, Source(document, inner, lines)
 
     def _declared(self, plain: Mapping[str, Tree], source: Source) -> Found | None:
-        told = len(self.faults.found)
+        before = len(self.faults.found)
         _check_form(plain, source, self.faults)
-        if len(self.faults.found) > told:
+        if len(self.faults.found) > before:
             return None
         equations = declared(plain)
-        return equations, partial(self._tell, equations, source)
+        return equations, partial(self._add, equations, source)
 
-    def _tell(self, equations: Equations, source: Source, wrong: EquationsError) -> None:
+    def _add(self, equations: Equations, source: Source, wrong: EquationsError) -> None:
         self.faults.found += [_placed(mistake, equations, source) for mistake in wrong.mistakes]
 
 
 def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> None:
-    """Tell of keys and values that no declaration has."""
+    """Add keys and values that no declaration has to the faults."""
 
-    def tell(keys: Path, message: str, key: bool = False) -> None:
+    def add(keys: Path, message: str, key: bool = False) -> None:
         at = (*source.path, *keys)
         name, path = source.document.source, key_path(at) or None
         if not source.document.marks:
@@ -116,41 +116,41 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
 
     for key in plain:
         if key not in KEYS:
-            tell((key,), unknown_key(key, KEYS), key=True)
+            add((key,), unknown_key(key, KEYS), key=True)
     for key in _REQUIRED:
         if key not in plain:
-            tell((), f"the key {key} is required")
+            add((), f"the key {key} is required")
     for key in _EXAMPLES:
         if plain.get(key) is not None and not isinstance(plain[key], dict):
-            tell((key,), f"expected a mapping, such as {_EXAMPLES[key]}")
+            add((key,), f"expected a mapping, such as {_EXAMPLES[key]}")
     for key in ("step", "output", "name", "cite", "about"):
         if key in plain and not isinstance(plain[key], str):
-            tell((key,), "expected text")
+            add((key,), "expected text")
     name = plain.get("name", "x")
     if isinstance(name, str) and not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
-        tell(("name",), f"expected a name of at most {_LONGEST_NAME} characters, on one line")
+        add(("name",), f"expected a name of at most {_LONGEST_NAME} characters, on one line")
     for group in ("state", "parameters", "constants"):
         for name, value in _items(plain, group):
-            _check_shape((group, name), value, tell)
+            _check_shape((group, name), value, add)
     options = dict(_items(plain, "options"))
     for name, value in options.items():
         names = isinstance(value, list) and value and all(isinstance(v, str) for v in value)
         if not names and not _is_number(value):
-            tell(("options", name), "expected a number, or a list of names, the default first")
+            add(("options", name), "expected a number, or a list of names, the default first")
     for name, value in _items(plain, "help"):
         if name not in options:
-            tell(("help", name), f"'{name}' is no option{nearest(name, options)}", key=True)
+            add(("help", name), f"'{name}' is no option{nearest(name, options)}", key=True)
         elif not isinstance(value, str):
-            tell(("help", name), "expected text")
+            add(("help", name), "expected text")
     for name, value in _items(plain, "bounds"):
-        _check_bounds(name, value, options, tell)
+        _check_bounds(name, value, options, add)
     for name, value in _items(plain, "gauge"):
         parts = value if isinstance(value, list) else [value]
         if not parts or not all(isinstance(part, str) for part in parts):
-            tell(("gauge", name), f"expected parts of the state, as in {_EXAMPLES['gauge']}")
+            add(("gauge", name), f"expected parts of the state, as in {_EXAMPLES['gauge']}")
 
 
-_Tell = Callable[..., None]
+_Add = Callable[..., None]
 
 
 def _items(plain: Mapping[str, Tree], group: str) -> list[tuple[str, Tree]]:
@@ -163,23 +163,23 @@ def _is_number(value: Tree) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def _check_shape(at: tuple[str, str], value: Tree, tell: _Tell) -> None:
+def _check_shape(at: tuple[str, str], value: Tree, add: _Add) -> None:
     """The size of a part of the state; size, init and role of a parameter or constant."""
     if isinstance(value, dict) and at[0] != "state":
         init = value.get("init")
         is_cut = isinstance(init, str) and init.count("(") > init.count(")")
         for inner, given in value.items():
             if is_cut and given is None:  # what stands behind a comma within {...}
-                tell((*at, "init"), 'a comma ends it here: quote it, init: "uniform(0, 1)"')
+                add((*at, "init"), 'a comma ends it here: quote it, init: "uniform(0, 1)"')
                 is_cut = False
             elif inner not in _OF_PARAMETER:
-                tell((*at, inner), unknown_key(inner, _OF_PARAMETER), key=True)
+                add((*at, inner), unknown_key(inner, _OF_PARAMETER), key=True)
             elif inner == "role" and not isinstance(given, str):
-                tell((*at, inner), f"expected one of {', '.join(ROLES)}")
+                add((*at, inner), f"expected one of {', '.join(ROLES)}")
             elif inner == "init" and not (isinstance(given, str) or _is_number(given)):
-                tell((*at, inner), "expected a name of ws_init or an expression")
+                add((*at, inner), "expected a name of ws_init or an expression")
         if "shape" not in value:
-            tell(at, "the key shape is required")
+            add(at, "the key shape is required")
         value = value.get("shape", 1)
     sizes = value if isinstance(value, list) else [value]
     fits = 1 <= len(sizes) <= 2 and all(
@@ -187,27 +187,27 @@ def _check_shape(at: tuple[str, str], value: Tree, tell: _Tell) -> None:
         for size in sizes
     )
     if not fits:
-        tell(at, "expected a size, or two of a matrix: H, 8, [H, I]")
+        add(at, "expected a size, or two of a matrix: H, 8, [H, I]")
 
 
-def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], tell: _Tell) -> None:
+def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], add: _Add) -> None:
     """What bounds an option: pairs of gt, ge, lt, le and a number, which the default is within."""
     at = ("bounds", name)
     if name not in options:
-        tell(at, f"'{name}' is no option{nearest(name, options)}", key=True)
+        add(at, f"'{name}' is no option{nearest(name, options)}", key=True)
     elif not isinstance(default := options[name], float):
-        tell(at, f"'{name}' is no number with a point, and only such have bounds", key=True)
+        add(at, f"'{name}' is no number with a point, and only such have bounds", key=True)
     elif not isinstance(value, dict):
-        tell(at, f"expected a mapping, such as {_EXAMPLES['bounds']}")
+        add(at, f"expected a mapping, such as {_EXAMPLES['bounds']}")
     else:
         for kind, bound in value.items():
             if kind not in BOUNDS:
-                tell((*at, kind), f"expected one of {', '.join(BOUNDS)}", key=True)
+                add((*at, kind), f"expected one of {', '.join(BOUNDS)}", key=True)
             elif not _is_number(bound):
-                tell((*at, kind), "expected a number")
+                add((*at, kind), "expected a number")
             elif not BOUNDS[kind][1](default, float(bound)):  # type: ignore[arg-type]
                 message = f"the default {default:g} is not {BOUNDS[kind][0]} {bound:g}"
-                tell((*at, kind), message)
+                add((*at, kind), message)
 
 
 _EXAMPLES = {
@@ -242,7 +242,7 @@ def _placed(mistake: Mistake, equations: Equations, source: Source) -> Fault:
 
 
 def _inside(at: At, mark: tree.Mark, lines: tuple[str, ...]) -> tuple[int, int]:
-    """The line and column in the file of a place in a scalar that starts at `mark`."""
+    """The line and column in the file of a position in a scalar that starts at `mark`."""
     head = lines[mark.line - 1][mark.column - 1 :] if mark.line <= len(lines) else ""
     if head[:1] in ("|", ">"):
         body = lines[mark.line :]

@@ -25,7 +25,7 @@ _DIGITS = 15
 """To so many significant digits, which keeps a sixth of 0 to 0.6 from being 0.09999999999999999."""
 
 
-class Tell(Protocol):
+class AddFault(Protocol):
     """Takes what is wrong with the value, or the key, at a path."""
 
     def __call__(self, path: Path, message: str, key: bool = False) -> None:
@@ -64,14 +64,14 @@ def _check_ends(key: str, numbers: Sequence[float], faults: Faults) -> None:
     try:
         Config.model_validate(data)
     except ValidationError as error:
-        places, tell = faults_in(error, data)
-        for index in range(len(places)):
-            path, _, message = tell(index)
+        paths, words = faults_in(error, data)
+        for index in range(len(paths)):
+            path, _, message = words(index)
             faults.add((key, "to" if path[1:] == (1,) else "from"), message)
 
 
 def numbers_of(
-    given: Mapping[str, Tree], path: Path, whole: bool, tell: Tell
+    given: Mapping[str, Tree], path: Path, whole: bool, add: AddFault
 ) -> list[float] | list[int] | None:
     """The numbers of a range, the ends as they are given; None where something is wrong with it.
     Whole ones are rounded, each of them once."""
@@ -80,7 +80,7 @@ def numbers_of(
     def fault(name: str, message: str, key: bool = False) -> None:
         nonlocal sound
         sound = False
-        tell((*path, name), message, key)
+        add((*path, name), message, key)
 
     for name in given:
         if name not in _KEYS:

@@ -16,7 +16,7 @@ KEYS = ("ws_init", "ws_scale")
 
 def idle_keys(config: Config, choices: Sequence[Choice], faults: Faults) -> list[tuple[str, ...]]:
     """For each cell those of the keys that change nothing of it. Where that is so of every cell, a
-    key that is given is told of."""
+    key that is given is a fault."""
     found: dict[Cell, bool] = {}
     for cell in (choice.cell.typical for choice in choices):
         if cell not in found:
@@ -38,7 +38,7 @@ def _recurrent(cell: Cell, config: Config) -> list[bool]:
     """For each recurrent parameter, whether its initial value is drawn as the config says."""
     try:
         step = cell.read_for(config.hidden_size[0], config.input_size)
-    except EquationsError:  # which is told once the sizes of each run are known
+    except EquationsError:  # which is a fault once the sizes of each run are known
         return [True]
     return [
         uses_drawn(parameter.init)

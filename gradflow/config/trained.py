@@ -103,8 +103,8 @@ def read_weights(
             direction=chosen.direction,
             merge=chosen.merge,
         )
-        outer = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
-        return file_net(chosen.file, tensors, layers, outer)
+        output = output_layer(tensors, layers, chosen.W_o, chosen.b_o) if chosen.W_o else None
+        return file_net(chosen.file, tensors, layers, output)
     except InputError as error:
         faults.adopt(error.faults, ("weights",))
         return None
@@ -133,7 +133,7 @@ def file_net(
     file: str,
     tensors: Tensors,
     layers: Sequence[RecurrentLayer],
-    outer: tuple[Any, Any] | None = None,
+    output: tuple[Any, Any] | None = None,
 ) -> FileNet:
     """What the layers of a net, and its output layer, tell a config. Raises InputError where the
     layers are not of one kind."""
@@ -157,11 +157,11 @@ def file_net(
         "layers": height,
         "bidirectional": both,
     }
-    if outer is not None:
-        sizes["output_size"] = len(outer[0])
+    if output is not None:
+        sizes["output_size"] = len(output[0])
     notes = tuple(dict.fromkeys(note for one in layers for note in one.notes))
     merge, as_is = first.merge if both else "concat", isinstance(first, CellLayer)
-    trained = Trained(params, hidden, outer, backward, merge, notes, as_is)
+    trained = Trained(params, hidden, output, backward, merge, notes, as_is)
     open_ = {o: first.likely.get(o) or _default(cell, o) for o in first.undetermined}
     return FileNet(file, sizes, cell, options, open_, trained, tensors)
 

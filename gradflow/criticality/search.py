@@ -71,6 +71,11 @@ class Critical:
     note: str | None = None
     predicted: float | None = None
 
+    def __repr__(self) -> str:
+        """`<Critical 0: rnn, ws_scale 1.869>`."""
+        found = f"{self.vary} {self.value:.4g}" if self.value is not None else f"no {self.vary}"
+        return f"<Critical {self.number}: {self.run.cell.label}, {found}>"
+
 
 def point(value: float, result: Result) -> Point:
     """What one run says."""

@@ -223,9 +223,9 @@ class _Eliminator:
         key = id(node)
         for up in self._out.pop(key, set()):
             inner = self._into[up].pop(key)
-            for down, outer in self._into.get(key, {}).items():
+            for down, upper in self._into.get(key, {}).items():
                 shape_of = self.by_id[up]
-                self.add(self.by_id[down], shape_of, self._product(outer, inner, shape_of))
+                self.add(self.by_id[down], shape_of, self._product(upper, inner, shape_of))
         for down in self._into.pop(key, {}):
             self._out[down].discard(key)
 

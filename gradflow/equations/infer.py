@@ -1,5 +1,5 @@
 """The second pass: trees to a graph. What every name means, every shape, every parameter's role;
-all that is wrong with them is told, each mistake once."""
+all that is wrong with them is noted, each mistake once."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
         for p in equations.parameters
     }
     reader = _Reader(equations, options, mistakes, state, shapes)
-    told = len(mistakes.found)
+    before = len(mistakes.found)
     written = statements(equations.step, mistakes)
-    reader.is_whole = len(mistakes.found) == told
+    reader.is_whole = len(mistakes.found) == before
     reader.assigned_at = {_key(s): s.at.line for s in reversed(written)}
     for statement in written:
         reader.assign(statement)
@@ -66,7 +66,7 @@ def _key(statement: Statement) -> str:
 
 class _Reader:
     """Reads trees into the graph, a method for each kind of tree. A node of None is one about
-    which something has been told already."""
+    which a mistake has been noted already."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class _Reader:
         key, at = _key(statement), statement.at
         if self._may_assign(statement) and key in self.values:
             remedy = "" if statement.is_part else ": give the second one a name of its own"
-            self.tell(at, f"{key} is assigned twice{remedy}")
+            self.mistake(at, f"{key} is assigned twice{remedy}")
         value = self.read(statement.tree)
         if value is not None and statement.is_part:
             value = self._fitted(value, statement)
@@ -106,17 +106,17 @@ class _Reader:
         if statement.is_part:
             if name not in self.state:
                 message = f"'{name}' is no part of the state{nearest(name, self.state)}"
-                self.tell(at, message)
+                self.mistake(at, message)
             return name in self.state
         what = taken(name)
         if name in self.state:
-            self.tell(at, f"'{name}' is a part of the state: its new value is {name}[t]")
+            self.mistake(at, f"'{name}' is a part of the state: its new value is {name}[t]")
         elif name in self.shapes:
-            self.tell(at, f"'{name}' is a parameter: give what is assigned another name")
+            self.mistake(at, f"'{name}' is a parameter: give what is assigned another name")
         elif name in self.options:
-            self.tell(at, f"'{name}' is an option: give what is assigned another name")
+            self.mistake(at, f"'{name}' is an option: give what is assigned another name")
         elif what is not None and what != "a key of the config" and what[2:8] != "column":
-            self.tell(at, f"'{name}' is {what} already: choose another name")
+            self.mistake(at, f"'{name}' is {what} already: choose another name")
         else:
             return True
         return False
@@ -128,33 +128,33 @@ class _Reader:
         if operations.size_of(value) == 1:
             return operations.spread(self.graph, value, shape)
         found = f"expected {spelled(shape)}, as declared, found {spelled(value.shape)}"
-        self.tell(statement.tree.at, f"{statement.name}[t] has the wrong shape: {found}")
+        self.mistake(statement.tree.at, f"{statement.name}[t] has the wrong shape: {found}")
         return None
 
     def finish(self) -> None:
         """What can be said only at the end: what is missing, roles, the output."""
         for part in self.state:
             if f"{part}[t]" not in self.values:
-                self._tell_missing(f"state.{part}", f"the step never assigns {part}[t]")
+                self._missing(f"state.{part}", f"the step never assigns {part}[t]")
             elif (value := self.values[f"{part}[t]"]) is not None:
                 self.step.new[part] = value
         self._read_output()
-        self._tell_unused()
+        self._unused()
         if not self.mistakes.found:
             find_roles(self.equations, self.step, self.shapes)
 
-    def _tell_unused(self) -> None:
+    def _unused(self) -> None:
         used = self.used | read_by_others(self.equations)
         for declared in self.equations.parameters:
             if declared.name not in used:
                 where = f"{'parameters' if declared.trained else 'constants'}.{declared.name}"
-                self._tell_missing(where, f"'{declared.name}' is used nowhere in the step")
+                self._missing(where, f"'{declared.name}' is used nowhere in the step")
         named = names_in(self.equations)
         for option in self.equations.defaults:
             if option not in named:
-                self._tell_missing(f"options.{option}", f"'{option}' is used nowhere")
+                self._missing(f"options.{option}", f"'{option}' is used nowhere")
 
-    def _tell_missing(self, where: str, message: str) -> None:
+    def _missing(self, where: str, message: str) -> None:
         if self.is_whole:
             self.mistakes.add(where, At(1, 1), message)
 
@@ -182,12 +182,12 @@ class _Reader:
         try:
             return reader(self, tree)
         except ShapeError as wrong:
-            self.tell(tree.at, str(wrong))
+            self.mistake(tree.at, str(wrong))
         except (ArithmeticError, ValueError):
-            self.tell(tree.at, "this has no finite value")
+            self.mistake(tree.at, "this has no finite value")
         return None
 
-    def tell(self, at: At, message: str) -> None:
+    def mistake(self, at: At, message: str) -> None:
         self.mistakes.add(self.where, at, message)
 
     def _all(self, trees: Iterable[Tree]) -> list[Node] | None:
@@ -197,7 +197,7 @@ class _Reader:
     def _number(self, tree: Tree) -> Node | None:
         value = cast(float, tree.value)
         if not math.isfinite(value):
-            self.tell(tree.at, "this number is beyond the range of floats")
+            self.mistake(tree.at, "this number is beyond the range of floats")
             return None
         return self.graph.number(value)
 
@@ -212,7 +212,7 @@ class _Reader:
             return self.graph.node(kind, (), name, shape) if shape is not None else None
         if name in self.equations.defaults and not isinstance(self.options[name], str):
             return self.graph.number(float(self.options[name]))
-        self.tell(tree.at, self._unknown(name))
+        self.mistake(tree.at, self._unknown(name))
         return None
 
     def _unknown(self, name: str) -> str:
@@ -239,7 +239,7 @@ class _Reader:
         (indexed,) = tree.args
         name, time = str(indexed.value), str(tree.value)
         if indexed.kind != "name":
-            self.tell(tree.at, "only x and the parts of the state have a time")
+            self.mistake(tree.at, "only x and the parts of the state have a time")
             return None
         if name == "x":
             if time == "t":
@@ -247,13 +247,13 @@ class _Reader:
             message = (
                 "a step knows only x[t]: keep the one before in a part of the state of its own"
             )
-            self.tell(tree.at, message)
+            self.mistake(tree.at, message)
             return None
         if name not in self.state:
             known = [*self.state, "x"]
             is_known = name in self.values or name in self.shapes or name in self.options
             remedy = f": write {name} alone" if is_known else nearest(name, known)
-            self.tell(tree.at, f"'{name}' is no part of the state{remedy}")
+            self.mistake(tree.at, f"'{name}' is no part of the state{remedy}")
             return None
         if time == "t-1" or self.where == "output":
             shape = self.state[name]
@@ -262,7 +262,7 @@ class _Reader:
         if f"{name}[t]" not in self.values:
             line = self.assigned_at.get(f"{name}[t]")
             later = f", on line {line}" if line else ""
-            self.tell(tree.at, f"{name}[t] is used before it is assigned{later}")
+            self.mistake(tree.at, f"{name}[t] is used before it is assigned{later}")
             return None
         return self.values[f"{name}[t]"]
 
@@ -289,13 +289,13 @@ class _Reader:
         self.used.add(name)
         if name not in self.equations.defaults:
             known = list(self.equations.defaults)
-            self.tell(option.at, f"'{name}' is no option{nearest(name, known)}")
+            self.mistake(option.at, f"'{name}' is no option{nearest(name, known)}")
             return None
         choices = self.equations.choices.get(name)
         chosen: object = self.options[name]
         if choices is not None and text not in choices:
             message = f"expected one of {', '.join(choices)}, found '{text}'"
-            self.tell(value.at, message + nearest(text, choices))
+            self.mistake(value.at, message + nearest(text, choices))
             return None
         holds = (
             chosen == text if choices is not None else float(cast(float, chosen)) == _float(text)
@@ -315,7 +315,7 @@ class _Reader:
                 self.used.add(name)
                 known = [*self._known(), *self.assigned_at, "x", "H", "I"]
                 if name not in known:
-                    self.tell(tree.at, f"unknown name '{name}'{nearest(name, known)}")
+                    self.mistake(tree.at, f"unknown name '{name}'{nearest(name, known)}")
 
     def _call(self, tree: Tree) -> Node | None:
         name = str(tree.value)
@@ -323,18 +323,18 @@ class _Reader:
         if name in self.equations.choices:
             name = str(self.options[name])
             if name not in FUNCTIONS:
-                self.tell(tree.at, f"'{tree.value}' is {name} here, which is no function")
+                self.mistake(tree.at, f"'{tree.value}' is {name} here, which is no function")
                 return None
         if name not in FUNCTIONS and name not in OPERATIONS:
             known = [*FUNCTIONS, *OPERATIONS, *self.equations.choices]
-            self.tell(tree.at, f"unknown function '{name}'{nearest(name, known)}")
+            self.mistake(tree.at, f"unknown function '{name}'{nearest(name, known)}")
             self._all(arg for arg in tree.args if arg.kind != "keyword")
             return None
         keywords = {str(arg.value): arg for arg in tree.args if arg.kind == "keyword"}
         plain = [arg for arg in tree.args if arg.kind != "keyword"]
         if keywords and not (name == "layernorm" and set(keywords) == {"eps"}):
             wrong = next(key for key in keywords if (name, key) != ("layernorm", "eps"))
-            self.tell(keywords[wrong].at, f"{name} takes no '{wrong}'")
+            self.mistake(keywords[wrong].at, f"{name} takes no '{wrong}'")
             return None
         epsilon = self._epsilon(keywords)
         args = self._all(plain)
@@ -353,7 +353,7 @@ class _Reader:
             return _EPSILON
         node = self.read(keywords["eps"].args[0])
         if node is None or not node.is_number or not node.payload > 0:
-            self.tell(keywords["eps"].at, "eps has to be a number above 0")
+            self.mistake(keywords["eps"].at, "eps has to be a number above 0")
             return None
         return float(node.payload)
 
@@ -364,7 +364,7 @@ class _Reader:
         if least <= count <= most:
             return True
         wanted = str(least) if least == most else f"{least} to {most}" if most < 99 else "2 or more"
-        self.tell(at, f"{name} takes {wanted} argument{'s' * (wanted != '1')}, found {count}")
+        self.mistake(at, f"{name} takes {wanted} argument{'s' * (wanted != '1')}, found {count}")
         return False
 
     def _sum(self, tree: Tree) -> Node | None:

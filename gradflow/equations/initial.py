@@ -159,7 +159,7 @@ def read_by_others(equations: Equations) -> set[str]:
 
 
 def check_initial(equations: Equations, mistakes: Mistakes) -> None:
-    """Tell of what is wrong in the `init` of parameters and constants."""
+    """Find what is wrong in the `init` of parameters and constants."""
     known = {"H", "I", "drawn", "index", "row", "bias_scale", *equations.defaults}
     for declared in equations.parameters:
         group = "parameters" if declared.trained else "constants"
@@ -181,7 +181,7 @@ _H, _I, _MOST_ENTRIES = 5, 3, 10**5
 def check_values(
     equations: Equations, options: Chosen, shapes: Mapping[str, Shape], mistakes: Mistakes
 ) -> None:
-    """Tell of an `init` that has no values, or none of the parameter's shape: each is tried at
+    """Find an `init` that has no values, or none of the parameter's shape: each is tried at
     small sizes."""
     sizes = {name: int(options.get(name, size)) for name, size in (("H", _H), ("I", _I))}
     numbers = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_MOST = 50  # mistakes that are told of one text
+_MOST = 50  # mistakes that are kept of one text
 
 
 class At(NamedTuple):
@@ -34,13 +34,13 @@ class EquationsError(Exception):
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        told = (f"{m.where}:{m.at.line}:{m.at.column}: {m.message}" for m in self.mistakes)
-        super().__init__("\n".join(told))
+        texts = (f"{m.where}:{m.at.line}:{m.at.column}: {m.message}" for m in self.mistakes)
+        super().__init__("\n".join(texts))
 
 
 @dataclass
 class Mistakes:
-    """Collects the mistakes of one declaration; a place is told of once."""
+    """Collects the mistakes of one declaration; one a position."""
 
     found: list[Mistake] = field(default_factory=list)
     _places: set[tuple[str, int, int]] = field(default_factory=set)

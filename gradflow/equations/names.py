@@ -56,7 +56,7 @@ KEYS = frozenset(
     ]
 )
 """Columns of a CSV and keys of a JSON run, how more of them begin, and keys of a config: an option
-stands beside them all."""
+is next to them all."""
 
 PARTS_TAKEN = frozenset(("norm", "W_x", "W_s", "b", "other"))
 """What cannot be a part of the state, since `grad_norm` and so on are columns."""
@@ -78,7 +78,7 @@ def taken(name: str) -> str | None:
 
 
 def check_names(equations: Equations, mistakes: Mistakes) -> None:
-    """Tell of declared names that are no names, are taken, or stand twice."""
+    """Find declared names that are no names, are taken, or are there twice."""
     declared: dict[str, str] = {}
     groups = (
         ("state", [part for part, _ in equations.state]),
@@ -123,7 +123,7 @@ def _check_parts(equations: Equations, mistakes: Mistakes) -> None:
 
 
 def check_roles(equations: Equations, mistakes: Mistakes) -> None:
-    """Tell of roles and gauges that are none."""
+    """Find roles and gauges that are none."""
     for declared in equations.parameters:
         if declared.role is not None and declared.role not in ROLES:
             message = f"expected one of {', '.join(ROLES)}, found '{declared.role}'"
@@ -143,7 +143,7 @@ def check_roles(equations: Equations, mistakes: Mistakes) -> None:
 def check_gauge(
     equations: Equations, state: Mapping[str, Shape | None], mistakes: Mistakes
 ) -> None:
-    """Tell of scales that do not fit the parts that they scale."""
+    """Find scales that do not fit the parts that they scale."""
     for scale, scaled in equations.gauge:
         for part in scaled:
             own, other = state.get(scale), state.get(part)
@@ -198,7 +198,7 @@ def size_of(text: str, options: Chosen, mistakes: Mistakes, where: str) -> Size 
 
 
 def size_of_tree(tree: Tree, options: Chosen, mistakes: Mistakes, where: str) -> Size | None:
-    """A sum of H, I and whole numbers; None, and told, where it is not."""
+    """A sum of H, I and whole numbers; None, and a mistake, if it is not."""
     if tree.kind == "name" and tree.value in ("H", "I"):
         return letter(str(tree.value), options)
     if tree.kind == "number" and float(tree.value).is_integer():  # type: ignore[arg-type]

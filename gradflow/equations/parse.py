@@ -89,7 +89,7 @@ class _WrongError(Exception):
 
 
 def statements(text: str, mistakes: Mistakes, where: str = "step") -> list[Statement]:
-    """The statements of a text, in order; what cannot be read is told and left out."""
+    """The statements of a text, in order; what cannot be read is noted and left out."""
     found: list[Statement] = []
     for tokens in _by_statement(text, mistakes, where):
         if len(found) == MOST_STATEMENTS:

@@ -15,6 +15,8 @@ from gradflow.numerics.arrays import Array
 
 def evaluate(root: Node, params: Mapping[str, Array], H: int, I: int) -> Array:  # noqa: E741
     """The value of an expression of parameters, each (..., *shape)."""
+    if root.kind == "parameter":
+        return params[root.payload]
     return Values(params, H, I).of(root)
 
 

@@ -25,7 +25,7 @@ from gradflow.engine.uses import Rights, groups
 from gradflow.numerics.arrays import Array
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
-from gradflow.runs.losses import objective
+from gradflow.runs.losses import Objective, objective
 
 MOST_STEPS = 10
 _MOST_STATES = 2**9  # samples times components of the state, each a backward pass
@@ -90,14 +90,14 @@ def expand(run: Run) -> list[Expansion]:
     last = {(0, 0): net.trajectory.last[0]}
     goal = objective(run)
     ds_T = goal.gradient(last, 0)[0, 0].astype(np.float64)
-    heads, outer = _outer(run, goal.outer, last, ds_T)
+    heads, in_front = _in_front(run, goal, last, ds_T)
     jacobians = net.jacobians()
     found = []
     for curve in _PARAMETERS:
         immediate = [net.immediate(k, curve) for k in range(1, run.sequence_length + 1)]
         if immediate[0] is not None:
             ready = [one for one in immediate if one is not None]
-            found.append(_expansion(curve, heads, outer, ds_T, jacobians, ready))
+            found.append(_expansion(curve, heads, in_front, ds_T, jacobians, ready))
     return found
 
 
@@ -151,22 +151,22 @@ class _Net:
         one = np.ones((*dz.shape[:-1], 1))
         rights = Rights(x, block.s[:1], block.local[:1], one, copies.params)
         found = [
-            np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in outer]),
+            np.ldexp(formed(left, [(rows, {curve: by[curve]}) for rows, by in factors]),
                      its[..., :1, None].astype(np.int32)).reshape(N, width, -1)
             for group in groups(self.cell)
             if curve in group.widths
-            for left, outer, its in group.factors(dz, exponent, rights)
+            for left, factors, its in group.factors(dz, exponent, rights)
         ]  # fmt: skip
         return np.concatenate(found, axis=-1) if found else None
 
 
-def _outer(
-    run: Run, outer: object, last: Mapping[tuple[int, int], Array], ds_T: Array
+def _in_front(
+    run: Run, goal: Objective, last: Mapping[tuple[int, int], Array], ds_T: Array
 ) -> tuple[tuple[str, ...], tuple[Array, ...]]:
     """The names of what the loss adds in front, and the matrices: (N, O) and (O, S), or (N, S)."""
-    if outer is None or not callable(outer):
+    if goal.by_output is None:
         return ("∂L/∂s_T",), (ds_T,)
-    delta, _ = outer(last, 0)
+    delta, _ = goal.by_output(last, 0)
     W_o, _ = sampling.output_layer(run)
     onto = np.zeros((len(W_o), ds_T.shape[1]))
     onto[:, run.cells[0, 0].outputs] = W_o
@@ -174,14 +174,14 @@ def _outer(
 
 
 def _expansion(
-    curve: str, heads: tuple[str, ...], outer: tuple[Array, ...], ds_T: Array,
+    curve: str, heads: tuple[str, ...], in_front: tuple[Array, ...], ds_T: Array,
     jacobians: list[Array], immediate: list[Array],
 ) -> Expansion:  # fmt: skip
     """The rows for one role: `jacobians` of k = 0..T, `immediate` of k = 1..T."""
     N, width = ds_T.shape
     T = len(immediate)
-    signed = N == width == immediate[0].shape[-1] == 1 and all(a.size == 1 for a in outer)
-    in_front = tuple(_size(a, signed, i) for i, a in enumerate(outer))
+    signed = N == width == immediate[0].shape[-1] == 1 and all(a.size == 1 for a in in_front)
+    sizes = tuple(_size(a, signed, i) for i, a in enumerate(in_front))
     rows, total = [], np.zeros(immediate[0].shape[-1])
     for k in range(T, 0, -1):
         term = np.einsum("ni,nij,njw->w", ds_T, jacobians[k], immediate[k - 1]) / N
@@ -191,7 +191,7 @@ def _expansion(
             own = float(middle[0, 0, 0]), float(last[0, 0, 0])
         else:
             own = _rms(np.linalg.norm(middle, 2, axis=(1, 2))), _rms(_frobenius(last))
-        rows.append(Row(k, (*in_front, *own), float(term[0]) if signed else _norm(term)))
+        rows.append(Row(k, (*sizes, *own), float(term[0]) if signed else _norm(term)))
     whole = float(total[0]) if signed else _norm(total)
     names = (*heads, "Π ∂s_j/∂s_j-1", f"∂s_k/∂{curve}")
     return Expansion(curve, names, tuple(rows), whole, signed)

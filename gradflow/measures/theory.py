@@ -115,15 +115,15 @@ def elman_of(cell: SizedCell) -> Elman | None:
         terms += others_of(new)
     kept = sum(sign for sign, term in terms if term.kind == "previous")
     applied = [(sign, term) for sign, term in terms if term.kind != "previous"]
-    (share, outer) = applied[0]
-    slot = outer.args[0] if outer.kind == "function" else outer
+    (share, around) = applied[0]
+    slot = around.args[0] if around.kind == "function" else around
     if len(applied) > 1 or slot.kind != "slot" or not _is_elman(slot, new):
         return None
     factors = {use.factor for use in slot.payload.uses}
-    factor = factors.pop() if outer.kind == "slot" else 1.0
+    factor = factors.pop() if around.kind == "slot" else 1.0
     if abs(share * factor + kept - 1) > 1e-12 or not 0 < share * factor <= 1:
         return None
-    return Elman(outer.payload if outer.kind == "function" else "linear", share * factor, factor)
+    return Elman(around.payload if around.kind == "function" else "linear", share * factor, factor)
 
 
 def _is_elman(slot: Node, new: Node) -> bool:

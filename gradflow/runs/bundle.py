@@ -63,14 +63,14 @@ def run_bundle(
         asked = [runs[r] for r in good]
         measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
 
-        def told(steps: int) -> None:
+        def advanced(steps: int) -> None:
             progress(steps * len(good))
 
         flows = backpropagate_net(
-            kept, ds_T, losses=entering, watching=measuring.watchers, progress=told
+            kept, ds_T, losses=entering, watching=measuring.watchers, progress=advanced
         )
         measured = measuring.found()
-        reaches = reach.measure(kept, readings, good, told)
+        reaches = reach.measure(kept, readings, good, advanced)
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -109,7 +109,7 @@ def _read(
     thresholds: tuple[float, float],
 ) -> Result:
     """The result with the curves of its places put together and diagnosed."""
-    outer = {"W_o": W_o} if W_o is not None else {}
+    of_output = {"W_o": W_o} if W_o is not None else {}
     flows = {at: _placed(run, at, flow, reached) for at, flow in flows.items()}
     for _, direction in run.top_places:
         own = {at: flow for at, flow in flows.items() if at[1] == direction}
@@ -128,7 +128,7 @@ def _read(
     else:
         whole = over_batch(_placed(run, None, whole_net(list(flows.values())), reached))
         diagnosis = diagnose(whole, thresholds)
-    whole = _kept(replace(whole, totals={**whole.totals, **outer}))
+    whole = _kept(replace(whole, totals={**whole.totals, **of_output}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
 
 

@@ -44,7 +44,7 @@ class Objective:
         reads: the rows of a state that the loss reads, by place.
         weight: what the loss of one step counts in that of all.
         joint: whether the loss of a step is more than the sum of what each place adds to it.
-        outer: states to dL_n/d(W_o h + b_o) (..., N, O) and h (..., N, D·P); None: there is no
+        by_output: states to dL_n/d(W_o h + b_o) (..., N, O) and h (..., N, D·P); None: there is no
             output layer.
     """
 
@@ -53,11 +53,11 @@ class Objective:
     reads: Mapping[Place, slice]
     weight: float = 1.0
     joint: bool = False
-    outer: Callable[[States, Which], tuple[Array, Array]] | None = None
+    by_output: Callable[[States, Which], tuple[Array, Array]] | None = None
 
     def output_gradient(self) -> OuterSum | None:
         """What collects the gradient by W_o, L the batch mean; None: there is no output layer."""
-        return OuterSum() if self.outer is not None else None
+        return OuterSum() if self.by_output is not None else None
 
 
 def objective(run: Run) -> Objective:
@@ -179,11 +179,11 @@ def _through_output_layer(
     def gradient(s: States, which: Which) -> dict[Place, Array]:
         return _gradient_of_top(run, s, _times(weight, delta(s, which) @ W_o))
 
-    def outer(s: States, which: Which) -> tuple[Array, Array]:
+    def by_output(s: States, which: Which) -> tuple[Array, Array]:
         return _times(weight, delta(s, which)), _top(run, s)
 
     joint = len(run.top_places) > 1
-    return Objective(value, gradient, _outputs(run), weight, joint, outer)
+    return Objective(value, gradient, _outputs(run), weight, joint, by_output)
 
 
 def _probe(run: Run) -> Objective:

@@ -140,11 +140,11 @@ def _together(
         for row, reach in enumerate(found):
             reach.add(number[steps[b]], lags, {at: logs[:, i, row] for i, at in enumerate(places)})
 
-    def told(steps: int) -> None:
+    def advanced(steps: int) -> None:
         progress(steps * len(places))
 
     go_back(places, [*places], gradient, steps, keep, apart=True, truncate=loss.truncate,
-          progress=told)  # fmt: skip
+          progress=advanced)  # fmt: skip
 
 
 def _by_passes(

@@ -37,7 +37,7 @@ class Readings:
         self.runs = runs
         self.objectives = [objective(run) for run in runs]
         self.lost_at = np.zeros(len(runs), dtype=np.int64)
-        self._outer = [o.output_gradient() for o in self.objectives]
+        self._of_W_o = [o.output_gradient() for o in self.objectives]
         self._samples = [np.zeros(first.batch_size) for _ in runs]
         self._orders: dict[Place, Array] = {}
         self._own: dict[Place, Array] = {}
@@ -91,8 +91,8 @@ class Readings:
 
     def output_gradient(self, r: int) -> Magnitudes | None:
         """The norm of dL/dW_o, L the batch mean; None: there is no output layer."""
-        outer = self._outer[r]
-        return outer.norm().over(self.runs[r].batch_size) if outer is not None else None
+        summed = self._of_W_o[r]
+        return summed.norm().over(self.runs[r].batch_size) if summed is not None else None
 
     def entering(
         self, net: NetTrajectory, runs: Array, only: int | None = None
@@ -191,9 +191,9 @@ class Readings:
             before = self.lost_at[r]
             self.lost_at[r] = min(lost, before) if before else lost
             return
-        outer = self._outer[r]
-        if outer is not None and goal.outer is not None:
-            outer.add(*goal.outer(states, which))
+        of_W_o = self._of_W_o[r]
+        if of_W_o is not None and goal.by_output is not None:
+            of_W_o.add(*goal.by_output(states, which))
 
     def _kept_states(self, r: int, which: Array) -> dict[Place, Array]:
         """States (steps, N, S_all) that are zero but for what was kept of them."""

@@ -66,6 +66,12 @@ class Verification:
     comparisons: tuple[Comparison, ...]
     skipped: str | None = None
 
+    def __repr__(self) -> str:
+        """`<Verification: lstm, 48 of 48 comparisons hold>`."""
+        held = sum(one.holds for one in self.comparisons)
+        count = f"{held} of {len(self.comparisons)} comparisons hold"
+        return f"<Verification: {self.run.cell.label}, {count}>"
+
 
 def verify(run: Run) -> Verification:
     """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.

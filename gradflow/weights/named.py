@@ -26,7 +26,7 @@ _AXIS = re.compile(r"(?:([0-9]{1,15})|([0-9]{1,15})?:([0-9]{1,15})?)$")
 Index = tuple[int | slice, ...]
 
 
-class Reference(NamedTuple):
+class TensorPart(NamedTuple):
     """A tensor's name, and what is taken of it: None is a transpose."""
 
     tensor: str
@@ -34,24 +34,24 @@ class Reference(NamedTuple):
 
 
 class Reader:
-    """Reads arrays by reference; a tensor that is named twice is read once."""
+    """Reads arrays by what a text names; a tensor that is named twice is read once."""
 
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors
         self._read: dict[str, Array] = {}
 
     def array(self, text: str) -> Array:
-        """The array (float64) that a reference means.
+        """The array (float64) that a text names.
 
         Raises InputError: no such tensor, rows beyond its own, numbers that are not finite floats.
         """
-        reference = parsed(text, self.tensors)
-        check_there(self.tensors, reference.tensor)
-        if reference.tensor not in self._read:
-            self._read[reference.tensor] = floats(self.tensors, reference.tensor)
-        array = self._read[reference.tensor]
-        for step in reference.steps:
-            array = array.T if step is None else self._cut(array, step, reference.tensor)
+        part = parsed(text, self.tensors)
+        check_there(self.tensors, part.tensor)
+        if part.tensor not in self._read:
+            self._read[part.tensor] = floats(self.tensors, part.tensor)
+        array = self._read[part.tensor]
+        for step in part.steps:
+            array = array.T if step is None else self._cut(array, step, part.tensor)
         if fault := first_not_finite(text, array):
             raise refuse(self.tensors.source, fault)
         return array
@@ -73,23 +73,23 @@ class Reader:
         return refuse(self.tensors.source, f"tensor {named(name)}: {message}")
 
 
-def parsed(text: str, tensors: Mapping[str, object]) -> Reference:
-    """What a reference means: the longest part of it from the start that is a tensor's name, or,
+def parsed(text: str, tensors: Mapping[str, object]) -> TensorPart:
+    """What a text names: the longest part of it from the start that is a tensor's name, or,
     where none is, what stands before all rows and transposes."""
     found = list(_readings(text.strip()))
     return next((one for one in found if one.tensor in tensors), found[-1])
 
 
-def _readings(text: str) -> Iterator[Reference]:
+def _readings(text: str) -> Iterator[TensorPart]:
     steps: tuple[Index | None, ...] = ()
-    yield Reference(text, steps)
+    yield TensorPart(text, steps)
     while len(steps) < _MOST_STEPS and (found := _STEP.search(text)):
         step = None if found[0] == ".T" else _index(found[0][1:-1])
         if found[0] != ".T" and step is None:
             return
         text = text[: found.start()]
         steps = (step, *steps)
-        yield Reference(text, steps)
+        yield TensorPart(text, steps)
 
 
 def _index(text: str) -> Index | None:

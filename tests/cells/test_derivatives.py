@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from equations.checks import as_read
 from gradflow.engine.flow import unroll
-from gradflow.numerics import arrays
-from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, random_net, random_params
+from gradflow.numerics.arrays import empty
+from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, in_turn, random_net, random_params
 from reference import by_autograd, errors, fifty_digits, moved_by_ulps
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -44,8 +44,7 @@ def test_every_curve_agrees_with_fifty_digits(cell):
     assert max(errors(flow(net), fifty_digits(net), net.cell).values()) < 1e-13
 
 
-@every_form
-@pytest.mark.parametrize("sizes", [(12,), (40,), (0, 12, 40)], ids=str)
+@in_turn("cell, sizes", FORMS, [([12],), ([40],), ([0, 12, 40],)])
 def test_saturated_nets_agree_with_fifty_digits(cell, sizes):
     if cell.name == "slstm" or (cell.name == "rwkv4" and 0 not in sizes):
         pytest.skip(BEYOND[cell.name])
@@ -90,7 +89,7 @@ def step(cell, params, x, s):
     w = cell.bind(params)
     dtype = np.result_type(s, x, *params.values())
     z, saved, s_next = (
-        arrays.empty((*lead, N, width), dtype) for width in (cell.G, cell.saved, cell.S_all)
+        empty((*lead, N, width), dtype) for width in (cell.G, cell.saved, cell.S_all)
     )
     z[..., : cell.G_x] = x @ w.hoisted[..., :-1].mT + w.hoisted[..., None, :, -1]
     arrays = z, saved, s, s_next, x
@@ -106,7 +105,7 @@ def gauges_of(cell):
 
 def linearized(cell, arrays, w):
     """What `linearize` fills."""
-    local = arrays.empty((*arrays[0].shape[:-1], cell.local), float)
+    local = empty((*arrays[0].shape[:-1], cell.local), float)
     with np.errstate(all="ignore"):
         cell.linearize(*arrays, local, w)
     return local
@@ -139,7 +138,7 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
 
     _, arrays, w = step(cell, params, x, s)
     local = linearized(cell, arrays, w)
-    dz, ds_prev = (arrays.empty((*lead, N, width), float) for width in (cell.G_all, cell.S_all))
+    dz, ds_prev = (empty((*lead, N, width), float) for width in (cell.G_all, cell.S_all))
     cell.pullback(cell.backward_views(local, g, dz, ds_prev), w)
     products = [(v_s * ds_prev)[..., : cell.S].ravel()]
     rights = {"x": x, "s": s, "local": local, "one": np.ones((*lead, N, 1))}

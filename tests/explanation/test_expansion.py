@@ -99,7 +99,7 @@ def test_cross_entropy_and_its_output_gradient():
     [run] = from_mapping({"cell": "rnn", **SMALL, "loss": "cross_entropy", "output_size": 3}).runs
     one = expand(run)[0]
     net = {(0, 0): _last_state(run)}
-    delta, _ = objective(run).outer(net, 0)
+    delta, _ = objective(run).by_output(net, 0)
     expected = np.sqrt(np.mean(np.square(np.linalg.norm(delta, axis=-1))))
     assert one.rows[0].factors[0] == pytest.approx(expected)
 

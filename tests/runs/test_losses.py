@@ -60,7 +60,7 @@ def test_the_output_layers_gradient_is_the_sum_over_samples(name):
     h = s[at][:, : run.hidden_size]
     delta = goal.gradient(s, 0)[at][:, : run.hidden_size] @ np.linalg.pinv(W_o)
     collected = goal.output_gradient()
-    collected.add(*goal.outer(s, 0))
+    collected.add(*goal.by_output(s, 0))
     assert_allclose(float(collected.norm().floats()), np.linalg.norm(delta.T @ h), rtol=1e-10)
 
 

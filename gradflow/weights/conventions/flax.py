@@ -32,7 +32,7 @@ _NAME = re.compile(
     r"(?P<part>[ih][ifgorzn]_?|[ih]|dense_[ih])[./](?P<role>kernel|bias)"
 )
 
-_BIDIRECTIONAL = re.compile(r"(?P<outer>(?:.*[./])?)(?P<way>forward|backward)_rnn(?:[./]cell)?")
+_BIDIRECTIONAL = re.compile(r"(?P<around>(?:.*[./])?)(?P<way>forward|backward)_rnn(?:[./]cell)?")
 
 _Parts = dict[tuple[str, str], str]
 """Names of tensors by part (`ii`, `hf`, `dense_h`, ...) and role (`kernel`, `bias`)."""
@@ -43,7 +43,7 @@ def find(tensors: Tensors) -> Iterator[Net]:
     nets: dict[str, dict[str, tuple[str, _Parts]]] = {}
     for module, parts in _modules(tensors).items():
         match = _BIDIRECTIONAL.fullmatch(module)
-        prefix = match["outer"].rstrip("./") if match else module
+        prefix = match["around"].rstrip("./") if match else module
         direction = "reverse" if match and match["way"] == "backward" else "forward"
         nets.setdefault(prefix, {})[direction] = (module, parts)
     for prefix, cells in nets.items():

@@ -84,8 +84,8 @@ def read(file: RegularFile) -> Tensors:
 class _Scope:
     """The full names of what a graph sees: its own, and those of the graphs around it."""
 
-    def __init__(self, outer: _Scope | None) -> None:
-        self.outer = outer
+    def __init__(self, around: _Scope | None) -> None:
+        self.around = around
         self.names: dict[str, str] = {}
 
     def full(self, name: str) -> str | None:
@@ -94,7 +94,7 @@ class _Scope:
         while scope is not None:
             if name in scope.names:
                 return scope.names[name]
-            scope = scope.outer
+            scope = scope.around
         return None
 
 
@@ -108,9 +108,9 @@ class _Walk:
         self.stored: dict[str, Stored] = {}
         self.nodes: list[Node] = []
 
-    def graph(self, graph: Any, outer: _Scope | None, path: str) -> None:
-        """One graph; `outer` is the scope around it, `path` what its names begin with."""
-        scope = _Scope(outer)
+    def graph(self, graph: Any, around: _Scope | None, path: str) -> None:
+        """One graph; `around` is the scope it is in, `path` what its names begin with."""
+        scope = _Scope(around)
         for tensor in graph.initializer:
             scope.names[tensor.name] = self.store(path + tensor.name, tensor)
         for node in graph.node:

@@ -56,7 +56,7 @@ def lines_of(journal):
     return path.read_bytes().splitlines(keepends=True) if path.exists() else []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.faults), 2])
 def test_a_killed_sweep_continues_where_it_was(config, jobs, tmp_path):
     journal = tmp_path / "journal"
     process = started(config, "--jobs", jobs, "--resume", journal)

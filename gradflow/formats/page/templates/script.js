@@ -16,7 +16,9 @@
     return (found[1] === "-" ? -1 : 1) * (1e6 + log);
   };
   const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
-  const text = (row, at) => row.cells[at].textContent;
+  // What is written in a cell, without the sign before it.
+  const text = (row, at) =>
+    [...row.cells[at].childNodes].filter((one) => one.nodeType === Node.TEXT_NODE).map((one) => one.data).join("");
 
   const sort = (table, head, at, rows) => {
     const next = { none: "ascending", ascending: "descending", descending: "none" };

@@ -27,7 +27,8 @@
     if (order !== "none") head.setAttribute("aria-sort", order);
     const sign = order === "descending" ? -1 : 1;
     const isNumber = head.classList.contains("n");
-    const keyed = rows.map((row) => [row, isNumber ? size(text(row, at)) : text(row, at)]);
+    const from = order === "none" ? rows : [...table.tBodies[0].rows]; // equals stay as they are
+    const keyed = from.map((row) => [row, isNumber ? size(text(row, at)) : text(row, at)]);
     if (order !== "none")
       keyed.sort(([, a], [, b]) => {
         if (!isNumber) return sign * a.localeCompare(b, "en", { numeric: true });

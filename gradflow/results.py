@@ -139,11 +139,14 @@ class OverSeeds:
         verdicts: how many of them came to each verdict, the most frequent first.
         figures: every figure by its flat name: a number's spread, of a word how often each came:
             `8 vanishing, 2 stable`.
+        log10_band: (T+1, 2) the lowest and the highest of their relative gradients at each lag, as
+            log10.
     """
 
     seeds: int
     verdicts: Mapping[str, int]
     figures: Mapping[str, Spread | str]
+    log10_band: Array = field(default_factory=lambda: NO_SAMPLES)
 
 
 @dataclass(frozen=True, eq=False)

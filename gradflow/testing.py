@@ -67,7 +67,7 @@ def assert_gradient_flow(
             arrays or tensors, whose net is run with `config`; or the results of `analyze`.
         config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
-        weights: for a config: a module or state dict in the place of its `weights`.
+        weights: for a config: a module or state dict instead of its `weights`.
         where: the settings and options of the runs that are meant; None: every run.
         allow_undecided: whether a rate whose interval holds the bound passes.
         baseline: what `gradflow analyze --output NAME.json` wrote, to be compared with.

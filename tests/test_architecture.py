@@ -25,7 +25,8 @@ CORE = [
     "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
     "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
-    "measures.measured", "results", "measures.contract", "measures.batch", "measures.distribution",
+    "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
+    "measures.distribution",
     "measures.steps", "measures.singular", "measures.orthonormal",
     "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
     "measures.terms",
@@ -57,7 +58,7 @@ INSIDE = {
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "bases", "forms", "model", "faults", "elsewhere", "messages",
+        "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere", "messages",
         "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",

@@ -8,25 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from command import GRADFLOW, main
+from command import GRADFLOW, POSIX, main
 from effort import processor_seconds
 from gradflow.output.whole import WholeFile
-
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
-FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
-    return tmp_path
-
 
 # Configs
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.errors import Fault, InputError
-from gradflow.formats.view import View
+from gradflow.formats.view import Theme, View
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 
@@ -143,9 +143,14 @@ class Results(Sequence[Result]):
         found: xarray.Dataset = dataset(_library("xarray"), self._results, self.view)
         return found
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
         .md, .txt, .html, .svg, .png, .pdf; whole or not at all.
+
+        Args:
+            path: of the file.
+            theme: the page that a figure is for, `light` or `dark`; `auto`: an SVG follows its
+                reader, the others are for a light one.
 
         Raises:
             InputError: no format has this suffix, or the file cannot be written.
@@ -161,15 +166,16 @@ class Results(Sequence[Result]):
         if (missing := able[suffix].missing()) is not None:
             raise InputError(Fault(missing, str(path)))
         with WholeFile(target) as file:
-            how = replace(self.view, width=160, tables=True)
+            how = replace(self.view, width=160, tables=True, theme=theme)
             file.write(able[suffix].show("results", self._results, how))
 
-    def plot(self, ax: Axes | None = None) -> Figure | Axes:
-        """Draw the gradient against lag.
+    def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
+        """Draw the gradient against lag, and, in a figure of its own, what was measured besides.
 
         Args:
-            ax: matplotlib axes to draw into, for results that fit one panel; None: a figure of as
-                many panels as they take.
+            ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a
+                figure of as many panels as they take.
+            theme: the page it is for, `light` or `dark`.
 
         Returns:
             The figure, or the axes that were given.
@@ -180,8 +186,8 @@ class Results(Sequence[Result]):
         from gradflow.formats import plots
 
         if ax is None:
-            return plots.figure(self._results, self.view)
-        plots.into(ax, self._results, self.view)
+            return plots.figure(self._results, replace(self.view, theme=theme))
+        plots.into(ax, self._results, replace(self.view, theme=theme))
         return ax
 
 

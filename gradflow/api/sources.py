@@ -29,9 +29,9 @@ def load(config: Source, *, weights: Any = None, input: Any = None) -> Experimen
     Args:
         config: the path of a YAML file, its text, or the same keys and values as a mapping, which
             may hold NumPy numbers and arrays.
-        weights: in the place of the config's: a file, a module with a `state_dict()`, or a state
+        weights: instead of the config's: a file, a module with a `state_dict()`, or a state
             dict, names to arrays or tensors; None: what the config says.
-        input: in the place of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
+        input: instead of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
             what the config says.
 
     Raises:

@@ -6,8 +6,8 @@ it is first used. A `SizedCell` is a cell whose H and I are numbers, which may d
 to layer; it is what the engine is handed, one for each place of a net.
 
 Axis letters: T steps, R runs, N batch, I input, H hidden; leading axes are free. Arrays are
-(..., N, width) to the reader with the batch innermost in memory (see `columns`). Widths are the
-sized cell's, not multiples of H:
+(..., N, width) to the reader with the batch innermost in memory (see `numerics.arrays`). Widths are
+the sized cell's, not multiples of H:
 
     S_all   rows of what a step hands on: the parts of the state, S in all, and behind them what
             the cell gives out, P rows, where `output` is more than a part (`outputs` is then the
@@ -36,7 +36,7 @@ W_x^T dz[..., :G_x] (`w.hoisted[..., :-1]`) plus dz[..., dx].
 Terms. `uses` says where each weight stands: dL/dW = sum over its uses of `factor` times the sum
 over the batch of left ⊗ right, left the rows `rows` of dz and right the `operand`; of a use that
 is `diagonal` the entries of left times right, of a bias left alone; of a use that is
-`transposed` the two change places. Several uses of a weight are one sum: their samples side by
+`transposed` the two are exchanged. Several uses of a weight are one sum: their samples side by
 side. A weight is a parameter as it stands, or an expression of parameters (`W - W.T`, `exp(nu)`);
 then its term is pulled back to them by `cell.pull_weight`. The columns of a result are Frobenius
 norms over all parameters of a role.
@@ -63,7 +63,7 @@ Params = Mapping[str, Array]
 """A parameter's or constant's name to its values (..., *shape); leading axes are free."""
 
 Views = tuple[Array, ...]
-"""Rows of the engine's arrays, cut for one or many steps: columns (..., ., N)."""
+"""Rows of the engine's arrays, cut for one or many steps: (..., ., N)."""
 
 
 class Parameter(NamedTuple):
@@ -131,7 +131,7 @@ class Weight(NamedTuple):
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
     the others by name: matrices (..., rows, columns), their transposes laid for the
-    backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
+    backward pass, vectors (..., rows, 1); H and I; `product(matrix, vectors, out=None)`, the way
     to multiply them."""
 
     hoisted: Array

@@ -350,9 +350,9 @@ class SizedCell:
         return entries.get(view.array, self._code.handed)[view.first]
 
     def _views(self, name: str, *arrays: Array) -> Views:
-        columns, found = [a.mT for a in arrays], []
+        laid_out, found = [a.mT for a in arrays], []
         for array, index, shape, merged in self._cuts[name]:
-            rows = columns[array][index]
+            rows = laid_out[array][index]
             if shape is not None:
                 *lead, _, N = rows.shape
                 own = (shape[0], shape[1] * N) if merged else (*shape, N)

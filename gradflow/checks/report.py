@@ -80,7 +80,7 @@ class Line:
     Attributes:
         outcome: held, missed, undecided (or with it `, allowed`).
         fails: whether it fails the check.
-        place: `net.yaml:7`, where it was asked for.
+        asked_at: `net.yaml:7`, where it was asked for.
         line: the line in it; None where it stands in none.
         what: the figure and its bounds: `horizon at least 100`.
         of: which runs.
@@ -91,7 +91,7 @@ class Line:
 
     outcome: str
     fails: bool
-    place: str
+    asked_at: str
     line: int | None
     what: str
     of: str
@@ -103,7 +103,7 @@ class Line:
     def texts(self) -> list[str]:
         """The same as texts, in the order in which they are read."""
         off = f"({self.off})" if self.off else ""
-        return [self.outcome, self.place, f"{self.what}:", self.of, self.got, off]
+        return [self.outcome, self.asked_at, f"{self.what}:", self.of, self.got, off]
 
 
 def _many(count: int, noun: str) -> str:
@@ -129,11 +129,11 @@ def _judged(judgements: Sequence[Judgement]) -> Line:
     """One line of runs with the same outcome."""
     first, wanted = judgements[0], judgements[0].wanted
     alone = len(judgements) == 1
-    place = wanted.source or ""
+    source = wanted.source or ""
     return Line(
         outcome=_outcome(first),
         fails=first.fails,
-        place=place if wanted.line is None else f"{place}:{wanted.line}",
+        asked_at=source if wanted.line is None else f"{source}:{wanted.line}",
         line=wanted.line,
         what=f"{wanted.what} {wanted.bounds}",
         of=first.name if alone else _many(len(judgements), "run"),
@@ -159,7 +159,7 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
         return
     held = [pair for pair in comparison.pairs if pair.held]
     tolerance = f"within {comparison.tolerance:g} decades"
-    place = baseline or ""
+    source = baseline or ""
     if held:
         of = held[0].name if len(held) == 1 else _many(len(held), "run")
         worst = max((pair.largest.decades for pair in held if pair.largest), default=0.0)
@@ -167,13 +167,13 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
         got = f"at most {worst:.2g} apart"
         if chaotic:
             got = f"{_many(chaotic, 'run')} by rate alone: the gradient grows beyond 1e10; {got}"
-        yield Line("held", False, place, None, tolerance, of, got, "", len(held))
+        yield Line("held", False, source, None, tolerance, of, got, "", len(held))
     for pair in comparison.pairs:
         if not pair.held:
-            yield Line("missed", True, place, None, tolerance, pair.name, told(pair), "")
+            yield Line("missed", True, source, None, tolerance, pair.name, difference(pair), "")
 
 
-def told(pair: Pair) -> str:
+def difference(pair: Pair) -> str:
     """What is to be said of a run and its baseline."""
     if pair.change is not None:
         return (

@@ -17,6 +17,8 @@ from gradflow.cli.base import (
     Rows,
     RowsOption,
     Set,
+    Theme,
+    ThemeOption,
     app,
     made_one,
     report_of,
@@ -53,6 +55,7 @@ def analyze(
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
+    theme: ThemeOption = Theme.auto,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
     ] = False,
@@ -106,7 +109,9 @@ def analyze(
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results, shown = made_one(
             warned(found, on=not destinations.has_notes),
-            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+            lambda screen: view(
+                experiment, tables=tables or not screen, screen=screen, theme=theme
+            ),
             over,
         )
         if destinations.readers() > 1:

@@ -125,6 +125,24 @@ OverOption = Annotated[
 ]
 
 
+class Theme(str, Enum):
+    """The page that figures are for."""
+
+    auto = "auto"
+    light = "light"
+    dark = "dark"
+
+
+ThemeOption = Annotated[
+    Theme,
+    typer.Option(
+        "--theme",
+        help="The page that figures are for; auto: an SVG follows its reader, PNG and PDF are for "
+        "a light one.",
+    ),
+]
+
+
 def made_one(
     results: Iterable[Result], view: Callable[[bool], View], over: Over | None
 ) -> tuple[Iterable[Result], Callable[[bool], View]]:
@@ -222,9 +240,11 @@ def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
         yield result
 
 
-def view(experiment: Experiment, *, tables: bool, screen: bool = False) -> View:
+def view(
+    experiment: Experiment, *, tables: bool, screen: bool = False, theme: Theme = Theme.auto
+) -> View:
     """How results are shown: on the `screen` as wide as it is, or in a pipe or a file."""
     from gradflow.formats import View
 
     width, colour = width_and_colour(screen)
-    return View.of(experiment, width=width, colour=colour, tables=tables or None)
+    return View.of(experiment, width=width, colour=colour, tables=tables or None, theme=theme.value)

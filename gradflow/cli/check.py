@@ -6,17 +6,28 @@ import math
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import EXIT_CODES, Config, Set, app, reporting, view, warned
+from gradflow.cli.base import (
+    EXIT_CODES,
+    Config,
+    Set,
+    Theme,
+    ThemeOption,
+    app,
+    reporting,
+    view,
+    warned,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
-from gradflow.formats import FORMATS, View
-from gradflow.output.terminal import width_and_colour, write
+from gradflow.formats import FORMATS
+from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report
@@ -171,6 +182,7 @@ def compare(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("comparison")] = "table",
     output: Annotated[list[Path] | None, output_option("comparison")] = None,
+    theme: ThemeOption = Theme.auto,
 ) -> None:
     """Compare every curve and diagnosis of two saved results: where each run differs most, in
     decades; exit 1 where that is more than the tolerance, or a run is on one side only."""
@@ -187,12 +199,9 @@ def compare(
     with ExitStack() as contexts:
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
-
-        def shown(screen: bool) -> View:
-            width, colour = width_and_colour(screen)
-            return View(width=width, colour=colour, sources=sources)
-
-        destinations.write(found, shown)
+        destinations.write(
+            found, lambda screen: replace(_shown(screen), theme=theme.value, sources=sources)
+        )
     if not found.held:
         raise typer.Exit(1)
 

@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, app, reporting, view, warned
+from gradflow.cli.base import (
+    Config,
+    Set,
+    Theme,
+    ThemeOption,
+    app,
+    reporting,
+    view,
+    warned,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
@@ -78,6 +87,7 @@ def track(
         str, format_option("tracking", "How results are shown on standard output.")
     ] = "table",
     output: Annotated[list[Path] | None, output_option("tracking")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     expect: Annotated[
         list[str] | None,
@@ -91,7 +101,7 @@ def track(
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
-    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import Judgement, first_misses, judge
@@ -111,7 +121,7 @@ def track(
         finally:  # what was found is written even where it cannot be judged
 
             def shown(screen: bool) -> View:
-                found = view(tracked.example, tables=True, screen=screen)
+                found = view(tracked.example, tables=True, screen=screen, theme=theme)
                 return replace(found, judgements=judged)
 
             destinations.write(results, shown)

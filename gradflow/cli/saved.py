@@ -14,6 +14,8 @@ from gradflow.cli.base import (
     OverOption,
     Rows,
     RowsOption,
+    Theme,
+    ThemeOption,
     app,
     made_one,
     report_of,
@@ -48,6 +50,7 @@ def show(
     tables: Annotated[
         bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
     ] = False,
+    theme: ThemeOption = Theme.auto,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
     ] = False,
@@ -65,6 +68,7 @@ def show(
 
         def view(screen: bool) -> View:
             width, colour = width_and_colour(screen)
-            return saved.view(width=width, colour=colour, tables=tables or not screen or None)
+            return saved.view(width=width, colour=colour, tables=tables or not screen or None,
+                              theme=theme.value)  # fmt: skip
 
         destinations.write(*made_one(shown, view, over))

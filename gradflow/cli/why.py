@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, app, reporting, view
+from gradflow.cli.base import Config, Set, Theme, ThemeOption, app, reporting, view
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
 
@@ -36,6 +36,7 @@ def critical(
     ] = None,
     format: Annotated[str, format_option("critical")] = "table",
     output: Annotated[list[Path] | None, output_option("critical")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
 ) -> None:
     """Find the value of a setting at which the rate per step is 1, for every net of a config.
@@ -58,7 +59,9 @@ def critical(
                 return execute(asked, progress)
 
             found = find(experiment, evaluate, vary, between)
-        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+        )
 
 
 @app.command(short_help="Say why each run's gradient does what it does.")

@@ -45,16 +45,16 @@ class Choice:
 class _Misfits:
     """What is wrong with cells: words take time, and of many thousands only some are shown."""
 
-    places: list[tuple[Path, bool]] = field(default_factory=list)
+    paths: list[tuple[Path, bool]] = field(default_factory=list)
     messages: list[Callable[[], str]] = field(default_factory=list)
 
     def add(self, path: Path, message: Callable[[], str], key: bool = False) -> None:
-        self.places.append((path, key))
+        self.paths.append((path, key))
         self.messages.append(message)
 
     def put_into(self, faults: Faults) -> None:
-        for index in faults.first(self.places, MOST):
-            path, key = self.places[index]
+        for index in faults.first(self.paths, MOST):
+            path, key = self.paths[index]
             faults.add(path, self.messages[index](), key=key)
 
 
@@ -165,7 +165,7 @@ def _combinations(
     something is wrong with one. `others` are other keys of the mapping."""
     given, bounds = dict(equations.options), dict(equations.bounds)
     values: dict[str, list[Any]] = {}
-    before = len(misfits.places)
+    before = len(misfits.paths)
     for name, value in chosen.items():
         at = (*path, name)
         if name not in given:
@@ -188,7 +188,7 @@ def _combinations(
     if count > MOST_CELLS:
         message = f"expected at most {MOST_CELLS:,} combinations of options, found {count:,}"
         misfits.add(path, lambda: message)
-    if len(misfits.places) > before:
+    if len(misfits.paths) > before:
         return
     for point in itertools.product(*values.values()):
         options = dict(zip(values, point, strict=True))

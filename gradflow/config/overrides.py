@@ -59,7 +59,7 @@ def _names_in(kind: Any) -> Iterator[str]:
 
 
 def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
-    """The data with each `KEY=VALUE` put in its place."""
+    """The data with each `KEY=VALUE` put where it belongs."""
     for text in overrides:
         key, equals, value = text.partition("=")
         steps = re.findall(r"[^.\[\]]+", key)

@@ -1,4 +1,4 @@
-"""YAML text to a plain tree, with the place of every key and value.
+"""YAML text to a plain tree, with the position of every key and value.
 
 The scalars follow YAML 1.2's core schema (`1e-3` is a number, `no` is text). The tree is built
 from parser events alone, so PyYAML's constructors never run, nothing recurses, and what a config
@@ -59,7 +59,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the text; line and column count from 1."""
+    """A position in the text; line and column count from 1."""
 
     line: int
     column: int
@@ -72,8 +72,8 @@ class Document:
     Attributes:
         source: the file as the user named it.
         data: dicts with string keys, lists, str, int, float, bool, None.
-        marks: the place of each value by key path; `()` is the root.
-        key_marks: the place of each key by key path.
+        marks: the position of each value by key path; `()` is the root.
+        key_marks: the position of each key by key path.
         faults: what is wrong with single values and keys, the rest being sound.
     """
 
@@ -84,7 +84,8 @@ class Document:
     faults: tuple[Fault, ...] = ()
 
     def mark(self, path: Path, key: bool = False) -> Mark:
-        """The place of the value (or key) at `path`, or of the nearest ancestor that is there."""
+        """The position of the value (or key) at `path`, or of the nearest ancestor that is
+        there."""
         for length in range(len(path), 0, -1):
             at = path[:length]
             if key and at in self.key_marks:
@@ -178,7 +179,7 @@ class _Builder:
         return parent.path if parent.key is None else (*parent.path, parent.key)
 
     def add(self, value: Tree, mark: Mark, text: str | None) -> None:
-        """Puts the next node in its place: root, list item, key or value.
+        """Puts the next node where it belongs: root, list item, key or value.
 
         `text` is a scalar as written, None for a list, a mapping or an alias.
         """
@@ -330,7 +331,7 @@ def _mark(mark: Any) -> Mark:
 
 
 def _position(before: str) -> Mark:
-    """The place that follows the text `before`."""
+    """The position that follows the text `before`."""
     lines = re.split("\r\n|\r|\n", before)
     return Mark(len(lines), len(lines[-1]) + 1)
 

@@ -373,7 +373,7 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
 def _input_product(W: Array, x: Array, out: Array) -> None:
     """W_x x + bias for K steps into `out` (K, R, N, G), from W = [W_x, bias]: the bias weighs an
     input that is always one. For few samples one product a run serves all steps; for more, a
-    product each leaves its columns where they are needed."""
+    product each leaves what it gives where it is needed."""
     K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
     R, G, _ = W.shape
     x_and_one = arrays.empty((*x.shape[:-1], I + 1), x.dtype)

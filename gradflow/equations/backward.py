@@ -95,35 +95,35 @@ class Pullback(Writer):
         pieces = [*self._products(vertex), *self._edges(vertex), *self._shaped(vertex)]
         if not pieces:
             return
-        place = self._place(vertex)
+        target = self._target(vertex)
         if vertex.kind == "after":  # the rows of ds itself, which have the rest already
             for piece in pieces:
-                self.line(f"{place}{piece.rows} {piece.sign}= {piece.text}")
+                self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
             return
-        if place is None:
-            place = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
-            pieces = self._begin(place, pieces, vertex)
+        if target is None:
+            target = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
+            pieces = self._begin(target, pieces, vertex)
         else:
-            self.line(pieces[0].into(place))
+            self.line(pieces[0].into(target))
             pieces = pieces[1:]
         for piece in pieces:
-            self.line(f"{place}{piece.rows} {piece.sign}= {piece.text}")
-        self.cotangent[id(vertex)] = place
+            self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
+        self.cotangent[id(vertex)] = target
 
-    def _begin(self, place: str, pieces: list[Piece], vertex: Node) -> list[Piece]:
-        """The first piece or two of a cotangent that has no place yet; what is left."""
+    def _begin(self, target: str, pieces: list[Piece], vertex: Node) -> list[Piece]:
+        """The first piece or two of a cotangent that has no array yet; what is left."""
         first, *left = pieces
         if first.rows:
             dy, axes = first.text, len(vertex.shape) + 1
-            self.line(f"{place} = np.zeros({whole(dy, vertex, axes)}, {dy}.dtype)")
+            self.line(f"{target} = np.zeros({whole(dy, vertex, axes)}, {dy}.dtype)")
             return pieces
         if left and not left[0].rows:
-            self.line(f"{place} = {first.signed} {left[0].sign} {left[0].text}")
+            self.line(f"{target} = {first.signed} {left[0].sign} {left[0].text}")
             return left[1:]
-        self.line(f"{place} = {first.signed}{'.copy()' if first.is_name and left else ''}")
+        self.line(f"{target} = {first.signed}{'.copy()' if first.is_name and left else ''}")
         return left
 
-    def _place(self, vertex: Node) -> str | None:
+    def _target(self, vertex: Node) -> str | None:
         """Where the cotangent of a vertex belongs, or None: in an array of its own."""
         if vertex.kind == "slot":
             return self._dz((vertex,))
@@ -200,9 +200,9 @@ class Pullback(Writer):
         partials = self.views.of(
             self.arrays.local, keys, f"{self.labels[id(source)]}_by_{labels}", "entries"
         )
-        place = self._dz(group, "entries")
+        target = self._dz(group, "entries")
         of = self._of(source)
-        self.line(f"np.multiply({of}[..., None, :, :], {partials}, out={place})")
+        self.line(f"np.multiply({of}[..., None, :, :], {partials}, out={target})")
         for slot in group:
             self.done.add(id(slot))
             self.cotangent[id(slot)] = ""

@@ -75,18 +75,18 @@ class Step(Writer):
         self.count(roots + self._late())
         self.shorten(roots)
         for part, node in self.roots:
-            place = self.views.of(self.arrays.s_next, [part], f"{part}_next")
+            target = self.views.of(self.arrays.s_next, [part], f"{part}_next")
             if self.home.get(id(node)) == part:
                 self.value(node)
             else:
-                self._put(node, place)
+                self._put(node, target)
         for node in self._late():
             self._put(node, self.views.of(self.arrays.s_next, ["out"], "out"))
 
     def _late(self) -> list[Node]:
         return [self.reduced.output] if self.reduced.output is not None else []
 
-    # Values that have a place
+    # Values that are kept in arrays
 
     def is_stored(  # noqa: D102 (see Writer)
         self, node: Node
@@ -104,20 +104,20 @@ class Step(Writer):
         group = self.group_of.get(id(node.args[0])) if node.kind == "function" else None
         if group is not None and id(node) not in self.home:
             return self._function_of(group, node)
-        place = self._place(node)
-        self.held_soon(node, place)
-        return place
+        target = self._target(node)
+        self.held_soon(node, target)
+        return target
 
-    def held_soon(self, node: Node, place: str) -> None:
-        """Compute a value into its place, from when on it is held."""
+    def held_soon(self, node: Node, target: str) -> None:
+        """Compute a value into its array, from when on it is held."""
         if node.kind == "norm":
-            inverse = self.views.of(self.arrays.saved, [(id(node), "inverse")], f"{place}_inverse")
+            inverse = self.views.of(self.arrays.saved, [(id(node), "inverse")], f"{target}_inverse")
             self.line(
-                f"normalise({self.value(node.args[0])}, {node.payload!r}, {place}, {inverse})"
+                f"normalise({self.value(node.args[0])}, {node.payload!r}, {target}, {inverse})"
             )
         else:
-            self.into(node, place)
-        self.held[id(node)] = place
+            self.into(node, target)
+        self.held[id(node)] = target
 
     def _leaf(self, node: Node) -> str:
         rows = {"previous": self.arrays.s, "x": self.arrays.x, "after": self.arrays.s_next}
@@ -127,7 +127,7 @@ class Step(Writer):
         self.held[id(node)] = name
         return name
 
-    def _place(self, node: Node) -> str:
+    def _target(self, node: Node) -> str:
         part = self.home.get(id(node))
         if part is not None:
             return self.views.of(self.arrays.s_next, [part], f"{part}_next")
@@ -145,7 +145,7 @@ class Step(Writer):
         return self.exponentials[id(sigmoid)]
 
     def _reserve_exponential(self, node: Node) -> None:
-        """A place for e^-z of a sigmoid: that of z, where z is used for nothing else."""
+        """Where e^-z of a sigmoid goes: to z itself, if z is used for nothing else."""
         (z,) = node.args
         sigmoid = self.reduced.graph.node("function", (z,), "sigmoid", z.shape)
         if id(z) not in self.group_of and id(sigmoid) not in self.exponentials:
@@ -166,7 +166,7 @@ class Step(Writer):
 
     def _slot(self, slot: Node) -> str:
         """Complete a slot: products, what is multiplied entry by entry, other terms."""
-        place, of = self._z((slot,)), slot.payload
+        target, of = self._z((slot,)), slot.payload
         pairs = list(zip(of.uses, operands_of(slot), strict=True))
         for use, operand in pairs:
             if use.kind == "matrix" and operand is not None and operand.kind != "x":
@@ -176,17 +176,17 @@ class Step(Writer):
         for use, operand in pairs:
             if use.kind == "diagonal" and operand is not None:
                 weight = self.value(diagonal(self.reduced.graph, use, slot.shape))
-                self._add_product(slot, place, use.factor, weight, operand)
+                self._add_product(slot, target, use.factor, weight, operand)
         for sign, term in others_of(slot):
             if id(slot) in self._written:
-                self.add(term, place, sign)
+                self.add(term, target, sign)
             else:
-                self._put(self._signed(sign, term), place)
+                self._put(self._signed(sign, term), target)
                 self._written.add(id(slot))
         if of.constant and not is_hoisted(slot):
-            self.line(f"{place} += {of.constant!r}")
-        self.held[id(slot)] = place
-        return place
+            self.line(f"{target} += {of.constant!r}")
+        self.held[id(slot)] = target
+        return target
 
     def _signed(self, sign: float, term: Node) -> Node:
         if sign == 1:
@@ -194,15 +194,15 @@ class Step(Writer):
         return self.reduced.graph.node("sum", (term,), ((sign,), 0.0), term.shape)
 
     def _add_product(
-        self, slot: Node, place: str, factor: float, weight: str, operand: Node
+        self, slot: Node, target: str, factor: float, weight: str, operand: Node
     ) -> None:
         value = self.value(operand)
         scaled = weight if abs(factor) == 1 else f"{abs(factor)!r} * {weight}"
         if id(slot) in self._written:
-            self.line(f"{place} {'+' if factor > 0 else '-'}= {scaled} * {value}")
+            self.line(f"{target} {'+' if factor > 0 else '-'}= {scaled} * {value}")
             return
         scaled = scaled if factor > 0 else f"-{scaled}"
-        self.line(f"np.multiply({scaled}, {value}, out={place})")
+        self.line(f"np.multiply({scaled}, {value}, out={target})")
         self._written.add(id(slot))
 
     def _multiply(self, operand: Node) -> None:
@@ -216,7 +216,7 @@ class Step(Writer):
 
     def _multiply_one(self, product: Product, value: str) -> None:
         matrix = len(product.operand.shape) == 2
-        place = self._z(product.slots, "merged" if matrix else None)
+        target = self._z(product.slots, "merged" if matrix else None)
         value = f"merged({value})" if matrix else bare(value)
         name = self.arrays.products[id(product)]
         for slot in product.slots:
@@ -224,12 +224,12 @@ class Step(Writer):
                 self._written.add(id(slot))
         ready = [id(slot) in self._written for slot in product.slots]
         if not any(ready):
-            self.line(f"w.product(w.{name}, {value}, out={place})")
+            self.line(f"w.product(w.{name}, {value}, out={target})")
         else:
             for slot, is_ready in zip(product.slots, ready, strict=True):
                 if not is_ready:
                     self.line(f"{self._z((slot,))}[...] = 0")
-            self.line(f"{place} += w.product(w.{name}, {value})")
+            self.line(f"{target} += w.product(w.{name}, {value})")
         self._written |= {id(slot) for slot in product.slots}
 
     def _function_of(self, group: tuple[Node, ...], wanted: Node) -> str:
@@ -243,14 +243,14 @@ class Step(Writer):
             self.arrays.saved.add(id(function), label, function.shape)
         keys = [id(f) for f in functions]
         form = "rows" if len(group) > 1 else None
-        place = self.views.of(self.arrays.saved, keys, "_".join(labels), form)
+        target = self.views.of(self.arrays.saved, keys, "_".join(labels), form)
         z = self._z(group)
         if name == "sigmoid":
-            self.line(f"sigmoid({z}, e={z}, out={place})")
+            self.line(f"sigmoid({z}, e={z}, out={target})")
         elif FUNCTIONS[name].ufunc:
-            self.line(f"np.{FUNCTIONS[name].ufunc}({z}, out={place})")
+            self.line(f"np.{FUNCTIONS[name].ufunc}({z}, out={target})")
         else:
-            self.line(f"{name}({z}, out={place})")
+            self.line(f"{name}({z}, out={target})")
         for slot, function, label in zip(group, functions, labels, strict=True):
             self.held[id(function)] = self.views.of(self.arrays.saved, [id(function)], label)
             if name == "sigmoid":

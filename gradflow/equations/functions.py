@@ -224,7 +224,7 @@ def fresh(name: str, z: Array) -> Array:
 
 
 def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
-    """(v - mean) / √(variance + ε) over the entries of columns (..., n, N) into `out`, and what
+    """(v - mean) / √(variance + ε) over the entries of vectors (..., n, N) into `out`, and what
     it was multiplied with into `inverse` (..., 1, N)."""
     np.subtract(v, v.mean(axis=-2, keepdims=True), out=out)
     np.mean(out * out, axis=-2, keepdims=True, out=inverse)

@@ -57,7 +57,7 @@ def _stands(node: Node, number: int) -> str:
 
 
 def _role(stands: set[str]) -> str:
-    """The role of a parameter from all the places where it stands."""
+    """The role of a parameter from everything that it multiplies or is added to."""
     for role in ("recurrent", "input"):
         if role in stands:
             return role

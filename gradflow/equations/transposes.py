@@ -22,7 +22,7 @@ class Values(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a cotangent: an expression, or a call that puts it into a place; the rows it is
+    """A part of a cotangent: an expression, or a call that puts it into an array; the rows it is
     for, if not all; its sign."""
 
     text: str
@@ -36,17 +36,17 @@ class Piece:
         """The expression with its sign."""
         return self.text if self.sign == "+" else f"-({self.text})"
 
-    def into(self, place: str) -> str:
-        """The statement that puts it into a place."""
+    def into(self, target: str) -> str:
+        """The statement that puts it into an array."""
         if self.rows:
-            return f"{place}[...] = 0\n{place}{self.rows} {self.sign}= {self.text}"
+            return f"{target}[...] = 0\n{target}{self.rows} {self.sign}= {self.text}"
         if self.call is not None:
-            return self.call.format(place)
-        return f"{place}[...] = {self.signed}"
+            return self.call.format(target)
+        return f"{target}[...] = {self.signed}"
 
 
 def whole(of: str, node: Node, axes: int) -> str:
-    """The shape of a node's columns, from an array `of` columns whose last `axes` are its own."""
+    """The shape of a node's values, from an array `of` such whose last `axes` are its own."""
     sizes = ", ".join(code(size) for size in node.shape)
     return f"(*{of}.shape[:-{axes}], {sizes}, {of}.shape[-1])"
 

@@ -25,7 +25,8 @@ _PATIENCE = 1.0  # seconds to wait for a writer
 
 
 class _Readable(io.RawIOBase):
-    """What numpy, zipfile and h5py ask of a file, besides reading: a place in it, and its size."""
+    """What numpy, zipfile and h5py ask of a file, besides reading: a position in it, and its
+    size."""
 
     size: int
     _at = 0

@@ -148,7 +148,13 @@ FORMATS: dict[str, Format] = {
             Format(
                 kind,
                 (f".{kind}",),
-                {"results": f"plots:{kind}", "runs": f"plots:{kind}"},
+                {
+                    "results": f"plots:results_{kind}",
+                    "runs": f"plots:runs_{kind}",
+                    "tracking": f"plots:tracking_{kind}",
+                    "critical": f"plots:critical_{kind}",
+                    "comparison": f"plots:comparison_{kind}",
+                },
                 is_text=False,
                 needs="matplotlib",
             )

@@ -48,7 +48,7 @@ def table(report: Report, view: View) -> Iterator[str]:
 
 def row_of(line: Line) -> list[str]:
     """Its cells, in the order of HEADS."""
-    return [line.outcome, line.place, line.what, line.of, line.got, line.off]
+    return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
 def to_markdown(report: Report, view: View) -> Iterator[str]:

@@ -31,6 +31,7 @@ from gradflow.engine.basis import WholeState, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
 from gradflow.measures.contract import Curve, Figure, Measure, Option
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.measures.singular import Largest
 from gradflow.numerics.arrays import Array
@@ -302,4 +303,19 @@ MEASURE = Measure(
     options={"samples": Option(4, "how many of the batch are looked at, the first ones", least=1)},
     of=lambda subject, *, samples: jacobian(subject.layers, samples),
     room=_room,
+    drawn=(
+        Lags(
+            "singular values",
+            "log10_sigma_rms",
+            band=("log10_sigma_min", "log10_sigma_max"),
+            dashed=("log10_bound",),
+            named={
+                "log10_sigma_rms": "rms",
+                "log10_sigma_min": "smallest",
+                "log10_sigma_max": "largest",
+                "log10_bound": "bound",
+            },
+            label="of ∂s_T/∂s_{T-k}",
+        ),
+    ),
 )

@@ -21,6 +21,7 @@ from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
 from gradflow.measures.contract import Curve, Measure, Option, Subject
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
@@ -279,4 +280,17 @@ MEASURE = Measure(
     },
     of=of,
     room=_room,
+    drawn=(
+        Lags(
+            "loss of any one step",
+            "log10_reach_p50",
+            band=("log10_reach_p10", "log10_reach_p90"),
+            named={
+                "log10_reach_p50": "median",
+                "log10_reach_p10": "p10",
+                "log10_reach_p90": "p90",
+            },
+            relative=True,
+        ),
+    ),
 )  # fmt: skip

@@ -22,6 +22,7 @@ from gradflow.equations.graph import Node
 from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.batch import LN10, typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
+from gradflow.measures.drawn import Overlay
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
@@ -254,4 +255,5 @@ MEASURE = Measure(
         ),
     ),
     of=theory,
+    drawn=(Overlay("log10_predicted", "theory", critical="critical_predicted", axis="ws_scale"),),
 )

@@ -30,7 +30,7 @@ Bundle = list[tuple[int, Run]]
 Keep = Callable[[Bundle, list[Result]], None]
 """Called with the results of a bundle as soon as it is finished."""
 
-_STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
+_BUNDLES_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 
 
 def execute(
@@ -126,7 +126,7 @@ def _run_by(
     in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
     running: dict[Future[list[Result]], Bundle] = {}
     while True:
-        for bundle in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
+        for bundle in islice(work, _BUNDLES_PER_WORKER * workers - len(in_hand)):
             future = executor.submit(run_elsewhere, __version__, bundle, thresholds, threads)
             in_hand.append(future)
             running[future] = bundle

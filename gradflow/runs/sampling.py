@@ -19,7 +19,7 @@ from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run, Signal
 from gradflow.runs.initializers import FUSED, INITIALIZERS, Base
 
-# The place of a name here is its stream's key: a new one goes to the end.
+# The position of a name here is its stream's key: a new one goes to the end.
 _STREAMS = (
     "W_x", "W_s", "b_x", "b_s", "W_o", "b_o", "input", "initial_state", "target", "probe", "W_p",
     "init",

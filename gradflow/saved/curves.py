@@ -121,7 +121,7 @@ def magnitudes(values: list[Any], at: str, null: float | None = None) -> Magnitu
         damaged(at, "no negative number", float(numbers.min()))
     found = Magnitudes.of(numbers)
     if texts:
-        places = np.array([i for i, _ in texts])
+        far = np.array([i for i, _ in texts])
         beyond = Magnitudes.read([text for _, text in texts])
-        found.mantissa[places], found.exponent[places] = beyond.mantissa, beyond.exponent
+        found.mantissa[far], found.exponent[far] = beyond.mantissa, beyond.exponent
     return found

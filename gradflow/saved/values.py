@@ -1,4 +1,4 @@
-"""Single values of a file of results, each known to be of its kind or named by its place."""
+"""Single values of a file of results, each known to be of its kind or named by its path."""
 
 from __future__ import annotations
 

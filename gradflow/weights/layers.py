@@ -27,7 +27,7 @@ class RecurrentLayer:
 
     Attributes:
         prefix: the net that the layer belongs to, as its module is called in the file.
-        layer: its place in the stack, from 0.
+        layer: its number in the stack, from 0.
         direction: `forward` or `reverse`.
         convention: whose layout the file has: `PyTorch`, `Keras`, `Flax`, `ONNX`, that of a
             package, or `named`.
@@ -197,7 +197,7 @@ class Net:
 
 
 @dataclass(frozen=True)
-class Place:
+class NetPlace:
     """Where a layer stands in the nets of a file."""
 
     prefix: str
@@ -234,7 +234,7 @@ def tensor(names: Names) -> str:
 def make_layer(
     tensors: Tensors,
     convention: str,
-    place: Place,
+    place: NetPlace,
     names: Mapping[str, Names],
     arrays: Mapping[str, Array],
     traits: Mapping[str, Traits],

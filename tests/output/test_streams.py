@@ -9,19 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command import main, run
-
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
-FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
-    return tmp_path
-
+from command import FULL, POSIX, main, run
 
 # Standard input and error
 

@@ -26,52 +26,52 @@ def of_results(content: Iterable[Result], view: View) -> Iterator[bytes]:
     """The runs of an experiment."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(content), view))
+    yield _rendered(page(list(content), view), view)
 
 
 def of_runs(content: Iterable[Result], view: View) -> Iterator[bytes]:
     """The same with every figure of every run, and no lags."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(content), view, of_runs=True))
+    yield _rendered(page(list(content), view, of_runs=True), view)
 
 
 def of_tracking(content: Sequence[Result], view: View) -> Iterator[bytes]:
     """The checkpoints of a training."""
     from gradflow.formats.page.tracking import page
 
-    yield _rendered(page(content, view))
+    yield _rendered(page(content, view), view)
 
 
 def of_critical(content: Sequence[Critical], view: View) -> Iterator[bytes]:
     """Where the rate is 1."""
     from gradflow.formats.page.critical import page
 
-    yield _rendered(page(content, view))
+    yield _rendered(page(content, view), view)
 
 
 def of_explanation(content: Sequence[Explanation], view: View) -> Iterator[bytes]:
     """Why each run does what it does."""
     from gradflow.formats.page.explanation import page
 
-    yield _rendered(page(content, view))
+    yield _rendered(page(content, view), view)
 
 
 def of_check(report: Report, view: View) -> Iterator[bytes]:
     """What was expected, and what was found."""
     from gradflow.formats.page.checks import of_check
 
-    yield _rendered(of_check(report, view))
+    yield _rendered(of_check(report, view), view)
 
 
 def of_comparison(found: Comparison, view: View) -> Iterator[bytes]:
     """Two saved results next to each other."""
     from gradflow.formats.page.checks import of_comparison
 
-    yield _rendered(of_comparison(found, view))
+    yield _rendered(of_comparison(found, view), view)
 
 
-def _rendered(page: Page) -> bytes:
+def _rendered(page: Page, view: View) -> bytes:
     from gradflow.formats.page.rendering import rendered
 
-    return rendered(page)
+    return rendered(page, view.theme)

@@ -50,7 +50,7 @@ def drawings(
     if drawn.missing() is not None:
         return [Prose([WITHOUT])]
     try:
-        shown = drawn.show(report, content, replace(view, title=None))  # the page has it
+        shown = drawn.show(report, content, replace(view, title=None, theme="auto"))
         svg = b"".join(shown)  # type: ignore[arg-type]
     except InputError as error:
         return [Prose([sentence(error.faults[0].message)])]

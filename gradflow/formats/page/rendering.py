@@ -16,6 +16,9 @@ from markupsafe import Markup
 
 from gradflow import __version__
 from gradflow.formats.page.content import Page
+from gradflow.formats.view import Theme
+
+_DARK = "@media screen and (prefers-color-scheme: dark)"
 
 MARKS = {
     "vanishing": "↓",
@@ -29,10 +32,15 @@ MARKS = {
 """The sign of each verdict and outcome: colour is never all that tells them apart."""
 
 
-def rendered(page: Page) -> bytes:
-    """The file. The same page gives the same bytes."""
+def rendered(page: Page, theme: Theme = "auto") -> bytes:
+    """The file. The same page gives the same bytes.
+
+    Args:
+        page: what is on it.
+        theme: `light` or `dark` on any screen; `auto`: as its reader's system is.
+    """
     environment = _environment()
-    style, script = _style(page), _resource("script.js")
+    style, script = _style(page, theme), _resource("script.js")
     text = environment.get_template("page.html").render(
         page=page,
         version=__version__,
@@ -40,6 +48,7 @@ def rendered(page: Page) -> bytes:
         script=Markup(script),
         policy=_policy(style, script),
         signs=MARKS,
+        schemes="light dark" if theme == "auto" else theme,
     )
     return text.encode("utf-8")
 
@@ -61,15 +70,16 @@ def _resource(name: str) -> str:
     return resources.files("gradflow.formats.page").joinpath("templates", name).read_text("utf-8")
 
 
-def _style(page: Page) -> str:
+def _style(page: Page, theme: Theme) -> str:
     """The style sheet, with the colours of the page's figures in the dark."""
+    dark = {"auto": _DARK, "light": "@media not all", "dark": "@media screen"}[theme]
     rules = "".join(
         f'.drawing [{what}="{light}"] {{ {what}: {dark}; }}\n'
         for light, dark in sorted(page.dark.items())
         for what in ("fill", "stroke")
     )
-    of_figures = f"@media screen and (prefers-color-scheme: dark) {{\n{rules}}}\n" if rules else ""
-    return of_figures + _resource("style.css")
+    of_figures = f"{_DARK} {{\n{rules}}}\n" if rules else ""
+    return (of_figures + _resource("style.css")).replace(_DARK, dark)
 
 
 def _policy(style: str, script: str) -> str:

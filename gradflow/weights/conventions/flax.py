@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "Flax"
@@ -76,11 +76,11 @@ def _layers(
     found = []
     for direction in sorted(cells):
         module, parts = cells[direction]
-        found.append(_layer(tensors, module, Place(prefix, 0, direction), parts))
+        found.append(_layer(tensors, module, NetPlace(prefix, 0, direction), parts))
     return found
 
 
-def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> RecurrentLayer:
+def _layer(tensors: Tensors, module: str, place: NetPlace, parts: _Parts) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}
     for parameter, side, role in (

@@ -21,7 +21,7 @@ from gradflow.weights.conventions.keras_traits import traits
 from gradflow.weights.layers import (
     Names,
     Net,
-    Place,
+    NetPlace,
     RecurrentLayer,
     make_layer,
     reads,
@@ -114,7 +114,7 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         for name in dict.fromkeys((*one.trail, *(half.name for half in one.halves))):
             by_name.setdefault(name, []).append(one)
     by_path = {one.path: one for one in reversed(model)}
-    order = {one.key: place for place, one in enumerate(model)}
+    order = {one.key: number for number, one in enumerate(model)}
     groups = tensors.attributes.get("groups", {})
     found = [
         (cell, _numbered_match(cell, by_name, by_path, groups))
@@ -122,9 +122,9 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         else (cell, _named_match(cell, by_name))
         for cell in _cells(tensors)
     ]
-    rank = {name: place for place, name in enumerate(tensors.attributes.get("layers", ()))}
+    rank = {name: number for number, name in enumerate(tensors.attributes.get("layers", ()))}
 
-    def place(pair: tuple[_Cell, Described | None]) -> tuple[int, int, list[str]]:
+    def order_of(pair: tuple[_Cell, Described | None]) -> tuple[int, int, list[str]]:
         cell, match = pair
         if match is not None:
             return order[match.key], 0, []
@@ -133,7 +133,7 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         ranks = [rank[part] for part in re.split(r"[/.]", cell.path) if part in rank]
         return len(order), min(ranks, default=len(rank)), _natural(cell.path)
 
-    return sorted(found, key=place)
+    return sorted(found, key=order_of)
 
 
 def _natural(path: str) -> list[str]:
@@ -256,7 +256,7 @@ def _layers(
             half = _half(cell, match)
             backwards = bool(half and half.backwards)
             reverse = _reverse(cell, match) if two else backwards
-            place = Place(prefix, index, "reverse" if reverse else "forward")
+            place = NetPlace(prefix, index, "reverse" if reverse else "forward")
             here.append(_layer(tensors, place, cell, match, half))
         found += sorted(here, key=lambda layer: layer.direction)
     directions = [(layer.layer, layer.direction) for layer in found]
@@ -284,7 +284,7 @@ def _half(cell: _Cell, match: Described | None) -> Half | None:
 
 
 def _layer(
-    tensors: Tensors, place: Place, cell: _Cell, match: Described | None, half: Half | None
+    tensors: Tensors, place: NetPlace, cell: _Cell, match: Described | None, half: Half | None
 ) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}

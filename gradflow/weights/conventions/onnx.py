@@ -20,7 +20,7 @@ import numpy as np
 from gradflow.errors import InputError
 from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
-from gradflow.weights.layers import CELLS, Net, Place, RecurrentLayer, Traits, make_layer, reads
+from gradflow.weights.layers import CELLS, Net, NetPlace, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.readers.onnx import RECURRENT, Node
 from gradflow.weights.readers.onnx_constants import Constants
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
@@ -235,7 +235,7 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
         if any("int" in dtype for dtype in stored):
             known = replace(known, notes=(_DEQUANTIZED,))
         same = dict.fromkeys(CELLS.values(), known)
-        place = Place(prefix, index, direction)
+        place = NetPlace(prefix, index, direction)
         layers.append(make_layer(tensors, NAME, place, origin, arrays, same, one.cell))
     return layers
 

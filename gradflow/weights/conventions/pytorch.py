@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from gradflow.weights.conventions.reparametrized import FORMS, plain_parameter, put_together
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer
+from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "PyTorch"
@@ -99,7 +99,7 @@ def _stack(tensors: Tensors, module: str, layers: _Stack) -> list[RecurrentLayer
             roles = layers.get((index, direction), {})
             if missing := sorted(wanted - roles.keys()):
                 raise refuse(tensors.source, _missing(module, index, direction, missing[0], layers))
-            found.append(_layer(tensors, Place(module, index, direction), roles))
+            found.append(_layer(tensors, NetPlace(module, index, direction), roles))
     return found
 
 
@@ -128,7 +128,7 @@ def _nonlinearity(tensors: Tensors, names: _Roles) -> str | None:
     return told or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
 
 
-def _layer(tensors: Tensors, place: Place, names: _Roles) -> RecurrentLayer:
+def _layer(tensors: Tensors, place: NetPlace, names: _Roles) -> RecurrentLayer:
     arrays: dict[str, Array] = {}
     origin: dict[str, Names] = {}
     notes = []

@@ -82,7 +82,7 @@ def _hdf5_part(file: RegularFile) -> tuple[Part, str | None, str | None]:
         text = archive.read("metadata.json", _MAX_CONFIG).decode("utf-8", "replace")
         metadata = _parse(text, file.source)
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    part = Part(file, archive.place(_MEMBER), archive.members[_MEMBER].file_size)
+    part = Part(file, archive.start(_MEMBER), archive.members[_MEMBER].file_size)
     return part, config, version if isinstance(version, str) else None
 
 

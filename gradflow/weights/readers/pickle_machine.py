@@ -95,7 +95,7 @@ def _opcodes(file: Any, size: int) -> Iterator[tuple[str, Any]]:
 
 
 def _passed_over(file: Any, length: int, size: int, is_text: bool) -> Raw:
-    """The place of a long text or long bytes, behind which `file` then stands."""
+    """Where a long text or long bytes begin, behind which `file` then is."""
     start = file.tell()
     if length > size - start:
         raise PickleError("its pickle is cut short")

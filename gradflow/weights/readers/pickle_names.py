@@ -208,7 +208,7 @@ ALLOWED: Mapping[str, Callable[..., Any]] = {
     "builtins.bytes": lambda *_: b"",  # what old protocols write for no bytes
     "_codecs.encode": lambda text, *_: Encoded(text),
 }
-"""By full name: what is called in its place."""
+"""By full name: what is called instead."""
 
 CONSTANTS: Mapping[str, Any] = {
     **{f"torch.{dtype}": dtype for dtype in _DTYPES},

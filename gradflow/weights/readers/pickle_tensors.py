@@ -130,9 +130,9 @@ def _of_object(
     value: Inert, name: str, modules: dict[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Any]]:
     states = value.state if isinstance(value.state, tuple) else (value.state,)
-    for place, state in enumerate(states):
+    for number, state in enumerate(states):
         if not isinstance(state, dict):
-            yield from ((str(place), one) for one in (state,) if isinstance(one, _CONTAINERS))
+            yield from ((str(number), one) for one in (state,) if isinstance(one, _CONTAINERS))
         elif any(isinstance(state.get(part), dict) for part in _HELD):
             if modules is not None:
                 modules[name] = {"class": value.name, **_plain(state)}
@@ -271,8 +271,8 @@ def _view_fault(view: View, there: int | None) -> str | None:
     if not isinstance(view.shape, tuple) or not isinstance(view.strides, tuple):
         return "has no shape"
     count = element_count(view.shape)
-    placed = None not in (element_count(view.strides), element_count([view.offset]))
-    if count is None or not placed or len(view.shape) != len(view.strides):
+    known = None not in (element_count(view.strides), element_count([view.offset]))
+    if count is None or not known or len(view.shape) != len(view.strides):
         return f"has an impossible shape {named(view.shape)} or strides {named(view.strides)}"
     size = itemsize(view.dtype)
     if size is None:

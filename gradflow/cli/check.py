@@ -26,8 +26,8 @@ from gradflow.cli.base import (
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
-from gradflow.formats import FORMATS
-from gradflow.output.terminal import write
+from gradflow.formats import FORMATS, View
+from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report
@@ -138,6 +138,11 @@ def _checked(
     return report
 
 
+def _plain(screen: bool) -> View:
+    width, colour = width_and_colour(screen)
+    return View(width=width, colour=colour)
+
+
 def _check_tolerance(tolerance: float) -> None:
     if not (math.isfinite(tolerance) and tolerance >= 0):
         message = f"expected decades from 0, found {tolerance:g}"
@@ -200,7 +205,7 @@ def compare(
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
         destinations.write(
-            found, lambda screen: replace(_shown(screen), theme=theme.value, sources=sources)
+            found, lambda screen: replace(_plain(screen), theme=theme.value, sources=sources)
         )
     if not found.held:
         raise typer.Exit(1)

@@ -234,4 +234,4 @@ def named(found: Critical, axes: Sequence[str]) -> str:
 
 def called(found: Critical, content: Sequence[Critical]) -> str:
     """What tells a net from the others."""
-    return _named(found, _varied(content))
+    return named(found, varied(content))

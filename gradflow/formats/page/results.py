@@ -60,11 +60,7 @@ def figure(results: Sequence[Result], view: View, number: int = 1) -> Iterator[S
     """The figure of these results, in a section of its own."""
     shown = with_parts(results)
     said = answer(shown, view).sentence
-    vanishing, exploding = view.thresholds
-    caption = (
-        "The relative gradient ‖∂L/∂s‖ against lag, on a log scale; lag 0 is the last state. "
-        f"The thresholds are {vanishing:g} and {exploding:g} times the start."
-    )
+    caption = "The relative gradient ‖∂L/∂s‖ against lag, on a log scale; lag 0 is the last state."
     drawn = drawings(
         "results", results, view, f"The relative gradient against lag. {said}", caption, number
     )
@@ -169,6 +165,9 @@ def _measured(results: Sequence[Result]) -> Iterator[Section]:
 # Lags
 
 
+_LONG = 30  # lags that are looked for rather than read
+
+
 def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
     """The gradient against lag, of as many runs as stand beside each other."""
     there = [result for result in results if result.flow is not None]
@@ -185,13 +184,15 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
         told = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
         if "W_s" in flow.terms:
             told.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table("lags", "The gradient at each lag", found, told, is_filtered=False)
+        yield Table(
+            "lags", "The gradient at each lag", found, told, is_filtered=len(found[0].texts) > _LONG
+        )
         if measured := markdown.measured_columns(results[0], view):
             yield Table(
                 "measured-lags",
                 "What was measured at each lag",
                 columns(measured),
-                is_filtered=False,
+                is_filtered=len(found[0].texts) > _LONG,
             )
     elif there:
         pairs = markdown.lag_columns_of_runs(results, view)
@@ -201,7 +202,13 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
         ]
         start = words.relative_to(results)
         told = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
-        yield Table("lags", "The relative gradient at each lag", found, told, is_filtered=False)
+        yield Table(
+            "lags",
+            "The relative gradient at each lag",
+            found,
+            told,
+            is_filtered=len(found[0].texts) > _LONG,
+        )
 
 
 _ELSEWHERE = (

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gradflow.formats import markdown, runs, words
 from gradflow.formats.glossary import of_rates, terms
+from gradflow.formats.lags import choose_lags
 from gradflow.formats.page.answers import answer
 from gradflow.formats.page.common import cells_of, notes, provenance, sentence, titled
 from gradflow.formats.page.content import Column, Facts, Page, Part, Prose, Section, Table
@@ -171,6 +172,9 @@ _LONG = 30  # lags that are looked for rather than read
 def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
     """The gradient against lag, of as many runs as stand beside each other."""
     there = [result for result in results if result.flow is not None]
+    is_long = (
+        max((len(choose_lags(r.sequence_length, view.lags)) for r in there), default=0) > _LONG
+    )
     if len(there) > words.FEW_RUNS:
         yield Prose([_ELSEWHERE])
     elif len(results) == 1 and there:
@@ -184,15 +188,13 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
         told = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
         if "W_s" in flow.terms:
             told.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table(
-            "lags", "The gradient at each lag", found, told, is_filtered=len(found[0].texts) > _LONG
-        )
+        yield Table("lags", "The gradient at each lag", found, told, is_filtered=is_long)
         if measured := markdown.measured_columns(results[0], view):
             yield Table(
                 "measured-lags",
                 "What was measured at each lag",
                 columns(measured),
-                is_filtered=len(found[0].texts) > _LONG,
+                is_filtered=is_long,
             )
     elif there:
         pairs = markdown.lag_columns_of_runs(results, view)
@@ -207,7 +209,7 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             "The relative gradient at each lag",
             found,
             told,
-            is_filtered=len(found[0].texts) > _LONG,
+            is_filtered=is_long,
         )
 
 

@@ -47,7 +47,7 @@ ROOMS = [
 ]
 """A room may use those before it."""
 FOLDERS = {"engine", "files", "measures", "runs"}
-"""Their files are rooms of their own."""
+"""Each of their files is a room."""
 
 INSIDE = {
     "machine": ["interrupts", "memory", "blas", "threads", ""],
@@ -89,7 +89,7 @@ def nodes(path):
 
 @cache
 def imports(path):
-    """The modules that a file names in its imports, wherever they stand."""
+    """The modules that a file names in its imports, wherever they are."""
     found = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):

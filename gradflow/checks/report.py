@@ -81,7 +81,7 @@ class Line:
         outcome: held, missed, undecided (or with it `, allowed`).
         fails: whether it fails the check.
         asked_at: `net.yaml:7`, where it was asked for.
-        line: the line in it; None where it stands in none.
+        line: the line in it; None if it is in none.
         what: the figure and its bounds: `horizon at least 100`.
         of: which runs.
         got: what was found.

@@ -162,7 +162,7 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> Whol
 
 
 def _summarize(report: Report) -> None:
-    """Add to the summary that GitHub shows of the step, where there is one."""
+    """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")

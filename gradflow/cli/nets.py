@@ -63,7 +63,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of trained weights.")],
     format: Annotated[str, format_option("inspection")] = "table",
     tensors: Annotated[
-        bool, typer.Option("--tensors", help="Show each of many tensors on a line of its own.")
+        bool, typer.Option("--tensors", help="Show each of many tensors on its own line.")
     ] = False,
 ) -> None:
     """Show the tensors in a file of trained weights, the recurrent layers recognised among them,

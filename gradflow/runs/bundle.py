@@ -149,7 +149,8 @@ def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -
 
 
 def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:
-    """The curves of layers upon each other, beside the gradient of all of them at its first lag."""
+    """The curves of layers upon each other, next to the gradient of all of them at its first
+    lag."""
     first = next(iter(flows.values())).first
     start = root_sum_of_squares([flow.state[first] for flow in flows.values()])
     samples = log_norms_joined([flow.log_samples[first] for flow in flows.values()])

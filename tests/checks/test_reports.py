@@ -156,16 +156,16 @@ def test_markdown_is_a_table_that_nothing_breaks():
 
 
 @pytest.mark.parametrize("source", ["net.yaml", "-", HOSTILE])
-@pytest.mark.parametrize("beside", [False, True])
-def test_junit_keeps_to_the_rules_of_ci_systems(source, beside):
-    more = {"comparison": compared(), "baseline": source} if beside else {}
+@pytest.mark.parametrize("with_baseline", [False, True])
+def test_junit_keeps_to_the_rules_of_ci_systems(source, with_baseline):
+    more = {"comparison": compared(), "baseline": source} if with_baseline else {}
     one = report(source=source, **more)
     root = junit_rules.check(shown("junit", one))
     (suite,) = root.findall("testsuite")
-    pairs = len(one.comparison.pairs) if beside else 0
+    pairs = len(one.comparison.pairs) if with_baseline else 0
     assert int(suite.get("tests")) == len(one.judgements) + pairs
     failed = sum(judgement.fails for judgement in one.judgements)
-    missed = sum(not pair.held for pair in one.comparison.pairs) if beside else 0
+    missed = sum(not pair.held for pair in one.comparison.pairs) if with_baseline else 0
     assert int(suite.get("failures")) == failed + missed
     assert int(suite.get("skipped")) == 1
     assert len(root.findall(".//skipped")) == 1

@@ -68,7 +68,7 @@ INSIDE = {
         "words", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
-        "comparison", "junit", "github", "plots",
+        "comparison", "junit", "github", "plots", "page",
     ],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
     "saved": ["values", "curves", "measured", "runs", "file", ""],

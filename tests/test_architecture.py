@@ -74,7 +74,7 @@ INSIDE = {
         "words", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
-        "comparison", "junit", "github", "plots",
+        "comparison", "junit", "github", "plots", "page",
     ],
     "criticality": ["settings", "search", ""],
     "explanation": ["factors", "advice", "expansion", ""],

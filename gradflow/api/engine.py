@@ -13,6 +13,7 @@ from gradflow.cells.library import CellType
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import BUDGET, Progress, Trajectory
 from gradflow.errors import InputError
+from gradflow.machine.blas import one_thread
 from gradflow.measures import flows
 from gradflow.numerics.arrays import Array
 from gradflow.results import GradientFlow
@@ -81,7 +82,8 @@ def unroll(
     dtype = np.dtype(dtype if dtype == np.float32 else np.float64)
     arrays = {name: a.astype(dtype, copy=False) for name, a in arrays.items()}
     given = (a.astype(dtype, copy=False) for a in (x, s0))
-    return engine.unroll(sized, arrays, *given, budget=budget, progress=progress)
+    with one_thread():
+        return engine.unroll(sized, arrays, *given, budget=budget, progress=progress)
 
 
 def backpropagate(
@@ -120,7 +122,8 @@ def backpropagate(
     ds_T = np.asarray(ds_T)
     _check_shapes({"ds_T": (ds_T, last.shape)})
     ds_T = ds_T.astype(last.dtype, copy=False)
-    return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
+    with one_thread():
+        return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
 
 
 def _check_shapes(wanted: Mapping[str, tuple[Array, tuple[int, ...]]]) -> None:

@@ -61,8 +61,7 @@ def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
     more than there are cores for, and one where linear algebra has its own threads."""
     if wanted is None:
         wanted = asked() or 1
-    own = blas.threads(os.cpu_count() or 1)
-    room = cores() // workers if own == 1 else 1
+    room = cores() // workers if blas.threads() == 1 else 1
     return max(1, min(wanted, room))
 
 

@@ -13,7 +13,6 @@ all of them, and stays whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -69,7 +68,7 @@ def product_for(shapes: Iterable[tuple[int, ...]], N: int) -> Callable[..., Arra
 @lru_cache
 def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
-    if G * H * N <= _SMALL or threads(os.cpu_count() or 1) > 1:
+    if G * H * N <= _SMALL or threads() > 1:
         return G
     if N <= _MOST_VECTORS and _blocks_pay():
         most, least = min(_MOST_ROWS, _SMALL // (H * N)), _LEAST_ROWS

@@ -204,7 +204,7 @@ def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, mon
 )
 def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda otherwise=1: blas)
+    monkeypatch.setattr(threads.blas, "threads", lambda: blas)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)

@@ -51,7 +51,7 @@ FOLDERS = {"engine", "files", "measures", "runs"}
 
 INSIDE = {
     "equations": [
-        "declaration", "mistakes", "sizes", "functions", "graph", "parse", "step", "names",
+        "mistakes", "declaration", "sizes", "functions", "graph", "parse", "step", "names",
         "operations", "initial", "roles", "infer", "reduce", "differentiate", "arrange",
         "layout", "transposes", "writing", "weights", "forward", "linearize", "backward", "emit",
         "compile", "surroundings", "report", "samples", "",

@@ -10,9 +10,9 @@ long each took.
 from __future__ import annotations
 
 import functools
-import gc
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,9 +30,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "FORGETTING" in os.environ:
-        for one in gc.get_objects():
-            if isinstance(one, functools._lru_cache_wrapper) and "gradflow" in one.__module__:
-                one.cache_clear()
+        for name, module in list(sys.modules.items()):
+            if name.startswith("gradflow."):
+                for one in list(vars(module).values()):
+                    if isinstance(one, functools._lru_cache_wrapper):
+                        one.cache_clear()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

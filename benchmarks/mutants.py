@@ -35,6 +35,7 @@ from threading import Lock
 from typing import Any
 
 import yaml
+from coverage import CoverageData
 
 from benchmarks.mutations import Mutation, mutations
 
@@ -97,38 +98,31 @@ class Reached:
         return [name for _, _, name in sorted(turns)]
 
 
-def reached(copy: Path, room: str, kept: Path) -> Reached:
-    """Runs all tests of a room, once; what they reach is kept in a folder."""
-    path = kept / f"{room}.json"
-    if not path.exists():
-        times, data = kept / f"{room}.times", kept / f"{room}.coverage"
+def reached(copy: Path, room: str, kept: Path, drawn: Iterable[Mutation]) -> Reached:
+    """What the tests of a room reach of these mutants' lines; they are run once, and what coverage
+    has found is kept in a folder."""
+    times, data = kept / f"{room}.times", kept / f"{room}.coverage"
+    if not (times.exists() and data.exists()):
         done = _pytest(
             copy, f"tests/{room}", f"--cov=gradflow/{room}", "--cov-context=test", "--cov-report=",
             TIMES_OF_TESTS=str(times), COVERAGE_FILE=str(data), FORGETTING="1",
         )  # fmt: skip
         if done.returncode:
+            times.unlink(missing_ok=True)
             raise SystemExit(f"the tests of {room} fail in the unchanged tree:\n{done.stdout}")
-        found = {"seconds": json.loads(times.read_text()), "lines": _lines(copy, data)}
-        path.write_text(json.dumps(found), encoding="utf-8")
-    found = json.loads(path.read_text(encoding="utf-8"))
-    lines = {
-        file: {int(n): names for n, names in own.items()} for file, own in found["lines"].items()
-    }
-    return Reached(found["seconds"], lines)
-
-
-def _lines(copy: Path, data: Path) -> dict[str, dict[int, list[str]]]:
-    from coverage import CoverageData
-
+    wanted: dict[str, set[int]] = {}
+    for mutation in drawn:
+        wanted.setdefault(mutation.file, set()).update(range(mutation.line, mutation.last + 1))
     measured = CoverageData(str(data))
     measured.read()
-    found: dict[str, dict[int, list[str]]] = {}
-    for file in measured.measured_files():
-        own = found.setdefault(str(Path(file).relative_to(copy)), {})
-        for line, contexts in measured.contexts_by_lineno(file).items():
-            names = {one.rpartition("|")[0] for one in contexts if one}
-            own[line] = sorted(names)  # none: the line runs when the module is imported
-    return found
+    lines: dict[str, dict[int, list[str]]] = {}
+    for file, numbers in wanted.items():
+        contexts = measured.contexts_by_lineno(str(copy / file))
+        lines[file] = {
+            n: sorted({one.rpartition("|")[0] for one in contexts.get(n, ()) if one})
+            for n in numbers
+        }
+    return Reached(json.loads(times.read_text(encoding="utf-8")), lines)
 
 
 def _pytest(copy: Path, *arguments: str, seconds: int | None = None, **environment: str) -> Any:
@@ -188,12 +182,11 @@ def _forget_compiled(path: Path) -> None:
 
 def drawn(seed: int, count: int, only: str = "") -> Iterator[tuple[str, Mutation]]:
     """As many mutants of every room, which do not depend on the rest of the tree."""
-    for room in ROOMS:
+    for room in (room for room in ROOMS if only in room):
         files = sorted((ROOT / "gradflow" / room).rglob("*.py"))
         every = [m for f in files for m in mutations(str(f.relative_to(ROOT)), f.read_bytes())]
         every.sort(key=lambda mutation: mutation.rank(seed))
-        if only in room:
-            yield from ((room, mutation) for mutation in every[: -(-count // len(ROOMS))])
+        yield from ((room, mutation) for mutation in every[: -(-count // len(ROOMS))])
 
 
 def copied(folder: Path) -> Path:
@@ -235,7 +228,10 @@ def run(chosen: list[tuple[str, Mutation]], folder: Path, jobs: int, until: floa
     for number in range(jobs):
         copies.put(copied(folder / f"copy{number}"))
     first = copies.get()
-    tests = {room: reached(first, room, folder) for room in dict.fromkeys(r for r, _ in chosen)}
+    tests = {
+        room: reached(first, room, folder, [m for own, m in chosen if own == room])
+        for room in dict.fromkeys(room for room, _ in chosen)
+    }
     copies.put(first)
 
     writing = Lock()
@@ -325,7 +321,7 @@ def forget(folder: Path) -> None:
     found = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     kept.write_text(json.dumps({n: what for n, what in found.items() if what != "survived"}))
     for room in ROOMS:
-        (folder / f"{room}.json").unlink(missing_ok=True)
+        (folder / f"{room}.times").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,11 @@ def lru(net):
     return np.tile(-rate, (T, 1))
 
 
+def s5(net):
+    rate = of_each(mpmath.exp, exact(net.params["log_step"][0])) * exact(net.params["L_re"][0])
+    return np.tile(rate, (T, 1))
+
+
 PRODUCTS = {
     "mingru": (mingru, ["h"], {"update_bias": 4.0}),
     "minlstm": (minlstm, ["h"], {"forget_bias": -4.0}),
@@ -71,6 +76,7 @@ PRODUCTS = {
     "rglru": (rglru, ["h"], {}),
     "s6": (s6, ["h"], {"d_state": 3}),
     "lru": (lru, ["re", "im"], {}),
+    "s5": (s5, ["re", "im"], {}),
 }
 """Cell: the logarithms of what every step multiplies the gradient with, (T, rows of a part); the
 parts it is of, together; options."""

@@ -212,7 +212,7 @@ def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
 
 
 def test_a_cotangent_of_zero_is_no_underflow(monkeypatch):
-    """What only the output uses has one at the last step alone; nothing is measured twice for that."""
+    """What only the output uses has one at the last step alone: it is measured once."""
     again = []
     monkeypatch.setattr(Terms, "_add_uneven", lambda self, *given: again.append(self.names))
     (result,) = gradflow.analyze({"cell": "sru", "hidden_size": 4, "sequence_length": 30})

@@ -264,7 +264,7 @@ def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monk
     (config.parent / "folder.csv").mkdir()
     arguments = ["--output", "a.xls", "--output", "b", "--output", "c.csv", "--output", "./c.csv"]
     code, out, err = main(capsys, "analyze", config, *arguments)
-    suffixes = ".txt, .csv, .json, .md, .svg, .png, .pdf"
+    suffixes = ".txt, .csv, .json, .md, .svg, .png, .pdf, .html"
     assert (code, out) == (2, "")
     assert err.splitlines() == [
         f"a.xls: error: --output: expected a name that ends in one of {suffixes}",

@@ -228,4 +228,4 @@ def check(
         comparison = compare(before, Side(results, experiment.thresholds), tolerance)
     judgements = tuple(judge(wanted, results))
     called = None if baseline is None else str(baseline)
-    return Report(source, judgements, comparison, called, experiment.title)
+    return Report(source, judgements, comparison, called, experiment.title, tuple(results))

@@ -153,7 +153,7 @@ class Results(Sequence[Result]):
 
     def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
-        .md, .txt, .svg, .png, .pdf; whole or not at all.
+        .md, .txt, .html, .svg, .png, .pdf; whole or not at all.
 
         Args:
             path: of the file.

@@ -46,7 +46,7 @@ def of_step(*changes, **more):
         ("b_f)", "b_g)", (1, 41), "unknown name 'b_g'"),
         ("sigmoid(", "sigmod(", (1, 5), "unknown function 'sigmod': did you mean 'sigmoid'?"),
         ("U_f @ h[t-1]", "U_f @ x[t]", (1, 30), "cannot multiply U_f [H, H] @ I"),
-        ("h[t-1] + b_f", "h[t-2] + b_f", (1, 34), "keep what is older in its own part of the state"),
+        ("h[t-1] + b_f", "h[t-2] + b_f", (1, 34), "keep what is older in its own part of"),
         ("f * h[t-1])", "f * h)", (2, 34), "'h' is a part of the state: write h[t-1] or h[t]"),
         ("f * h[t-1])", "n * h[t-1])", (2, 30), "'n' is used before it is assigned, on line 2"),
         ("h[t] =", "g[t] =", (3, 1), "'g' is no part of the state"),

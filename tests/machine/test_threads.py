@@ -45,7 +45,7 @@ def nobody_is_left():
     before, running = threading.active_count(), tasks()
     yield
     assert threading.active_count() == before
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100  # gives up: a busy machine may take its time
     while tasks() > running:
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -162,7 +162,7 @@ def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monk
         for _ in range(3):
             share(lambda part: None, 3)
             helpers = threads._mine.crew._helpers
-            end = time.monotonic() + 20
+            end = time.monotonic() + 100  # gives up: a busy machine may take its time
             while not all(helper._resting for helper in helpers):
                 assert time.monotonic() < end
                 time.sleep(0.001)

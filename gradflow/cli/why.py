@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, Theme, ThemeOption, app, reporting, view
+from gradflow.cli.base import app, reporting, view
+from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
 

@@ -42,7 +42,7 @@ def _page(verifications: Sequence[Verification], view: View) -> Iterator[Line]:
             padding = " " * (width - cell_len(name))
             pieces = [name + padding, *_in_a_line(verification)]
             yield from fold(pieces, GAP * " ", view.width)
-        shown = [(n, v) for n, v in named if not all(c.holds for c in v.comparisons)]
+        shown = [(name, verification) for name, verification in named if not verification.holds]
         if shown:
             yield []
     for name, verification in shown:
@@ -62,6 +62,8 @@ def _in_a_line(verification: Verification) -> list[str]:
     """What came of a run."""
     comparisons = verification.comparisons
     skipped = [f"not compared: {verification.skipped}"] if verification.skipped else []
+    if verification.unfounded:
+        return ["holds: NO, a gauge is none"]
     if not comparisons:
         return skipped
     wrong = sum(not c.holds for c in comparisons)
@@ -84,6 +86,8 @@ def _block(name: str, verification: Verification, view: View) -> Iterator[Line]:
         yield from grid(block)
     if verification.skipped:
         yield from fold(f"not compared: {verification.skipped}".split(" "), " ", view.width)
+    for text in verification.unfounded:
+        yield from fold(words.clean(text).split(" "), " ", view.width)
     yield []
 
 
@@ -102,6 +106,7 @@ def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[s
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
         if verification.skipped:
             notes.append(f"run {number}: not compared: {verification.skipped}")
+        notes += [f"run {number}: {one}" for one in verification.unfounded]
     heads = ["run", *map(words.symbol, view.varied), "quantity", "lags"]
     heads += ["backpropagated", "complex step", "error", "holds"]
     if rows:
@@ -125,6 +130,7 @@ def _plain(number: int, verification: Verification) -> dict[str, object]:
         **verification.run.axes,
         **verification.run.cell.options,
         "skipped": verification.skipped,
+        "unfounded_gauges": list(verification.unfounded),
         "comparisons": [
             {
                 "quantity": c.quantity,

@@ -1,13 +1,38 @@
 """How far back in time does the gradient of a recurrent net reach, and why?
 
     >>> import gradflow
-    >>> results = gradflow.analyze({"cell": "lstm", "ws_scale": [0.5, 1.5]})
-    >>> results[0].diagnosis.verdict
-    'vanishing'
-    >>> results[0].flow.state.log10()  # (T+1,) log10 of the gradient norm at each lag
+    >>> results = gradflow.analyze({"cell": ["rnn", "lstm"], "ws_scale": [0.5, 1.5]})
+    >>> results
+    <Results: 4 runs, 4 vanishing>
+    >>> results[0].flow.state.log10()[[0, 50, 100]].round(1)  # ‖dL/ds‖, 0, 50 and 100 steps back
+    array([  0. , -22.1, -44.7])
+    >>> results.to_pandas(rows="runs")["horizon"].tolist()
+    [7.0, 59.0, 12.0, 18.0]
 
-`analyze` runs a config; `load` reads one; `verify` checks its gradients from outside. `CELLS` are
-the cells; `unroll` and `backpropagate` are the engine, for parameters of your own.
+Calls. A config is a mapping, a path, or YAML text; `weights` (a file, a torch module, a state dict)
+and `input` (an array) replace its own. Each raises `InputError` with every fault found.
+
+    analyze       the gradient at every lag, rate, half-life, horizon, verdict: `Results`
+    explain       the factors of the rate, and what would change it: `Explanation`, one a run
+    critical      where the rate is 1: `Critical`, one a net
+    verify        the gradients against complex-step derivatives: `Verification`, one a run
+    check         results held to `expect:` or to a baseline: `Report`
+    load          a config read and validated: `Experiment`, a list of `Run`
+    load_results  what was saved: `Results`
+    register      your own cell under a name
+
+Results. `Results` is a sequence of `Result`; `to_pandas`, `to_polars`, `to_xarray`, `plot`, `save`.
+
+    result.axes       what was run, by key of the config: {"cell": "lstm", "ws_scale": 0.5, ...}
+    result.diagnosis  `Diagnosis`: verdict; rate (factor per step), half_life, horizon (steps)
+    result.flow       `GradientFlow`: curves against lag, 0 the last state; None where it diverged
+    result.layers     `LayerResult`, the same of each layer and direction
+    result.measures   `Measured` by name, what `measure:` asked for
+
+A curve is `Magnitudes`: it acts as an array of floats, and is exact beyond their range.
+
+Engine. `CELLS` are the cells by name; `unroll` runs one forward with your own parameters,
+`backpropagate` goes back from any dL/ds_T.
 """
 
 from __future__ import annotations
@@ -20,42 +45,76 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gradflow.api import Answers as Answers
     from gradflow.api import Results as Results
     from gradflow.api import analyze as analyze
+    from gradflow.api import backpropagate as backpropagate
     from gradflow.api import check as check
     from gradflow.api import critical as critical
     from gradflow.api import explain as explain
     from gradflow.api import load as load
     from gradflow.api import load_results as load_results
+    from gradflow.api import unroll as unroll
     from gradflow.api import verify as verify
     from gradflow.cells import CELLS as CELLS
+    from gradflow.cells import Cell as Cell
+    from gradflow.cells import CellType as CellType
     from gradflow.cells import Params as Params
+    from gradflow.cells import SizedCell as SizedCell
     from gradflow.cells.library import register as register
-    from gradflow.engine.flow import unroll as unroll
+    from gradflow.checks.report import Report as Report
+    from gradflow.criticality import Critical as Critical
+    from gradflow.engine.flow import Trajectory as Trajectory
+    from gradflow.equations.mistakes import EquationsError as EquationsError
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
-    from gradflow.measures.flows import backpropagate as backpropagate
+    from gradflow.explanation import Explanation as Explanation
+    from gradflow.measures.measured import Measured as Measured
     from gradflow.numerics.magnitudes import Magnitudes as Magnitudes
+    from gradflow.results import Diagnosis as Diagnosis
+    from gradflow.results import GradientFlow as GradientFlow
+    from gradflow.results import LayerResult as LayerResult
+    from gradflow.results import OverSeeds as OverSeeds
     from gradflow.results import Result as Result
+    from gradflow.runs.experiment import Experiment as Experiment
+    from gradflow.runs.experiment import Run as Run
+    from gradflow.verification import Verification as Verification
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
 _HOMES = {
+    "Answers": "api",
     "CELLS": "cells",
+    "Cell": "cells",
+    "CellType": "cells",
+    "Critical": "criticality",
+    "Diagnosis": "results",
+    "EquationsError": "equations.mistakes",
+    "Experiment": "runs.experiment",
+    "Explanation": "explanation",
     "GradflowError": "errors",
+    "GradientFlow": "results",
     "InputError": "errors",
+    "LayerResult": "results",
     "Magnitudes": "numerics.magnitudes",
+    "Measured": "measures.measured",
+    "OverSeeds": "results",
     "Params": "cells",
+    "Report": "checks.report",
     "Result": "results",
     "Results": "api",
+    "Run": "runs.experiment",
+    "SizedCell": "cells",
+    "Trajectory": "engine.flow",
+    "Verification": "verification",
     "analyze": "api",
-    "backpropagate": "measures.flows",
+    "backpropagate": "api",
     "check": "api",
     "critical": "api",
     "explain": "api",
     "load": "api",
     "load_results": "api",
     "register": "cells.library",
-    "unroll": "engine.flow",
+    "unroll": "api",
     "verify": "api",
 }
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gradflow import axes
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -59,6 +60,12 @@ class GradientFlow:
     first: int = 0
     log_reach: Array = field(default_factory=lambda: NO_SAMPLES)
 
+    def __repr__(self) -> str:
+        """`<GradientFlow: lags 0 to 100, parts h, c, terms W_x, W_s, b_s>`."""
+        named = {"parts": self.parts, "terms": self.terms}
+        more = [f"{what} {', '.join(names)}" for what, names in named.items() if names]
+        return f"<{', '.join([f'GradientFlow: lags 0 to {len(self.state) - 1}', *more])}>"
+
     @property
     def relative(self) -> Magnitudes:
         """(T+1,) `state` over `start`; NaN before the lag `first`."""
@@ -107,6 +114,12 @@ class Diagnosis:
     no_rate: NoRate | None = None
     of_reach: bool = False
 
+    def __str__(self) -> str:
+        """`vanishing, rate 0.6365, horizon 14`."""
+        said = {"rate": self.rate, "horizon": self.horizon}
+        there = [f"{name} {value:.4g}" for name, value in said.items() if value is not None]
+        return ", ".join([self.verdict, *there])
+
 
 class Spread(NamedTuple):
     """A number over several seeds: its median, minimum and maximum; None: unknown, and of a horizon
@@ -126,11 +139,14 @@ class OverSeeds:
         verdicts: how many of them came to each verdict, the most frequent first.
         figures: every figure by its flat name: a number's spread, of a word how often each came:
             `8 vanishing, 2 stable`.
+        log10_band: (T+1, 2) the lowest and the highest of their relative gradients at each lag, as
+            log10.
     """
 
     seeds: int
     verdicts: Mapping[str, int]
     figures: Mapping[str, Spread | str]
+    log10_band: Array = field(default_factory=lambda: NO_SAMPLES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +166,10 @@ class LayerResult:
     flow: GradientFlow
     measures: Mapping[str, Measured] = field(default_factory=dict)
     over: OverSeeds | None = None
+
+    def __repr__(self) -> str:
+        """`<LayerResult 0 forward: vanishing, rate 0.6365, horizon 14>`."""
+        return f"<LayerResult {self.layer} {self.direction}: {self.diagnosis}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +209,18 @@ class Result:
     objective: str = ""
     measures: Mapping[str, Measured] = field(default_factory=dict)
     over: OverSeeds | None = None
+
+    def __repr__(self) -> str:
+        """`<Result 1: lstm W_s×0.5, vanishing, rate 0.6365, horizon 14>`."""
+        return f"<Result {self.run}: {self}>"
+
+    def __str__(self) -> str:
+        """`lstm W_s×0.5, vanishing, rate 0.6365, horizon 14`."""
+        telling = [self.axes.get(name) for name in self.varied]
+        pairs = zip(self.varied, telling, strict=True)
+        said = [axes.phrase(name, value) for name, value in pairs if value is not None]
+        name = " ".join(said) or str(self.axes.get("cell", ""))
+        return f"{name}, {self.diagnosis}"
 
     @property
     def sequence_length(self) -> int:

@@ -57,12 +57,17 @@ def assert_gradient_flow(
 ) -> list[Result]:
     """Assert how far back in time the gradient of a net reaches.
 
+        >>> from gradflow.testing import assert_gradient_flow
+        >>> keeps = {"type": "lstm", "forget_bias": 5.0}
+        >>> assert_gradient_flow({"cell": keeps, "hidden_size": 16}, horizon=100)
+        [<Result 0: lstm[forget_bias=5], stable, rate 1.012>]
+
     Args:
         subject: a config, as its path or its keys and values; a torch module or a state dict of
             arrays or tensors, whose net is run with `config`; or the results of `analyze`.
         config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
-        weights: for a config: a module or state dict in the place of its `weights`.
+        weights: for a config: a module or state dict instead of its `weights`.
         where: the settings and options of the runs that are meant; None: every run.
         allow_undecided: whether a rate whose interval holds the bound passes.
         baseline: what `gradflow analyze --output NAME.json` wrote, to be compared with.
@@ -99,7 +104,7 @@ def assert_gradient_flow(
 def run(
     subject: Subject, config: Any = None, weights: Any = None
 ) -> tuple[list[Result], Experiment | None]:
-    """The results of what `assert_gradient_flow` takes, and the experiment, where there is one."""
+    """The results of what `assert_gradient_flow` takes, and the experiment, if there is one."""
     if isinstance(subject, Result):
         return [subject], None
     if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):

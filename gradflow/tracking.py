@@ -54,7 +54,7 @@ class Track:
 def plan(
     config: str | Path, checkpoints: Sequence[str | Path], overrides: Sequence[str] = ()
 ) -> Track:
-    """The experiment of a config on each checkpoint, whose file takes the place of `weights.file`.
+    """The experiment of a config on each checkpoint, whose file is read instead of `weights.file`.
 
     Args:
         config: a YAML file; `-` is standard input. Its `weights`, if any, say which net is meant.

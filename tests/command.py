@@ -1,10 +1,17 @@
-"""The command as a user runs it: a process of its own, with pipes or a terminal."""
+"""The command as a user runs it: its own process, with pipes or a terminal."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
+POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
 GRADFLOW = [sys.executable, "-m", "gradflow"]
 

@@ -1,4 +1,5 @@
-"""What all tests share: the helpers beside them, and how Hypothesis draws."""
+"""What all tests share: the helpers next to them, a folder with a config, and how Hypothesis
+draws."""
 
 import os
 import sys
@@ -10,6 +11,8 @@ from hypothesis import settings
 from gradflow.machine.blas import use_one_thread
 
 use_one_thread()  # as the command does, before anything imports NumPy
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes share what one has compiled
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,6 +27,16 @@ def pytest_addoption(parser):
         action="store_true",
         help="write what is printed now into tests/golden, to be looked at before it is committed",
     )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current directory, with a small config in it: `c.yaml`."""
+    from command import SMALL
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
+    return tmp_path
 
 
 @pytest.fixture(autouse=True, scope="session")

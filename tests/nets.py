@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 import gradflow
 from gradflow.cells import CELLS, Cell, SizedCell
@@ -59,6 +60,21 @@ def _has_own_functions(cell: Cell) -> bool:
 
 FORMS = [cell for cell in VARIANTS if _has_own_functions(cell)]
 FORM_LABELS = [cell.label for cell in FORMS]
+
+
+def in_turn(names, cells, values, each=1):
+    """Parametrizes a test by (cell, value): each cell has `each` of the values in the ordinary
+    tests, one after the other in turn, and all of them in the long ones."""
+    pairs = []
+    for at, cell in enumerate(cells):
+        ordinary = {(at + k) % len(values) for k in range(each)}
+        for k, value in enumerate(values):
+            marks = () if k in ordinary else (pytest.mark.fuzz,)
+            own = value if isinstance(value, tuple) else (value,)
+            label = "-".join(map(str, (cell.label, *own)))
+            pairs.append(pytest.param(cell, *own, id=label, marks=marks))
+    return pytest.mark.parametrize(names, pairs)
+
 
 _SCALES = {"input": 1.0, "recurrent": 1.0, "bias": 0.3, "input_bias": 0.3, "other": 1.0}
 
@@ -120,19 +136,19 @@ def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:
 
 
 def fused(cell: SizedCell, params) -> list[np.ndarray]:
-    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates fused: b_s has
-    the biases that stand beside a recurrent product alone, and zeros."""
+    """W_x, W_s, b_x, b_s and, if there is one, W_p as files have them, gates fused: b_s has
+    the biases that go with a recurrent product alone, and zeros."""
     uses = {use.weight: use for use in cell.uses}
     by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
                for role in ("input", "recurrent", "bias", "input_bias", "other")}  # fmt: skip
     biases = [name for name in cell.parameters if name in by_role["bias"] + by_role["input_bias"]]
 
-    def beside(matrix, which):
+    def bias_with(matrix, which):
         own = [name for name in biases if uses[name].rows == uses[matrix].rows]
         return own[which]
 
-    b_x = [beside(name, 0) for name in by_role["input"]]
-    b_s = [beside(name, -1) for name in by_role["recurrent"]]
+    b_x = [bias_with(name, 0) for name in by_role["input"]]
+    b_s = [bias_with(name, -1) for name in by_role["recurrent"]]
     arrays = [
         np.concatenate([params[n] for n in by_role[r]], axis=1) for r in ("input", "recurrent")
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gradflow.api import load
 from gradflow.formats import FORMATS, View
 from gradflow.runs.bundle import run_bundle
@@ -32,13 +34,7 @@ def one_by_one(experiment):
 
 def text(experiment, results):
     """Every digit of the results: their CSV and JSON."""
-    view = View(
-        title=experiment.title,
-        config=experiment.config,
-        lags="all",
-        options=experiment.options,
-        thresholds=experiment.thresholds,
-    )
+    view = replace(View.of(experiment), lags="all")
     results = list(results)
     return "".join(
         [

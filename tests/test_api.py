@@ -83,3 +83,80 @@ def test_the_library_needs_no_command():
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (ended.stdout, ended.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("lstm", r'lstm: error: no such file; a cell is given as \{"cell": "lstm"\}'),
+        ("nothing.yaml", "nothing.yaml: error: no such file"),
+        (["rnn", "lstm"], r"expected a path, YAML text or a mapping such as .*, found a list"),
+        (None, "found a NoneType"),
+    ],
+)
+def test_what_is_no_config(config, message):
+    for call in (gradflow.analyze, gradflow.load, gradflow.check, gradflow.explain):
+        with pytest.raises(gradflow.InputError, match=message):
+            call(config)
+
+
+def test_every_call_takes_weights_and_input():
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (5, 2), "weight_hh_l0": (5, 5), "bias_ih_l0": 5, "bias_hh_l0": 5}
+    state = {f"rnn.{name}": rng.normal(size=shape) for name, shape in shapes.items()}
+    given = {"weights": state, "input": rng.normal(size=(30, 2))}
+    config = {"cell": {"type": "rnn", "activation": "tanh"}, "expect": {"loss": {"max": 1000}}}
+    [result] = gradflow.analyze(config, **given)
+    assert (result.axes["hidden_size"], result.sequence_length) == (5, 30)
+    [explanation] = gradflow.explain(config, advice=False, **given)
+    assert explanation.result.diagnosis == result.diagnosis
+    [verification] = gradflow.verify(config, **given)
+    assert verification.run.hidden_size == 5
+    [critical] = gradflow.critical(config, **given)
+    assert critical.run.sequence_length == 30
+    report = gradflow.check(config, **given)
+    assert [one.value for one in report.judgements] == [result.loss]
+
+
+def _engine(**changed):
+    R, N, I, H = 2, 3, 4, 5  # noqa: E741
+    given = {"W": np.ones((R, H, I)), "U": np.ones((R, H, H)) / 9, "b": np.zeros((R, H)),
+             "x": np.ones((6, R, N, I)), "s0": np.zeros((R, N, H))} | changed  # fmt: skip
+    x, s0 = given.pop("x"), given.pop("s0")
+    params = {name: value for name, value in given.items() if value is not None}
+    return gradflow.unroll(gradflow.CELLS["rnn"], params, x, s0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"b": None}, "b: missing among params, W, U"),
+        ({"c": np.ones(2)}, "c: no parameter of this cell; the cell has W, U, b"),
+        ({"W_": np.ones(2)}, r"W_: no parameter of this cell; did you mean W\?"),
+        ({"U": np.ones((2, 5, 6))}, r"U: expected .* shape \(2, 5, 5\), found .* \(2, 5, 6\)"),
+        ({"W": np.ones((5, 4))}, r"W: expected .* shape \(2, 5, 4\), found .* \(5, 4\)"),
+        ({"W": "text"}, "params: "),
+        (
+            {"x": np.ones((6, 3, 4))},
+            r"x: expected \(T, R, N, I\), at least 1 each, found \(6, 3, 4\)",
+        ),
+        ({"x": np.ones((0, 2, 3, 4))}, "at least 1 each"),
+        ({"x": np.ones((6, 2, 3, 7))}, r"W: expected .* shape \(2, 5, 7\)"),
+        ({"s0": np.zeros((2, 3, 9))}, r"s0: expected .* shape \(2, 3, 5\), found .* \(2, 3, 9\)"),
+        ({"b": np.zeros((2, 5), complex)}, "b: expected numbers .*, found complex128"),
+    ],
+)
+def test_the_engine_says_what_does_not_fit(changed, message):
+    with pytest.raises(gradflow.InputError, match=message):
+        _engine(**changed)
+
+
+def test_the_engine_takes_lists_whole_numbers_and_no_state():
+    plain = _engine()
+    same = {"s0": None, "b": np.zeros((2, 5), int), "x": np.ones((6, 1, 3, 4)).tolist()}
+    for name, value in same.items():
+        np.testing.assert_array_equal(_engine(**{name: value}).last, plain.last)
+    with pytest.raises(gradflow.InputError, match=r"ds_T: expected .* shape \(2, 3, 5\)"):
+        gradflow.backpropagate(plain, np.ones((2, 3, 6)))
+    [flow, _] = gradflow.backpropagate(plain, np.ones((2, 3, 5), int))
+    assert flow.state.shape == (7,)

@@ -8,25 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from command import GRADFLOW, main
+from command import GRADFLOW, POSIX, main
 from effort import processor_seconds
 from gradflow.output.whole import WholeFile
-
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
-FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
-    return tmp_path
-
 
 # Configs
 
@@ -113,7 +100,7 @@ def test_a_config_that_may_not_be_read(folder, capsys, monkeypatch):
 
 
 def untouched(folder, name="out.csv"):
-    """Whether the output file is as it was, and nothing is left beside it."""
+    """Whether the output file is as it was, and nothing is left next to it."""
     return (folder / name).read_text() == "precious" and not list(folder.glob(".*"))
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command import GRADFLOW, run
+from command import GRADFLOW, SMALL, run
 
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
 MODULES = [
     "numpy", "pickle", "signal", "socket", "yaml", "subprocess", "queue", "threading", "json",
     "h5py", "logging", "typer", "random", "secrets", "tempfile", "typing", "re", "enum",
@@ -20,7 +19,7 @@ MODULES = [
 
 @pytest.fixture
 def trapped(tmp_path, monkeypatch):
-    """Modules beside a config that say so when they are run."""
+    """Modules next to a config that say so when they are run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.yaml").write_text(SMALL)
     for name in MODULES:

@@ -39,7 +39,8 @@ def suite(tmp_path):
         # `no:gradflow` passes over the installed entry point, which is the same module.
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:gradflow", "-p",
                    "gradflow.pytest_plugin", "-p", "no:cacheprovider", *arguments]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1",
+                       "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
         environment.pop("PYTEST_ADDOPTS", None)
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True,
                               text=True, check=False)  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
 
 import gradflow
+from command import main
 from gradflow.formats import FORMATS
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 12, "input_size": 3}
@@ -69,6 +71,117 @@ def test_data_frames(results):
     assert np.isfinite(by_cell).all()
 
 
+def test_what_is_missing_is_null_in_polars_and_nan_in_pandas():
+    """Else every mean and maximum of a column that some cells do not have were NaN in polars."""
+    polars = pytest.importorskip("polars")
+    pytest.importorskip("pandas")
+    found = gradflow.analyze(SWEEP)
+    frame, pandas = found.to_polars(), found.to_pandas()
+    assert frame["grad_c"].null_count() == 2 * 13 == pandas["grad_c"].isna().sum()
+    assert frame["grad_c"].mean() == pytest.approx(pandas["grad_c"].mean(), rel=1e-12)
+    assert frame["grad_W_s"].max() == pandas["grad_W_s"].max()
+    assert not any(frame[name].is_nan().any() for name in frame.columns
+                   if frame[name].dtype == polars.Float64)  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", ["lags", "runs"])
+def test_columns_have_one_type_whatever_is_in_them(rows):
+    """Frames of several experiments can be put below each other."""
+    pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    configs = [SWEEP, {**SWEEP, "ws_scale": 1e-9}, {"cell": "rnn", "bidirectional": True, **SMALL},
+               {"cell": "mingru", **SMALL}, {"cell": "gru", "layers": 2, **SMALL}]  # fmt: skip
+    found = [gradflow.analyze(config) for config in configs]
+    schemas = [one.to_polars(rows).schema for one in found]
+    types: dict[str, set[object]] = {}
+    for schema in schemas:
+        for name, kind in schema.items():
+            types.setdefault(name, set()).add(kind)
+    assert all(len(kinds) == 1 for kinds in types.values()), types
+    assert types["run"] == types["seed"] == types["layers"] == {polars.Int64}
+    if rows == "runs":
+        assert types["horizon"] == types["rate"] == types["total_W_x"] == {polars.Float64}
+        assert types["verdict"] == types["no_rate"] == {polars.String}
+    else:
+        assert types["layer"] == {polars.Int64}
+        assert types["direction"] == {polars.String}
+    joined = polars.concat([one.to_polars(rows) for one in found], how="diagonal")
+    assert joined.height == sum(len(one.to_pandas(rows)) for one in found)
+
+
+def test_xarray_has_the_axes_of_the_sweep():
+    pytest.importorskip("xarray")
+    found = gradflow.analyze({**SWEEP, "measure": ["paths"]})
+    data = found.to_xarray()
+    assert dict(data.sizes) == {"cell": 2, "ws_scale": 2, "lag": 13}
+    for result in found:
+        at = {name: result.axes[name] for name in result.varied}
+        own = data.sel(at)
+        np.testing.assert_array_equal(own.relative, result.flow.relative)
+        assert own.verdict == result.diagnosis.verdict
+        assert own.rate == result.diagnosis.rate
+        direct = result.measures["paths"].curves["direct_share"] if at["cell"] == "lstm" else np.nan
+        np.testing.assert_array_equal(own.direct_share, np.broadcast_to(direct, 13))
+    assert "‖∂L_n/∂s_{T-k}‖₂" in data.grad_norm.description
+    assert data.isel(lag=slice(0, 3)).relative.mean("lag").sizes == {"cell": 2, "ws_scale": 2}
+
+
+def test_xarray_of_layers_and_of_cells_without_a_setting():
+    pytest.importorskip("xarray")
+    both = {"cell": "gru", "layers": 2, "bidirectional": True, **SMALL}
+    [result] = found = gradflow.analyze(both)
+    data = found.to_xarray()
+    assert data.place.values.tolist() == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    np.testing.assert_array_equal(data.relative.sel(place="l1"), result.layers[2].flow.relative)
+    stack = gradflow.analyze(STACK).to_xarray()
+    assert stack.place.values.tolist() == ["net", "l0", "l1"]
+    gates = gradflow.analyze({"cell": ["gru", "mingru"], "ws_scale": [0.5, 1], **SMALL}).to_xarray()
+    assert gates.ws_scale.dtype == np.float64  # NaN is the mingru's, which has no W_s
+    assert gates.rate.sel(cell="gru", ws_scale=0.5).notnull()
+    assert gates.rate.sel(cell="mingru").notnull().sum() == 1
+
+
+def test_representations_are_short():
+    [result] = gradflow.analyze(STACK)
+    shown = [result, result.flow, *result.layers, *result.measures.values(), gradflow.load(SWEEP),
+             gradflow.load(SWEEP).runs[0], gradflow.CELLS["lstm"](forget_bias=1.0),
+             *gradflow.verify(STACK), *gradflow.explain(SWEEP, advice=False),
+             *gradflow.critical({"cell": "rnn", **SMALL}),
+             gradflow.check({**STACK, "expect": {"horizon": {"min": 3}}})]  # fmt: skip
+    for one in shown:
+        assert len(repr(one)) < 110, repr(one)
+        assert type(one).__name__.removeprefix("CellType").lower()[:4] in repr(one).lower()
+    first = gradflow.analyze(SWEEP)[0]
+    assert repr(first).startswith("<Result 0: rnn W_s×0.5, vanishing, rate 0.2")
+    assert len(repr(gradflow.CELLS)) < 400
+
+
+def test_a_name_of_a_run_asked_of_results_says_where_it_is():
+    results = gradflow.analyze(SWEEP)
+    with pytest.raises(AttributeError, match=r"each of its runs has one: results\[0\].flow"):
+        results.flow  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'flo'$"):
+        results.flo  # noqa: B018
+    assert not hasattr(results, "__array__")
+
+
+def test_answers_show_what_the_command_prints(tmp_path, capsys):
+    small = {"cell": ["rnn", "lstm"], **SMALL}
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(small))
+    answers = gradflow.verify(small)
+    assert (0, str(answers) + "\n", "") == main(capsys, "verify", path)
+    command = main(capsys, "verify", path, "--format", "markdown")
+    assert (0, answers._repr_markdown_(), "") == command
+    for answers, text in ((gradflow.critical(small), "critical ws_scale"),
+                          (gradflow.explain(small, advice=False), "gain of W_s")):  # fmt: skip
+        assert isinstance(answers, list)
+        assert len(answers) == 2
+        assert len(repr(answers)) < 300
+        assert text in str(answers)
+        assert text in answers._repr_markdown_()
+
+
 def test_save_and_load(results, tmp_path):
     results.save(tmp_path / "r.json")
     again = gradflow.load_results(tmp_path / "r.json")
@@ -85,8 +198,8 @@ def test_save_and_load(results, tmp_path):
 def test_html_is_escaped_and_short():
     results = gradflow.analyze({**SWEEP, "title": "<b>", "seed": list(range(5))})
     text = results._repr_html_()
-    assert text.count("<tr>") == 9
-    assert "and 12 more" in text
+    assert text.count("<tr>") == 13
+    assert "and 8 more" in text
     assert "<b>" not in text
 
 

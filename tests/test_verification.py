@@ -10,7 +10,7 @@ from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses
 from gradflow.runs.readings import Readings
 from gradflow.verification import TOLERANCE, verify
-from nets import VARIANTS, draws_W_s
+from nets import VARIANTS, draws_W_s, in_turn
 
 BEYOND = {
     "type": "equations", "name": "beyond", "state": {"h": "H"},
@@ -30,8 +30,7 @@ def as_config(cell):
     return {"type": cell.name, **cell.options}
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy", "probe", "sum"])
-@pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.label)
+@in_turn("cell, loss", VARIANTS, ["mse", "cross_entropy", "probe", "sum"])
 def test_right_gradients_hold(cell, loss):
     grows = cell.options.get("recurrent_activation") == "linear"  # a product of states each step
     scales = {"ws_scale": 0.3, "wx_scale": 0.3} if grows else {}
@@ -119,8 +118,7 @@ def test_a_wrong_pullback_is_found(monkeypatch, name, output):
     assert not all(c.holds for c in verify(run).comparisons)
 
 
-@pytest.mark.parametrize(("dtype", "g"), [("float64", 1e-90), ("float64", 1e90), ("float32", 1e13)])
-@pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.label)
+@in_turn("cell, dtype, g", VARIANTS, [("float64", 1e-90), ("float64", 1e90), ("float32", 1e13)])
 def test_gradients_hold_at_every_magnitude(cell, dtype, g):
     """At rest, where every step multiplies the gradient by about g."""
     if re.search(r"@ (?!x)\w+\[t\]", cell.equations.step):  # two products a step

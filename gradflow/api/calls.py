@@ -2,78 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+from gradflow.api.answers import Answers
 from gradflow.api.results import Results
-from gradflow.config import tree
-from gradflow.config.load import experiment_of
+from gradflow.api.sources import Source, given, load, loaded, named
 from gradflow.errors import Fault, InputError
-from gradflow.output.terminal import in_notebook, progress_bar
+from gradflow.formats.view import View
+from gradflow.machine.blas import one_thread
+from gradflow.output.terminal import notebook_bar
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import execute, time_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from gradflow.checks.report import Report
     from gradflow.criticality import Critical
     from gradflow.explanation import Explanation
+    from gradflow.results import Result
     from gradflow.verification import Verification
-
-Source = str | PathLike[str] | Mapping[str, Any] | Experiment
-"""A config: its path, its keys and values as a mapping, its YAML text, or what `load` gave."""
-
-
-def load(config: Source, *, weights: Any = None, input: Any = None) -> Experiment:
-    """Read and validate a config.
-
-    Args:
-        config: the path of a YAML file, or the same keys and values as a mapping.
-        weights: in the place of the config's: a file, a module with a `state_dict()`, or a state
-            dict of arrays or tensors; None: what the config says.
-        input: in the place of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
-            what the config says.
-
-    Raises:
-        InputError: with every fault found.
-    """
-    if isinstance(config, Experiment):
-        if weights is not None or input is not None:
-            raise InputError("weights and input go with a config, not with what is loaded already")
-        return config
-    from gradflow.config.expect import opened
-    from gradflow.weights.given import given
-
-    document, folder, text = opened(_named(config))
-    how: dict[str, Any] = {"text": text, "series": input}
-    if isinstance(weights, str | PathLike):
-        return experiment_of(document, folder, checkpoint=str(weights), **how)
-    if weights is not None:
-        tensors = given(weights)
-        return experiment_of(document, folder, tensors=tensors, checkpoint=tensors.source, **how)
-    return experiment_of(document, folder, **how)
-
-
-def _named(config: str | PathLike[str] | Mapping[str, Any]) -> str | Mapping[str, Any]:
-    """A config's path or mapping; YAML text as the mapping that it is."""
-    if isinstance(config, Mapping):
-        return config
-    name = str(config)
-    if isinstance(config, str) and ("\n" in name or ": " in name):
-        document = tree.read(name.encode(), "config")
-        if document.faults:
-            raise InputError(*document.faults)
-        if isinstance(document.data, Mapping):
-            return document.data
-    return name
 
 
 def analyze(config: Source, *, weights: Any = None, input: Any = None) -> Results:
     """Run a config: the gradient at every lag, and what it means, for each run of the sweep.
 
+        >>> import gradflow
+        >>> results = gradflow.analyze({"cell": ["rnn", "lstm"]})
+        >>> results
+        <Results: 2 runs, 2 vanishing>
+        >>> results[0].diagnosis.horizon  # the first lag with less than 0.001 of the start
+        17
+        >>> results[0].flow.state.shape  # ‖dL/ds‖ at the lags 0..T
+        (101,)
+
     Args:
-        config: the path of a YAML file, the same keys and values as a mapping, or what `load`
-            gave.
+        config: the path of a YAML file, its text, the same keys and values as a mapping, or what
+            `load` gave.
         weights, input: as for `load`.
 
     Returns:
@@ -85,14 +51,17 @@ def analyze(config: Source, *, weights: Any = None, input: Any = None) -> Result
         InputError: the config or a file that it names is wrong; with every fault found.
     """
     experiment = load(config, weights=weights, input=input)
-    if not in_notebook():
-        return Results.of(experiment, execute(experiment))
-    with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
+    with notebook_bar(sum(map(time_steps, experiment.runs))) as progress:
         return Results.of(experiment, execute(experiment, progress))
 
 
 def load_results(path: str | PathLike[str]) -> Results:
-    """The results that `gradflow analyze --output NAME.json` or `Results.save` wrote.
+    """The results that `gradflow analyze --output NAME.json` or `Results.save` wrote to this path,
+    to the last bit.
+
+        >>> gradflow.analyze({"cell": "rnn", "hidden_size": 8}).save("flow.json")
+        >>> gradflow.load_results("flow.json")
+        <Results: 1 run, 1 vanishing>
 
     Raises:
         InputError: there is no such file, it is something else, of a newer gradflow, or damaged.
@@ -106,60 +75,108 @@ def load_results(path: str | PathLike[str]) -> Results:
 @overload
 def verify(config: Run) -> Verification: ...
 @overload
-def verify(config: Source, *, weights: Any = None, input: Any = None) -> list[Verification]: ...
+def verify(config: Source, *, weights: Any = None, input: Any = None) -> Answers[Verification]: ...
 def verify(
     config: Source | Run, *, weights: Any = None, input: Any = None
-) -> Verification | list[Verification]:
+) -> Verification | Answers[Verification]:
     """The gradients of a config's runs against complex-step derivatives, at about a dozen lags.
+
+        >>> small = {"sequence_length": 20, "hidden_size": 8}
+        >>> gradflow.verify({"cell": "lstm", **small})
+        [<Verification: lstm, 40 of 40 comparisons hold>]
 
     Args:
         config, weights, input: as for `analyze`; or one run of what `load` gave.
 
     Returns:
-        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`; of a
-        single run that one.
+        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`, and
+        `unfounded`, the gauges that are none; `holds` says it of all. Of a single run that one. The
+        list is printed as the table of `gradflow verify`.
 
     Raises:
         InputError: with every fault found.
     """
     from gradflow.verification import verify as verified
 
-    if isinstance(config, Run):
-        return verified(config)
-    return [verified(run) for run in load(config, weights=weights, input=input).runs]
+    with one_thread():
+        if isinstance(config, Run):
+            return verified(config)
+        experiment = loaded(config, weights, input, believing=True)
+        found = [verified(run) for run in experiment.runs]
+    return Answers(found, "verification", View.of(experiment))
 
 
-def explain(config: Source, *, advice: bool = True) -> list[Explanation]:
+def explain(
+    config: Source, *, advice: bool = True, weights: Any = None, input: Any = None
+) -> Answers[Explanation]:
     """Why each run's gradient does what it does, and what would change it.
 
+        >>> [found] = gradflow.explain({"cell": "rnn"}, advice=False)
+        >>> {factor.name: round(factor.value, 3) for factor in found.factors[""].factors}
+        {'gain of W_s': 1.012, 'rms slope': 0.648}
+
     Args:
-        config: as for `analyze`.
+        config, weights, input: as for `analyze`.
         advice: whether changes are tried, which takes up to 20 more runs each.
+
+    Returns:
+        One Explanation a run: the `factors` of its rate, the `advice` that was tried, and for a run
+        of at most 10 steps the sum over k, `expansions`. The list is printed as the text of
+        `gradflow explain`.
 
     Raises:
         InputError: with every fault found.
     """
     from gradflow.explanation import explain as explanations
+    from gradflow.explanation import most_time_steps
 
-    return list(explanations(load(config), execute, advice))
+    experiment = load(config, weights=weights, input=input)
+    with notebook_bar(most_time_steps(experiment, advice)) as progress:
+
+        def run_all(asked: Experiment) -> Iterable[Result]:
+            return execute(asked, progress)
+
+        found = list(explanations(experiment, run_all, advice))
+    return Answers(found, "explanation", View.of(experiment))
 
 
 def critical(
-    config: Source, *, vary: str = "ws_scale", between: tuple[float, float] | None = None
-) -> list[Critical]:
+    config: Source,
+    *,
+    vary: str = "ws_scale",
+    between: tuple[float, float] | None = None,
+    weights: Any = None,
+    input: Any = None,
+) -> Answers[Critical]:
     """The value of a setting at which the rate per step is 1, for every net of a config.
 
+        >>> [net] = gradflow.critical({"cell": "rnn", "ws_init": "orthogonal", "hidden_size": 16})
+        >>> f"{net.value:.1f}"
+        '2.1'
+
     Args:
-        config: as for `analyze`.
+        config, weights, input: as for `analyze`.
         vary: `ws_scale`, `wx_scale`, `bias_scale`, or `cell.OPTION`, an option that is a number.
         between: the range that is searched; None: 0.1 to 10 for a scale, -10 to 10 for an option.
+
+    Returns:
+        One Critical a net: its `value` (None: nowhere in the range), the `interval` that the rate's
+        interval allows, every point that was `tried`, and what theory has `predicted`. The list is
+        printed as the table of `gradflow critical`.
 
     Raises:
         InputError: with every fault found.
     """
-    from gradflow.criticality import find
+    from gradflow.criticality import find, most_time_steps
 
-    return find(load(config), execute, vary, between)
+    experiment = load(config, weights=weights, input=input)
+    with notebook_bar(most_time_steps(experiment, vary)) as progress:
+
+        def run_all(asked: Experiment) -> Iterable[Result]:
+            return execute(asked, progress)
+
+        found = find(experiment, run_all, vary, between)
+    return Answers(found, "critical", View.of(experiment))
 
 
 def check(
@@ -167,13 +184,22 @@ def check(
     *,
     baseline: str | PathLike[str] | None = None,
     tolerance: float = 0.05,
+    weights: Any = None,
+    input: Any = None,
 ) -> Report:
     """Run a config and hold the results to its `expect:`, and to a baseline.
 
+        >>> report = gradflow.check({"cell": "rnn", "expect": {"horizon": {"min": 50}}})
+        >>> bool(report)
+        False
+        >>> print(report)
+        missed config horizon at least 50: rnn 17 (33 too small)
+
     Args:
-        config: the path of a YAML file, or the same keys and values as a mapping.
+        config: the path of a YAML file, its text, or the same keys and values as a mapping.
         baseline: what `gradflow analyze --output NAME.json` wrote; None: no baseline.
         tolerance: decades that curves may be apart from it.
+        weights, input: as for `load`.
 
     Returns:
         A Report: true where everything holds, `str` is a line an expectation, `judgements` and
@@ -189,16 +215,18 @@ def check(
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
-    source = "config" if isinstance(config, Mapping) else str(config)
-    experiment, wanted = load_expected(config if isinstance(config, Mapping) else source)
+    found = named(config)
+    source = found if isinstance(found, str) else "config"
+    experiment, wanted = load_expected(found, **given(weights, input))
     if not wanted and baseline is None:
         raise InputError(Fault("nothing is expected: add `expect:`, or give a baseline", source))
     saved = None if baseline is None else read_results(baseline)
-    results = list(execute(experiment))
+    with notebook_bar(sum(map(time_steps, experiment.runs))) as progress:
+        results = list(execute(experiment, progress))
     comparison = None
     if saved is not None:
         before = Side(saved.results, saved.thresholds)
         comparison = compare(before, Side(results, experiment.thresholds), tolerance)
     judgements = tuple(judge(wanted, results))
-    named = None if baseline is None else str(baseline)
-    return Report(source, judgements, comparison, named, experiment.title)
+    called = None if baseline is None else str(baseline)
+    return Report(source, judgements, comparison, called, experiment.title, tuple(results))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from gradflow.axes import Kind
+from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats import flat, runs
-from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves, values
+from gradflow.formats.columns import (
+    CURVES,
+    LAG,
+    MORE_CURVES,
+    NET,
+    PLACE,
+    RUN,
+    asked_curves,
+    part_curves,
+    values,
+)
 from gradflow.formats.view import View
+from gradflow.measures import MEASURES
 from gradflow.measures.contract import Values
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -17,26 +31,44 @@ from gradflow.results import GradientFlow, LayerResult, Result
 
 Rows = Literal["lags", "runs"]
 
+_KINDS: dict[str, Kind] = {one.name: one.kind for one in (*RUN, LAG, *NET, *PLACE)}
+_KINDS |= {figure.name: figure.kind for figure in FIGURES}
+_PLACED = re.compile(r"(_l\d+(_reverse)?)?(_seeds_low|_seeds_high)?$")
+
 
 def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]:
     """The columns by name, in the order of the CSV: numbers as arrays of floats, 0 or inf where a
-    magnitude lies outside float range and NaN where there is none; text and truths as lists.
+    magnitude lies outside float range and NaN if there is none; text and truths as lists.
 
     Raises:
         ValueError: `rows` is neither `lags` nor `runs`.
     """
+    kind = kinds(view)
     if rows == "runs":
         names, lines = runs.rows(results, view)
-        return {name: _column([line[at] for line in lines]) for at, name in enumerate(names)}
+        found = {name: [line[at] for line in lines] for at, name in enumerate(names)}
+        return {name: _column(own, kind(name)) for name, own in found.items()}
     if rows != "lags":
         raise ValueError(f"expected rows='lags' or rows='runs', found {rows!r}")
     pieces = [_lags(part, result, view) for result in results for part in _parts(result)]
     if not pieces:
         return {}
+    lags = [piece["lag"] for piece in pieces]
     return {
-        name: _joined([piece[name] for piece in pieces], [piece["lag"] for piece in pieces])
-        for name in pieces[0]
+        name: _joined([piece[name] for piece in pieces], lags, kind(name)) for name in pieces[0]
     }
+
+
+def kinds(view: View) -> Callable[[str], Kind | None]:
+    """What the values of a column are, whatever they happen to be; None: an option of a cell."""
+    asked = [figure for name in view.measures for figure in MEASURES[name].figures]
+    known = {**_KINDS, **{figure.name: figure.kind for figure in asked}}
+
+    def kind(name: str) -> Kind | None:
+        plain = _PLACED.sub("", name)
+        return None if plain in view.options else known.get(plain, "number")
+
+    return kind
 
 
 def _parts(result: Result) -> list[Result | LayerResult]:
@@ -46,7 +78,7 @@ def _parts(result: Result) -> list[Result | LayerResult]:
 
 
 def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, Any]:
-    """The columns of one net or place; a single value stands for all lags."""
+    """The columns of one net or place; a single value is that of all lags."""
     lags = np.arange(result.sequence_length + 1)
     place = (part.layer, part.direction) if isinstance(part, LayerResult) else (None, None)
     settings = flat.settings(result, view.options)
@@ -80,22 +112,26 @@ def _padded(found: Values, length: int) -> Array:
     return padded
 
 
-def _joined(pieces: Sequence[Any], lags: Sequence[Array]) -> Any:
+def _joined(pieces: Sequence[Any], lags: Sequence[Array], kind: Kind | None) -> Any:
     """One column of all nets and places."""
     if isinstance(pieces[0], np.ndarray):
         return np.concatenate(pieces)
-    return _column([value for value, own in zip(pieces, lags, strict=True) for _ in own])
+    return _column([value for value, own in zip(pieces, lags, strict=True) for _ in own], kind)
 
 
-def _column(found: Sequence[object]) -> Any:
-    """Whole numbers and numbers as arrays, all else as a list."""
-    there = [value for value in found if value is not None]
-    if there and all(isinstance(v, int) and not isinstance(v, bool) for v in there):
-        if len(there) == len(found):
-            return np.array(there, dtype=np.int64)
-        return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
-    if there and all(
-        isinstance(v, int | float | Magnitudes) and not isinstance(v, bool) for v in there
-    ):
-        return np.array([np.nan if v is None else float(v) for v in found])  # type: ignore[arg-type]
+def _column(found: Sequence[Any], kind: Kind | None) -> Any:
+    """Whole numbers and numbers as arrays, where one is missing of floats; all else as a list."""
+    kind = _kind_of(found) if kind is None else kind
+    if kind == "whole" and None not in found:
+        return np.array(found, dtype=np.int64)
+    if kind in ("whole", "number"):
+        return np.array([np.nan if v is None else float(v) for v in found], dtype=np.float64)
     return list(found)
+
+
+def _kind_of(found: Sequence[object]) -> Kind:
+    """That of the values of an option."""
+    there = [value for value in found if value is not None]
+    if all(isinstance(value, int) for value in there):
+        return "whole"
+    return "number" if all(isinstance(value, int | float) for value in there) else "word"

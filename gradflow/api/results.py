@@ -11,24 +11,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.errors import Fault, InputError
-from gradflow.formats.view import View
+from gradflow.formats.view import Theme, View
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
+    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from gradflow.api.frames import Rows
 
-_SHOWN = 8  # runs in a notebook's cell, before the rest is counted
+_SHOWN = 12  # runs in a notebook's cell, before the rest is counted
 
 
 class Results(Sequence[Result]):
     """The results of an experiment, one `Result` a run, in the order of the sweep.
 
+        >>> import gradflow
+        >>> results = gradflow.analyze({"cell": "gru", "hidden_size": 16, "seed": [0, 1, 2]})
+        >>> len(results), results[0]
+        (3, <Result 0: seed 0, vanishing, rate 0.6479, horizon 16>)
+        >>> frame = results.to_pandas()  # a row a run and lag, the columns of the CSV
+        >>> frame.pivot(index="lag", columns="seed", values="relative").shape
+        (101, 3)
+        >>> results.to_polars("runs").select("seed", "verdict").rows()
+        [(0, 'vanishing'), (1, 'vanishing'), (2, 'vanishing')]
+        >>> dict(results.to_xarray().relative.sel(lag=slice(0, 10)).sizes)
+        {'seed': 3, 'lag': 11}
+        >>> results.save("flow.csv")
+
+    `str` is the table that `gradflow analyze` prints, a notebook shows a row a run, `plot()` draws.
     `view` says how they are shown: title, thresholds, which lags.
     """
 
@@ -54,6 +69,13 @@ class Results(Sequence[Result]):
     def __iter__(self) -> Iterator[Result]:
         return iter(self._results)
 
+    def __getattr__(self, name: str) -> Any:
+        """Says where something is that a run has."""
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in ("axes", "diagnosis", "flow", "layers", "loss", "measures", "options"):
+            message += f"; each of its runs has one: results[0].{name}"
+        raise AttributeError(message)
+
     def __repr__(self) -> str:
         """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
         counts = Counter(result.diagnosis.verdict for result in self._results)
@@ -61,21 +83,29 @@ class Results(Sequence[Result]):
         return f"<Results: {', '.join([runs, *(f'{n} {v}' for v, n in counts.items())])}>"
 
     def _repr_html_(self) -> str:
-        """A row a run, for a notebook."""
-        from gradflow.formats.runs import shown
+        """A row a run, and a layer of its net, for a notebook: the summary of the table."""
+        from gradflow.formats import words
+        from gradflow.formats.parts import with_parts
 
-        some = self._results[:_SHOWN]
-        columns = list(shown(some, self.view)) if some else []
-        head = "".join(f"<th>{html.escape(name)}</th>" for name, _ in columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(texts[at])}</td>" for _, texts in columns) + "</tr>"
-            for at in range(len(some))
+        rows = with_parts(self._results)
+        some = rows[:_SHOWN]
+        told = bool(some and some[0].varied)
+        columns = (
+            words.identity(some) if told else {"cell": [str(one.axes["cell"]) for one in some]}
         )
-        more = len(self) - len(some)
+        columns |= {
+            "rate per step": [words.rate_with_error(one.diagnosis) for one in some],
+            "half-life in steps": [words.half_life(one.diagnosis) for one in some],
+            "horizon": [words.horizon(one) for one in some],
+            "verdict": [words.outcome(one) for one in some],
+        }
+        head = _html_row("th", columns)
+        body = "".join(_html_row("td", row) for row in zip(*columns.values(), strict=True))
+        more = len(rows) - len(some)
         rest = f"<p>and {more:,} more</p>" if more else ""
         return (
             f"<p>{html.escape(repr(self)[1:-1])}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+            f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}"
         )
 
     def __str__(self) -> str:
@@ -87,7 +117,7 @@ class Results(Sequence[Result]):
 
     def columns(self, rows: Rows = "lags") -> dict[str, Any]:
         """The columns of the CSV by name: numbers as float arrays (0 or inf where a magnitude is
-        outside float range, NaN where there is none), whole numbers, lists of texts.
+        outside float range, NaN if there is none), whole numbers, lists of texts.
 
         Args:
             rows: `lags`, a row per run, place and lag; or `runs`, a row a run with its settings,
@@ -103,13 +133,32 @@ class Results(Sequence[Result]):
         return frame
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
-        """A polars data frame with the columns of the CSV; `rows` as for `columns`."""
-        frame: polars.DataFrame = _library("polars").DataFrame(self.columns(rows), strict=False)
-        return frame
+        """A polars data frame with the columns of the CSV, null if there is no number; `rows` as
+        for `columns`."""
+        from gradflow.api.frames import kinds
 
-    def save(self, path: str | PathLike[str]) -> None:
+        library, columns, kind = _library("polars"), self.columns(rows), kinds(self.view)
+        types: dict[Any, Any] = {name: library.Int64 for name in columns if kind(name) == "whole"}
+        types |= {name: library.String for name in columns if kind(name) in ("text", "word")}
+        frame: polars.DataFrame = library.DataFrame(columns, strict=False, nan_to_null=True)
+        return frame.cast(types)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """An xarray dataset: the curves over what the sweep varies and `lag` (in nets of layers
+        also `place`: net, l0, l0_reverse, ...), the figures of a run over what the sweep varies."""
+        from gradflow.api.dataset import dataset
+
+        found: xarray.Dataset = dataset(_library("xarray"), self._results, self.view)
+        return found
+
+    def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
-        .md, .txt, .svg, .png, .pdf; whole or not at all.
+        .md, .txt, .html, .svg, .png, .pdf; whole or not at all.
+
+        Args:
+            path: of the file.
+            theme: the page that a figure is for, `light` or `dark`; `auto`: an SVG follows its
+                reader, the others are for a light one.
 
         Raises:
             InputError: no format has this suffix, or the file cannot be written.
@@ -125,15 +174,16 @@ class Results(Sequence[Result]):
         if (missing := able[suffix].missing()) is not None:
             raise InputError(Fault(missing, str(path)))
         with WholeFile(target) as file:
-            how = replace(self.view, width=160, tables=True)
+            how = replace(self.view, width=160, tables=True, theme=theme)
             file.write(able[suffix].show("results", self._results, how))
 
-    def plot(self, ax: Axes | None = None) -> Figure | Axes:
-        """Draw the gradient against lag.
+    def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
+        """Draw the gradient against lag, and, in its own figure, what was measured besides.
 
         Args:
-            ax: matplotlib axes to draw into, for results that fit one panel; None: a figure of as
-                many panels as they take.
+            ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a
+                figure of as many panels as they take.
+            theme: the page it is for, `light` or `dark`.
 
         Returns:
             The figure, or the axes that were given.
@@ -144,9 +194,13 @@ class Results(Sequence[Result]):
         from gradflow.formats import plots
 
         if ax is None:
-            return plots.figure(self._results, self.view)
-        plots.into(ax, self._results, self.view)
+            return plots.figure(self._results, replace(self.view, theme=theme))
+        plots.into(ax, self._results, replace(self.view, theme=theme))
         return ax
+
+
+def _html_row(tag: str, texts: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
 
 
 def _library(name: str) -> Any:

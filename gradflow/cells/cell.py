@@ -21,10 +21,19 @@ _TYPICAL = 0.3  # an option that no equation can be simplified by
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with its options chosen."""
+    """A cell with its options chosen: `CELLS["lstm"](forget_bias=1.0)`.
+
+    Attributes:
+        equations: its declaration, with the options that it could have.
+        chosen: every option's name and value.
+    """
 
     equations: Equations
     chosen: tuple[tuple[str, float | int | str], ...]
+
+    def __repr__(self) -> str:
+        """`<cell lstm[forget_bias=1]>`."""
+        return f"<cell {self.label}>"
 
     @staticmethod
     def of(equations: Equations, **options: float | int | str) -> Cell:
@@ -57,7 +66,7 @@ class Cell:
         return compiled(self.equations, self.options)
 
     def compiled_for(self, H: int, I: int) -> Compiled:  # noqa: E741
-        """Its code; where the equations hold for these numbers alone (x_t beside h), code for
+        """Its code; where the equations hold for these numbers alone (x_t next to h), code for
         them."""
         return self._at(compiled, H, I)
 

@@ -6,8 +6,8 @@ it is first used. A `SizedCell` is a cell whose H and I are numbers, which may d
 to layer; it is what the engine is handed, one for each place of a net.
 
 Axis letters: T steps, R runs, N batch, I input, H hidden; leading axes are free. Arrays are
-(..., N, width) to the reader with the batch innermost in memory (see `columns`). Widths are the
-sized cell's, not multiples of H:
+(..., N, width) to the reader with the batch innermost in memory (see `numerics.arrays`). Widths are
+the sized cell's, not multiples of H:
 
     S_all   rows of what a step hands on: the parts of the state, S in all, and behind them what
             the cell gives out, P rows, where `output` is more than a part (`outputs` is then the
@@ -24,8 +24,9 @@ Matrix parts are flattened row by row: component (i, j) of an a x b part is row 
 
 How the engine uses it. Forward, once a pass: `w = cell.bind(params, N)`, params a mapping from a
 parameter's name to (R, *shape). A block of steps: the input product with `w.hoisted` (R, G_x, I+1)
-into z[..., :G_x]; `views = cell.forward_views(z, saved, s, s_next, x)`; `cell.step(v, w)` for each
-v of zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
+into z[..., :G_x]; `cell.prepare(z, saved, x, w)` for the whole block, what the input alone decides;
+`views = cell.forward_views(z, saved, s, s_next, x)` and `cell.step(v, w)` for each v of
+zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
 code takes complex arrays. Backward: `cell.backward_views(local, ds, dz, ds_prev)` and
 `cell.pullback(v, w)` step by step. Where `cell.settles`, a cotangent that the loss or a layer above
 puts into the rows `outputs` of ds_t is first brought to the state by `cell.settle(local, ds, dz,
@@ -33,11 +34,11 @@ w)`, in place; the pullback then adds what else it reaches, and rows `outputs` o
 written. What x_t receives is
 W_x^T dz[..., :G_x] (`w.hoisted[..., :-1]`) plus dz[..., dx].
 
-Terms. `uses` says where each weight stands: dL/dW = sum over its uses of `factor` times the sum
+Terms. `uses` says where each weight is used: dL/dW = sum over its uses of `factor` times the sum
 over the batch of left ⊗ right, left the rows `rows` of dz and right the `operand`; of a use that
 is `diagonal` the entries of left times right, of a bias left alone; of a use that is
-`transposed` the two change places. Several uses of a weight are one sum: their samples side by
-side. A weight is a parameter as it stands, or an expression of parameters (`W - W.T`, `exp(nu)`);
+`transposed` the two are exchanged. Several uses of a weight are one sum: their samples side by
+side. A weight is a parameter as it is, or an expression of parameters (`W - W.T`, `exp(nu)`);
 then its term is pulled back to them by `cell.pull_weight`. The columns of a result are Frobenius
 norms over all parameters of a role.
 """
@@ -56,14 +57,14 @@ Kind = Literal["matrix", "diagonal", "bias"]
 CURVES: Mapping[Role, str] = {
     "input": "W_x", "recurrent": "W_s", "bias": "b_s", "other": "other",
 }  # fmt: skip
-"""Role to the name of its curve. An `input_bias` has none: it stands beside an input product that a
+"""Role to the name of its curve. An `input_bias` has none: it goes with an input product that a
 gate parts from the recurrent one."""
 
 Params = Mapping[str, Array]
 """A parameter's or constant's name to its values (..., *shape); leading axes are free."""
 
 Views = tuple[Array, ...]
-"""Rows of the engine's arrays, cut for one or many steps: columns (..., ., N)."""
+"""Rows of the engine's arrays, cut for one or many steps: (..., ., N)."""
 
 
 class Parameter(NamedTuple):
@@ -72,7 +73,7 @@ class Parameter(NamedTuple):
     Attributes:
         name: as the equations have it.
         shape: (n,) or (rows, columns).
-        role: declared, or inferred from where it stands.
+        role: declared, or inferred from how it is used.
         init: an initializer's name, an expression, or None: what the config draws.
         trained: False of a constant.
         blocks: how many blocks of H rows it is drawn in: 4 of one declared [4*H, H].
@@ -103,10 +104,10 @@ class Operand(NamedTuple):
 
 
 class Use(NamedTuple):
-    """Where a weight stands: in the slot at `rows` of z, times `operand`.
+    """Where a weight is used: in the slot at `rows` of z, times `operand`.
 
     `columns` is 1, or, where a matrix multiplies a matrix, how many columns that has: left is then
-    (..., N, rows x columns) and right likewise, each column a sample of its own.
+    (..., N, rows x columns) and right likewise, each column a sample by itself.
     """
 
     weight: str
@@ -119,7 +120,7 @@ class Use(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """What multiplies or is added in a step: a parameter as it stands (`plain`), or an expression
+    """What multiplies or is added in a step: a parameter as it is (`plain`), or an expression
     of parameters."""
 
     name: str
@@ -131,7 +132,7 @@ class Weight(NamedTuple):
 class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
     the others by name: matrices (..., rows, columns), their transposes laid for the
-    backward pass, vectors (..., rows, 1); H and I; `product(matrix, columns, out=None)`, the way
+    backward pass, vectors (..., rows, 1); H and I; `product(matrix, vectors, out=None)`, the way
     to multiply them."""
 
     hoisted: Array

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations
 from gradflow.checks.judge import label, settings
@@ -35,6 +35,7 @@ class Pair:
         deviations: the largest first.
         chaotic: that only the intervals of the rates were compared, and why.
         held: whether it is within the tolerance.
+        results: what it came to on either side.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Pair:
     deviations: tuple[Deviation, ...]
     held: bool
     chaotic: str | None = None
+    results: tuple[Result | None, Result | None] = field(default=(None, None), repr=False)
 
     @property
     def largest(self) -> Deviation | None:
-        """The largest deviation; None where there is nothing to compare."""
+        """The largest deviation; None if there is nothing to compare."""
         return self.deviations[0] if self.deviations else None
 
     @property
@@ -88,10 +90,15 @@ def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparis
     for key, result in _by_settings(after.results).items():
         other = left.pop(key, None)
         if other is None:
-            pairs.append(Pair(label(result), (None, result.run), (), held=False))
+            sides = (None, result)
+            pairs.append(Pair(label(result), (None, result.run), (), held=False, results=sides))
         else:
-            pairs.append(_pair(other, result, before, after, tolerance))
-    pairs += [Pair(label(gone), (gone.run, None), (), held=False) for gone in left.values()]
+            pair = _pair(other, result, before, after, tolerance)
+            pairs.append(replace(pair, results=(other, result)))
+    pairs += [
+        Pair(label(gone), (gone.run, None), (), held=False, results=(gone, None))
+        for gone in left.values()
+    ]
     return Comparison(tuple(pairs), tolerance)
 
 
@@ -120,9 +127,9 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
         return replace(_by_rate(a, b, growth), name=name, runs=runs)
     found = [
         deviation
-        for place, one, other in _parts(a, b)
+        for ending, one, other in _parts(a, b)
         for deviation in deviations(
-            Seen(one, before.thresholds), Seen(other, after.thresholds), place
+            Seen(one, before.thresholds), Seen(other, after.thresholds), ending
         )
     ]
     found.append(Deviation("loss", apart(a.loss, b.loss), None, f"{a.loss:.6g}", f"{b.loss:.6g}"))
@@ -158,11 +165,11 @@ def _growth(result: Result) -> float:
 def _by_rate(a: Result, b: Result, growth: float) -> Pair:
     """Whether the intervals of the rates overlap, of the net and of every place."""
     found, held = [], True
-    for place, one, other in _parts(a, b):
+    for ending, one, other in _parts(a, b):
         overlap = _overlap(one, other)
         held &= overlap
         decades = apart(one.diagnosis.rate, other.diagnosis.rate)
-        found.append(Deviation(f"rate{place}", decades, None, _rate(one), _rate(other)))
+        found.append(Deviation(f"rate{ending}", decades, None, _rate(one), _rate(other)))
     found.sort(key=lambda one: -one.decades)
     told = f"1e{growth:.0f}" if growth < 1e6 else "far"
     chaotic = (

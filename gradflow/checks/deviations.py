@@ -57,16 +57,16 @@ class Seen:
         return math.log10(low), math.log10(high)
 
 
-def deviations(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
-    """Of everything that a part has on either side; `place` is the end of the names."""
+def deviations(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
+    """Of everything that a part has on either side; `ending` is that of the names."""
     for name, one, other in _curves(a.part, b.part):
-        yield _curve(name + place, one, other)
-    yield from _totals(a.part.flow, b.part.flow, place)
+        yield _curve(name + ending, one, other)
+    yield from _totals(a.part.flow, b.part.flow, ending)
     for name in ("rate", "rate_low", "rate_high"):
-        yield _figure(name + place, *(_rates(seen.part)[name] for seen in (a, b)))
+        yield _figure(name + ending, *(_rates(seen.part)[name] for seen in (a, b)))
     if a.part.flow is not None and b.part.flow is not None:
-        yield from _horizons(a, b, place)
-    yield from _measured(a.part, b.part, place)
+        yield from _horizons(a, b, ending)
+    yield from _measured(a.part, b.part, ending)
 
 
 def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]]:
@@ -84,7 +84,7 @@ def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]
 
 
 def _log10(curve: Curve, part: Part) -> Array | None:
-    """A curve as logarithms; None where there is none."""
+    """A curve as logarithms; None if there is none."""
     values = values_of(curve, part)
     if values is None or isinstance(values, Magnitudes):
         return None if values is None else values.log10()
@@ -105,11 +105,11 @@ def _curve(name: str, one: Array | None, other: Array | None) -> Deviation:
     return Deviation(name, float(distance[lag]) if len(distance) else 0.0, lag)
 
 
-def _totals(a: GradientFlow | None, b: GradientFlow | None, place: str) -> Iterator[Deviation]:
+def _totals(a: GradientFlow | None, b: GradientFlow | None, ending: str) -> Iterator[Deviation]:
     ours, theirs = (flow.totals if flow is not None else {} for flow in (a, b))
     for name in dict.fromkeys([*ours, *theirs]):
         logs = [np.atleast_1d(t[name].log10()) if name in t else None for t in (ours, theirs)]
-        yield replace(_curve(f"total_{name}{place}", *logs), lag=None)
+        yield replace(_curve(f"total_{name}{ending}", *logs), lag=None)
 
 
 def _rates(part: Part) -> dict[str, float | None]:
@@ -138,7 +138,7 @@ def apart(one: float | None, other: float | None) -> float:
     return abs(math.log10(one / other)) if one * other else math.inf
 
 
-def _measured(a: Part, b: Part, place: str) -> Iterator[Deviation]:
+def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
     """The figures of what was measured besides. A logarithm, which may have either sign, is
     compared as it is, over ln 10."""
     ours, theirs = (
@@ -153,16 +153,16 @@ def _measured(a: Part, b: Part, place: str) -> Iterator[Deviation]:
             linear = abs(one - other) if one is not None and other is not None else math.nan
             if linear <= _ALIKE or (name.startswith("lyapunov") and linear < math.inf):
                 decades = linear / math.log(10)
-        yield Deviation(name + place, decades, None, _text(one), _text(other))
+        yield Deviation(name + ending, decades, None, _text(one), _text(other))
 
 
 # Horizons and verdicts
 
 
-def _horizons(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
+def _horizons(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     """Of the horizons, and of the verdict that the first of them gives."""
     if a.part.diagnosis.of_reach or b.part.diagnosis.of_reach:
-        yield from _reaches(a, b, place)
+        yield from _reaches(a, b, ending)
         return
     for name in ("horizon", "horizon_typical"):
         logs = [_relative(seen.part.flow, name) for seen in (a, b)]
@@ -177,12 +177,12 @@ def _horizons(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
         same = verdicts[0] == verdicts[1]
         decades = 0.0 if lags[0] == lags[1] and same else moved
         texts = [_lag(lag, curve) for lag, curve in zip(lags, logs, strict=True)]
-        yield Deviation(name + place, decades, None, *texts)
+        yield Deviation(name + ending, decades, None, *texts)
         if name == "horizon":
-            yield Deviation(f"verdict{place}", 0.0 if same else moved, None, *verdicts)
+            yield Deviation(f"verdict{ending}", 0.0 if same else moved, None, *verdicts)
 
 
-def _reaches(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
+def _reaches(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     """The same of how far the loss of any one step reaches, whose curve is not kept: the ratio of
     the horizons, beyond T one more than that."""
     found = [seen.part.diagnosis for seen in (a, b)]
@@ -192,10 +192,10 @@ def _reaches(a: Seen, b: Seen, place: str) -> Iterator[Deviation]:
     if found[0].of_reach != found[1].of_reach:
         moved = math.inf
     texts = [f"> {T}" if one.horizon is None else str(one.horizon) for one in found]
-    yield Deviation(f"horizon{place}", moved, None, *texts)
+    yield Deviation(f"horizon{ending}", moved, None, *texts)
     verdicts = (found[0].verdict, found[1].verdict)
     same = verdicts[0] == verdicts[1]
-    yield Deviation(f"verdict{place}", 0.0 if same else moved, None, *verdicts)
+    yield Deviation(f"verdict{ending}", 0.0 if same else moved, None, *verdicts)
 
 
 def _relative(flow: GradientFlow | None, name: str) -> Array:

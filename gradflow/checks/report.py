@@ -8,6 +8,7 @@ from itertools import groupby
 
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
+from gradflow.results import Result
 
 _OUTCOMES = ("held", "missed", "undecided", "undecided, allowed")
 
@@ -22,6 +23,7 @@ class Report:
         comparison: with the baseline; None: there was none.
         baseline: the file of the baseline, as the user named it.
         title: the user's own title of the config.
+        results: the runs themselves.
     """
 
     source: str
@@ -29,6 +31,7 @@ class Report:
     comparison: Comparison | None = None
     baseline: str | None = None
     title: str | None = None
+    results: tuple[Result, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -38,6 +41,10 @@ class Report:
 
     def __bool__(self) -> bool:
         return self.held
+
+    def __repr__(self) -> str:
+        """`<Report: 3 figures: 2 held, 1 missed>`."""
+        return f"<Report: {self.summary.rstrip('.')}>"
 
     def __str__(self) -> str:
         """A line for each expectation that all its runs hold, and for each run that does not."""
@@ -73,8 +80,8 @@ class Line:
     Attributes:
         outcome: held, missed, undecided (or with it `, allowed`).
         fails: whether it fails the check.
-        place: `net.yaml:7`, where it was asked for.
-        line: the line in it; None where it stands in none.
+        asked_at: `net.yaml:7`, where it was asked for.
+        line: the line in it; None if it is in none.
         what: the figure and its bounds: `horizon at least 100`.
         of: which runs.
         got: what was found.
@@ -84,7 +91,7 @@ class Line:
 
     outcome: str
     fails: bool
-    place: str
+    asked_at: str
     line: int | None
     what: str
     of: str
@@ -96,7 +103,7 @@ class Line:
     def texts(self) -> list[str]:
         """The same as texts, in the order in which they are read."""
         off = f"({self.off})" if self.off else ""
-        return [self.outcome, self.place, f"{self.what}:", self.of, self.got, off]
+        return [self.outcome, self.asked_at, f"{self.what}:", self.of, self.got, off]
 
 
 def _many(count: int, noun: str) -> str:
@@ -122,11 +129,11 @@ def _judged(judgements: Sequence[Judgement]) -> Line:
     """One line of runs with the same outcome."""
     first, wanted = judgements[0], judgements[0].wanted
     alone = len(judgements) == 1
-    place = wanted.source or ""
+    source = wanted.source or ""
     return Line(
         outcome=_outcome(first),
         fails=first.fails,
-        place=place if wanted.line is None else f"{place}:{wanted.line}",
+        asked_at=source if wanted.line is None else f"{source}:{wanted.line}",
         line=wanted.line,
         what=f"{wanted.what} {wanted.bounds}",
         of=first.name if alone else _many(len(judgements), "run"),
@@ -152,7 +159,7 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
         return
     held = [pair for pair in comparison.pairs if pair.held]
     tolerance = f"within {comparison.tolerance:g} decades"
-    place = baseline or ""
+    source = baseline or ""
     if held:
         of = held[0].name if len(held) == 1 else _many(len(held), "run")
         worst = max((pair.largest.decades for pair in held if pair.largest), default=0.0)
@@ -160,13 +167,13 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
         got = f"at most {worst:.2g} apart"
         if chaotic:
             got = f"{_many(chaotic, 'run')} by rate alone: the gradient grows beyond 1e10; {got}"
-        yield Line("held", False, place, None, tolerance, of, got, "", len(held))
+        yield Line("held", False, source, None, tolerance, of, got, "", len(held))
     for pair in comparison.pairs:
         if not pair.held:
-            yield Line("missed", True, place, None, tolerance, pair.name, told(pair), "")
+            yield Line("missed", True, source, None, tolerance, pair.name, difference(pair), "")
 
 
-def told(pair: Pair) -> str:
+def difference(pair: Pair) -> str:
     """What is to be said of a run and its baseline."""
     if pair.change is not None:
         return (

@@ -1,4 +1,4 @@
-"""The command line: parse, load, run, export. With terminal.py the only place that prints, exits,
+"""The command line: parse, load, run, export. With output/terminal.py it alone prints, exits,
 or looks at the terminal. Commands import what they need when they run: `--help` stays quick."""
 
 from __future__ import annotations

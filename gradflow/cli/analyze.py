@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import (
-    EXIT_CODES,
+from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, view, warned
+from gradflow.cli.options import (
     Config,
+    JobsOption,
     OverOption,
+    QuietOption,
     Rows,
     RowsOption,
     Set,
-    app,
-    made_one,
+    TablesOption,
+    Theme,
+    ThemeOption,
     report_of,
-    reporting,
-    view,
-    warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
@@ -50,22 +50,10 @@ def analyze(
     set_: Set = None,
     rows: RowsOption = Rows.lags,
     over: OverOption = None,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
-    ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            help="Run a sweep in N processes. The default is one a core where that is faster.",
-        ),
-    ] = None,
+    tables: TablesOption = False,
+    theme: ThemeOption = Theme.auto,
+    quiet: QuietOption = False,
+    jobs: JobsOption = None,
     cores: Annotated[
         int | None,
         typer.Option(
@@ -96,8 +84,8 @@ def analyze(
     from gradflow.config.load import load
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
-    if not destinations.readers() and resume is None:
-        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
+    if resume is None:
+        destinations.note_if_unseen()
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
@@ -106,7 +94,9 @@ def analyze(
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results, shown = made_one(
             warned(found, on=not destinations.has_notes),
-            lambda screen: view(experiment, tables=tables or not screen, screen=screen),
+            lambda screen: view(
+                experiment, tables=tables or not screen, screen=screen, theme=theme
+            ),
             over,
         )
         if destinations.readers() > 1:

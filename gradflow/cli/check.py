@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import EXIT_CODES, Config, Set, app, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, plain_view, reporting, view, warned
+from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
-from gradflow.formats import FORMATS, View
-from gradflow.output.terminal import width_and_colour, write
+from gradflow.formats import FORMATS
+from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report
@@ -55,11 +56,8 @@ def check(
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
     set_: Set = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Run a sweep in N processes."),
-    ] = None,
+    quiet: QuietOption = False,
+    jobs: JobsOption = None,
 ) -> None:
     """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
     do not keep to it."""
@@ -118,17 +116,13 @@ def _checked(
             comparison=comparison,
             baseline=None if baseline is None else str(baseline),
             title=experiment.title,
+            results=tuple(results),
         )
         if new is not None:
             new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
             print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
-        destinations.write(report, _shown)
+        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
     return report
-
-
-def _shown(screen: bool) -> View:
-    width, colour = width_and_colour(screen)
-    return View(width=width, colour=colour)
 
 
 def _check_tolerance(tolerance: float) -> None:
@@ -150,7 +144,7 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> Whol
 
 
 def _summarize(report: Report) -> None:
-    """Add to the summary that GitHub shows of the step, where there is one."""
+    """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -175,6 +169,7 @@ def compare(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("comparison")] = "table",
     output: Annotated[list[Path] | None, output_option("comparison")] = None,
+    theme: ThemeOption = Theme.auto,
 ) -> None:
     """Compare every curve and diagnosis of two saved results: where each run differs most, in
     decades; exit 1 where that is more than the tolerance, or a run is on one side only."""
@@ -183,13 +178,17 @@ def compare(
 
     _check_tolerance(tolerance)
     destinations = Destinations.of("comparison", format, output)
-    one, other = (Side(saved.results, saved.thresholds) for saved in _both(before, after))
+    both = _both(before, after)
+    one, other = (Side(saved.results, saved.thresholds) for saved in both)
     found = compared(one, other, tolerance)
     if not found.pairs:
         raise InputError(Fault("neither file has a run", f"{before}, {after}"))
     with ExitStack() as contexts:
         destinations.open(contexts, [before, after])
-        destinations.write(found, _shown)
+        sources = {str(before): both[0].head, str(after): both[1].head}
+        destinations.write(
+            found, lambda screen: plain_view(screen, theme=theme.value, sources=sources)
+        )
     if not found.held:
         raise typer.Exit(1)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, app, reporting, view, warned
+from gradflow.cli.base import app, plain_view, reporting, view, warned
+from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
-from gradflow.output.terminal import progress_bar, width_and_colour
+from gradflow.output.terminal import progress_bar
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -34,17 +36,16 @@ def verify(
     from gradflow.config.load import load
     from gradflow.verification import verify as check
 
-    experiment = load(config, set_ or [])
+    experiment = load(config, set_ or [], believing=True)
     verifications = [check(run) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
     destinations.write(
         verifications, lambda screen: view(experiment, tables=details, screen=screen)
     )
-    comparisons = [c for v in verifications for c in v.comparisons]
-    if not comparisons:
-        raise InputError("nothing could be compared, for the reasons above")
-    if not all(c.holds for c in comparisons):
+    if not all(v.holds for v in verifications):
         raise typer.Exit(1)
+    if not any(v.comparisons for v in verifications):
+        raise InputError("nothing could be compared, for the reasons above")
 
 
 @app.command(short_help="Show the tensors and recurrent layers in a file of trained weights.")
@@ -53,7 +54,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of trained weights.")],
     format: Annotated[str, format_option("inspection")] = "table",
     tensors: Annotated[
-        bool, typer.Option("--tensors", help="Show each of many tensors on a line of its own.")
+        bool, typer.Option("--tensors", help="Show each of many tensors on its own line.")
     ] = False,
 ) -> None:
     """Show the tensors in a file of trained weights, the recurrent layers recognised among them,
@@ -61,9 +62,8 @@ def inspect(
     from gradflow.inspection import inspect as look_into
 
     found = look_into(file)
-    width, colour = width_and_colour(screen=True)
-    shown = View(width=width, colour=colour, tables=tensors)
-    Destinations.of("inspection", format, None).write(found, lambda screen: shown)
+    destinations = Destinations.of("inspection", format, None)
+    destinations.write(found, lambda screen: plain_view(screen, tables=tensors))
 
 
 @app.command(short_help="Follow the gradient's reach over the checkpoints of a training.")
@@ -77,6 +77,7 @@ def track(
         str, format_option("tracking", "How results are shown on standard output.")
     ] = "table",
     output: Annotated[list[Path] | None, output_option("tracking")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     expect: Annotated[
         list[str] | None,
@@ -90,10 +91,10 @@ def track(
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
-    Each takes the place of the file in the config's `weights`; what else stands there, such as the
+    Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
-    from gradflow.checks.judge import first_misses, judge
+    from gradflow.checks.judge import Judgement, first_misses, judge
     from gradflow.config.expect import from_options
     from gradflow.tracking import plan
 
@@ -104,10 +105,17 @@ def track(
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
             results = list(warned(tracked.results(progress), on=not destinations.has_notes))
-        destinations.write(
-            results, lambda screen: view(tracked.example, tables=True, screen=screen)
-        )
-    misses = list(first_misses(judge(wanted, results)))
+        judged: tuple[Judgement, ...] = ()
+        try:
+            judged = tuple(judge(wanted, results))
+        finally:  # what was found is written even where it cannot be judged
+
+            def shown(screen: bool) -> View:
+                found = view(tracked.example, tables=True, screen=screen, theme=theme)
+                return replace(found, judgements=judged)
+
+            destinations.write(results, shown)
+    misses = list(first_misses(judged))
     for first, count in misses:
         more = f"; {count} of {len(results)} miss it" if count > 1 else ""
         off = f", {first.off}" if first.off else ""

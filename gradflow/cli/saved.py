@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import (
-    EXIT_CODES,
+from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, warned
+from gradflow.cli.options import (
     OverOption,
+    QuietOption,
     Rows,
     RowsOption,
-    app,
-    made_one,
+    TablesOption,
+    Theme,
+    ThemeOption,
     report_of,
-    reporting,
-    warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option
 from gradflow.formats import View
@@ -45,19 +44,15 @@ def show(
     output: Annotated[list[Path] | None, output_option("results")] = None,
     rows: RowsOption = Rows.lags,
     over: OverOption = None,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
-    ] = False,
+    tables: TablesOption = False,
+    theme: ThemeOption = Theme.auto,
+    quiet: QuietOption = False,
 ) -> None:
     """Show saved results as gradflow analyze showed them, in any format; nothing is run again."""
     from gradflow.saved import read_results
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
-    if not destinations.readers():
-        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
+    destinations.note_if_unseen()
     saved = read_results(results)
     with ExitStack() as contexts:
         destinations.open(contexts, [results])
@@ -65,6 +60,7 @@ def show(
 
         def view(screen: bool) -> View:
             width, colour = width_and_colour(screen)
-            return saved.view(width=width, colour=colour, tables=tables or not screen or None)
+            return saved.view(width=width, colour=colour, tables=tables or not screen or None,
+                              theme=theme.value)  # fmt: skip
 
         destinations.write(*made_one(shown, view, over))

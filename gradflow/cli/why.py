@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, app, reporting, view
+from gradflow.cli.base import app, reporting, view
+from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
 
@@ -36,6 +37,7 @@ def critical(
     ] = None,
     format: Annotated[str, format_option("critical")] = "table",
     output: Annotated[list[Path] | None, output_option("critical")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
 ) -> None:
     """Find the value of a setting at which the rate per step is 1, for every net of a config.
@@ -60,7 +62,9 @@ def critical(
                 return execute(asked, progress, threads=threads)
 
             found = find(experiment, evaluate, vary, between)
-        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+        )
 
 
 @app.command(short_help="Say why each run's gradient does what it does.")

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetJsonSchemaHandler,
-    Tag,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
+from gradflow.config.forms import Strict, Without
 from gradflow.runs.initializers import INITIALIZERS
 
 if TYPE_CHECKING:  # made from INITIALIZERS, which a type checker cannot follow
@@ -30,28 +22,13 @@ MEANING = (
 )
 
 
-class _Without:
-    """In a schema: no mapping in which these keys have these values."""
-
-    def __init__(self, **values: object) -> None:
-        self.values = values
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        wrong = {"type": "object", "required": [*self.values], "properties": self.values}
-        return {"allOf": [handler(core), {"not": wrong}]}
-
-
 _NUMBER = {"type": "number"}
 
 
-class InitModel(BaseModel):
+class InitModel(Strict):
     """How base matrices are drawn, and what is done to each block of them."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    kind: BaseName = Field(description="a name that may also stand alone")
+    kind: BaseName = Field(description="a name that may also be alone")
     density: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="the share of entries that are not zero"
     )
@@ -81,8 +58,8 @@ def _no_radius(value: str | InitModel) -> str | InitModel:
 BaseChoice = Annotated[
     Annotated[BaseName, Tag("(name)")] | Annotated[InitModel, Tag("(init)")],
     Discriminator(lambda value: "(init)" if isinstance(value, dict | InitModel) else "(name)"),
-    _Without(kind={"const": "identity"}, density=_NUMBER),
+    Without(kind={"const": "identity"}, density=_NUMBER),
 ]
 InputBaseChoice = Annotated[
-    BaseChoice, AfterValidator(_no_radius), _Without(spectral_radius=_NUMBER)
+    BaseChoice, AfterValidator(_no_radius), Without(spectral_radius=_NUMBER)
 ]

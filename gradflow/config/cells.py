@@ -17,10 +17,10 @@ from gradflow.cells.library import is_file
 from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
-from gradflow.config.own_cells import BOUNDS, KEYS, Reader
+from gradflow.config.own_cells import BOUNDS, Reader
 from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
-from gradflow.equations.declaration import Equations
+from gradflow.equations.declaration import KEYS, Equations
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import InputError
 
@@ -35,31 +35,33 @@ Options = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Choice:
-    """A cell of a config, and how plain data says it."""
+    """A cell of a config, how plain data says it, and, of one of the user's own, what adds mistakes
+    in its equations to the faults, each with its line and column."""
 
     cell: Cell
     written: Tree
+    add: Callable[[EquationsError], None] | None = None
 
 
 @dataclass
 class _Misfits:
     """What is wrong with cells: words take time, and of many thousands only some are shown."""
 
-    places: list[tuple[Path, bool]] = field(default_factory=list)
+    paths: list[tuple[Path, bool]] = field(default_factory=list)
     messages: list[Callable[[], str]] = field(default_factory=list)
 
     def add(self, path: Path, message: Callable[[], str], key: bool = False) -> None:
-        self.places.append((path, key))
+        self.paths.append((path, key))
         self.messages.append(message)
 
     def put_into(self, faults: Faults) -> None:
-        for index in faults.first(self.places, MOST):
-            path, key = self.places[index]
+        for index in faults.first(self.paths, MOST):
+            path, key = self.paths[index]
             faults.add(path, self.messages[index](), key=key)
 
 
 def is_own(kind: object) -> bool:
-    """Whether what is at `type` means a cell of the user's own."""
+    """Whether what is at `type` means the user's own cell."""
     if not isinstance(kind, str) or kind in CELLS:
         return False
     return kind == "equations" or is_file(kind) or CELLS.is_own(kind)
@@ -129,7 +131,7 @@ def _own(
             message = error.faults[0].message
             misfits.add(path, lambda: message)
             return
-        add = partial(_first_mistake, path, misfits)
+        add = partial(_first_mistake, path, reader.faults)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
         try:
@@ -137,13 +139,12 @@ def _own(
         except EquationsError as wrong:
             add(wrong)
             return
-        yield Choice(cell, item)
+        yield Choice(cell, item, add)
 
 
-def _first_mistake(path: Path, misfits: _Misfits, wrong: EquationsError) -> None:
+def _first_mistake(path: Path, faults: Faults, wrong: EquationsError) -> None:
     """Say what is wrong with equations that are in no text of the user's."""
-    message = wrong.mistakes[0].message
-    misfits.add(path, lambda: message)
+    faults.add(path, wrong.mistakes[0].message)
 
 
 def _sizes(data: Mapping[str, Tree]) -> tuple[int, int]:
@@ -165,7 +166,7 @@ def _combinations(
     something is wrong with one. `others` are other keys of the mapping."""
     given, bounds = dict(equations.options), dict(equations.bounds)
     values: dict[str, list[Any]] = {}
-    before = len(misfits.places)
+    before = len(misfits.paths)
     for name, value in chosen.items():
         at = (*path, name)
         if name not in given:
@@ -188,7 +189,7 @@ def _combinations(
     if count > MOST_CELLS:
         message = f"expected at most {MOST_CELLS:,} combinations of options, found {count:,}"
         misfits.add(path, lambda: message)
-    if len(misfits.places) > before:
+    if len(misfits.paths) > before:
         return
     for point in itertools.product(*values.values()):
         options = dict(zip(values, point, strict=True))

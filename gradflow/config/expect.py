@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from gradflow.checks.figures import curves
 from gradflow.checks.wanted import Wanted, written
@@ -21,21 +21,18 @@ from gradflow.measures import OPTIONAL
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 
-if TYPE_CHECKING:
-    from gradflow.weights import Tensors
-
 
 def load_expected(
     config: str | PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
-    tensors: Tensors | None = None,
+    **given: Any,
 ) -> tuple[Experiment, list[Wanted]]:
     """The experiment of a config, and what is expected of its runs.
 
     Args:
         config: the path of a YAML file, `-` for standard input, or its keys and values.
         overrides: `KEY=VALUE` texts, as for `load`.
-        tensors: what the file of its `weights` holds, where that is open already.
+        given: weights and input in the place of the config's, as for `experiment_of`.
 
     Raises:
         InputError: with every fault of the config and of its expectations.
@@ -46,7 +43,7 @@ def load_expected(
     faults = Faults(document, scratch.given)
     experiment, others = None, []
     try:
-        experiment = experiment_of(document, folder, overrides, tensors=tensors, text=text)
+        experiment = experiment_of(document, folder, overrides, text=text, **given)
     except InputError as error:
         others = list(error.faults)
     found = expectations(data, document, experiment, faults)
@@ -95,7 +92,7 @@ def expectations(
 
     Args:
         data: the whole config, as the user wrote it, with what was put over it.
-        document: where everything stands.
+        document: where everything is.
         experiment: what the config describes; None where that is itself at fault.
     """
     given = data.get("expect") if isinstance(data, dict) else None

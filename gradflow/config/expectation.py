@@ -1,4 +1,4 @@
-"""One expectation of a config: which runs, which figures, which bounds; each fault by its place."""
+"""One expectation of a config: which runs, which figures, which bounds; each fault by its line."""
 
 from __future__ import annotations
 

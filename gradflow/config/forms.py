@@ -1,15 +1,66 @@
-"""What the JSON Schema of a config says of keys whose values the model does not check by itself."""
+"""What models of a config share, and what its JSON Schema says where pydantic cannot know it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from gradflow.checks.figures import curves, kinds
+from gradflow.config.numbers import range_schema
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.contract import Option
+
+
+class Strict(BaseModel):
+    """A mapping of a config: no unknown keys, no values of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OneOrMany:
+    """In the schema of a list: its only item may also be alone."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        many = handler(core)
+        return {"anyOf": [many["items"], many, *range_schema(many["items"])]}
+
+
+class NameOr:
+    """In the schema of a mapping: one of these names may be given instead."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.names)}, handler(core)]}
+
+
+class TextOr:
+    """In the schema of a mapping: any text may be given instead."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
+class Without:
+    """In a schema: no mapping in which these keys have these values."""
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        wrong = {"type": "object", "required": [*self.values], "properties": self.values}
+        return {"allOf": [handler(core), {"not": wrong}]}
 
 
 class MeasureForms:
@@ -22,7 +73,7 @@ class MeasureForms:
 
 
 def _measures() -> dict[str, Any]:
-    """What may stand at `measure`."""
+    """What may be at `measure`."""
     one: list[dict[str, Any]] = [{"enum": list(OPTIONAL)}]
     for name in OPTIONAL:
         options = {key: _schema(option) for key, option in MEASURES[name].options.items()}
@@ -52,7 +103,7 @@ def _schema(option: Option) -> dict[str, Any]:
 
 class ExpectForms:
     """In the schema of `expect`: the figures that there are, for editors to complete. What is wrong
-    with it is told where results are held to it."""
+    with it is found where results are held to it."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler

@@ -4,61 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetJsonSchemaHandler,
-    Tag,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from gradflow.cells import CELLS
 from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
-from gradflow.config.forms import ExpectForms, MeasureForms
-from gradflow.config.numbers import Bytes, Index, Seed, Size, range_schema
+from gradflow.config.forms import ExpectForms, MeasureForms, NameOr, OneOrMany, Strict, TextOr
+from gradflow.config.numbers import Bytes, Index, Seed, Size
 from gradflow.engine.flow import BUDGET
 
 T = TypeVar("T")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _OneOrMany:
-    """In the schema of a list: its only item may also stand alone."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        many = handler(core)
-        return {"anyOf": [many["items"], many, *range_schema(many["items"])]}
-
-
-class _NameOr:
-    """In the schema of a mapping: one of these names may stand for it."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(self.names)}, handler(core)]}
-
-
-class _TextOr:
-    """In the schema of a mapping: any text may stand for it."""
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
 def _listed(value: object) -> object:
@@ -70,8 +26,9 @@ def _or_bare(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: as_mapping(key, value))
 
 
-Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), _OneOrMany()]
+Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), OneOrMany()]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+FileName = Annotated[str, Field(min_length=1)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
@@ -103,24 +60,24 @@ OneOrStacked = Annotated[
 ]
 
 
-class GaussianSignal(_Strict):
+class GaussianSignal(Strict):
     """Independent N(0, scale²) draws."""
 
     kind: Literal["gaussian"]
     scale: NotNegative = 1.0
 
 
-class Zeros(_Strict):
+class Zeros(Strict):
     """All zero."""
 
     kind: Literal["zeros"]
 
 
-class FileInput(_Strict):
-    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I), with an embedding whole
-    numbers (T) or (T, N)."""
+class FileInput(Strict):
+    """A series from a file: 2-d (T, I) or 3-d (T, N, I), with an embedding whole numbers (T) or
+    (T, N)."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="a .csv, .tsv, .npy or .npz, beside the config")
     columns: list[Column] | None = Field(
         None, description="the columns of a CSV, by header name or number from 0"
     )
@@ -135,11 +92,11 @@ class FileInput(_Strict):
     stride: Size = Field(1, description="steps from the start of one window to that of the next")
 
 
-class FileState(_Strict):
+class FileState(Strict):
     """A state from a .npz file: an array (N, width) for each part by its name, `h`, `c`; of a net
     of several layers or directions `h_l0`, `h_l0_reverse`, ..."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="a .npz, beside the config")
 
 
 def _kind_or(file: str) -> Discriminator:
@@ -159,7 +116,7 @@ InputChoice = Annotated[
     | Annotated[FileInput, Tag("(file)")],
     _kind_or("(file)"),
     _or_bare("input"),
-    _NameOr("gaussian", "zeros"),
+    NameOr("gaussian", "zeros"),
 ]
 StateChoice = Annotated[
     Annotated[GaussianSignal, Tag("gaussian")]
@@ -167,11 +124,11 @@ StateChoice = Annotated[
     | Annotated[FileState, Tag("(state)")],
     _kind_or("(state)"),
     _or_bare("initial_state"),
-    _NameOr("gaussian", "zeros"),
+    NameOr("gaussian", "zeros"),
 ]
 
 
-class EveryModel(_Strict):
+class EveryModel(Strict):
     """Steps n, 2n, 3n, ..."""
 
     every: Size
@@ -192,10 +149,12 @@ LossSteps = Annotated[
 ]
 
 
-class LossModel(_Strict):
+class LossModel(Strict):
     """The loss, and the steps at which it is read."""
 
-    kind: Literal["mse", "cross_entropy", "probe", "sum"]
+    kind: Literal["mse", "cross_entropy", "probe", "sum"] = Field(
+        description="a name that may also be given alone"
+    )
     target: NumberOrFile | None = Field(
         None,
         description="mse: Y as a number or a file of shape (N, O), or (T', N, O), one for each "
@@ -219,7 +178,7 @@ class LossModel(_Strict):
         return self
 
 
-LossChoice = Annotated[LossModel, _or_bare("loss"), _NameOr("mse", "cross_entropy", "probe", "sum")]
+LossChoice = Annotated[LossModel, _or_bare("loss"), NameOr("mse", "cross_entropy", "probe", "sum")]
 
 
 _ByName = dict[str, Annotated[str, Field(min_length=1)]]
@@ -230,10 +189,10 @@ Parameters = Annotated[
 ]
 
 
-class WeightsModel(_Strict):
+class WeightsModel(Strict):
     """A file of trained parameters, and which of its tensors are meant."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="the file, beside the config")
     prefix: OneOrStacked | None = Field(
         None, description="the net in a file of several; a list stacks them"
     )
@@ -259,17 +218,21 @@ class WeightsModel(_Strict):
     b_o: str | None = Field(None, description="likewise, its bias")
 
 
-WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), _TextOr()]
+WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), TextOr()]
 
 
-class Thresholds(_Strict):
+class Thresholds(Strict):
     """Bounds on the gradient relative to lag 0."""
 
-    vanishing: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    exploding: Annotated[float, Field(gt=1, le=1e300)] = 1e3
+    vanishing: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-3, description="below it the gradient has vanished"
+    )
+    exploding: Annotated[float, Field(gt=1, le=1e300)] = Field(
+        1e3, description="above it it has exploded"
+    )
 
 
-class Config(_Strict):
+class Config(Strict):
     """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
     key that takes a list, or a range of numbers, runs every combination, in the order in which the
     keys stand here."""
@@ -354,7 +317,7 @@ class Config(_Strict):
 SWEPT = tuple(
     name
     for name, field in Config.model_fields.items()
-    if any(isinstance(one, _OneOrMany) for one in field.metadata)
+    if any(isinstance(one, OneOrMany) for one in field.metadata)
 )
 """The keys that may be lists, in the order of the model; the last one varies fastest."""
 
@@ -368,7 +331,7 @@ def _kind(name: str) -> object:
 NUMBERS = {name: _kind(name) is int for name in SWEPT if _kind(name) in (int, float)}
 """Those whose values are numbers, which may be a range, and whether they are whole ones."""
 
-MODELS: dict[str, type[BaseModel]] = {
+MODELS: dict[str, type[Strict]] = {
     "(init)": InitModel,
     "gaussian": GaussianSignal,
     "zeros": Zeros,

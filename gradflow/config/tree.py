@@ -1,4 +1,4 @@
-"""YAML text to a plain tree, with the place of every key and value.
+"""YAML text to a plain tree, with the position of every key and value.
 
 The scalars follow YAML 1.2's core schema (`1e-3` is a number, `no` is text). The tree is built
 from parser events alone, so PyYAML's constructors never run, nothing recurses, and what a config
@@ -59,7 +59,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the text; line and column count from 1."""
+    """A position in the text; line and column count from 1."""
 
     line: int
     column: int
@@ -72,8 +72,8 @@ class Document:
     Attributes:
         source: the file as the user named it.
         data: dicts with string keys, lists, str, int, float, bool, None.
-        marks: the place of each value by key path; `()` is the root.
-        key_marks: the place of each key by key path.
+        marks: the position of each value by key path; `()` is the root.
+        key_marks: the position of each key by key path.
         faults: what is wrong with single values and keys, the rest being sound.
     """
 
@@ -84,7 +84,8 @@ class Document:
     faults: tuple[Fault, ...] = ()
 
     def mark(self, path: Path, key: bool = False) -> Mark:
-        """The place of the value (or key) at `path`, or of the nearest ancestor that is there."""
+        """The position of the value (or key) at `path`, or of the nearest ancestor that is
+        there."""
         for length in range(len(path), 0, -1):
             at = path[:length]
             if key and at in self.key_marks:
@@ -104,7 +105,7 @@ def parse(text: bytes, source: str) -> Document:
 
 def read(text: bytes, source: str) -> Document:
     """The tree in `text` with what is wrong in it, so that its reader can find more; raises
-    InputError only where there is no tree."""
+    InputError only if there is no tree."""
     characters = _decode(text, source)
     builder, whole = _built(characters, source, _Loader)
     if not builder.faults and () not in builder.marks:
@@ -178,7 +179,7 @@ class _Builder:
         return parent.path if parent.key is None else (*parent.path, parent.key)
 
     def add(self, value: Tree, mark: Mark, text: str | None) -> None:
-        """Puts the next node in its place: root, list item, key or value.
+        """Puts the next node where it belongs: root, list item, key or value.
 
         `text` is a scalar as written, None for a list, a mapping or an alias.
         """
@@ -224,7 +225,7 @@ def _built(characters: str, source: str, loader: Any) -> tuple[_Builder, bool]:
     try:
         return builder, _build(builder, characters, loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: the Python parser, on "\U00110000"
-        if "nesting depth" in str(error):  # libyaml looks ahead to a limit of its own, beyond ours
+        if "nesting depth" in str(error):  # libyaml looks ahead to its own limit, beyond ours
             return _built(characters, source, yaml.SafeLoader)
         builder.faults.append(_syntax_fault(error, characters, source))
         return builder, False
@@ -330,7 +331,7 @@ def _mark(mark: Any) -> Mark:
 
 
 def _position(before: str) -> Mark:
-    """The place that follows the text `before`."""
+    """The position that follows the text `before`."""
     lines = re.split("\r\n|\r|\n", before)
     return Mark(len(lines), len(lines[-1]) + 1)
 
@@ -354,5 +355,5 @@ def _order(mark: Mark) -> tuple[int, int]:
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:
-    """The faults as they stand in the text."""
+    """The faults in the order of the text."""
     return sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))

@@ -57,7 +57,7 @@ class Critical:
         tried: every point, by value.
         note: why there is no value, or what else is to be known, in one line.
         predicted: what the theory of wide random nets says of `ws_scale`, driven as the run is;
-            None where there is none.
+            None if there is none.
     """
 
     number: int
@@ -70,6 +70,11 @@ class Critical:
     tried: tuple[Point, ...]
     note: str | None = None
     predicted: float | None = None
+
+    def __repr__(self) -> str:
+        """`<Critical 0: rnn, ws_scale 1.869>`."""
+        found = f"{self.vary} {self.value:.4g}" if self.value is not None else f"no {self.vary}"
+        return f"<Critical {self.number}: {self.run.cell.label}, {found}>"
 
 
 def point(value: float, result: Result) -> Point:

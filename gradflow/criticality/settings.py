@@ -82,7 +82,7 @@ class Setting:
         return math.log(value) if self.log else value
 
     def back(self, x: float) -> float:
-        """The value at a place of that scale."""
+        """The value at a point of that scale."""
         return math.exp(x) if self.log else x
 
     def applied(self, run: Run, value: float) -> Run:

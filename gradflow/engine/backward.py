@@ -208,9 +208,9 @@ def _squares(vectors: Array) -> Array:
     """(..., N): sums of squares of vectors (..., N, width), about; the fastest way there is."""
     if vectors.shape[-2] < 4:
         return np.asarray(np.vecdot(vectors, vectors))
-    columns = vectors.mT
-    ones = np.ones((1, columns.shape[-2]), columns.dtype)
-    squares: Array = np.matmul(ones, np.square(columns))[..., 0, :]
+    laid_out = vectors.mT
+    ones = np.ones((1, laid_out.shape[-2]), laid_out.dtype)
+    squares: Array = np.matmul(ones, np.square(laid_out))[..., 0, :]
     return squares
 
 
@@ -225,7 +225,7 @@ def normalise(ds: Scaled) -> Scaled:
     """Bring each sample's cotangent (..., N, S) near one, and count it in its exponent (..., N).
 
     Samples of a batch that lie close together keep one exponent, so that parameter terms can be
-    added over the batch as they stand. Where that holds already, nothing is done.
+    added over the batch as they are. Where that holds already, nothing is done.
     """
     own = exponent_of(ds.value, (-1,))
     near = np.abs(own) <= safe_bits(ds.value.dtype) // 4

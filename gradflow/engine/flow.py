@@ -303,7 +303,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
 
 
 def _handed(cell: SizedCell, s: Array) -> Array:
-    """A state (R, N, S) with room for what the cell gives out beside it."""
+    """A state (R, N, S) with room for what the cell gives out besides."""
     if s.shape[-1] == cell.S_all:
         return s
     handed = arrays.empty((*s.shape[:-1], cell.S_all), s.dtype)
@@ -349,6 +349,7 @@ def _run(
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
+            cell.prepare(*rows[:2], x[steps], w)
             for views in zip(*cell.forward_views(*rows), strict=True):
                 step(views, w)
             if keep:
@@ -371,7 +372,7 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
 def _input_product(W: Array, x: Array, out: Array) -> None:
     """W_x x + bias for K steps into `out` (K, R, N, G), from W = [W_x, bias]: the bias weighs an
     input that is always one. For few samples one product a run serves all steps; for more, a
-    product each leaves its columns where they are needed."""
+    product each leaves what it gives where it is needed."""
     K, _, N, I = x.shape  # noqa: E741 (I is the field's letter)
     R, G, _ = W.shape
     x_and_one = arrays.empty((*x.shape[:-1], I + 1), x.dtype)

@@ -21,7 +21,7 @@ def running_norms(
     each lag, in units of 2**`exponent` (K, R), and the exponents that they are in units of.
 
     ||C_k||² = ||C_{k-1}||² + 2<C_{k-1}, A_k> + ||A_k||²: <A_j, A_k> within the lags at hand comes
-    from Gram matrices; <C, A_k> with the sum C that stood before them from one product. Row k is in
+    from Gram matrices; <C, A_k> with the sum C that was before them from one product. Row k is in
     units of its own 4^top_k.
     """
     gram = products.gram_of_lags(left, factors)

@@ -104,7 +104,7 @@ class Terms:
             return True
         matrices, squares, unit, sizes = self._measured(left, outer)
         zeros = self._formed or bool((exponent == exponent[0]).all())
-        if unit.any() or not products.are_safe(sizes, outer, zeros):
+        if unit.any() or not products.are_safe(sizes, left, outer, zeros):
             return False
         own = np.repeat(exponent[..., None], len(self.names), axis=-1)
         if not self._formed:
@@ -126,7 +126,7 @@ class Terms:
             return False
         squares, sums = found
         raised = (top > self._exponent) & (squares == 0).all(axis=0)
-        if raised.any() or not products.are_safe([squares], outer, zeros=True):
+        if raised.any() or not products.are_safe([squares], left, outer, zeros=True):
             return False
         if which is not None:
             if not are_near_one(sums, safe_bits(left.dtype)).all():
@@ -193,7 +193,7 @@ class Terms:
         only: int | None = None,
     ) -> tuple[Array, Array]:
         """Squares from Gram matrices, those that lost digits there taken of the matrix itself."""
-        kept = products.keep_digits(squares, sizes[1], left.dtype)
+        kept = products.keep_digits(squares, sizes[1], left.dtype) | (sizes[1] == 0)
         if kept.all():
             return squares, unit
         for which, name in enumerate(self.names):
@@ -217,7 +217,7 @@ class Terms:
     ) -> None:
         """Add lags to the total, and measure the running sum of `share`.
 
-        `size` (K, R, P) is log2 of the norm of each term, -inf where there is nothing to be added:
+        `size` (K, R, P) is log2 of the norm of each term, -inf if there is nothing to be added:
         the exponent of nothing would hide what follows. `only` is the one parameter that is meant.
         """
         if self._formed:

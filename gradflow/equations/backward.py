@@ -11,7 +11,7 @@ from gradflow.equations.differentiate import Derivatives, Partial
 from gradflow.equations.forward import Arrays
 from gradflow.equations.graph import Node
 from gradflow.equations.layout import Names, Rows, Views
-from gradflow.equations.transposes import SHAPED, Piece, code, whole
+from gradflow.equations.transposes import SHAPED, Piece, code, covers, whole
 from gradflow.equations.writing import Writer
 
 
@@ -95,36 +95,49 @@ class Pullback(Writer):
         pieces = [*self._products(vertex), *self._edges(vertex), *self._shaped(vertex)]
         if not pieces:
             return
-        place = self._place(vertex)
+        target = self._target(vertex)
+        if pieces[0].rows and vertex.kind != "after" and covers(pieces, vertex):
+            self.cotangent[id(vertex)] = self._put_together(target, pieces, vertex)
+            return
         if vertex.kind == "after":  # the rows of ds itself, which have the rest already
             for piece in pieces:
-                self.line(f"{place}{piece.rows} {piece.sign}= {piece.text}")
+                self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
             return
-        if place is None:
-            place = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
-            pieces = self._begin(place, pieces, vertex)
+        if target is None:
+            target = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
+            pieces = self._begin(target, pieces, vertex)
         else:
-            self.line(pieces[0].into(place))
+            self.line(pieces[0].into(target))
             pieces = pieces[1:]
         for piece in pieces:
-            self.line(f"{place}{piece.rows} {piece.sign}= {piece.text}")
-        self.cotangent[id(vertex)] = place
+            self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
+        self.cotangent[id(vertex)] = target
 
-    def _begin(self, place: str, pieces: list[Piece], vertex: Node) -> list[Piece]:
-        """The first piece or two of a cotangent that has no place yet; what is left."""
+    def _put_together(self, target: str | None, pieces: list[Piece], vertex: Node) -> str:
+        """Pieces that are for other rows each, in the vertex's array or a new one."""
+        if target is None:
+            target = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
+            dy, axes = pieces[0].text, len(vertex.shape) + 1
+            self.line(f"{target} = np.empty({whole(dy, vertex, axes)}, {dy}.dtype)")
+        for piece in pieces:
+            self.line(f"{target}{piece.rows} = {piece.signed}")
+        return target
+
+    def _begin(self, target: str, pieces: list[Piece], vertex: Node) -> list[Piece]:
+        """The first piece or two of a cotangent that has no array yet; what is left."""
         first, *left = pieces
         if first.rows:
             dy, axes = first.text, len(vertex.shape) + 1
-            self.line(f"{place} = np.zeros({whole(dy, vertex, axes)}, {dy}.dtype)")
+            self.line(f"{target} = np.zeros({whole(dy, vertex, axes)}, {dy}.dtype)")
             return pieces
         if left and not left[0].rows:
-            self.line(f"{place} = {first.signed} {left[0].sign} {left[0].text}")
+            self.line(f"{target} = {first.signed} {left[0].sign} {left[0].text}")
             return left[1:]
-        self.line(f"{place} = {first.signed}{'.copy()' if first.is_name and left else ''}")
+        self.line(f"{target} = {first.signed}{'.copy()' if first.is_name and left else ''}")
         return left
 
-    def _place(self, vertex: Node) -> str | None:
-        """Where the cotangent of a vertex belongs, or None: in an array of its own."""
+    def _target(self, vertex: Node) -> str | None:
+        """Where the cotangent of a vertex belongs, or None: in its own array."""
         if vertex.kind == "slot":
             return self._dz((vertex,))
         if vertex.kind == "previous":
@@ -146,7 +159,7 @@ class Pullback(Writer):
     # Neighbouring slots with one source
 
     def _neighbours(self) -> dict[int, list[Node]]:
-        """The id of a slot to those beside it that receive from the same vertex alone."""
+        """The id of a slot to its neighbours that receive from the same vertex alone."""
         groups: dict[int, list[Node]] = {}
         stretch: list[Node] = []
         for slot in [*self.arranged.slots, None]:
@@ -189,8 +202,8 @@ class Pullback(Writer):
     def _follows(self, one: Node, other: Node) -> bool:
         (a,), (b,) = (self.derivatives.into[id(slot)] for slot in (one, other))
         at = self.arrays.local.at
-        beside = at[self._local_key(b[1])] == at[self._local_key(a[1])] + 1
-        return a[0] is b[0] and one.shape == other.shape and beside
+        adjacent = at[self._local_key(b[1])] == at[self._local_key(a[1])] + 1
+        return a[0] is b[0] and one.shape == other.shape and adjacent
 
     def _pull_group(self, group: Sequence[Node]) -> None:
         """All of them at once."""
@@ -200,9 +213,9 @@ class Pullback(Writer):
         partials = self.views.of(
             self.arrays.local, keys, f"{self.labels[id(source)]}_by_{labels}", "entries"
         )
-        place = self._dz(group, "entries")
+        target = self._dz(group, "entries")
         of = self._of(source)
-        self.line(f"np.multiply({of}[..., None, :, :], {partials}, out={place})")
+        self.line(f"np.multiply({of}[..., None, :, :], {partials}, out={target})")
         for slot in group:
             self.done.add(id(slot))
             self.cotangent[id(slot)] = ""
@@ -251,7 +264,9 @@ class Pullback(Writer):
                 value = self.value(partial.node)
                 scaled = "" if abs(partial.factor) == 1 else f"{abs(partial.factor)!r} * "
                 sign = "+" if partial.factor > 0 else "-"
-                yield Piece(f"{scaled}{of} * {value}", sign=sign)
+                is_plain = partial.factor == 1 and len(source.shape) == len(vertex.shape)
+                call = f"np.multiply({of}, {value}, out={{}})" if is_plain else None
+                yield Piece(f"{scaled}{of} * {value}", call, sign=sign)
             else:
                 yield _scaled(of, partial.factor)
 
@@ -270,7 +285,7 @@ class Pullback(Writer):
         return self.views.of(self.arrays.local, [(id(node), "inverse")], "inverse")
 
     def local(self, node: Node) -> str:
-        """The value of an argument, kept beside the partials."""
+        """The value of an argument, kept next to the partials."""
         if node.kind == "fixed":
             return self.value(node)
         return self.views.of(self.arrays.local, [id(node)], self.labels.get(id(node), "v"))

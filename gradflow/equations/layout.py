@@ -41,9 +41,9 @@ class Entry(NamedTuple):
 
 
 class View(NamedTuple):
-    """A name of the code: the rows of entries `first` to `last` of an array, as columns.
+    """A name of the code: the rows of entries `first` to `last` of an array.
 
-    form      columns
+    form      shape
     rows      (..., rows, N)
     entries   (..., entries, rows of each, N)
     matrix    (..., a, b, N)
@@ -96,19 +96,19 @@ class Views:
 
     names: Names
     views: list[View] = field(default_factory=list)
-    _by_place: dict[tuple[str, int, int, str], str] = field(default_factory=dict)
+    _by_key: dict[tuple[str, int, int, str], str] = field(default_factory=dict)
 
     def of(self, rows: Rows, keys: Sequence[object], wanted: str, form: str | None = None) -> str:
-        """The name of the rows of these keys, which lie beside each other."""
+        """The name of the rows of these keys, which lie side by side."""
         first, last = rows.at[keys[0]], rows.at[keys[-1]]
         if form is None:
             form = "matrix" if len(rows.entries[first].shape) == 2 else "rows"
-        place = (rows.array, first, last, form)
-        if place not in self._by_place:
+        key = (rows.array, first, last, form)
+        if key not in self._by_key:
             name = self.names.new(wanted)
-            self._by_place[place] = name
-            self.views.append(View(name, *place))
-        return self._by_place[place]
+            self._by_key[key] = name
+            self.views.append(View(name, *key))
+        return self._by_key[key]
 
     def keep(self, lines: Sequence[str]) -> None:
         """Leave out the views that no line names."""

@@ -25,7 +25,7 @@ class Linearize(Writer):
             if id(step.reduced.graph.node("function", (slot,), "sigmoid", slot.shape))
             in self.arrays.saved.at
         }
-        self._ready: dict[int, str] = {}  # slopes that are in their place, by id
+        self._ready: dict[int, str] = {}  # slopes that are in their array, by id
 
     def write(self) -> None:
         """The whole function."""
@@ -34,15 +34,15 @@ class Linearize(Writer):
         self._slopes_together()
         for key, node in self.entries:
             name = self.arrays.local.entries[self.arrays.local.at[key]].name
-            place = self.views.of(self.arrays.local, [key], name)
-            if isinstance(key, tuple):  # what `normalise` left beside its value
+            target = self.views.of(self.arrays.local, [key], name)
+            if isinstance(key, tuple):  # what `normalise` left next to its value
                 found = self.views.of(self.arrays.saved, [key], f"{name}_saved")
-                self.line(f"{place}[...] = {found}")
+                self.line(f"{target}[...] = {found}")
                 continue
             if self.is_stored(node):
                 self.value(node)
-            self.into(node, place)
-            self.held[id(node)] = place
+            self.into(node, target)
+            self.held[id(node)] = target
 
     def is_stored(  # noqa: D102 (see Writer)
         self, node: Node
@@ -78,7 +78,7 @@ class Linearize(Writer):
         return None
 
     def _slopes_together(self) -> None:
-        """The slopes of sigmoids of neighbouring slots in one go, where partials beside each other
+        """The slopes of sigmoids of neighbouring slots in one go, where partials side by side
         begin with them."""
         stretch: list[tuple[object, Node]] = []
         for key, node in [*self.entries, (None, None)]:
@@ -92,7 +92,7 @@ class Linearize(Writer):
                 stretch.append((key, slope))
 
     def _first_slope(self, key: object, node: Node) -> Node | None:
-        """The slope of a group's sigmoid that the place of this entry is first filled with."""
+        """The slope of a group's sigmoid that the rows of this entry are first filled with."""
         if isinstance(key, tuple) or node.kind not in ("slope", "mul") or self.is_stored(node):
             return None
         slopes = [factor for factor in self._factors(node) if factor.kind == "slope"]
@@ -112,8 +112,8 @@ class Linearize(Writer):
         names = [rows.entries[rows.at[key]].name for key in keys]
         e = "e_" + "_".join(labels[id(slot)] for slot in slots)
         e = self.views.of(self.arrays.z, [id(slot) for slot in slots], e, "rows")
-        place = self.views.of(rows, keys, "_".join(names), "rows")
-        self.line(f"sigmoid_slope_from({e}, out={place})")
+        target = self.views.of(rows, keys, "_".join(names), "rows")
+        self.line(f"sigmoid_slope_from({e}, out={target})")
         for key, name, slope in zip(keys, names, slopes, strict=True):
             self._ready[id(slope)] = self.views.of(rows, [key], name)
 
@@ -125,14 +125,14 @@ class Linearize(Writer):
         saved = self.is_stored(rest) and self.is_stored(sigmoid)
         return (sigmoid, rest) if saved else None
 
-    def _slope_into(self, node: Node, place: str) -> None:
-        if self._ready.get(id(node)) == place:
+    def _slope_into(self, node: Node, target: str) -> None:
+        if self._ready.get(id(node)) == target:
             return
         if node.payload == "sigmoid" and (saved := self._from_rest(node)):
             u, rest_of_u = (self.value(one) for one in saved)
-            self.line(f"np.multiply({u}, {rest_of_u}, out={place})")
+            self.line(f"np.multiply({u}, {rest_of_u}, out={target})")
             return
-        super()._slope_into(node, place)
+        super()._slope_into(node, target)
 
     def exponential(  # noqa: D102 (see Writer)
         self, z: Node

@@ -11,7 +11,7 @@ _MOST = 50  # mistakes that are kept of one text
 
 
 class At(NamedTuple):
-    """A place in a text: line and column from 1, and how many characters are meant."""
+    """A position in a text: line and column from 1, and how many characters are meant."""
 
     line: int
     column: int
@@ -43,13 +43,13 @@ class Mistakes:
     """Collects the mistakes of one declaration; one a position."""
 
     found: list[Mistake] = field(default_factory=list)
-    _places: set[tuple[str, int, int]] = field(default_factory=set)
+    _positions: set[tuple[str, int, int]] = field(default_factory=set)
 
     def add(self, where: str, at: At, message: str) -> None:
         """Something is wrong at `at`."""
-        place = (where, at.line, at.column)
-        if place not in self._places and len(self.found) < _MOST:
-            self._places.add(place)
+        position = (where, at.line, at.column)
+        if position not in self._positions and len(self.found) < _MOST:
+            self._positions.add(position)
             self.found.append(Mistake(where, at, message))
 
     def stop_if_any(self) -> None:
@@ -59,7 +59,7 @@ class Mistakes:
 
 
 def marked(text: str, at: At) -> str:
-    """The line of `text` that is meant, and below it the place, marked."""
+    """The line of `text` that is meant, and below it the position, marked."""
     lines = text.split("\n")
     line = lines[at.line - 1] if at.line <= len(lines) else ""
     start, shown = at.column - 1, 100

@@ -1,4 +1,4 @@
-"""The first pass: text to trees, each with its place in the text. Nothing of it is ever run.
+"""The first pass: text to trees, each with its position in the text. Nothing of it is ever run.
 
 The syntax is that of Python's expressions, as far as equations need it:
 
@@ -169,18 +169,18 @@ class _Reader:
     """Reads one statement, a method for each rule of the syntax."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens, self.place, self.nesting = tokens, 0, 0
+        self.tokens, self.position, self.nesting = tokens, 0, 0
 
     @property
     def here(self) -> Token:
-        return self.tokens[self.place]
+        return self.tokens[self.position]
 
     def take(self, *kinds: str) -> Token | None:
         """The token here, if it is one of these."""
         token = self.here
         if token.kind not in kinds:
             return None
-        self.place += 1
+        self.position += 1
         return token
 
     def expect(self, kind: str, wanted: str) -> Token:
@@ -191,7 +191,7 @@ class _Reader:
         return token
 
     def wrong(self, wanted: str) -> _WrongError:
-        """What stands here in place of what was `wanted`."""
+        """What is here instead of what was `wanted`."""
         found = f"'{self.here.text}'" if self.here.text else "the end of the line"
         return _WrongError(self.here.at, f"expected {wanted}, found {found}")
 
@@ -225,7 +225,7 @@ class _Reader:
             raise self.wrong("a value of the option, such as 'after'")
         if self.here.text != "else":
             raise self.wrong("'else' and what holds otherwise")
-        self.place += 1
+        self.position += 1
         other = self.nested(self.expression, condition)
         operands = (
             Tree("name", option.text, (), option.at),
@@ -273,7 +273,7 @@ class _Reader:
         """`t]` or `t-1]`; the token of the time, `t` or `t-1`."""
         letter = self.take("name")
         if letter is None or letter.text != "t":
-            self.place -= letter is not None
+            self.position -= letter is not None
             raise self.wrong("'t' or 't-1'")
         if self.take("]"):
             return letter
@@ -285,8 +285,8 @@ class _Reader:
             raise _WrongError(at, "a step knows no later one: expected 't' or 't-1'")
         if steps.text != "1":
             message = (
-                f"a step knows only the one before it, 't-1': keep what is older in a part of the "
-                f"state of its own (old[t] = h[t-1], then old[t-1] is h[t-{steps.text}])"
+                f"a step knows only the one before it, 't-1': keep what is older in its own "
+                f"part of the state (old[t] = h[t-1], then old[t-1] is h[t-{steps.text}])"
             )
             raise _WrongError(at, message)
         self.expect("]", "']'")
@@ -311,7 +311,7 @@ class _Reader:
             return tree
         name = self.take("name")
         if name is None or name.text in ("if", "else"):
-            self.place -= name is not None
+            self.position -= name is not None
             raise self.wrong("a number, a name or '('")
         if self.take("(") is None:
             return Tree("name", name.text, (), name.at)
@@ -319,10 +319,10 @@ class _Reader:
 
     def arguments(self, name: Token) -> Iterator[Tree]:
         while self.take(")") is None:
-            ahead = self.tokens[self.place + 1] if self.here.kind == "name" else self.here
+            ahead = self.tokens[self.position + 1] if self.here.kind == "name" else self.here
             if ahead.kind == "=":
                 keyword = self.expect("name", "a name")
-                self.place += 1
+                self.position += 1
                 value = self.nested(self.expression, name)
                 yield _tree("keyword", keyword.text, (value,), keyword.at)
             else:
@@ -340,7 +340,7 @@ class _Reader:
         return tree
 
 
-_TOO_DEEP = f"this is nested more than {MOST_DEPTH} deep: give the inner part a name of its own"
+_TOO_DEEP = f"this is nested more than {MOST_DEPTH} deep: give the inner part its own name"
 
 
 def _tree(kind: str, value: Value, args: tuple[Tree, ...], at: At) -> Tree:

@@ -3,18 +3,19 @@ piece of that of its argument `number`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gradflow.equations.graph import Node
+from gradflow.equations.sizes import ZERO, Size
 
 
 class Values(Protocol):
     """What knows the names of the values that a transpose needs."""
 
     def local(self, node: Node) -> str:
-        """The value of an argument, kept beside the partials."""
+        """The value of an argument, kept next to the partials."""
 
     def inverse(self, node: Node) -> str:
         """What `normalise` multiplied with."""
@@ -22,12 +23,13 @@ class Values(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a cotangent: an expression, or a call that puts it into a place; the rows it is
-    for, if not all; its sign."""
+    """A part of a cotangent: an expression, or a call that puts it into an array; the rows it is
+    for, if not all, as code and `of` sizes; its sign."""
 
     text: str
     call: str | None = None
     rows: str = ""
+    of: tuple[Size, Size] | None = None
     sign: str = "+"
     is_name: bool = False
 
@@ -36,17 +38,26 @@ class Piece:
         """The expression with its sign."""
         return self.text if self.sign == "+" else f"-({self.text})"
 
-    def into(self, place: str) -> str:
-        """The statement that puts it into a place."""
+    def into(self, target: str) -> str:
+        """The statement that puts it into an array."""
         if self.rows:
-            return f"{place}[...] = 0\n{place}{self.rows} {self.sign}= {self.text}"
+            return f"{target}[...] = 0\n{target}{self.rows} {self.sign}= {self.text}"
         if self.call is not None:
-            return self.call.format(place)
-        return f"{place}[...] = {self.signed}"
+            return self.call.format(target)
+        return f"{target}[...] = {self.signed}"
+
+
+def covers(pieces: Sequence[Piece], node: Node) -> bool:
+    """Whether pieces are for rows of their own each, and for every row of a node."""
+    behind = {piece.of[0]: piece.of[1] for piece in pieces if piece.of is not None}
+    at, count = ZERO, 0
+    while at in behind and at != node.shape[0]:
+        at, count = behind[at], count + 1
+    return count == len(pieces) and at == node.shape[0]
 
 
 def whole(of: str, node: Node, axes: int) -> str:
-    """The shape of a node's columns, from an array `of` columns whose last `axes` are its own."""
+    """The shape of a node's values, from an array `of` such whose last `axes` are its own."""
     sizes = ", ".join(code(size) for size in node.shape)
     return f"(*{of}.shape[:-{axes}], {sizes}, {of}.shape[-1])"
 
@@ -65,7 +76,8 @@ def _spread_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[P
 
 def _slice_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
     start, stop = (code(size) for size in node.payload)
-    yield Piece(dy, rows=f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]")
+    rows = f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]"
+    yield Piece(dy, rows=rows, of=node.payload)
 
 
 def _turn_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
@@ -80,7 +92,8 @@ def _total_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Pi
 
 def _norm_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
     inverse = writer.inverse(node)
-    yield Piece(f"normalise_back({dy}, {writer.local(node)}, {inverse})")
+    call = f"normalise_back({dy}, {writer.local(node)}, {inverse}"
+    yield Piece(f"{call})", f"{call}, out={{}})")
 
 
 def _outer_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:

@@ -1,5 +1,5 @@
 """Expressions of parameters alone: their values, once a pass, and how a term of dL/d(expression)
-is brought back to the parameters. Arrays have leading axes of their own before the node's shape."""
+is brought back to the parameters. Arrays have their own leading axes before the node's shape."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from gradflow.numerics.arrays import Array
 
 def evaluate(root: Node, params: Mapping[str, Array], H: int, I: int) -> Array:  # noqa: E741
     """The value of an expression of parameters, each (..., *shape)."""
+    if root.kind == "parameter":
+        return params[root.payload]
     return Values(params, H, I).of(root)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from gradflow.equations.functions import FUNCTIONS
@@ -20,7 +20,8 @@ _SLOPES = {name: f"{name}_slope" for name in FUNCTIONS}
 @dataclass
 class Writer:
     """The statements of one function. `held` has the names of values that are at hand, by the id
-    of their node; `exponentials` those of e^-z by the id of sigmoid(z)."""
+    of their node; `exponentials` those of e^-z by the id of sigmoid(z); `prepared` are the ids of
+    what another function computes."""
 
     names: Names
     lines: list[str] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Writer:
     exponentials: dict[int, str] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
     labels: dict[int, str] = field(default_factory=dict)
+    prepared: Set[int] = frozenset()
     weight: Callable[[Node], str] = lambda node: "k"  # of a fixed node, its name in w
 
     def line(self, text: str) -> None:
@@ -49,6 +51,9 @@ class Writer:
         nested deeply, however many equations hang on each other."""
         depth: dict[int, int] = {}
         for node in in_order(roots):
+            if id(node) in self.prepared:
+                depth[id(node)] = 0
+                continue
             own = 1 + max((depth[id(arg)] for arg in node.args), default=0)
             if own > _DEEPEST and not node.static and node.kind not in _PLACED:
                 self.uses[id(node)] += 2
@@ -80,11 +85,11 @@ class Writer:
         return self.written(node)
 
     def is_stored(self, node: Node) -> bool:
-        """Whether a value has a place of its own; see `store`."""
+        """Whether a value is kept in an array; see `store`."""
         return False
 
     def store(self, node: Node) -> str:
-        """Compute a value that has a place of its own; the name of the place."""
+        """Compute a value that is kept in an array; the name of that array."""
         raise NotImplementedError
 
     def written(self, node: Node) -> str:
@@ -125,7 +130,7 @@ class Writer:
         return f"({text})"
 
     def _made(self, node: Node) -> str:
-        """A value that no expression gives, in an array of its own."""
+        """A value that no expression gives, in its own array."""
         if node.kind == "function":
             (z,), function = node.args, FUNCTIONS[node.payload]
             if function.ufunc:
@@ -171,70 +176,70 @@ class Writer:
 
     # Statements
 
-    def into(self, node: Node, place: str) -> None:
-        """Put a value into a place."""
+    def into(self, node: Node, target: str) -> None:
+        """Put a value into an array."""
         kind = node.kind
         if id(node) in self.held or kind in ("number", "fixed"):
-            self.line(f"{place}[...] = {self.value(node)}")
+            self.line(f"{target}[...] = {self.value(node)}")
         elif kind == "sum":
-            self._sum_into(node, place)
+            self._sum_into(node, target)
         elif kind == "mul":
-            self._product_into(node, place)
+            self._product_into(node, target)
         elif kind == "div":
             a, b = (bare(self.value(arg)) for arg in node.args)
-            self.line(f"np.divide({a}, {b}, out={place})")
+            self.line(f"np.divide({a}, {b}, out={target})")
         elif kind == "blend":
             u, a, b, rest = (self.value(arg) for arg in node.args)
-            self.line(f"np.multiply({u}, {b}, out={place})")
-            self.line(f"{place} += {rest} * {a}")
+            self.line(f"np.multiply({u}, {b}, out={target})")
+            self.line(f"{target} += {rest} * {a}")
         elif kind == "function":
-            self._function_into(node, place)
+            self._function_into(node, target)
         elif kind == "rest":
-            self.line(f"rest_from({self.exponential(node.args[0])}, out={place})")
+            self.line(f"rest_from({self.exponential(node.args[0])}, out={target})")
         elif kind == "slope":
-            self._slope_into(node, place)
+            self._slope_into(node, target)
         elif kind in ("max", "min"):
             a, b = (bare(self.value(arg)) for arg in node.args)
             a, b = (b, a) if node.args[0].is_number else (a, b)
-            self.line(f"{'larger' if kind == 'max' else 'smaller'}({a}, {b}, out={place})")
+            self.line(f"{'larger' if kind == 'max' else 'smaller'}({a}, {b}, out={target})")
         elif kind == "mask":
             a, b = (bare(self.value(arg)) for arg in node.args)
-            self.line(f'np.{_MASKS[node.payload]}({a}, {b}, out={place}, casting="unsafe")')
+            self.line(f'np.{_MASKS[node.payload]}({a}, {b}, out={target}, casting="unsafe")')
         else:
-            self.line(f"{place}[...] = {bare(self.written(node))}")
+            self.line(f"{target}[...] = {bare(self.written(node))}")
 
     def exponential(self, z: Node) -> str:
         """The name of e^-z, which sigmoid(z) left."""
         raise NotImplementedError
 
-    def add(self, node: Node, place: str, sign: float = 1.0) -> None:
-        """Add sign x a value to a place."""
+    def add(self, node: Node, target: str, sign: float = 1.0) -> None:
+        """Add sign x a value to an array."""
         value = self.value(node)
         value = bare(value) if abs(sign) == 1 else f"{_number(abs(sign))} * {value}"
-        self.line(f"{place} {'+' if sign > 0 else '-'}= {value}")
+        self.line(f"{target} {'+' if sign > 0 else '-'}= {value}")
 
-    def _sum_into(self, node: Node, place: str) -> None:
+    def _sum_into(self, node: Node, target: str) -> None:
         signs, constant = node.payload
         terms = list(zip(signs, node.args, strict=True))
         first = next((k for k, sign in enumerate(signs) if sign == 1), 0)
         terms.insert(0, terms.pop(first))
         (sign, term), *others = terms
         if sign == -1 and constant:
-            self.line(f"np.subtract({_number(constant)}, {bare(self.value(term))}, out={place})")
+            self.line(f"np.subtract({_number(constant)}, {bare(self.value(term))}, out={target})")
             constant = 0
         elif sign != 1:
-            self.line(f"np.multiply({bare(self.value(term))}, {_number(sign)}, out={place})")
+            self.line(f"np.multiply({bare(self.value(term))}, {_number(sign)}, out={target})")
         elif others and abs(others[0][0]) == 1 and self._is_simple(term):
             its_sign, other = others.pop(0)
             name = "add" if its_sign > 0 else "subtract"
             a, b = bare(self.value(term)), bare(self.value(other))
-            self.line(f"np.{name}({a}, {b}, out={place})")
+            self.line(f"np.{name}({a}, {b}, out={target})")
         else:
-            self._put(term, place)
+            self._put(term, target)
         for its_sign, other in others:
-            self.add(other, place, its_sign)
+            self.add(other, target, its_sign)
         if constant:
-            self.line(f"{place} += {_number(constant)}")
+            self.line(f"{target} += {_number(constant)}")
 
     def _is_at_hand(self, node: Node) -> bool:
         return id(node) in self.held or self.is_stored(node)
@@ -242,25 +247,25 @@ class Writer:
     def _is_simple(self, node: Node) -> bool:
         return self._is_at_hand(node) or node.kind in ("fixed", "spread", "slice")
 
-    def _put(self, node: Node, place: str) -> None:
+    def _put(self, node: Node, target: str) -> None:
         """`into`, but a value that is used elsewhere too is computed once."""
         if (not self._is_at_hand(node) and self.uses[id(node)] > 1) or self.is_stored(node):
             self.value(node)
-        self.into(node, place)
+        self.into(node, target)
 
-    def _product_into(self, node: Node, place: str) -> None:
+    def _product_into(self, node: Node, target: str) -> None:
         """The factor that needs room is computed in place, the others are multiplied to it."""
         factors = list(self._factors(node))
         spacious = [f for f in factors if f.kind in _SPACIOUS and not self._is_at_hand(f)]
         spacious.sort(key=lambda f: _SPACIOUS.index(f.kind))
         if spacious:
             factors.remove(spacious[0])  # once: it may be there twice
-            self._put(spacious[0], place)
+            self._put(spacious[0], target)
         else:
             a, b, *factors = factors
-            self.line(f"np.multiply({bare(self.value(a))}, {bare(self.value(b))}, out={place})")
+            self.line(f"np.multiply({bare(self.value(a))}, {bare(self.value(b))}, out={target})")
         for factor in factors:
-            self.line(f"{place} *= {bare(self.value(factor))}")
+            self.line(f"{target} *= {bare(self.value(factor))}")
 
     def _factors(self, node: Node, whole: bool = True) -> Iterator[Node]:
         if node.kind == "mul" and id(node) not in self.held and (whole or self.uses[id(node)] < 2):
@@ -269,26 +274,26 @@ class Writer:
         else:
             yield node
 
-    def _function_into(self, node: Node, place: str) -> None:
+    def _function_into(self, node: Node, target: str) -> None:
         (z,), function = node.args, FUNCTIONS[node.payload]
         argument = bare(self.value(z))
         if node.payload == "sigmoid":
-            e = self.exponentials.get(id(node), place)
-            self.line(f"sigmoid({argument}, e={e}, out={place})")
+            e = self.exponentials.get(id(node), target)
+            self.line(f"sigmoid({argument}, e={e}, out={target})")
         elif function.ufunc:
-            self.line(f"np.{function.ufunc}({argument}, out={place})")
+            self.line(f"np.{function.ufunc}({argument}, out={target})")
         else:
-            self.line(f"{node.payload}({argument}, out={place})")
+            self.line(f"{node.payload}({argument}, out={target})")
 
-    def _slope_into(self, node: Node, place: str) -> None:
+    def _slope_into(self, node: Node, target: str) -> None:
         name = node.payload
         if name == "sigmoid":
-            self.line(f"sigmoid_slope_from({self.exponential(node.args[0])}, out={place})")
+            self.line(f"sigmoid_slope_from({self.exponential(node.args[0])}, out={target})")
             return
         needs = FUNCTIONS[name].needs
         z = bare(self.value(node.args["z" not in needs]))
         h = bare(self.value(node.args["h" in needs]))
-        self.line(f"{_SLOPES[name]}({z}, {h}, out={place})")
+        self.line(f"{_SLOPES[name]}({z}, {h}, out={target})")
 
 
 def needed(node: Node) -> list[Node]:

@@ -33,6 +33,10 @@ class Explanation:
     advice: tuple[Advice, ...] | None
     expansions: tuple[Expansion, ...] = ()
 
+    def __repr__(self) -> str:
+        """`<Explanation of run 0: rnn, vanishing, rate 0.6471, horizon 17>`."""
+        return f"<Explanation of run {self.result.run}: {self.result}>"
+
 
 def explain(
     experiment: Experiment, run_all: Evaluate, advice: bool = True

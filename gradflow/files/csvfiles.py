@@ -4,8 +4,8 @@ A CSV file is UTF-8 text with one row per line; lines that start with `#` are co
 are separated by `,` or else `;`, a tab or blanks, whichever the first two rows show; where they
 show both `,` and `;` the file is refused. A first row without a number is the header.
 
-What is all numbers goes through `numpy.loadtxt`. What is not is cut into cells here and not by the
-`csv` module, though that takes a sixth of the time: it does not say where a cell begins, which
+What is all numbers goes through `numpy.loadtxt`. What is not is cut into fields here and not by the
+`csv` module, though that takes a sixth of the time: it does not say where a field begins, which
 every fault has to, joins lines where a quote is not closed, and knows no blanks as a separator.
 """
 
@@ -37,7 +37,7 @@ MAX_BYTES = 64 << 20
 _MAX_LINE = 1 << 20
 _BLOCK = 1 << 18
 _ENOUGH_FAULTS = 10
-_TEXT_COLUMN = 3  # cells of text from which on it is the column that is meant
+_TEXT_COLUMN = 3  # fields of text from which on it is the column that is meant
 _SHOWN_COLUMNS = 8
 
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -57,7 +57,7 @@ def read_csv(
     layout: _Layout | None = None
     values = bytearray()  # grows in place, where a list of blocks would double the memory
     faults: list[Fault] = []
-    cells: list[_BadCell] = []
+    fields: list[_BadField] = []
     gap = None  # the first of the blank lines just passed: fine at the end, a fault further up
     with io.BufferedReader(open_regular(path, source)) as file:
         for first, text in _blocks(file, source):
@@ -74,12 +74,12 @@ def read_csv(
                 rows, wrong, bad = _read_rows(texts, numbers, layout, source)
                 values += rows.tobytes()
                 faults += wrong
-                cells += bad
-            if len(faults) + len(cells) > _ENOUGH_FAULTS:
+                fields += bad
+            if len(faults) + len(fields) > _ENOUGH_FAULTS:
                 break
         unread = bool(file.peek(1))
-    if cells and layout is not None:
-        faults += _told(cells, layout)
+    if fields and layout is not None:
+        faults += _faults_of(fields, layout)
     if faults:
         faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
         raise InputError(*first_faults(faults, at_least=unread))
@@ -91,8 +91,9 @@ def read_csv(
 
 
 @dataclass(frozen=True)
-class _BadCell:
-    """A cell that is no number: its column from 0, what is told of it, whether it holds text."""
+class _BadField:
+    """A field that is no number: its column from 0, what is wrong with it, whether it holds
+    text."""
 
     column: int
     fault: Fault
@@ -193,10 +194,12 @@ def _layout(
         separator = "\t"
     elif all(len(row.split()) > 1 for row in rows):
         separator = None
-    cells = [cell for _, cell in _cells(lines[0], separator, source, number)]
-    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell)]
-    header = None if numbers or not any(cells) else cells
-    layout = _Layout(separator, len(cells), header, number)
+    fields = [field for _, field in _fields(lines[0], separator, source, number)]
+    numbers = [
+        field for field in fields if _NUMBER.fullmatch(field) or _NOT_FINITE.fullmatch(field)
+    ]
+    header = None if numbers or not any(fields) else fields
+    layout = _Layout(separator, len(fields), header, number)
     return layout if columns is None else replace(layout, picked=_pick(columns, layout, source))
 
 
@@ -206,14 +209,14 @@ def _pick(columns: Sequence[str | int], layout: _Layout, source: str) -> list[in
         raise InputError(Fault("expected at least one column to read, found none", source))
     names = layout.header or []
     count = Counter(names)
-    places = {name: place for place, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
     picked: list[int] = []
     wrong: list[str | int] = []
     for column in columns:
         if isinstance(column, int) and 0 <= column < layout.width:
             picked.append(column)
         elif isinstance(column, str) and count[column] == 1:
-            picked.append(places[column])
+            picked.append(numbers[column])
         else:
             wrong.append(column)
     if wrong:
@@ -242,9 +245,9 @@ def _why_not(column: str | int, names: list[str], width: int) -> str:
 
 def _read_rows(
     texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
-) -> tuple[Floats, list[Fault], list[_BadCell]]:
-    """The rows in `texts`: by numpy's fast reader, and where that balks, cell by cell."""
-    # Told which columns to read, numpy does not look at the number of the others.
+) -> tuple[Floats, list[Fault], list[_BadField]]:
+    """The rows in `texts`: by numpy's fast reader, and where that balks, field by field."""
+    # Where numpy is given the columns to read, it does not look at the number of the others.
     if layout.picked is None or all(_width(text, layout) == layout.width for text in texts):
         try:
             rows = np.loadtxt(
@@ -264,7 +267,7 @@ def _read_rows(
 
 
 def _width(line: str, layout: _Layout) -> int:
-    """The number of cells in a line; 0 where quotes make it hard to tell."""
+    """The number of fields in a line; 0 where quotes make it hard to tell."""
     if '"' in line:
         return 0
     return line.count(layout.separator) + 1 if layout.separator else len(line.split())
@@ -272,47 +275,49 @@ def _width(line: str, layout: _Layout) -> int:
 
 def _read_carefully(
     texts: list[str], numbers: Sequence[int], layout: _Layout, source: str
-) -> tuple[Floats, list[Fault], list[_BadCell]]:
+) -> tuple[Floats, list[Fault], list[_BadField]]:
     """The rows in `texts` and all that is wrong with them; if anything is, no row counts."""
     rows: list[float] = []
     faults: list[Fault] = []
-    bad: list[_BadCell] = []
+    bad: list[_BadField] = []
     for number, line in zip(numbers, texts, strict=True):
         try:
-            cells = _cells(line, layout.separator, source, number)
+            fields = _fields(line, layout.separator, source, number)
         except InputError as error:
             faults.extend(error.faults)
             continue
-        if len(cells) != layout.width:
-            message = f"expected {layout.width} cells as on line {layout.line}, found {len(cells)}"
+        if len(fields) != layout.width:
+            message = (
+                f"expected {layout.width} fields as on line {layout.line}, found {len(fields)}"
+            )
             faults.append(Fault(message, source, number, 1))
             continue
         for column in range(layout.width) if layout.picked is None else layout.picked:
-            at, cell = cells[column]
-            wrong = _what_is_wrong(cell)
+            at, field = fields[column]
+            wrong = _what_is_wrong(field)
             if wrong:
-                is_text = bool(cell) and not _NOT_FINITE.fullmatch(cell)
-                bad.append(_BadCell(column, Fault(wrong, source, number, at), is_text))
+                is_text = bool(field) and not _NOT_FINITE.fullmatch(field)
+                bad.append(_BadField(column, Fault(wrong, source, number, at), is_text))
             else:
-                rows.append(float(cell))
+                rows.append(float(field))
     width = layout.width if layout.picked is None else len(layout.picked)
     return np.reshape([] if faults or bad else rows, (-1, width)), faults, bad
 
 
-def _told(cells: Sequence[_BadCell], layout: _Layout) -> list[Fault]:
-    """What is wrong with cells; where a column holds text throughout, once and with the others."""
-    counts = Counter(cell.column for cell in cells if cell.is_text)
+def _faults_of(fields: Sequence[_BadField], layout: _Layout) -> list[Fault]:
+    """What is wrong with fields; where a column holds text throughout, once and with the others."""
+    counts = Counter(field.column for field in fields if field.is_text)
     text = {column for column, count in counts.items() if count >= _TEXT_COLUMN}
     if len(text) == len(layout.picked or range(layout.width)):
-        return [cell.fault for cell in cells]  # none is left to be read
-    faults = [cell.fault for cell in cells if cell.column not in text]
+        return [field.fault for field in fields]  # none is left to be read
+    faults = [field.fault for field in fields if field.column not in text]
     names = layout.header or range(layout.width)
     left = [names[at] for at in layout.picked or range(layout.width) if at not in text]
     some = ", ".join(_flow_text(name) for name in left[:_SHOWN_COLUMNS])
     more = ", ..." if len(left) > _SHOWN_COLUMNS else ""
     remedy = f"read the others, columns: [{some}{more}]"
     for column in sorted(text):
-        first = next(cell for cell in cells if cell.column == column)
+        first = next(field for field in fields if field.column == column)
         _, _, found = first.fault.message.partition("found ")
         what = f"column {names[column]!r} holds text, such as {found}"
         faults.append(replace(first.fault, message=f"{what}: {remedy}"))
@@ -320,42 +325,42 @@ def _told(cells: Sequence[_BadCell], layout: _Layout) -> list[Fault]:
 
 
 def _flow_text(name: str | int) -> str:
-    """A column as it stands in a list of YAML."""
+    """A column as a list of YAML has it."""
     plain = isinstance(name, int) or re.fullmatch(r"[^\W\d][\w ]*", name)
     return str(name) if plain else json.dumps(name, ensure_ascii=False)
 
 
-def _what_is_wrong(cell: str) -> str | None:
-    """Why a cell cannot be read, None if it can."""
-    if not cell:
-        return "expected a number, found an empty cell"
-    if _NOT_FINITE.fullmatch(cell):
-        return f"expected a finite number, found {cell!r}"
-    if not _NUMBER.fullmatch(cell):
-        shown = cell if len(cell) <= 40 else cell[:40] + "…"
+def _what_is_wrong(field: str) -> str | None:
+    """Why a field cannot be read, None if it can."""
+    if not field:
+        return "expected a number, found an empty field"
+    if _NOT_FINITE.fullmatch(field):
+        return f"expected a finite number, found {field!r}"
+    if not _NUMBER.fullmatch(field):
+        shown = field if len(field) <= 40 else field[:40] + "…"
         return f"expected a number, found {shown!r}"
-    return None if math.isfinite(float(cell)) else "expected a number in float range"
+    return None if math.isfinite(float(field)) else "expected a number in float range"
 
 
-def _cells(line: str, separator: str | None, source: str, number: int) -> list[tuple[int, str]]:
-    """The cells of a line with their columns, from 1; of quoted ones what is inside."""
+def _fields(line: str, separator: str | None, source: str, number: int) -> list[tuple[int, str]]:
+    """The fields of a line with their columns, from 1; of quoted ones what is inside."""
     if separator is None:
         matches = list(re.finditer(r'"([^"]*)"(?!\S)|\S+', line))
     else:
         matches = list(_separated(line, re.escape(separator)))
-    cells = []
+    fields = []
     for match in matches:
         raw = match[0].lstrip(" ")
         at = match.end() - len(raw) + 1
         if match[1] is None and raw.startswith('"'):
             raise InputError(Fault('expected a closing ", found none', source, number, at))
         text = raw if match[1] is None else match[1].replace('""', '"')
-        cells.append((at, text.strip()))
-    return cells
+        fields.append((at, text.strip()))
+    return fields
 
 
 def _separated(line: str, end: str) -> Iterator[re.Match[str]]:
-    """One match per cell; its first group is what is in quotes."""
+    """One match per field; its first group is what is in quotes."""
     pattern = re.compile(rf' *"([^"]*(?:""[^"]*)*)" *(?={end}|$)|[^{end}]*')
     at = 0
     while at <= len(line) and (match := pattern.match(line, at)):

@@ -25,7 +25,8 @@ _PATIENCE = 1.0  # seconds to wait for a writer
 
 
 class _Readable(io.RawIOBase):
-    """What numpy, zipfile and h5py ask of a file, besides reading: a place in it, and its size."""
+    """What numpy, zipfile and h5py ask of a file, besides reading: a position in it, and its
+    size."""
 
     size: int
     _at = 0
@@ -196,7 +197,7 @@ _KINDS = (
     {".pt", ".pth", ".ckpt", ".onnx", ".msgpack", ".npz", ".safetensors", ".keras", ".h5"},
     {".json"},
 )
-"""The suffixes of files that can stand for each other."""
+"""The suffixes of files that can be exchanged for each other."""
 
 
 def _instead(path: Path) -> str:

@@ -92,7 +92,7 @@ class Archive:
         with self._damage(f"member {name[:100]!r} is damaged"), self._zip.open(name) as member:
             yield member
 
-    def place(self, name: str) -> int:
+    def start(self, name: str) -> int:
         """Where in the file the bytes of an uncompressed member begin."""
         self.check_stored(name)
         member, what = self.members[name], f"member {name[:100]!r}"

@@ -148,13 +148,33 @@ FORMATS: dict[str, Format] = {
             Format(
                 kind,
                 (f".{kind}",),
-                {"results": f"plots:{kind}", "runs": f"plots:{kind}"},
+                {
+                    "results": f"plots:results_{kind}",
+                    "runs": f"plots:runs_{kind}",
+                    "tracking": f"plots:tracking_{kind}",
+                    "critical": f"plots:critical_{kind}",
+                    "comparison": f"plots:comparison_{kind}",
+                },
                 is_text=False,
                 needs="matplotlib",
             )
             for kind in ("svg", "png", "pdf")
         ),
-        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format(
+            "html",
+            (".html",),
+            {
+                "results": "page:of_results",
+                "runs": "page:of_runs",
+                "tracking": "page:of_tracking",
+                "critical": "page:of_critical",
+                "explanation": "page:of_explanation",
+                "check": "page:of_check",
+                "comparison": "page:of_comparison",
+            },
+            is_text=False,
+            needs="jinja2",
+        ),
         Format("junit", (".junit.xml",), {"check": "junit:export"}),
         Format("github", (), {"check": "github:export"}),
     )

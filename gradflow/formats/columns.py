@@ -1,4 +1,4 @@
-"""Every column that CSV, JSON, its schema and the README's table have: what differs between the
+"""Every column that CSV, JSON, its schema and docs/outputs.md have: what differs between the
 runs, and the curves that the measures declare."""
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def values(curve: Curve, flow: GradientFlow | None, measured: Mapping[str, Measu
 
 
 def part_curves(parts: Iterable[str]) -> tuple[Curve, ...]:
-    """The curves of the parts of a state that have no column of their own."""
+    """The curves of the parts of a state without their own column."""
     return tuple(part_curve(part) for part in dict.fromkeys(parts) if part not in ("h", "c"))
 
 

@@ -95,17 +95,14 @@ def _run(result: Result) -> dict[str, object]:
         "run": result.run,
         **_plain_mapping(result.axes),
         **_plain_mapping(result.options),
-        **_totals(result),
-        **_starts(result.flow),
+        **_sizes(result),
         **_loss(result),
         "objective": result.objective,
-        "diagnosis": _diagnosis(result),
-        "of_reach": result.diagnosis.of_reach,
+        **_meaning(result),
         "diverged_at": result.diverged_at,
         "notes": list(result.notes),
         "lags": list(range(result.sequence_length + 1)),
-        **_curves(result.flow, result.sequence_length + 1),
-        **_asked(result, result.sequence_length + 1),
+        **_arrays(result, result.sequence_length + 1),
     }
 
 
@@ -114,13 +111,25 @@ def _place(part: LayerResult) -> dict[str, object]:
     return {
         "layer": part.layer,
         "direction": part.direction,
-        **_totals(part),
-        **_starts(part.flow),
-        "diagnosis": _diagnosis(part),
-        "of_reach": part.diagnosis.of_reach,
-        **_curves(part.flow, len(part.flow.state)),
-        **_asked(part, len(part.flow.state)),
+        **_sizes(part),
+        **_meaning(part),
+        **_arrays(part, len(part.flow.state)),
     }
+
+
+def _sizes(part: Result | LayerResult) -> dict[str, object]:
+    """What a run or a place has as single numbers."""
+    return {**_totals(part), **_starts(part.flow)}
+
+
+def _meaning(part: Result | LayerResult) -> dict[str, object]:
+    """What the curve of a run or a place says, and whether that is of its reach."""
+    return {"diagnosis": _diagnosis(part), "of_reach": part.diagnosis.of_reach}
+
+
+def _arrays(part: Result | LayerResult, length: int) -> dict[str, object]:
+    """What a run or a place has against lag, and what was measured besides."""
+    return {**_curves(part.flow, length), **_asked(part, length)}
 
 
 def _plain_mapping(values: Mapping[str, object]) -> dict[str, object]:
@@ -229,7 +238,7 @@ def _ended(nest: Mapping[str, object], end: str) -> dict[str, object]:
 
 
 def _exactly(measured: Measured) -> dict[str, object]:
-    """What of a measure's results the keys beside this one leave open, so that they can be read
+    """What of a measure's results the keys next to this one leave open, so that they can be read
     back: figures that are not finite, how long curves are, and where those are infinite."""
     curves: dict[str, object] = {}
     for name, curve in measured.curves.items():

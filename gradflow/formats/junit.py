@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from gradflow.checks.judge import Judgement
-from gradflow.checks.report import Report, told
+from gradflow.checks.report import Report, difference
 from gradflow.formats.view import View
 from gradflow.formats.words import clean
 
@@ -24,7 +24,7 @@ def export(report: Report, view: View) -> Iterator[str]:
         for pair in report.comparison.pairs:
             case = _case(f"{stem}.baseline", f"{tolerance} [{pair.name}]")
             if not pair.held:
-                _add(case, "failure", told(pair), told(pair), type="deviation")
+                _add(case, "failure", difference(pair), difference(pair), type="deviation")
             cases.append(case)
     counts = {
         "tests": str(len(cases)),
@@ -45,8 +45,8 @@ def _expected(one: Judgement, stem: str) -> Element:
     case = _case(f"{stem}.{wanted.name}", f"{wanted.what} {wanted.bounds} [{one.name}]")
     message = f"got {one.got}" + (f", {one.off}" if one.off else "")
     if one.fails:
-        place = wanted.source if wanted.line is None else f"{wanted.source}:{wanted.line}"
-        text = f"{place}: wanted {wanted.what} {wanted.bounds}, {message}"
+        source = wanted.source if wanted.line is None else f"{wanted.source}:{wanted.line}"
+        text = f"{source}: wanted {wanted.what} {wanted.bounds}, {message}"
         _add(case, "failure", message, text, type=one.outcome)
     elif one.outcome == "undecided":
         _add(case, "skipped", f"undecided: {message}")

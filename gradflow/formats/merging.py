@@ -17,6 +17,7 @@ from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import (
+    NO_SAMPLES,
     Diagnosis,
     GradientFlow,
     LayerResult,
@@ -53,8 +54,8 @@ def _one(number: int, group: Sequence[Result]) -> Result:
     """One result of runs that differ in the seed."""
     first = group[0]
     there = [result for result in group if result.diverged_at is None]
-    over = _over(group)
     flows = [result.flow for result in there if result.flow is not None]
+    over = replace(_over(group), log10_band=_band(flows))
     diverged = [result.diverged_at for result in group if result.diverged_at is not None]
     places = dict.fromkeys((part.layer, part.direction) for run in there for part in run.layers)
     return replace(
@@ -79,11 +80,12 @@ def _at(result: Result, place: tuple[int, str]) -> LayerResult:
 
 
 def _layer(group: Sequence[LayerResult]) -> LayerResult:
-    over = _over(group)
+    flows = [part.flow for part in group]
+    over = replace(_over(group), log10_band=_band(flows))
     return replace(
         group[0],
         diagnosis=_diagnosis(over, group[0].diagnosis.of_reach),
-        flow=_mean_flow([part.flow for part in group]),
+        flow=_mean_flow(flows),
         measures=_measures([part.measures for part in group], over),
         over=over,
     )
@@ -190,6 +192,14 @@ def _mean_flow(flows: Sequence[GradientFlow]) -> GradientFlow:
         log10_typical=logs[1],
         log10_typical_start=float(logs[2]),
         first=first.first,
+    )
+
+
+def _band(flows: Sequence[GradientFlow]) -> Array:
+    """(T+1, 2): the lowest and the highest relative gradient, NaN where one has none."""
+    curves = [flow.relative.log10() for flow in flows]
+    return (
+        np.stack([np.min(curves, axis=0), np.max(curves, axis=0)], axis=1) if curves else NO_SAMPLES
     )
 
 

@@ -27,5 +27,10 @@ def _parts(result: Result) -> Iterator[Result]:
         yield replace(result, axes={**result.axes, "layer": WHOLE, "direction": ""})
     for part in result.layers:
         axes = {**result.axes, "layer": part.layer, "direction": part.direction}
-        of = {"diagnosis": part.diagnosis, "flow": part.flow, "over": part.over}
+        of = {
+            "diagnosis": part.diagnosis,
+            "flow": part.flow,
+            "over": part.over,
+            "measures": part.measures,
+        }
         yield replace(result, axes=axes, layers=(), **of)  # type: ignore[arg-type]

@@ -74,8 +74,7 @@ def threads_of_a_run(wanted: int | None = None, workers: int = 1, otherwise: int
     threads of its own."""
     if wanted is None:
         wanted = asked() or otherwise
-    own = blas.threads(os.cpu_count() or 1)
-    room = cores() // workers if own == 1 else 1
+    room = cores() // workers if blas.threads() == 1 else 1
     return max(1, min(wanted, room))
 
 

@@ -22,6 +22,7 @@ from gradflow.cells.sized import SizedCell
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Losses, NetTrajectory, Place
+from gradflow.measures.drawn import Drawn
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -97,8 +98,9 @@ class Measure:
         scope: of what it is in a net of several places.
         of, observe: the function that finds it, one of the two; neither for what is always
             measured (see `flows`).
-        room: the bytes that it takes at most for one run, beside the tape, from T, N, the
+        room: the bytes that it takes at most for one run, besides the tape, from T, N, the
             components of the state and its options; None: next to nothing.
+        drawn: its panels in a figure (see `drawn`); without one it is in no figure.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Measure:
     of: Callable[..., Sequence[Measured]] | None = None
     observe: Callable[..., Watcher] | None = None
     room: Callable[..., int] | None = None
+    drawn: tuple[Drawn, ...] = ()
 
     @property
     def always(self) -> bool:

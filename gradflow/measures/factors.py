@@ -18,6 +18,7 @@ from gradflow.cells.sized import SizedCell
 from gradflow.engine.flow import Tape, Trajectory
 from gradflow.equations.samples import Samples
 from gradflow.measures.contract import Figure, Measure, Subject
+from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
 from gradflow.numerics.arrays import distinct
@@ -77,6 +78,15 @@ def _gain(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
     return {"factors_gain": float(gain[run]), "factors_slope": rms}
 
 
+def _rows(figures: Figures) -> list[Row]:
+    """The gain and the slope with their product, or what a gate keeps."""
+    gain, slope = (known(figures, f"factors_{name}") for name in ("gain", "slope"))
+    if gain is not None and slope is not None:
+        return [Row("gain W_s", gain), Row("rms slope", slope), Row("product", gain * slope)]
+    keep = known(figures, "factors_keep")
+    return [] if keep is None else [Row(f"{figures['factors_gate']} keeps", keep)]
+
+
 MEASURE = Measure(
     "factors",
     "what a step multiplies the gradient by: the gain of W_s and its slopes, or what a gate keeps",
@@ -88,4 +98,5 @@ MEASURE = Measure(
         Figure("factors_keep", "number", "its geometric mean: what the direct path keeps a step"),
     ),
     of=factors,
+    drawn=(Rows("what a step multiplies by", "factor", of=_rows, mark=1.0),),
 )

@@ -1,7 +1,7 @@
 """How far a cell's gates are open, over steps, units and samples.
 
 A gate is a named intermediate that is a sigmoid (or a hard one) and multiplies something; the
-equations say which. Of what keeps a part of the state, c_t = f_t ∘ c_{t-1} + ..., a value f stands
+equations say which. Of what keeps a part of the state, c_t = f_t ∘ c_{t-1} + ..., a value f is
 for a time scale of -1/ln f steps, in which what is kept falls to 1/e (C. Tallec and Y. Ollivier,
 arXiv:1804.11188; T. Can, K. Krishnamurthy and D. J. Schwab, arXiv:2007.15243). It is taken from the
 gate's argument, -ln σ(z) = ln(1 + e^-z), since f itself rounds to 1 from 10^16 steps on.
@@ -20,6 +20,7 @@ from gradflow.equations.report import Keeper
 from gradflow.equations.samples import Samples
 from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.distribution import BINS, Distribution
+from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
 from gradflow.numerics.arrays import Array
@@ -104,6 +105,22 @@ def _time_scales(decays: Distribution) -> Mapping[str, float]:
             for name, log2 in (("p50", half), ("p90", tenth))}  # fmt: skip
 
 
+def _rows(figures: Figures) -> list[Row]:
+    """Each gate: its median, from the 10th to the 90th percentile, and how much of it is shut or
+    open for good."""
+    names = [name[6:-4] for name in figures if name.startswith("gates_") and name.endswith("_p50")]
+    found = []
+    for name in names:
+        middle = known(figures, f"gates_{name}_p50")
+        if middle is None or name.endswith("_time_scale"):
+            continue
+        low, high = (known(figures, f"gates_{name}_{end}") for end in ("p10", "p90"))
+        shut, wide = (known(figures, f"gates_{name}_{end}") for end in ("below_0.1", "above_0.9"))
+        said = f"{100 * (shut or 0):.0f} % shut, {100 * (wide or 0):.0f} % open"
+        found.append(Row(name, middle, low, high, said))
+    return found
+
+
 MEASURE = Measure(
     "gates",
     "how far the gates are open, and for how long what keeps the state keeps it",
@@ -124,4 +141,5 @@ MEASURE = Measure(
         Figure("gates_<gate>_time_scale_p90", "number", "90th percentile of that"),
     ),
     of=gates,
+    drawn=(Rows("gates", "how far open: p10, median, p90", of=_rows, ends=(0.0, 1.0)),),
 )

@@ -31,6 +31,7 @@ from gradflow.engine.basis import WholeState, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
 from gradflow.measures.contract import Curve, Figure, Measure, Option
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.measures.singular import Largest
 from gradflow.numerics.arrays import Array
@@ -226,17 +227,17 @@ class _Bound:
         return self if np.abs(made.mT - J_T).max(initial=0.0) <= 1e-12 * size else None
 
     def _pieces(self, J_T: Array, local: Array) -> tuple[Array, Array]:
-        """φ' and what the diagonal of the Jacobian has beside φ' W_s, (n, S) each."""
+        """φ' and what the diagonal of the Jacobian has besides φ' W_s, (n, S) each."""
         slopes = self._one_slope(J_T) if self._constant else local
         own = slopes * np.diagonal(self._W)
         kept = np.diagonal(J_T, axis1=-2, axis2=-1) - own
         return slopes, np.where(np.abs(kept) <= 1e-14 * np.abs(own), 0.0, kept)
 
     def _one_slope(self, J_T: Array) -> Array:
-        """(n, S): what W_s is multiplied with beside the diagonal; 1 where there is nothing."""
-        beside = self._W - np.diag(np.diagonal(self._W))
-        at = np.unravel_index(np.abs(beside).argmax(), beside.shape)
-        largest = beside[at]
+        """(n, S): what W_s is multiplied with off the diagonal; 1 where there is nothing."""
+        off_diagonal = self._W - np.diag(np.diagonal(self._W))
+        at = np.unravel_index(np.abs(off_diagonal).argmax(), off_diagonal.shape)
+        largest = off_diagonal[at]
         slope = J_T[:, at[1], at[0]] / largest if largest else np.ones(len(J_T))
         return np.broadcast_to(slope[:, None], J_T.shape[:2])
 
@@ -302,4 +303,19 @@ MEASURE = Measure(
     options={"samples": Option(4, "how many of the batch are looked at, the first ones", least=1)},
     of=lambda subject, *, samples: jacobian(subject.layers, samples),
     room=_room,
+    drawn=(
+        Lags(
+            "singular values",
+            "log10_sigma_rms",
+            band=("log10_sigma_min", "log10_sigma_max"),
+            dashed=("log10_bound",),
+            named={
+                "log10_sigma_rms": "rms",
+                "log10_sigma_min": "smallest",
+                "log10_sigma_max": "largest",
+                "log10_bound": "bound",
+            },
+            label="of ∂s_T/∂s_{T-k}",
+        ),
+    ),
 )

@@ -34,6 +34,7 @@ import numpy as np
 from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
+from gradflow.measures.drawn import Figures, Spectrum, known, numbered
 from gradflow.measures.measured import Measured
 from gradflow.measures.orthonormal import orthonormalised
 from gradflow.numerics.arrays import Array
@@ -270,6 +271,17 @@ def _room(*, N: int, S: int, samples: int, count: int, **_: int) -> int:
     return 8 * min(samples, N) * S * vectors * 16  # copies of the basis, and dL/dz of a step
 
 
+def _spectrum(figures: Figures) -> list[tuple[float, float]]:
+    """Each exponent and its spread."""
+    spreads = numbered(figures, "lyapunov_spread")
+    return list(zip(numbered(figures, "lyapunov"), spreads, strict=True))
+
+
+def _dimension(figures: Figures) -> str:
+    found = known(figures, "kaplan_yorke")
+    return "" if found is None else f"Kaplan-Yorke dimension {found:.3g}"
+
+
 MEASURE = Measure(
     "lyapunov",
     "finite-time Lyapunov exponents of the full state, in nats per step",
@@ -294,4 +306,9 @@ MEASURE = Measure(
     },
     of=of,
     room=_room,
+    drawn=(
+        Spectrum(
+            "Lyapunov exponents", "nats per step", of=_spectrum, mark=0.0, said=_dimension
+        ),
+    ),
 )  # fmt: skip

@@ -24,3 +24,9 @@ class Measured:
     curves: Mapping[str, Array | Magnitudes] = field(default_factory=dict)
     figures: Mapping[str, float | str | None] = field(default_factory=dict)
     note: str | None = None
+
+    def __repr__(self) -> str:
+        """`<Measured: log10_direct_path, direct_share, 2 figures>`."""
+        figures = [f"{n} figure{'s' * (n != 1)}" for n in (len(self.figures),) if n]
+        notes = [] if self.note is None else [self.note]
+        return f"<Measured: {', '.join([*self.curves, *figures, *notes])}>"

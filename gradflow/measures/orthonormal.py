@@ -37,7 +37,7 @@ def orthonormalised(A: Array, surely: bool) -> Orthonormal | None:
     used up. Q is orthonormal as far as rounding lets it be in one go: A = Q R holds to all digits.
 
     None where Cholesky's factors cannot be had and `surely` is not set; where it is, Householder's
-    QR takes its place. Vectors may have any size, and be zero.
+    QR is used instead. Vectors may have any size, and be zero.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.vecdot(A, A)[:, 0]

@@ -21,6 +21,7 @@ from gradflow.engine.flow import Trajectory, backpropagate
 from gradflow.engine.network import NetTrajectory, backpropagate_net
 from gradflow.measures.batch import typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
+from gradflow.measures.drawn import Lags
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
@@ -154,4 +155,8 @@ MEASURE = Measure(
         ),
     ),
     of=paths,
+    drawn=(
+        Lags("direct path alone", "log10_direct_path", label="product of partials"),
+        Lags("direct share", "direct_share", shares=True, label="share of the gradient"),
+    ),
 )

@@ -21,6 +21,7 @@ from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
 from gradflow.measures.contract import Curve, Measure, Option, Subject
+from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
@@ -69,9 +70,7 @@ def of(subject: Subject, *, origins: int) -> list[Measured]:
     assert loss is not None
     read = [at for at in places if at in loss.steps]
     if not read:
-        note = (
-            "the loss reads no state of this layer, and what others send it has no lag of its own"
-        )
+        note = "the loss reads no state of this layer, and what others send it has no one lag"
         return [Measured(note=note) for _ in range(subject.runs)]
     steps = loss.steps[read[0]]
     number = {int(t): i for i, t in enumerate(steps)}
@@ -231,7 +230,7 @@ class _Pass:
         self._whole.settle(local, own)
 
     def _moving(self, rows: slice) -> Array:
-        """Those of these rows that are state: what stands at an output is none."""
+        """Those of these rows that are state: what is at an output is none."""
         moving = self._whole.moving
         inside: Array = moving[(moving >= rows.start) & (moving < rows.stop)]
         return inside
@@ -255,7 +254,7 @@ class _Pass:
 
 
 def _room(*, T: int, N: int, origins: int, **_: int) -> int:
-    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN stands
+    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN is
 
 
 MEASURE = Measure(
@@ -279,4 +278,17 @@ MEASURE = Measure(
     },
     of=of,
     room=_room,
+    drawn=(
+        Lags(
+            "loss of any one step",
+            "log10_reach_p50",
+            band=("log10_reach_p10", "log10_reach_p90"),
+            named={
+                "log10_reach_p50": "median",
+                "log10_reach_p10": "p10",
+                "log10_reach_p90": "p90",
+            },
+            relative=True,
+        ),
+    ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.weights import evaluate
 from gradflow.measures.contract import Figure, Measure, Subject
+from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
 from gradflow.numerics.arrays import Array
@@ -31,7 +32,7 @@ def slopes(subject: Subject) -> list[Measured]:
     `gain` ‖W_s‖_F/√H, of several recurrent weights one each, `gain_<block>`."""
     cell, trajectory, R = subject.cell, subject.trajectory, subject.runs
     if not cell.report.functions:
-        note = f"{cell.label} has no recurrent weights: no function stands around their products"
+        note = f"{cell.label} has no recurrent weights: no function is around their products"
         return [Measured(note=note) for _ in range(R)]
     gain = gains(trajectory)
     found = []
@@ -96,6 +97,20 @@ _MEANINGS = {
     "saturated": f"the share of slopes below {SATURATED} in size",
 }
 
+
+def _rows(figures: Figures) -> list[Row]:
+    """The slopes of all functions together, and the gain of each weight."""
+    called = {"slopes_rms": "rms slope", "slopes_geometric": "geometric", "slopes_saturated":
+              "saturated"}  # fmt: skip
+    called |= {
+        name: "gain W_s" + (f" {name[5:]}" if name != "gain" else "")
+        for name in figures
+        if name == "gain" or name.startswith("gain_")
+    }
+    values = {text: known(figures, name) for name, text in called.items()}
+    return [Row(text, value) for text, value in values.items() if value is not None]
+
+
 MEASURE = Measure(
     "slopes",
     "the slopes of the functions around a recurrent product, next to the size of its weights",
@@ -110,4 +125,5 @@ MEASURE = Measure(
         Figure("gain_<block>", "number", "the same of one of several, by gate"),
     ),
     of=slopes,
+    drawn=(Rows("slopes and gain of W_s", "size", of=_rows, mark=1.0),),
 )

@@ -22,6 +22,7 @@ from gradflow.equations.graph import Node
 from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.batch import LN10, typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
+from gradflow.measures.drawn import Overlay
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
@@ -127,8 +128,8 @@ def elman_of(cell: SizedCell) -> Elman | None:
 
 
 def _is_elman(slot: Node, new: Node) -> bool:
-    """Whether a sum is W_s h_{t-1}, W_x x_t and biases alone, all times one factor, beside the old
-    state where it is the new one itself."""
+    """Whether a sum is W_s h_{t-1}, W_x x_t and biases alone, all times one factor, added to the
+    old state where it is the new one itself."""
     uses = slot.payload.uses
     plain = all(arg.kind in ("previous", "x") for arg in slot.args)
     alone = slot is new or not others_of(slot)
@@ -254,4 +255,5 @@ MEASURE = Measure(
         ),
     ),
     of=theory,
+    drawn=(Overlay("log10_predicted", "theory", critical="critical_predicted", axis="ws_scale"),),
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -13,6 +14,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from gradflow.numerics.arrays import Array
 
 _SHOWN = 3  # numbers at either end of a long one
+_WRITING = {"byteswap", "fill", "partition", "put", "resize", "setfield", "setflags", "sort"}
+"""Methods of an array that change it; a copy in floats would change for nobody."""
 
 
 class ArrayLike(NDArrayOperatorsMixin):
@@ -46,6 +49,14 @@ class ArrayLike(NDArrayOperatorsMixin):
     @abstractmethod
     def _over(self, other: ArrayLike | float) -> ArrayLike:
         """The ratio, at any size."""
+
+    if not TYPE_CHECKING:  # a type checker is to know its own names alone
+
+        def __getattr__(self, name: str) -> Any:
+            """What else an array of floats has: `max`, `mean`, `astype`, `T`, `round`, ..."""
+            if name.startswith("_") or name in _WRITING or not hasattr(np.ndarray, name):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(self.floats(), name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
@@ -96,8 +107,30 @@ class ArrayLike(NDArrayOperatorsMixin):
         """The floats as a list."""
         return self.floats().tolist()
 
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> ArrayLike: ...
+
+    def __iter__(self) -> Iterator[ArrayLike]:
+        return (self[at] for at in range(len(self)))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The floats for polars, which takes an array from others by Arrow's interface alone, and
+        has it."""
+        import polars
+
+        return polars.Series(self.floats()).__arrow_c_stream__(requested_schema)
+
+    def __bool__(self) -> bool:
+        return bool(self.floats())
+
     def __float__(self) -> float:
         return float(self.floats())
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(float(self), digits)
 
     def __format__(self, spec: str) -> str:
         if self.ndim:
@@ -119,7 +152,7 @@ class ArrayLike(NDArrayOperatorsMixin):
         flat = self.reshape(-1)
         size = len(flat.floats())
         ends = range(size) if size <= 2 * _SHOWN else [*range(_SHOWN), *range(size - _SHOWN, size)]
-        shown = [f"{flat[i]:.4g}" for i in ends]  # type: ignore[index]
+        shown = [f"{flat[i]:.4g}" for i in ends]
         if size > 2 * _SHOWN:
             shown.insert(_SHOWN, "...")
         shape = "" if self.ndim == 1 and size <= 2 * _SHOWN else f", shape {self.floats().shape}"

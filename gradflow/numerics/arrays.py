@@ -31,10 +31,10 @@ def laid(a: Array) -> Array:
 
 
 def cut(a: Array, count: int) -> tuple[Array, ...]:
-    """(..., N, count x H) as its `count` parts, each a view of columns (..., H, N)."""
-    columns = a.mT
-    H = columns.shape[-2] // count
-    return tuple(columns[..., k * H : (k + 1) * H, :] for k in range(count))
+    """(..., N, count x H) as its `count` parts, each a view (..., H, N)."""
+    laid_out = a.mT
+    H = laid_out.shape[-2] // count
+    return tuple(laid_out[..., k * H : (k + 1) * H, :] for k in range(count))
 
 
 def transposed(matrices: Array) -> Array:

@@ -29,8 +29,22 @@ _LOG10_2 = math.log10(2.0)
 class Magnitudes(ArrayLike):
     """Non-negative numbers `mantissa * 2**exponent`, of any shape, as exact at 1e-100000 as at 1.
 
-    `mantissa` is float64 in [0.5, 1), or 0; `exponent` is int64 of the same shape. They act as an
-    array of floats; `log10` is right at any size.
+    They act as an array of floats, 0 or inf beyond float range; logarithms, square roots, products,
+    ratios and f-strings are right at any size.
+
+        >>> import numpy as np
+        >>> from gradflow import Magnitudes
+        >>> halves = Magnitudes.of(np.ones(3), [0, -1, -2000])  # 2**0, 2**-1, 2**-2000
+        >>> halves
+        Magnitudes([1, 0.5, 8.710e-603])
+        >>> np.log2(halves).tolist(), np.asarray(halves)
+        ([0.0, -1.0, -2000.0], array([1. , 0.5, 0. ]))
+        >>> f"{halves[2]:.2e}"
+        '8.71e-603'
+
+    Attributes:
+        mantissa: float64 in [0.5, 1), or 0.
+        exponent: int64 of the same shape.
     """
 
     mantissa: Array
@@ -300,7 +314,7 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
 
 
 def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
-    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    """The squares of each of these stretches of rows of matrices (..., W, G), side by side,
     (..., P), and their exponents, as of `squares_of`."""
     flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
     squares = np.empty((*a.shape[:-2], len(rows)))

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
+
+_PATIENCE = 0.5  # seconds of work that need no bar
+_REFRESH = 0.1  # seconds between two looks of a notebook's bar
 
 
 def open_streams() -> None:
@@ -116,18 +120,45 @@ def forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def in_notebook() -> bool:
-    """Whether a notebook runs this process."""
-    return "ipykernel" in sys.modules
+@contextmanager
+def notebook_bar(total: int) -> Iterator[Progress]:
+    """A bar below the cell of a notebook, for work of more than half a second; nothing elsewhere.
+    By IPython alone: rich's bar needs ipywidgets there, and warns without."""
+    if "ipykernel" not in sys.modules:
+        yield lambda steps: None
+        return
+    from importlib import import_module
+
+    screen: Any = import_module("IPython.display")
+    begin = shown_at = time.monotonic()
+    done, handle = 0, None
+
+    def progress(steps: int) -> None:
+        nonlocal done, handle, shown_at
+        done += steps
+        now = time.monotonic()
+        if now - begin < _PATIENCE or now - shown_at < _REFRESH:
+            return
+        bar = f"<progress max={total} value={done}></progress> {done / total:.0%} of the time steps"
+        if handle is None:
+            handle = screen.display(screen.HTML(bar), display_id=True)
+        else:
+            handle.update(screen.HTML(bar))
+        shown_at = now
+
+    try:
+        yield progress
+    finally:
+        if handle is not None:
+            handle.update(screen.HTML(""))
 
 
 @contextmanager
 def progress_bar(total: int) -> Iterator[Progress]:
     """A bar on stderr for work of more than half a second, where someone is there to see it."""
-    if not (sys.stderr.isatty() or in_notebook()):
+    if not sys.stderr.isatty():
         yield lambda steps: None
         return
-    import time
 
     from rich.console import Console
     from rich.progress import (
@@ -151,7 +182,7 @@ def progress_bar(total: int) -> Iterator[Progress]:
 
     def progress(steps: int) -> None:
         bar.advance(task, steps)
-        if not bar.live.is_started and time.monotonic() - begin > 0.5:
+        if not bar.live.is_started and time.monotonic() - begin > _PATIENCE:
             bar.start()
 
     try:

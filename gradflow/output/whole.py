@@ -20,7 +20,7 @@ _NAME = 40  # characters of its name that a temporary file shows: at most 160 of
 class WholeFile:
     """A file that takes its name only once all of it is on disk.
 
-    Entering makes sure that the place can be written, before any work is done; leaving with an
+    Entering makes sure that the file can be written, before any work is done; leaving with an
     error, or without a call of `write`, leaves what was there before.
 
     Raises:
@@ -51,7 +51,7 @@ class WholeFile:
         return self
 
     def write(self, pieces: Iterable[str] | Iterable[bytes]) -> None:
-        """Write the pieces, text as UTF-8, and move the file into place.
+        """Write the pieces, text as UTF-8, and give the file its name.
 
         Raises:
             GradflowError: the disk is full or fails.
@@ -88,7 +88,7 @@ class WholeFile:
         return self._temporary
 
     def _remove_temporary(self) -> None:
-        """Where it has taken its place there is none of its name any more."""
+        """There is none any more once it has the file's name."""
         if self._temporary is not None:
             with suppress(OSError):
                 os.unlink(self._temporary)
@@ -153,7 +153,8 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _real(path: Path) -> str:
-    """Its place, links followed. A relative one has none where the current directory is gone."""
+    """Its full path, links followed. A relative one has none where the current directory is
+    gone."""
     try:
         return os.path.realpath(path)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradflow.axes import AXES, NET_AXES
+from gradflow.axes import AXES, NET_AXES, phrase
 from gradflow.cells import Cell, Params, SizedCell
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
@@ -108,6 +108,14 @@ class Run:
     trained: Trained | None = None
     tape_memory: int = BUDGET
     measures: tuple[Asked, ...] = ()
+
+    def __repr__(self) -> str:
+        """`<Run: lstm, W_s×0.5, T=100, H=64, I=16, N=32, seed 0>`."""
+        named = ("cell", "ws_scale", "sequence_length", "hidden_size", "input_size", "batch_size",
+                 "seed")  # fmt: skip
+        own = self.axes
+        said = [phrase(name, own[name]) for name in named if own[name] is not None]
+        return f"<Run: {', '.join(said)}>"
 
     @property
     def places(self) -> list[Place]:
@@ -260,6 +268,11 @@ class Experiment:
     lags: Literal["auto", "all"] | tuple[int, ...]
     thresholds: tuple[float, float]
     config: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        """`<Experiment: 4 runs over cell, ws_scale>`."""
+        over = f" over {', '.join(self.varied)}" if self.varied else ""
+        return f"<Experiment: {len(self.runs)} run{'s' * (len(self.runs) != 1)}{over}>"
 
     @property
     def varied(self) -> tuple[str, ...]:

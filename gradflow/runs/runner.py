@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gradflow import __version__
 from gradflow.engine.flow import Progress
 from gradflow.errors import GradflowError
+from gradflow.machine.blas import one_thread
 from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
 from gradflow.runs.bundle import backward_passes, run_bundle
@@ -30,7 +31,7 @@ Bundle = list[tuple[int, Run]]
 Keep = Callable[[Bundle, list[Result]], None]
 """Called with the results of a bundle as soon as it is finished."""
 
-_STACKS_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
+_BUNDLES_PER_WORKER = 4  # in hand: being worked on, next in line, or waiting for an earlier one
 
 
 def execute(
@@ -92,7 +93,7 @@ def run_elsewhere(
     """What an executor is given to do; `version` is that of the gradflow which asks."""
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
-    with sharing(threads):
+    with one_thread(), sharing(threads):
         return list(run_bundle(bundle, thresholds))
 
 
@@ -104,7 +105,7 @@ def _run_here(
     threads: int,
 ) -> Iterator[Result]:
     for bundle in work:
-        with sharing(threads):
+        with one_thread(), sharing(threads):
             results = list(run_bundle(bundle, thresholds, progress))
         keep(bundle, results)
         yield from results
@@ -125,7 +126,7 @@ def _run_by(
     in_hand: deque[Future[list[Result]]] = deque()  # in the order of the work
     running: dict[Future[list[Result]], Bundle] = {}
     while True:
-        for bundle in islice(work, _STACKS_PER_WORKER * workers - len(in_hand)):
+        for bundle in islice(work, _BUNDLES_PER_WORKER * workers - len(in_hand)):
             future = executor.submit(run_elsewhere, __version__, bundle, thresholds, threads)
             in_hand.append(future)
             running[future] = bundle

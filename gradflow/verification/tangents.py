@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gradflow.cells import Params, SizedCell
+from gradflow.cells.contract import Bound
 from gradflow.engine.network import NetTrajectory, Place, merged
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
@@ -65,6 +67,11 @@ class Tangents:
         steps = {at: run.own_loss_steps(at) for at in cells}
         cut = run.loss.truncate
         return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut)
+
+    @cached_property
+    def _bound(self) -> Mapping[Place, Bound]:
+        """The parameters of every place that does not move along any, as its code reads them."""
+        return {at: self.cells[at].bind(p) for at, p in self.params.items()}
 
     def along(self, at: Place, t: int, ds: Array | None = None, dp: Params | None = None) -> Scaled:
         """dL_n of every sample, (N, 1), when the state before step t of a place moves along `ds`
@@ -175,13 +182,14 @@ class Tangents:
     def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
         cell, kind = self.cells[at], np.result_type(x, s, *p.values())
-        w = cell.bind(p)
+        w = self._bound[at] if p is self.params[at] else cell.bind(p)
         before, after = arrays.empty(s.shape, kind), arrays.empty(s.shape, kind)
         z = arrays.empty((len(s), cell.G), kind)
         saved = arrays.empty((len(s), cell.saved), kind)
         before[...] = s
         z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
         with np.errstate(all="ignore"):  # an exponential that saturates a gate
+            cell.prepare(z, saved, x, w)
             cell.step(cell.forward_views(z, saved, before, after, x), w)
         return after
 

@@ -51,12 +51,12 @@ def _guesses(stored: Mapping[str, Stored]) -> Iterator[dict[str, str]]:
     for tokens, name in islice(able, _MOST_LOOKED_AT):
         shape = stored[name].shape
         gates = _gates(shape)
-        for other, place in _others(tokens, gates):
+        for other, at in _others(tokens, gates):
             found = by_tokens.get(other)
             if found is not None and found != name and _fit(stored[found].shape, shape, gates):
                 rows = max(shape)
                 biases = {t: n for t, n in by_tokens.items() if stored[n].shape == (rows,)}
-                yield {"W_x": found, "W_s": name, **_biases(other, tokens, place, biases)}
+                yield {"W_x": found, "W_s": name, **_biases(other, tokens, at, biases)}
                 break
 
 
@@ -81,13 +81,13 @@ def _fit(inputs: tuple[int, ...], recurrent: tuple[int, ...], gates: int) -> boo
 def _others(tokens: Tokens, gates: int) -> Iterator[tuple[Tokens, int]]:
     """What the input weights may be called, and the token that differs."""
     for recurrent, inputs in _SIDES if gates > 1 else _SIDES[:_STRONG]:
-        for place, token in enumerate(tokens):
+        for at, token in enumerate(tokens):
             if recurrent in token:
                 first, last = token.replace(recurrent, inputs, 1), _last(token, recurrent, inputs)
                 for new in dict.fromkeys((first, last)):
-                    yield (*tokens[:place], new, *tokens[place + 1 :]), place
-                if token == recurrent:  # `recurrent_weight` beside `weight`
-                    yield (*tokens[:place], *tokens[place + 1 :]), place
+                    yield (*tokens[:at], new, *tokens[at + 1 :]), at
+                if token == recurrent:  # `recurrent_weight` next to `weight`
+                    yield (*tokens[:at], *tokens[at + 1 :]), at
 
 
 def _last(token: str, old: str, new: str) -> str:
@@ -97,7 +97,7 @@ def _last(token: str, old: str, new: str) -> str:
 
 
 def _biases(
-    inputs: Tokens, recurrent: Tokens, place: int, vectors: Mapping[Tokens, str]
+    inputs: Tokens, recurrent: Tokens, at: int, vectors: Mapping[Tokens, str]
 ) -> dict[str, str]:
     """The biases among vectors of the right length: one for each side, or one for both."""
     found: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _biases(
         name = next((vectors[t] for t in _bias_names(tokens) if t in vectors), None)
         if name is not None and name not in found.values():
             found[parameter] = name
-    common = recurrent[:place], recurrent[place + 1 :]
+    common = recurrent[:at], recurrent[at + 1 :]
     alone = ((*common[0], *word, *common[1]) for word in ((), ("b",), ("bias",)))
     single = next((vectors[t] for t in alone if t in vectors), None)
     return found or ({"b_x": single} if single else {})
@@ -113,6 +113,6 @@ def _biases(
 
 def _bias_names(tokens: Tokens) -> Iterator[Tokens]:
     for weight, bias in _BIASES:
-        for place, token in enumerate(tokens):
+        for at, token in enumerate(tokens):
             if weight in token:
-                yield (*tokens[:place], token.replace(weight, bias, 1), *tokens[place + 1 :])
+                yield (*tokens[:at], token.replace(weight, bias, 1), *tokens[at + 1 :])

@@ -13,7 +13,7 @@ import numpy as np
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
-from gradflow.weights.layers import Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.layers import NetPlace, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Stored, Tensors, float64, named, refuse
 
 PARAMETERS = ("W_x", "W_s", "b_x", "b_s", "W_p")
@@ -117,7 +117,7 @@ def of_both_directions(tensors: Tensors, weights: Array, merge: str) -> Array:
 
 
 def embedding(tensors: Tensors, name: str) -> Array:
-    """The tensor (V, I), float64, whose row v stands for the token v. Raises InputError."""
+    """The tensor (V, I), float64, whose row v is that of the token v. Raises InputError."""
     check_there(tensors, name)
     table = floats(tensors, name)
     if table.ndim != 2 or not table.size:
@@ -222,7 +222,7 @@ def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
     if _transposed(arrays):
         arrays = {parameter: array.T for parameter, array in arrays.items()}
     origin = {parameter: (name,) for parameter, name in names.items()}
-    return make_layer(tensors, "named", Place(""), origin, arrays, _NAMED_TRAITS)
+    return make_layer(tensors, "named", NetPlace(""), origin, arrays, _NAMED_TRAITS)
 
 
 def _transposed(arrays: Mapping[str, Array]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import gradflow
 from cells.test_derivatives import linearized, step
 from gradflow.cells import CELLS
+from gradflow.numerics.arrays import empty
 from gradflow.runs.sampling import parameters
 from nets import flow, random_net
 from reference import exact, worst_error
@@ -96,7 +97,7 @@ def test_gates_that_see_the_input_alone_multiply(name):
         expected = of_each(mpmath.sqrt, squares.sum(axis=1))
         found = flow(net)
         curve = found.state
-        if name == "qrnn":  # beside it the input of one step before
+        if name == "qrnn":  # next to it the input of one step before
             curve = found.parts["c"]
         assert worst_error(curve, expected) < 1e-13
     if bias is not None:
@@ -140,8 +141,8 @@ def jacobian(net):
     _, arrays, w = step(cell, params, net.x[0, 0, :1], net.s0[0, :1])
     local = linearized(cell, arrays, w)
     basis = np.eye(cell.S, cell.S_all)[:, None]
-    rows = arrays.empty((cell.S, 1, cell.S_all), float)
-    dz = arrays.empty((cell.S, 1, cell.G_all), float)
+    rows = empty((cell.S, 1, cell.S_all), float)
+    dz = empty((cell.S, 1, cell.G_all), float)
     cell.pullback(cell.backward_views(local, basis, dz, rows), w)
     return rows[:, 0, : cell.S]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from equations.checks import as_read
 from gradflow.engine.flow import unroll
-from gradflow.numerics import arrays
-from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, random_net, random_params
+from gradflow.numerics.arrays import empty
+from nets import FORM_LABELS, FORMS, LABELS, VARIANTS, flow, in_turn, random_net, random_params
 from reference import by_autograd, errors, fifty_digits, moved_by_ulps
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -18,11 +18,15 @@ every_form = pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
 drawn = settings(max_examples=4, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)
 
-BEYOND = {
-    "slstm": "z - c / n, by which exponential gates learn, is a difference of states that round",
-    "rwkv4": "a decay of e^-e^12 leaves float range in one step",
-}
+BEYOND = {"rwkv4": "a decay of e^-e^12 leaves float range in one step"}
 """Cells whose saturated nets floats do not hold, and why."""
+
+CANCELS = {"slstm"}
+"""Cells whose gates learn by what cancels where they are saturated: what is left has the rounding
+of what arrived, and is right relative to that. Of h = o c' / n', with i' = e^(i - m), f' alike,
+c' = f' c + i' z and n' = f' n + i', the derivative by i is (o / n') i' (z - c' / n'). There
+z - c' / n' = (f' / n') (z n - c): where f' is e^-40, that difference of two numbers is as small.
+"""
 
 STEP = 1e-30  # of the complex step: its square is below the last digit, nothing is subtracted
 
@@ -40,18 +44,17 @@ def shift_biases(net, sizes, seed):
 
 @every_form
 def test_every_curve_agrees_with_fifty_digits(cell):
-    net = random_net(cell, T=3, N=2, I=1, H=2)
+    net = random_net(cell, T=2, N=2, I=1, H=2)
     assert max(errors(flow(net), fifty_digits(net), net.cell).values()) < 1e-13
 
 
-@every_form
-@pytest.mark.parametrize("sizes", [(12,), (40,), (0, 12, 40)], ids=str)
+@in_turn("cell, sizes", FORMS, [([12],), ([40],), ([0, 12, 40],)])
 def test_saturated_nets_agree_with_fifty_digits(cell, sizes):
-    if cell.name == "slstm" or (cell.name == "rwkv4" and 0 not in sizes):
+    if cell.name in BEYOND and 0 not in sizes:
         pytest.skip(BEYOND[cell.name])
     net = shift_biases(random_net(cell, T=3, N=1, I=1, H=2), sizes, seed=10)
     expected = fifty_digits(net)
-    found = errors(flow(net), expected, net.cell)
+    found = errors(flow(net), expected, net.cell, of_largest=cell.name in CANCELS)
     if max(found.values()) > 1e-12:
         # A state and a candidate that both round to one lose their difference, which is the slope
         # of the gate between them.
@@ -90,11 +93,12 @@ def step(cell, params, x, s):
     w = cell.bind(params)
     dtype = np.result_type(s, x, *params.values())
     z, saved, s_next = (
-        arrays.empty((*lead, N, width), dtype) for width in (cell.G, cell.saved, cell.S_all)
+        empty((*lead, N, width), dtype) for width in (cell.G, cell.saved, cell.S_all)
     )
     z[..., : cell.G_x] = x @ w.hoisted[..., :-1].mT + w.hoisted[..., None, :, -1]
     arrays = z, saved, s, s_next, x
     with np.errstate(all="ignore"):
+        cell.prepare(z, saved, x, w)
         cell.step(cell.forward_views(*arrays), w)
     return s_next, arrays, w
 
@@ -106,7 +110,7 @@ def gauges_of(cell):
 
 def linearized(cell, arrays, w):
     """What `linearize` fills."""
-    local = arrays.empty((*arrays[0].shape[:-1], cell.local), float)
+    local = empty((*arrays[0].shape[:-1], cell.local), float)
     with np.errstate(all="ignore"):
         cell.linearize(*arrays, local, w)
     return local
@@ -139,7 +143,7 @@ def test_pullback_is_the_transpose_of_the_step(cell, lead, N, I, H, data):  # no
 
     _, arrays, w = step(cell, params, x, s)
     local = linearized(cell, arrays, w)
-    dz, ds_prev = (arrays.empty((*lead, N, width), float) for width in (cell.G_all, cell.S_all))
+    dz, ds_prev = (empty((*lead, N, width), float) for width in (cell.G_all, cell.S_all))
     cell.pullback(cell.backward_views(local, g, dz, ds_prev), w)
     products = [(v_s * ds_prev)[..., : cell.S].ravel()]
     rights = {"x": x, "s": s, "local": local, "one": np.ones((*lead, N, 1))}

@@ -10,7 +10,7 @@ import pytest
 
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
-from gradflow.checks.report import told
+from gradflow.checks.report import difference
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -136,7 +136,7 @@ def test_a_run_that_diverges_on_one_side_fails():
     for before, after in ((good, bad), (bad, good)):
         [pair] = compared([before], [after]).pairs
         assert (pair.held, pair.largest.name) == (False, "verdict")
-        assert "diverged at step 37" in told(pair)
+        assert "diverged at step 37" in difference(pair)
 
 
 def test_a_horizon_moves_no_further_than_the_curve():

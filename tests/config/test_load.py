@@ -18,7 +18,7 @@ AS_EVER = {"at": "last", "reduce": "mean"}
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a config, and beside it arrays by file name; gives its path."""
+    """Writes a config, and next to it arrays by file name; gives its path."""
 
     def write(text, **arrays):
         for name, array in arrays.items():
@@ -206,7 +206,7 @@ def test_what_contradicts_the_input_file_is_refused(write, keys, message):
     [
         ("hole.csv", "1,2\n3,\n5,6\n", "hole.csv:2:3: error: input.file: expected a number"),
         ("nan.csv", "1,2\nnan,4\n", "nan.csv:2:1: error: input.file: expected a finite number"),
-        ("ragged.csv", "1,2\n3,4,5\n", "ragged.csv:2:1: error: input.file: expected 2 cells"),
+        ("ragged.csv", "1,2\n3,4,5\n", "ragged.csv:2:1: error: input.file: expected 2 fields"),
         ("header.csv", "a,b\n", "c.yaml:2:15: error: input.file: header.csv: expected rows"),
         ("empty.csv", "", "c.yaml:2:15: error: input.file: empty.csv: the file is empty"),
         ("junk.npy", "\x00junk", "c.yaml:2:15: error: input.file: junk.npy: the file is not a"),

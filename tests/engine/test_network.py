@@ -8,7 +8,7 @@ import pytest
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import MERGES, unroll_net
 from gradflow.measures.flows import backpropagate, backpropagate_net
-from nets import FORM_LABELS, FORMS, VARIANTS, mapped, random_net, random_stack
+from nets import FORM_LABELS, FORMS, VARIANTS, in_turn, mapped, random_net, random_stack
 
 
 @pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
@@ -24,8 +24,7 @@ def test_a_net_of_one_layer_is_that_layer(cell):
             np.testing.assert_array_equal(term.mantissa, b.terms[name].mantissa)
 
 
-@pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
+@in_turn("cell, directions", FORMS, [1, 2])
 def test_recomputation_and_stacking_change_no_byte(cell, directions):
     stack = random_stack(cell, layers=3, directions=directions, T=23, R=2)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradflow.cells.cell import Cell
-from gradflow.numerics import arrays
+from gradflow.numerics.arrays import empty, laid
 
 
 class Net(NamedTuple):
@@ -65,15 +65,16 @@ def forward(net, dtype=None):
     cell, (T, R, N, _) = net.cell, net.x.shape
     dtype = dtype or np.result_type(net.x, net.s0, *net.params.values())
     w = cell.bind(net.params)
-    states = arrays.empty((T + 1, R, N, cell.S_all), dtype)
-    z = arrays.empty((T, R, N, cell.G), dtype)
-    saved = arrays.empty((T, R, N, cell.saved), dtype)
-    local = arrays.empty((T, R, N, cell.local), dtype)
+    states = empty((T + 1, R, N, cell.S_all), dtype)
+    z = empty((T, R, N, cell.G), dtype)
+    saved = empty((T, R, N, cell.saved), dtype)
+    local = empty((T, R, N, cell.local), dtype)
     states[0] = net.s0
     one = np.concatenate([net.x, np.ones((T, R, N, 1))], axis=-1)
     z[..., : cell.G_x] = (w.hoisted @ one.mT).mT
-    x = arrays.laid(net.x)
+    x = laid(net.x)
     with np.errstate(all="ignore"):
+        cell.prepare(z, saved, x, w)
         views = cell.forward_views(z, saved, states[:-1], states[1:], x)
         for t in range(T):
             cell.step(tuple(view[t] for view in views), w)
@@ -86,8 +87,8 @@ def both_ways(net) -> Pass:
     """Forward and backward."""
     cell, (T, R, N, _) = net.cell, net.x.shape
     states, local, w = forward(net)
-    ds = arrays.empty((T + 1, R, N, cell.S_all), float)
-    dz = arrays.empty((T, R, N, cell.G_all), float)
+    ds = empty((T + 1, R, N, cell.S_all), float)
+    dz = empty((T, R, N, cell.G_all), float)
     ds[...] = 0
     ds[-1][..., : cell.S] = net.ds_T
     with np.errstate(all="ignore"):

@@ -15,8 +15,8 @@ from gradflow.runs.runner import execute
 
 matplotlib = pytest.importorskip("matplotlib")
 from gradflow.formats import plots  # noqa: E402
-from gradflow.formats.plots.drawing import _apart  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
+from gradflow.formats.plots.scales import apart  # noqa: E402
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 30, "input_size": 3}
 HEADS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
@@ -122,7 +122,7 @@ def test_labels_keep_their_distance():
     rng = np.random.default_rng(0)
     for _ in range(50):
         heights = list(rng.uniform(-0.2, 1.2, rng.integers(1, 9)))
-        placed = _apart(heights, 0.05)
+        placed = apart(heights, 0.05)
         order = np.argsort(heights, kind="stable")
         gaps = np.diff([placed[i] for i in order])
         assert np.all(gaps >= 0.05 - 1e-9)

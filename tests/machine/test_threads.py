@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gradflow.cli import app
 from gradflow.errors import InputError
-from gradflow.machine import threads
+from gradflow.machine import blas, threads
 from gradflow.machine.threads import share, sharing, threads_of_a_run
 from tests.command import run
 
@@ -48,7 +48,7 @@ def nobody_is_left():
     before, running = threading.active_count(), tasks()
     yield
     assert threading.active_count() == before
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100  # gives up: a busy machine may take its time
     while tasks() > running:
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -165,7 +165,7 @@ def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monk
         for _ in range(3):
             share(lambda part: None, 3)
             helpers = threads._mine.crew._helpers
-            end = time.monotonic() + 20
+            end = time.monotonic() + 100  # gives up: a busy machine may take its time
             while not all(helper._resting for helper in helpers):
                 assert time.monotonic() < end
                 time.sleep(0.001)
@@ -237,7 +237,7 @@ def test_cores_that_nothing_runs_on(monkeypatch, tmp_path):
     [  # what the library gives
         (None, None, 1, 1, 1),
         (None, None, 2, 1, 1),  # a sweep in processes
-        (None, None, 1, 4, 1),  # linear algebra has threads of its own
+        (None, None, 1, 4, 1),  # linear algebra has its own threads
         (3, None, 1, 1, 3),
         (3, None, 4, 1, 2),  # as many as there are cores for
         (64, None, 1, 1, 8),
@@ -249,7 +249,7 @@ def test_cores_that_nothing_runs_on(monkeypatch, tmp_path):
 )
 def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda otherwise=1: blas)
+    monkeypatch.setattr(threads.blas, "threads", lambda: blas)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)
@@ -262,15 +262,13 @@ def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, f
 )
 def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda otherwise=1: 1)
+    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)
     given = []
-    monkeypatch.setattr(
-        "gradflow.runs.runner.execute",
-        lambda *arguments, **named: given.append(arguments[-1]) or (),
-    )
+    runner = "gradflow.runs.runner.execute"
+    monkeypatch.setattr(runner, lambda *args, **named: given.append(args[-1]) or ())
     config = tmp_path / "c.yaml"
     config.write_text("{cell: rnn, seed: [0, 1, 2, 3], sequence_length: 3}")
     CliRunner().invoke(app, ["analyze", str(config), "--format=csv", *arguments])
@@ -297,10 +295,10 @@ def test_the_command_says_so():
     assert "--cores" in ended.stderr
 
 
-KERNELS = ["", "Haswell", "SkylakeX", "Zen"]
+KERNELS = sorted({blas.kernel() or "", "Haswell", "SkylakeX", "Zen"})
 
 DIGESTS = """
-import hashlib
+import hashlib, sys
 from gradflow.machine import threads
 from gradflow.machine.blas import kernel
 from gradflow.config.load import from_mapping
@@ -308,7 +306,9 @@ from gradflow.runs.runner import execute
 
 threads._PENANCE = 0  # a busy machine shares as well
 threads.idle_cores = lambda: 64
-print(kernel())
+print(kernel() or "")
+if (kernel() or "") != sys.argv[1]:
+    raise SystemExit
 for cell in ("rnn", "lstm", "gru"):
     for dtype in ("float32", "float64"):
         for count in (1, 2, 3):
@@ -330,16 +330,14 @@ def test_no_byte_depends_on_how_many_there_are(kernel):
     """With every kernel that this processor has."""
     dropped = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
-    environment |= {"OPENBLAS_NUM_THREADS": "1"}
-    if kernel:
-        environment["OPENBLAS_CORETYPE"] = kernel
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": kernel}
     ended = subprocess.run(
-        [sys.executable, "-c", DIGESTS],
+        [sys.executable, "-c", DIGESTS, kernel],
         env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     chosen, *lines = ended.stdout.splitlines()
-    if kernel and chosen != kernel:
+    if chosen != kernel:
         pytest.skip(f"this processor has no {kernel}")
     assert len(lines) == 18
     assert len(set(lines)) == 6

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -44,6 +47,47 @@ def test_numpy_takes_them_for_floats(curve):
 def test_arithmetic_is_that_of_floats(curve, of):
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(np.asarray(of(curve)), np.asarray(of(INSIDE)))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda a: a.max(), lambda a: a.mean(), lambda a: a.sum(axis=0), lambda a: a.argmin(),
+        lambda a: a[:4].astype(np.float32), lambda a: a.T, lambda a: a.cumsum(),
+        lambda a: a.copy(), lambda a: a.any(), lambda a: round(a[2], 1), lambda a: bool(a[0]),
+        lambda a: a.round(1),
+        lambda a: [float(x) for x in a], lambda a: float(max(a)), lambda a: 0.25 in a,
+        lambda a: [float(x) for x in reversed(a)],
+    ],
+)  # fmt: skip
+def test_methods_and_loops_are_those_of_an_array_of_floats(curve, of):
+    np.testing.assert_array_equal(np.asarray(of(curve)), np.asarray(of(INSIDE)))
+
+
+@pytest.mark.parametrize(
+    "name", ["sort", "fill", "resize", "put", "maxx", "_private", "__array_interface__"]
+)
+def test_what_would_change_a_copy_is_not_offered(curve, name):
+    with pytest.raises(AttributeError, match=f"'Magnitudes' object has no attribute '{name}'"):
+        getattr(curve, name)
+
+
+def test_a_single_one_is_no_sequence(curve):
+    with pytest.raises(TypeError):
+        list(curve[2])
+    assert pickle.loads(pickle.dumps(curve)).tolist() == INSIDE.tolist()
+    assert copy.deepcopy(curve)[2] == 0.25
+
+
+def test_data_frames_take_them_for_columns(curve):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for frame in (pandas.DataFrame({"g": curve}), polars.DataFrame({"g": curve})):
+        assert frame["g"].to_numpy().tolist() == INSIDE.tolist()
+        assert frame["g"].dtype in (np.float64, polars.Float64)
+    assert pandas.Series(curve, name="g").max() == polars.Series("g", curve).max() == 3e200
+    xarray = pytest.importorskip("xarray")
+    assert xarray.DataArray(curve, dims="lag").sel(lag=2).item() == 0.25
+    assert xarray.Dataset({"g": ("lag", curve)}).g.dtype == np.float64
 
 
 def test_logarithms_and_products_are_right_at_any_size():

@@ -8,17 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command import main
-
-SMALL = "cell: rnn\nsequence_length: 5\nhidden_size: 3\nbatch_size: 2\ninput_size: 2\n"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and devices")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text(SMALL, encoding="utf-8")
-    return tmp_path
+from command import POSIX, SMALL, main
 
 
 @pytest.fixture

@@ -52,21 +52,20 @@ def check(run, length=None):
     return count
 
 
+def check_one(seed, config, run, length):
+    try:
+        return check(run, length)
+    except Exception as error:
+        raise AssertionError(f"seed {seed}, blocks of {length}: {config}") from error
+
+
 def check_drawn(seeds, name=None, least=50):
-    count = judged = 0
+    count = 0
     for seed in seeds:
         drawn_name = name or WIDELY_HELD[seed % len(WIDELY_HELD)]
         config, run, length = drawn_run(seed, drawn_name)
-        tanh_gates = config["cell"].get("recurrent_activation") == "tanh"
-        if name is None and (tanh_gates or drawn_name == "mgu"):
-            continue  # what mixes equal states, in a stacked net, has the rounding of these
-        judged += 1
-        try:
-            count += check(run, length)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, blocks of {length}: {config}") from error
-    assert judged > len(seeds) / 2
-    assert count > least * judged
+        count += check_one(seed, config, run, length)
+    assert count > least * len(seeds)
 
 
 # Drawn as wildly as here, a thousand at a time, others leave plain floats going forward in one run
@@ -75,7 +74,15 @@ WIDELY_HELD = ("rnn", "lstm", "lstmp", "gru", "mgu", "peephole", "indrnn")
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_every_figure_of_runs_drawn_at_random(name):
+def test_every_figure_of_a_run_drawn_at_random(name):
+    """The first drawn that stays in float range."""
+    seeds = range(5 * EXACT.index(name), 5 * EXACT.index(name) + 5)
+    assert any(check_one(seed, *drawn_run(seed, name)) > 10 for seed in seeds)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", EXACT)
+def test_every_figure_of_runs_of_every_cell(name):
     number = 3 * EXACT.index(name)
     check_drawn(range(number, number + 3), name, least=10)
 
@@ -95,9 +102,15 @@ def test_every_figure_of(name):
     assert check(run) > 100
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("reset", ["after", "before"])
-@pytest.mark.parametrize("bias", [8, 20, 30, 40])
+@pytest.mark.parametrize(
+    ("bias", "reset", "dtype"),
+    [
+        (8, "after", "float64"),
+        (20, "before", "float32"),
+        (30, "after", "float32"),
+        (40, "before", "float64"),
+    ],
+)
 def test_a_large_update_bias_costs_no_digit(dtype, reset, bias):
     sets = (f"cell.update_bias={bias}", f"cell.reset={reset}", f"dtype={dtype}")
     (run,) = load(HERE / "gru-update-bias.yaml", sets).runs

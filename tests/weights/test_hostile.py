@@ -60,15 +60,15 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, suffix):
     path = write_valid(tmp_path, suffix)
     data = path.read_bytes()
     assert choose_net(read(path))[0].cell == "lstm"
-    for part in range(64):
-        path.write_bytes(data[: len(data) * part // 64])
+    for part in range(32):
+        path.write_bytes(data[: len(data) * part // 32])
         with pytest.raises(InputError) as error:
             choose_net(read(path))
         assert str(error.value).startswith(f"{path}: error: ")
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(
     tmp_path, suffix, every, monkeypatch
@@ -88,7 +88,7 @@ def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(
 
 
 def test_nothing_in_a_pickle_is_run(tmp_path):
-    """The file would leave a trace beside itself."""
+    """The file would leave a trace next to itself."""
     from hostile_torch import calling, reduce
     from weight_writers import text
 

@@ -46,7 +46,7 @@ def test_the_head_of_a_file_does_not_grow_with_its_tensors(tmp_path):
         path = written(tmp_path / "net.onnx", a=np.zeros(size), b=np.ones(size))
         head = onnx_head.Head(open_regular(path, "net.onnx"))
         lengths.append(len(head.content))
-        assert [length for _, length in head.places] == [8 * size, 8 * size]
+        assert [length for _, length in head.spans] == [8 * size, 8 * size]
     assert abs(lengths[1] - lengths[0]) < 10  # the digits of the shapes
     assert max(lengths) < 10_000
 

@@ -1,14 +1,15 @@
-"""Results as figures, with matplotlib: for a paper's column, a page, a slide.
+"""Reports as figures, with matplotlib: for a paper's column, a page, a slide.
 
-`figure` draws, `content` gives the bytes of a file. Magnitudes are drawn from their logarithms, so
-that one past float range has its place like any other. Pure: nothing here opens a window, and the
-same results give the same bytes.
+`figure` draws a report, `content` gives the bytes of a file. Magnitudes are drawn from their
+logarithms, so that one past float range has its place like any other. Pure: nothing here opens a
+window, and the same results give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from gradflow.errors import InputError
 from gradflow.formats.view import View
@@ -21,12 +22,26 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png", "pdf")
 """The kinds of file, by their suffix."""
 
+REPORTS = {
+    "results": "runs",
+    "runs": "runs",
+    "tracking": "tracking",
+    "critical": "critical",
+    "comparison": "comparison",
+}
+"""The reports that can be drawn, each with the module here that draws it."""
+
 WHERE_TO_GET_IT = "figures need matplotlib: pip install matplotlib"
 
 
-def figure(results: Sequence[Result], view: View) -> Figure:
-    """The figure of an experiment: one run with its band, several as small multiples, a dozen or
-    more along a number as a heat map.
+def figure(report: Any, view: View, kind: str = "results") -> Figure:
+    """The figure of a report: of results one run with its band, several as small multiples, a
+    dozen or more along a number as a heat map, each measure in a panel.
+
+    Args:
+        report: what is drawn: results, checkpoints, critical values, a comparison.
+        view: how it is shown.
+        kind: which report it is, one of REPORTS.
 
     Raises:
         InputError: matplotlib is not installed; or there is nothing to draw.
@@ -35,41 +50,49 @@ def figure(results: Sequence[Result], view: View) -> Figure:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(WHERE_TO_GET_IT) from None
-    from gradflow.formats.plots import drawing
+    found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, view)
+    if view.theme == "dark":
+        from gradflow.formats.plots.files import turn
 
-    return drawing.figure(results, view)
+        turn(found)
+    return found
 
 
 def into(ax: Axes, results: Sequence[Result], view: View) -> None:
-    """Draw results that fit one panel into given axes.
+    """Draw the gradient of results that fit one panel into given axes.
 
     Raises:
         InputError: there is nothing to draw, or more than one panel of it.
     """
-    from gradflow.formats.plots import drawing
+    from gradflow.formats.plots import runs
 
-    drawing.into(ax, results, view)
+    runs.into(ax, results, view)
+    if view.theme == "dark":
+        from gradflow.formats.plots.files import turn
+
+        turn(ax)
 
 
-def content(results: Sequence[Result], view: View, kind: str) -> bytes:
-    """The bytes of a file of this kind, one of FORMATS. An SVG follows the reader's choice of a
-    light or a dark page."""
-    found = figure(results, view)
+def content(report: Any, view: View, suffix: str, kind: str = "results") -> bytes:
+    """The bytes of a file, `suffix` one of FORMATS; `kind` as for `figure`. An SVG follows the
+    reader's choice of a light or a dark page where the view has no theme."""
+    found = figure(report, view, kind)
     from gradflow.formats.plots import files
 
-    return files.content(found, kind)
+    return files.content(found, suffix, view.theme)
 
 
-def svg(results: Iterable[Result], view: View) -> Iterator[bytes]:
-    """Scalable, for a page or a paper; it follows the reader's choice of light or dark."""
-    yield content(list(results), view, "svg")
+def _show(kind: str, suffix: str) -> Callable[[Any, View], Iterator[bytes]]:
+    def show(report: Any, view: View) -> Iterator[bytes]:
+        found = report if kind == "comparison" else list(report)
+        yield content(found, view, suffix, kind)
+
+    return show
 
 
-def png(results: Iterable[Result], view: View) -> Iterator[bytes]:
-    """Pixels, 200 an inch."""
-    yield content(list(results), view, "png")
-
-
-def pdf(results: Iterable[Result], view: View) -> Iterator[bytes]:
-    """Scalable, for LaTeX."""
-    yield content(list(results), view, "pdf")
+def __getattr__(name: str) -> Callable[[Iterable[Any], View], Iterator[bytes]]:
+    """`results_svg`, `tracking_png` and so on: what shows a report in a kind of file."""
+    kind, _, suffix = name.rpartition("_")
+    if kind not in REPORTS or suffix not in FORMATS:
+        raise AttributeError(name)
+    return _show(kind, suffix)

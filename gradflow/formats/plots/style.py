@@ -1,29 +1,52 @@
-"""Sizes, ink and colours of the figures."""
+"""Sizes, ink and colours of the figures, on a light page and on a dark one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 COLUMN, PAGE = 3.5, 7.2
 """Inches: the width of a column of a paper, and of its page."""
 
-INK, FAINT, SHADE, PAPER = "#262626", "#8c8c8c", "#f1f1f1", "#ffffff"
+HEAD, TITLE, SMALL, TINY = 9.0, 8.0, 7.0, 6.5
+"""Points: of the title of a figure and of a panel, of what is said in it, of names and notes."""
 
-DARK = {INK: "#e6e6e6", FAINT: "#9a9a9a", SHADE: "#2a2a2a", PAPER: "#161616"}
-"""What ink and paper become on a dark page."""
+INK, FAINT, SHADE, PAPER = "#262626", "#6e6e6e", "#f0f0f0", "#ffffff"
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""Okabe and Ito's colours, which people who see fewer colours tell apart; on light and dark."""
+ON_MAP = "#101010"
+"""Ink on a heat map, whose colours are the same on any page."""
+
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#b3589a", "#a67c00", "#3fa0dc", "#666666", "#882255",
+)  # fmt: skip
+"""After Okabe and Ito, for people who see fewer colours, darker where a name would be hard to
+read."""
+
+_TURNED = {
+    INK: "#e6e6e6", FAINT: "#a6a6a6", SHADE: "#262626", PAPER: "#161616",
+    "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fc99a", "#b3589a": "#e29bcb",
+    "#a67c00": "#e6c14a", "#3fa0dc": "#9ad7ff", "#666666": "#b0b0b0", "#882255": "#e07a9e",
+}  # fmt: skip
+
+_ORDERED, _ORDERED_TURNED = (0.02, 0.68), (0.42, 0.93)
+"""The stretch of a scale from dark to light that ordered lines take, on a light and a dark page."""
+
+MOST_ORDERED = 16
+
+FONTS = ["DejaVu Sans"]
+"""What comes with matplotlib: the same figure everywhere."""
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure everywhere
-    "font.size": 8,
-    "axes.titlesize": 8,
+    "font.sans-serif": FONTS,
+    "font.size": TITLE,
+    "axes.titlesize": TITLE,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 8,
+    "axes.titlepad": 4,
+    "axes.labelsize": 7.5,
+    "axes.labelpad": 2,
     "axes.linewidth": 0.6,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -34,10 +57,12 @@ SETTINGS: dict[Any, Any] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "lines.linewidth": 1.3,
@@ -47,12 +72,27 @@ SETTINGS: dict[Any, Any] = {
 """matplotlib's settings while a figure is drawn and written, whatever the user's own are."""
 
 
-def line_colours(count: int, ordered: bool) -> Sequence[str]:
-    """A colour for each of so many lines; `ordered` values take a stretch of one scale."""
-    if not ordered and count <= len(COLOURS):
-        return COLOURS[:count]
+def colours(count: int, ordered: bool) -> Sequence[str]:
+    """A colour for each of so many lines; `ordered` ones take a stretch of one scale."""
+    if ordered or count > len(COLOURS):
+        return _scale(count, *_ORDERED)
+    return COLOURS[:count]
+
+
+@cache
+def _scale(count: int, start: float, stop: float) -> tuple[str, ...]:
     import matplotlib as mpl
     from matplotlib.colors import to_hex
 
-    scale = mpl.colormaps["viridis"]
-    return [to_hex(scale(0.05 + 0.8 * i / max(count - 1, 1))) for i in range(count)]
+    scale, step = mpl.colormaps["plasma"], (stop - start) / max(count - 1, 1)
+    return tuple(to_hex(scale(start + step * i)) for i in range(count))
+
+
+@cache
+def turned() -> dict[str, str]:
+    """What every colour becomes on a dark page."""
+    found = dict(_TURNED)
+    for count in range(1, MOST_ORDERED + 1):
+        light, dark = _scale(count, *_ORDERED), _scale(count, *_ORDERED_TURNED)
+        found |= dict(zip(light, dark, strict=True))
+    return found

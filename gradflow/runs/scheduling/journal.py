@@ -35,7 +35,7 @@ _FREE_BYTES, _BYTES_PER_LAG = 1 << 24, 1 << 14  # a result takes far less than t
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the file: its place, and what is to be known of it without keeping all of it.
+    """A line of the file: where it is, and what is to be known of it without keeping all of it.
 
     Attributes:
         number: from 1.

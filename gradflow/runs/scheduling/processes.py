@@ -108,9 +108,9 @@ class _Pool(ThreadPoolExecutor):
 
 def _started() -> subprocess.Popen[bytes]:
     own = str(Path(gradflow.__file__).parent.parent)
-    places = [place for place in sys.path if place]
+    paths = [path for path in sys.path if path]
     return subprocess.Popen(
-        [sys.executable, "-c", _START, *places, *([] if own in places else [own])],
+        [sys.executable, "-c", _START, *paths, *([] if own in paths else [own])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -1,7 +1,8 @@
 """Flax: a kernel per gate (linen, nnx.LSTMCell), or all gates in `dense_i` and `dense_h` (nnx).
 
-Kernels are transposed. Gates go by name, or stand as gradflow has them; a GRU resets after. The
-activation of a SimpleCell is not in a file; neither are those of the gated cells, taken as usual.
+Kernels are transposed. Gates go by name, or are ordered as gradflow has them; a GRU resets after.
+The activation of a SimpleCell is not in a file; neither are those of the gated cells, taken as
+usual.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from gradflow.weights.layers import Names, Net, Place, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer, tensor
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "Flax"
@@ -70,17 +71,17 @@ def _modules(tensors: Tensors) -> dict[str, _Parts]:
 def _layers(
     tensors: Tensors, prefix: str, cells: Mapping[str, tuple[str, _Parts]]
 ) -> list[RecurrentLayer]:
-    """The forward and, where there is one, the reverse layer of a net."""
+    """The forward and, if there is one, the reverse layer of a net."""
     if "forward" not in cells:
         raise refuse(tensors.source, f"the net {named(prefix)} has no forward_rnn")
     found = []
     for direction in sorted(cells):
         module, parts = cells[direction]
-        found.append(_layer(tensors, module, Place(prefix, 0, direction), parts))
+        found.append(_layer(tensors, module, NetPlace(prefix, 0, direction), parts))
     return found
 
 
-def _layer(tensors: Tensors, module: str, place: Place, parts: _Parts) -> RecurrentLayer:
+def _layer(tensors: Tensors, module: str, place: NetPlace, parts: _Parts) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}
     for parameter, side, role in (

@@ -21,7 +21,7 @@ from gradflow.weights.conventions.keras_traits import traits
 from gradflow.weights.layers import (
     Names,
     Net,
-    Place,
+    NetPlace,
     RecurrentLayer,
     make_layer,
     reads,
@@ -64,7 +64,7 @@ _MOST_ALIKE = 20
 class _Cell:
     """Names of a cell's tensors by role and gate ("" for all gates), and where they were found.
 
-    `others` are the tensors beside them that no cell of Keras's own has.
+    `others` are the tensors next to them that no cell of Keras's own has.
     """
 
     path: str
@@ -114,7 +114,7 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         for name in dict.fromkeys((*one.trail, *(half.name for half in one.halves))):
             by_name.setdefault(name, []).append(one)
     by_path = {one.path: one for one in reversed(model)}
-    order = {one.key: place for place, one in enumerate(model)}
+    order = {one.key: number for number, one in enumerate(model)}
     groups = tensors.attributes.get("groups", {})
     found = [
         (cell, _numbered_match(cell, by_name, by_path, groups))
@@ -122,18 +122,18 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         else (cell, _named_match(cell, by_name))
         for cell in _cells(tensors)
     ]
-    rank = {name: place for place, name in enumerate(tensors.attributes.get("layers", ()))}
+    rank = {name: number for number, name in enumerate(tensors.attributes.get("layers", ()))}
 
-    def place(pair: tuple[_Cell, Described | None]) -> tuple[int, int, list[str]]:
+    def order_of(pair: tuple[_Cell, Described | None]) -> tuple[int, int, list[str]]:
         cell, match = pair
         if match is not None:
             return order[match.key], 0, []
-        if "groups" not in tensors.attributes:  # a file that has an order of its own
+        if "groups" not in tensors.attributes:  # a file that has its own order
             return len(order), 0, []
         ranks = [rank[part] for part in re.split(r"[/.]", cell.path) if part in rank]
         return len(order), min(ranks, default=len(rank)), _natural(cell.path)
 
-    return sorted(found, key=place)
+    return sorted(found, key=order_of)
 
 
 def _natural(path: str) -> list[str]:
@@ -145,7 +145,7 @@ def _cells(tensors: Tensors) -> list[_Cell]:
     """The cells that the names of tensors tell of."""
     patterns = [_KERAS_3, _KERAS_2] + ([_KERAS_1] if "groups" in tensors.attributes else [])
     cells: dict[str, _Cell] = {}
-    beside: dict[str, list[str]] = {}
+    loose: dict[str, list[str]] = {}
     for name in tensors:
         match = next((m for p in patterns if (m := p.fullmatch(name))), None)
         if match:
@@ -159,9 +159,9 @@ def _cells(tensors: Tensors) -> list[_Cell]:
             cell.parts.setdefault(_ROLES[match["role"]], {})[gate] = name
         elif tensors.stored[name].dtype.removeprefix("b").startswith("float"):
             group = re.split(r"[/.][^/.]*$", name)[0].removesuffix("/vars")
-            beside.setdefault(group, []).append(name)
+            loose.setdefault(group, []).append(name)
     for path, cell in cells.items():
-        cell.others.extend(beside.get(path, []) if path else [])
+        cell.others.extend(loose.get(path, []) if path else [])
     return [cell for cell in cells.values() if "W_s" in cell.parts]
 
 
@@ -210,7 +210,7 @@ def _chains(layers: Mapping[str, _Layer]) -> list[list[str]]:
         below = (match.below if match else None) or ""
         chain = ends.get(below)
         known = [layers[one][1] for one in chain or ()]
-        # A layer that shares its source with another is the first of a net of its own.
+        # A layer that shares its source with another begins another net.
         if chain is None or readers[below] > 1 or not _fits(known, match):
             chains.append(chain := [])
         ends.pop(below, None)
@@ -256,7 +256,7 @@ def _layers(
             half = _half(cell, match)
             backwards = bool(half and half.backwards)
             reverse = _reverse(cell, match) if two else backwards
-            place = Place(prefix, index, "reverse" if reverse else "forward")
+            place = NetPlace(prefix, index, "reverse" if reverse else "forward")
             here.append(_layer(tensors, place, cell, match, half))
         found += sorted(here, key=lambda layer: layer.direction)
     directions = [(layer.layer, layer.direction) for layer in found]
@@ -284,7 +284,7 @@ def _half(cell: _Cell, match: Described | None) -> Half | None:
 
 
 def _layer(
-    tensors: Tensors, place: Place, cell: _Cell, match: Described | None, half: Half | None
+    tensors: Tensors, place: NetPlace, cell: _Cell, match: Described | None, half: Half | None
 ) -> RecurrentLayer:
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}

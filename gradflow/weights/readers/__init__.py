@@ -28,7 +28,7 @@ def read(path: Path) -> Tensors:
     """The tensors of a file of trained parameters, in whichever format it is.
 
     The file is opened once, and a tensor read from it when it is looked up: one that is written to
-    in the meantime is refused, one that another takes the place of is still the one opened.
+    in the meantime is refused, one that is replaced by another is still the one opened.
 
     Raises InputError that names the file: not a regular file, no known format, damaged, or its
     reader not installed.

@@ -1,4 +1,4 @@
-"""A msgpack file without its arrays: each stands there as the number of its place in the file.
+"""A msgpack file without its arrays: instead of each the number of its span in the file.
 
 What an object is, its first byte tells; containers have a count of objects, others a length
 (github.com/msgpack/msgpack/blob/master/spec.md).
@@ -24,11 +24,11 @@ _CONTAINERS = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 class Head:
     """The object of a file as `content`, where each extension holds the 8 bytes of its index in
-    `places`: (start, length) of what it holds. Raises ValueError for what is no msgpack."""
+    `spans`: (start, length) of what it holds. Raises ValueError for what is no msgpack."""
 
     def __init__(self, file: RegularFile) -> None:
         self.file = file
-        self.places: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int]] = []
         self._reader = io.BufferedReader(Part(file, 0, file.size), 1 << 16)
         self._found = bytearray()
         left, objects = 1, 0
@@ -69,8 +69,8 @@ class Head:
         start = self._reader.tell()
         if length > self.file.size - start:
             raise ValueError("cut short")
-        self._found += b"\xd7" + code + len(self.places).to_bytes(8, "big")
-        self.places.append((start, length))
+        self._found += b"\xd7" + code + len(self.spans).to_bytes(8, "big")
+        self.spans.append((start, length))
         self._reader.seek(start + length)
 
     def _copied(self, count: int) -> int:
@@ -88,7 +88,7 @@ class Head:
 
 
 def split(head: bytes) -> tuple[bytes, int, int]:
-    """Of an array as Flax packs it (shape, dtype, numbers): what stands before the numbers, as an
+    """Of an array as Flax packs it (shape, dtype, numbers): what is before the numbers, as an
     object of two; where they begin; how many bytes they are. Raises ValueError."""
     if head[:1] != b"\x93":
         raise ValueError

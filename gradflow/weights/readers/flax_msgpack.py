@@ -66,7 +66,7 @@ def read(file: RegularFile) -> Tensors:
         raise
     except _DamagedError as error:
         raise refuse(file.source, str(error)) from None
-    except Exception as error:  # msgpack raises several that have no base of their own
+    except Exception as error:  # msgpack raises several that share no base
         reason = str(error).split("\n")[0][:120] or type(error).__name__
         raise refuse(file.source, f"not Flax's msgpack, or damaged: {reason}") from None
     if not stored:
@@ -75,7 +75,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 class _Packed:
-    """An extension; its data is the index of its place."""
+    """An extension; its data is the index of its span."""
 
     __slots__ = ("code", "data")
 
@@ -153,7 +153,7 @@ def _array(
     problem = _DamagedError(f"tensor {named(name)} is not an array as Flax writes it")
     if not isinstance(packed, _Packed) or packed.code not in (_ARRAY, _SCALAR):
         raise problem
-    start, length = head.places[int.from_bytes(packed.data, "big")]
+    start, length = head.spans[int.from_bytes(packed.data, "big")]
     try:
         said, behind, there = split(bytes(head.file.read_at(start, min(length, _MOST_SAID))))
     except (ValueError, IndexError):
@@ -171,10 +171,10 @@ def _array(
 
 
 def _load(
-    file: RegularFile, name: str, shape: tuple[int, ...], dtype: str, places: list[tuple[int, int]]
+    file: RegularFile, name: str, shape: tuple[int, ...], dtype: str, spans: list[tuple[int, int]]
 ) -> Array:
     """The numbers of one array."""
     if itemsize(dtype) is None:
         raise refuse(file.source, f"tensor {named(name)} holds {named(dtype)} numbers")
-    pieces = [decode(file.read_at(*place), dtype) for place in places]
+    pieces = [decode(file.read_at(*span), dtype) for span in spans]
     return np.concatenate(pieces).reshape(shape)

@@ -41,23 +41,23 @@ class Head:
 
     def __init__(self, file: RegularFile) -> None:
         self.file = file
-        self.places: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int]] = []
         self._reader = io.BufferedReader(Part(file, 0, file.size), 1 << 16)
         self._fields = 0
         self.content = bytes(self._message("model", file.size, _MAX_DEPTH))
 
     def length(self, raw: bytes) -> int:
         """How many bytes a tensor's `raw_data` has in the file."""
-        return self.places[_index(raw)][1] if len(raw) == _PLACEHOLDER else len(raw)
+        return self.spans[_index(raw)][1] if len(raw) == _PLACEHOLDER else len(raw)
 
     def numbers(self, raw: bytes) -> bytes:
         """A tensor's `raw_data` as it is in the file."""
         if len(raw) != _PLACEHOLDER:
             return raw
-        return bytes(self.file.read_at(*self.places[_index(raw)]))
+        return bytes(self.file.read_at(*self.spans[_index(raw)]))
 
     def _message(self, kind: str, end: int, depth: int) -> bytearray:
-        """The message from where the reader stands to `end`."""
+        """The message from where the reader is to `end`."""
         within, found, reader = _WITHIN[kind], bytearray(), self._reader
         at = reader.tell()
         while at < end:
@@ -89,8 +89,8 @@ class Head:
             check_room(self.file.source, "a part of it", length)
             value: bytes | bytearray = self._bytes(length)
         elif kind == "raw":
-            value = len(self.places).to_bytes(8, "little").ljust(_PLACEHOLDER, b"\0")
-            self.places.append((start, length))
+            value = len(self.spans).to_bytes(8, "little").ljust(_PLACEHOLDER, b"\0")
+            self.spans.append((start, length))
             self._reader.seek(start + length)
         elif depth:
             value = self._message(kind, start + length, depth - 1)

@@ -26,7 +26,7 @@ from gradflow.weights.tensors import (
 )
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which checkpoints keep the model beside the optimizer and the like."""
+"""Keys under which checkpoints keep the model next to the optimizer and the like."""
 
 Found = View | Numbers
 Sizes = Callable[[str], "int | None"]
@@ -51,14 +51,14 @@ _MOMENTS = frozenset(
     )
 )
 _MOMENTS_BESIDE_STEP = frozenset(("sum", "prev", "ax"))
-"""Names that only tell an optimizer's where it counts its steps beside them."""
+"""Names that are an optimizer's only where it counts its steps next to them."""
 
 _HELD = ("_parameters", "_buffers", "_modules")
 """Attributes of a PyTorch module that hold what it is made of."""
 
 
 def tensors_of(pickled: Part, content: Any, sizes: Sizes, read: Read, format: str) -> Tensors:
-    """The tensors of an unpickled `content`. Raises InputError where there are none, or where one
+    """The tensors of an unpickled `content`. Raises InputError if there are none, or where one
     is not what its storage can hold. `pickled` is where the pickle lies in its file."""
     file = pickled.file
     content = _unwrap(content)
@@ -130,9 +130,9 @@ def _of_object(
     value: Inert, name: str, modules: dict[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Any]]:
     states = value.state if isinstance(value.state, tuple) else (value.state,)
-    for place, state in enumerate(states):
+    for number, state in enumerate(states):
         if not isinstance(state, dict):
-            yield from ((str(place), one) for one in (state,) if isinstance(one, _CONTAINERS))
+            yield from ((str(number), one) for one in (state,) if isinstance(one, _CONTAINERS))
         elif any(isinstance(state.get(part), dict) for part in _HELD):
             if modules is not None:
                 modules[name] = {"class": value.name, **_plain(state)}
@@ -163,7 +163,7 @@ def _is_optimizer(content: dict[str, Any]) -> bool:
 
 
 def _unwrap(content: Any) -> Any:
-    """The state dict in a checkpoint; another net beside it stays there, by its key."""
+    """The state dict in a checkpoint; another net next to it stays there, by its key."""
     for _ in range(_MAX_WRAPPED):
         if isinstance(content, dict):
             inner = next(_holders(content.get(w) for w in WRAPPERS), None)
@@ -191,7 +191,7 @@ def _others(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
 
 
 def _joined(content: Any, inner: Any, others: Mapping[str, Any]) -> Any:
-    """A state dict and what stands beside it, all as it was where their names would clash."""
+    """A state dict and what is next to it, all as it was where their names would clash."""
     if not isinstance(inner, dict):
         return content
     first = {name.partition(".")[0] for name in inner}
@@ -271,8 +271,8 @@ def _view_fault(view: View, there: int | None) -> str | None:
     if not isinstance(view.shape, tuple) or not isinstance(view.strides, tuple):
         return "has no shape"
     count = element_count(view.shape)
-    placed = None not in (element_count(view.strides), element_count([view.offset]))
-    if count is None or not placed or len(view.shape) != len(view.strides):
+    known = None not in (element_count(view.strides), element_count([view.offset]))
+    if count is None or not known or len(view.shape) != len(view.strides):
         return f"has an impossible shape {named(view.shape)} or strides {named(view.strides)}"
     size = itemsize(view.dtype)
     if size is None:

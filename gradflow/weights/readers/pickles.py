@@ -1,4 +1,4 @@
-"""Pickles that stand by themselves: PyTorch's format before 1.6, and pickled NumPy arrays."""
+"""Pickles by themselves: PyTorch's format before 1.6, and pickled NumPy arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(file: RegularFile) -> Tensors:
         legacy = content == _MAGIC
         if legacy:
             content, named, keys = _legacy(reader, file.size)
-            storages.add(whole, _places(whole, named, keys, reader.tell()))
+            storages.add(whole, _spans(whole, named, keys, reader.tell()))
     except PickleError as error:
         raise refuse(file.source, str(error)) from None
     format = "PyTorch before 1.6" if legacy else "pickle"
@@ -36,7 +36,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 def _legacy(reader: Any, size: int) -> tuple[Any, dict[str, Storage], Any]:
-    """What stands behind the number that PyTorch's old format begins with: the content, the
+    """What is behind the number that PyTorch's old format begins with: the content, the
     storages that it names, and their keys in the order of the file."""
     unpickle(reader, size)  # the version of the format
     system = unpickle(reader, size)
@@ -67,13 +67,13 @@ class _Storages:
 
     def __init__(self, file: RegularFile) -> None:
         self.file = file
-        self.places: dict[str, tuple[_Source, int, int]] = {}
+        self.spans: dict[str, tuple[_Source, int, int]] = {}
         self.looked_at = 0
 
-    def add(self, source: _Source, places: dict[str, tuple[int, int]]) -> None:
+    def add(self, source: _Source, spans: dict[str, tuple[int, int]]) -> None:
         """Adds those that begin somewhere in `source`."""
-        for key, (start, size) in places.items():
-            self.places[key] = source, start, size
+        for key, (start, size) in spans.items():
+            self.spans[key] = source, start, size
 
     def nested(self, data: Any) -> Storage:
         """The one storage that is saved, in the old format, in bytes of a pickle."""
@@ -87,13 +87,13 @@ class _Storages:
         storage, named, keys = _legacy(reader, source.size)
         if not isinstance(storage, Storage) or list(named) != [storage.key]:
             raise PickleError("a storage in it is not as PyTorch saves it")
-        place = _places(source, named, keys, reader.tell())[storage.key]
-        key = f"nested {len(self.places)}"
-        self.add(source, {key: place})
+        span = _spans(source, named, keys, reader.tell())[storage.key]
+        key = f"nested {len(self.spans)}"
+        self.add(source, {key: span})
         return Storage(key, storage.dtype, storage.length)
 
     def _source(self, data: Any) -> _Source:
-        """The bytes, or the text that stands for them, as a file."""
+        """The bytes, or the text that encodes them, as a file."""
         if isinstance(data, Raw) and not data.is_text:
             return Part(self.file, data.start, data.length)
         if isinstance(data, Raw):
@@ -105,21 +105,21 @@ class _Storages:
         return _Bytes(data)
 
     def size(self, key: str) -> int | None:
-        return self.places[key][2] if key in self.places else None
+        return self.spans[key][2] if key in self.spans else None
 
     def read(self, key: str, start: int, count: int) -> bytearray:
         """Some bytes of a storage."""
-        source, at, _ = self.places[key]
+        source, at, _ = self.spans[key]
         return source.read_at(at + start, count)
 
 
-def _places(
+def _spans(
     file: _Source, storages: dict[str, Storage], keys: Any, at: int
 ) -> dict[str, tuple[int, int]]:
     """Where each storage begins and its bytes: in the order of `keys`, each behind its length."""
     if not isinstance(keys, list) or not all(type(key) is str for key in keys):
         raise PickleError("its list of storages is damaged")
-    places: dict[str, tuple[int, int]] = {}
+    spans: dict[str, tuple[int, int]] = {}
     for key in keys:
         storage = storages.get(key)
         if storage is None:
@@ -129,6 +129,6 @@ def _places(
             raise PickleError("cut short: its last tensors are not in the file")
         if int.from_bytes(file.read_at(at, 8), "little") != storage.length:
             raise PickleError("damaged: a storage is not as long as its tensors say")
-        places[key] = at + 8, size
+        spans[key] = at + 8, size
         at += 8 + size
-    return places
+    return spans

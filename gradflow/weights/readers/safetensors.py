@@ -112,7 +112,7 @@ def _entries(header: dict[str, Any]) -> Iterator[_Entry]:
                 raise _DamagedError(f"tensor {named(name)}: expected dtype, shape and data_offsets")
         count, dtype = element_count(shape), _DTYPES.get(dtype, dtype)
         if count is None or element_count([begin, end]) is None:
-            raise _DamagedError(f"tensor {named(name)} has an impossible shape or place")
+            raise _DamagedError(f"tensor {named(name)} has an impossible shape or position")
         size = itemsize(dtype)
         if end < begin or (size is not None and count * size != end - begin):
             message = (

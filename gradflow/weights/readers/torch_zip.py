@@ -37,7 +37,7 @@ def read(file: RegularFile) -> Tensors:
     storages = _Storages(archive, f"{root}data/")
     script = f"{root}constants.pkl" in archive.members
     format = "TorchScript" if script else "PyTorch"
-    pickled = Part(file, archive.place(f"{root}data.pkl"), len(data))
+    pickled = Part(file, archive.start(f"{root}data.pkl"), len(data))
     return tensors_of(pickled, content, storages.size, storages.read, format)
 
 
@@ -54,7 +54,7 @@ class _Storages:
     def read(self, key: str, start: int, count: int) -> bytearray:
         """Some bytes of a storage; of a whole one the checksum is verified."""
         member = self.archive.members[self.folder + key]
-        data = self.archive.file.read_at(self.archive.place(self.folder + key) + start, count)
+        data = self.archive.file.read_at(self.archive.start(self.folder + key) + start, count)
         if count == member.file_size and zlib.crc32(data) != member.CRC:
             message = f"damaged: the CRC of member {named(member.filename)} does not hold"
             raise refuse(self.archive.file.source, message)

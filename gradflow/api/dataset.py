@@ -1,0 +1,75 @@
+"""Results as an xarray dataset: curves and figures over the axes of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradflow.api.frames import columns
+from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves
+from gradflow.formats.flat import settings
+from gradflow.formats.view import View
+from gradflow.numerics.arrays import Array
+from gradflow.results import Result
+
+
+def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
+    """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
+    or '' of a word, if there is none."""
+    by_lag, by_run = columns(results, view, "lags"), columns(results, view, "runs")
+    varied = list(results[0].varied) if results else []
+    places = []
+    if any(result.layers for result in results):
+        by_lag["place"] = list(map(_place, by_lag["layer"], by_lag["direction"]))
+        places = ["place"]
+    every = (*CURVES, *MORE_CURVES, *part_curves(view.parts), *asked_curves(view.measures))
+    known = settings(results[0], view.options) if results else {}
+    over_lags, over_runs = _Grid(by_lag, [*varied, *places, "lag"]), _Grid(by_run, varied)
+    arrays = {one.name: over_lags.filled(by_lag[one.name], one.meaning) for one in every}
+    arrays |= {name: over_runs.filled(own) for name, own in by_run.items() if name not in known}
+    found = xarray.Dataset(arrays, coords=over_lags.coordinates)
+    found["lag"].attrs["units"] = "steps"
+    return found
+
+
+def _place(layer: float, direction: str | None) -> str:
+    if direction is None:
+        return "net"
+    return f"l{layer:.0f}" + ("_reverse" if direction == "reverse" else "")
+
+
+class _Grid:
+    """Where each row of a table lies on the axes that these columns of it make."""
+
+    def __init__(self, table: dict[str, Any], names: Sequence[str]) -> None:
+        self._names = names
+        known = {name: list(dict.fromkeys(_plain(table[name]))) for name in names}
+        self._at = tuple(
+            np.array([known[name].index(value) for value in _plain(table[name])], dtype=np.int64)
+            for name in names
+        )
+        numbers = [name for name in names if isinstance(table[name], np.ndarray)]
+        self.coordinates = {
+            name: [np.nan if value == "" and name in numbers else value for value in known[name]]
+            for name in names
+        }
+
+    def filled(self, values: Any, meaning: str = "") -> tuple[Sequence[str], Array, dict[str, str]]:
+        """The values on the axes, as xarray takes them."""
+        shape = [len(own) for own in self.coordinates.values()]
+        if isinstance(values, np.ndarray):
+            array: Array = np.full(shape, np.nan)
+        else:
+            array = np.full(shape, "", dtype=object)
+            values = ["" if value is None else value for value in values]
+        array[self._at] = values if self._names else values[0]
+        return self._names, array, {"description": meaning} if meaning else {}
+
+
+def _plain(values: Any) -> list[Any]:
+    """As Python's own, '' if there is none, since NaN is not equal to itself."""
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return ["" if value is None or value != value else value for value in listed]

@@ -1,0 +1,89 @@
+"""What a person hands in: a config in whatever form, weights and input that replace its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from gradflow.cells import CELLS
+from gradflow.config import tree
+from gradflow.config.load import experiment_of
+from gradflow.errors import Fault, InputError
+from gradflow.runs.experiment import Experiment
+
+Source = str | PathLike[str] | Mapping[str, Any] | Experiment
+"""A config: its path, its keys and values as a mapping, its YAML text, or what `load` gave."""
+
+
+def load(config: Source, *, weights: Any = None, input: Any = None) -> Experiment:
+    """Read and validate a config; nothing is run yet.
+
+        >>> import gradflow
+        >>> gradflow.load({"cell": ["rnn", "lstm"], "ws_scale": [0.5, 1.5]})
+        <Experiment: 4 runs over cell, ws_scale>
+        >>> gradflow.load("cell: gru").runs[0]
+        <Run: gru, W_s×1.0, T=100, H=64, I=16, N=32, seed 0>
+
+    Args:
+        config: the path of a YAML file, its text, or the same keys and values as a mapping, which
+            may hold NumPy numbers and arrays.
+        weights: instead of the config's: a file, a module with a `state_dict()`, or a state
+            dict, names to arrays or tensors; None: what the config says.
+        input: instead of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
+            what the config says.
+
+    Raises:
+        InputError: with every fault found, `faults`.
+    """
+    return loaded(config, weights, input)
+
+
+def loaded(config: Source, weights: Any, input: Any, believing: bool = False) -> Experiment:
+    """The same; `believing` what a cell declares a gauge, which `verify` tries itself."""
+    if isinstance(config, Experiment):
+        if weights is not None or input is not None:
+            raise InputError("weights and input go with a config, not with what is loaded already")
+        return config
+    from gradflow.config.expect import opened
+
+    document, folder, text = opened(named(config))
+    how = given(weights, input)
+    return experiment_of(document, folder, text=text, believing=believing, **how)
+
+
+def given(weights: Any, input: Any) -> dict[str, Any]:
+    """Weights and input as what reads a config takes them."""
+    from gradflow.weights.given import given as read
+
+    series = {"series": input}
+    if isinstance(weights, str | PathLike):
+        return {"checkpoint": str(weights), **series}
+    if weights is None:
+        return series
+    tensors = read(weights)
+    return {"tensors": tensors, "checkpoint": tensors.source, **series}
+
+
+def named(config: object) -> str | Mapping[str, Any]:
+    """A config's path or mapping; YAML text as the mapping that it is.
+
+    Raises:
+        InputError: it is none of these, or a cell's name alone.
+    """
+    if isinstance(config, Mapping):
+        return config
+    if not isinstance(config, str | PathLike):
+        expected = 'expected a path, YAML text or a mapping such as {"cell": "lstm"}'
+        raise InputError(f"{expected}, found a {type(config).__name__}")
+    name = str(fspath(config))
+    if isinstance(config, str) and ("\n" in name or ": " in name):
+        document = tree.read(name.encode(), "config")
+        if document.faults:
+            raise InputError(*document.faults)
+        if isinstance(document.data, Mapping):
+            return document.data
+    if name in CELLS and not Path(name).exists():
+        raise InputError(Fault(f'no such file; a cell is given as {{"cell": "{name}"}}', name))
+    return name

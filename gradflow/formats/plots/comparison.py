@@ -1,0 +1,132 @@
+"""Two saved results next to each other: how far each run is apart, and the curves of those that
+are apart most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from gradflow.checks.compare import Comparison, Pair
+from gradflow.errors import InputError
+from gradflow.formats.plots import sheet, style
+from gradflow.formats.plots.scales import (
+    LAG,
+    along_lags,
+    bounds,
+    decades,
+    finite,
+    named_ends,
+    plain,
+    power,
+    with_room,
+)
+from gradflow.formats.plots.sheet import Panel
+from gradflow.formats.view import View
+from gradflow.formats.words import clean, short
+from gradflow.numerics.arrays import Array
+
+_MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
+_HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
+_LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of distances
+
+
+def figure(comparison: Comparison, view: View) -> Figure:
+    """A row a run with its largest distance; then the curves before and now, the most distant
+    first."""
+    pairs = comparison.pairs
+    if not pairs:
+        raise InputError("there is nothing to draw: neither file has a run")
+    worst = sorted(pairs, key=lambda pair: (pair.held, -_decades(pair)))
+    most = _MOST_CURVES if not comparison.held else _MOST_HELD
+    curves = [panel for pair in worst if (panel := _curves(pair)) is not None][:most]
+    held = sum(pair.held for pair in pairs)
+    said = [f"{len(pairs)} runs: {held} within {comparison.tolerance:g} decades"]
+    notes = ["grey: before", "coloured: now"] if curves else []
+    more = len(pairs) - _MOST_ROWS
+    notes += [f"{more} more runs, nearer to each other, not drawn"] if more > 0 else []
+    panels = [_distances(worst[:_MOST_ROWS], comparison.tolerance), *curves]
+    return sheet.figure(sheet.in_rows(panels), view.title, said, notes)
+
+
+def _decades(pair: Pair) -> float:
+    if pair.change is not None:
+        return math.inf
+    return pair.largest.decades if pair.largest is not None else 0.0
+
+
+def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
+    """A row a run, the most distant at the top."""
+
+    def draw(ax: Axes) -> None:
+        for at, pair in enumerate(pairs):
+            value = _decades(pair)
+            log = math.log10(value) if 0 < value < math.inf else math.copysign(9, value - 1)
+            beyond = not _LEAST <= log <= _LARGEST
+            x = min(max(log, _LEAST), _LARGEST)
+            colour = _HELD if pair.held else _MISSED
+            ax.plot([_LEAST, x], [at, at], color=colour, lw=0.8, alpha=0.5)
+            marker = (">" if log > 0 else "<") if beyond else "o"
+            ax.plot([x], [at], marker, ms=4.5, mew=0, color=colour, clip_on=False)
+        if tolerance > 0:
+            ax.axvline(math.log10(tolerance), color=style.INK, lw=0.6, ls=(0, (4, 3)))
+            ax.annotate("tolerance", (math.log10(tolerance), 0), xycoords=("data", "axes fraction"),
+                        xytext=(3, 3), textcoords="offset points", fontsize=style.TINY)  # fmt: skip
+        ax.set_xlim(_LEAST, _LARGEST)
+        ax.xaxis.set_major_locator(FixedLocator([_LEAST, -4, -2, 0, 2]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power(x)))
+        ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(pairs))]))
+        ax.set_yticklabels([plain(clean(pair.name)) for pair in pairs], fontsize=style.TINY)
+        ax.set_ylim(len(pairs) - 0.4, -0.6)
+        ax.tick_params(axis="y", length=0)
+
+    height = max(2.2, 0.135 * len(pairs) + 0.6)
+    return Panel(draw, "largest distance", "", "decades", height=height)
+
+
+def _curves(pair: Pair) -> Panel | None:
+    """The gradient before and now; None where a run has none on either side."""
+    before, after = (_curve(result) for result in pair.results)
+    lines = [(line, name, colour)
+             for line, name, colour in ((before, "before", style.FAINT),
+                                        (after, "now", _HELD if pair.held else _MISSED))
+             if line is not None]  # fmt: skip
+    if not lines:
+        return None
+
+    def draw(ax: Axes) -> None:
+        for line, _, colour in lines:
+            under = len(lines) > 1 and colour == style.FAINT
+            ax.plot(np.arange(len(line)), finite(line), color=colour, lw=2.4 if under else 1.2,
+                    alpha=0.6 if under else 1.0)  # fmt: skip
+        ax.set_ylim(*with_room(*bounds([line for line, _, _ in lines], zero=False)))
+        along_lags(ax, max(len(line) for line, _, _ in lines) - 1)
+        decades(ax)
+        largest = pair.largest
+        if largest is not None and largest.lag is not None and pair.change is None:
+            ax.axvline(largest.lag, color=style.INK, lw=0.6, ls=(0, (1, 1.6)))
+        named_ends(ax, *zip(*lines, strict=True))
+
+    return Panel(draw, clean(pair.name), _said(pair), LAG, "‖∂L/∂s‖")
+
+
+def _curve(result: object) -> Array | None:
+    flow = getattr(result, "flow", None)
+    return None if flow is None else np.asarray(flow.state.log10())
+
+
+def _said(pair: Pair) -> str:
+    """Where the two are apart most."""
+    if pair.change is not None:
+        return pair.change
+    if pair.largest is None:
+        return ""
+    largest = pair.largest
+    far = "on one side only" if math.isinf(largest.decades) else f"{short(largest.decades)} decades"
+    return f"{clean(largest.name)}: {far}" + (
+        "" if largest.lag is None else f" at lag {largest.lag}"
+    )

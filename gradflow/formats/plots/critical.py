@@ -1,0 +1,125 @@
+"""Where the rate crosses 1: the values that were tried, net by net."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from gradflow.criticality import Critical
+from gradflow.errors import InputError
+from gradflow.formats import words
+from gradflow.formats.critical import alike, named, varied
+from gradflow.formats.plots import sheet, style
+from gradflow.formats.plots.layout import MOST_LINES, MOST_PANELS
+from gradflow.formats.plots.scales import along_numbers, apart, height_of, plain
+from gradflow.formats.plots.sheet import Panel
+from gradflow.formats.view import View
+
+_MARKS = (
+    0.001, 0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100,
+)  # fmt: skip
+_FARTHEST = 1.2  # decades of the rate on either side of 1 that are shown
+
+
+def figure(content: Sequence[Critical], view: View) -> Figure:
+    """The rate against what is varied, a line a net; a dot where it crosses 1, a diamond where
+    theory has it."""
+    nets = [found for found in content if found.tried]
+    if not nets:
+        raise InputError("there is nothing to draw: no net has what is to be varied")
+    kinds = alike(nets)
+    axes = [axis for axis in varied(content) if axis != "seed"] or ["cell"]
+    parts = [kinds[at : at + MOST_LINES] for at in range(0, len(kinds), MOST_LINES)]
+    panels = [_panel(part, axes) for part in parts[:MOST_PANELS]]
+    steps = max(found.run.sequence_length for found in content)
+    said = [f"T={steps}"]
+    if len({one.run.cell.label for one in content}) == 1:
+        said = [named(content[0], ["cell"]), *said]
+    more = len(parts) - len(panels)
+    said += [f"{more} more panels not drawn"] if more else []
+    notes = ["dot: the rate is 1"]
+    notes += ["bar: its interval"] if any(one.interval for one in nets) else []
+    notes += ["diamond: theory"] if any(one.predicted is not None for one in nets) else []
+    notes += [f"{named(one, varied(content))}: {one.note}" for one in content if one.note][:3]
+    return sheet.figure(sheet.in_rows(panels), view.title, said, [words.clean(n) for n in notes])
+
+
+def _panel(kinds: Sequence[Sequence[Critical]], axes: Sequence[str]) -> Panel:
+    """Nets of several kinds, each kind of as many as there are seeds."""
+    first = kinds[0][0]
+
+    def draw(ax: Axes) -> None:
+        ax.axhline(0, color=style.FAINT, lw=0.6, zorder=1)
+        colours = style.colours(len(kinds), ordered=False)
+        for nets, colour in zip(kinds, colours, strict=True):
+            for found in nets:
+                _net(ax, found, colour, thin=len(nets) > 1)
+        _scales(ax, [found for nets in kinds for found in nets])
+        _names(ax, kinds, axes, colours)
+
+    return Panel(draw, "", "", words.symbol(first.vary), "rate per step", height=2.5)
+
+
+def _net(ax: Axes, found: Critical, colour: str, thin: bool) -> None:
+    points = [(p.value, p.log_rate / math.log(10)) for p in found.tried]
+    x, y = np.array([p for p in points if math.isfinite(p[1])]).reshape(-1, 2).T
+    ax.plot(x, y, color=colour, lw=0.7 if thin else 1.1, alpha=0.8, marker=".", ms=2.5, zorder=2)
+    if found.interval is not None:
+        ax.plot(found.interval, [0, 0], color=colour, lw=3.5, alpha=0.35, solid_capstyle="butt")
+    if found.predicted is not None:
+        ax.plot([found.predicted], [0], "D", ms=4.5, mew=0.9, mfc="none", mec=colour, zorder=3)
+    if found.value is not None:
+        ax.plot([found.value], [0], "o", ms=4.5, mew=0, color=colour, zorder=4)
+
+
+def _scales(ax: Axes, nets: Sequence[Critical]) -> None:
+    tried = [p for found in nets for p in found.tried]
+    values = sorted({p.value for p in tried})
+    logs = [p.log_rate / math.log(10) for p in tried if math.isfinite(p.log_rate)]
+    low, high = max(min([*logs, -0.05]), -_FARTHEST), min(max([*logs, 0.05]), _FARTHEST)
+    room = 0.05 * (high - low)
+    ax.set_ylim(low - room, high + room)
+    spaced = not nets[0].vary.startswith("cell.") and values[0] > 0
+    if spaced:
+        ax.set_xscale("log")
+    along_numbers(ax.xaxis, spaced)
+    ax.set_xlim(values[0], values[-1])
+    ax.set_yticks(_few([math.log10(v) for v in _MARKS], low - room, high + room))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{10**y:.3g}"))
+
+
+def _few(marks: Sequence[float], low: float, high: float) -> list[float]:
+    """Those of the marks in a range that are not too near to each other, 1 among them."""
+    least = (high - low) / 9
+    found = [0.0]
+    for mark in sorted((m for m in marks if low <= m <= high), key=abs):
+        if all(abs(mark - other) >= least for other in found):
+            found.append(mark)
+    return sorted(found)
+
+
+def _names(
+    ax: Axes, kinds: Sequence[Sequence[Critical]], axes: Sequence[str], colours: Sequence[str]
+) -> None:
+    """Each kind's name and critical value, at the right end of its line."""
+    low, high = ax.get_ylim()
+    ends, names = [], []
+    for nets in kinds:
+        last = [p.log_rate / math.log(10) for one in nets for p in one.tried[-1:]]
+        top = min(max([v for v in last if math.isfinite(v)], default=high), high)
+        ends.append(min(max((top - low) / (high - low), 0.0), 1.0))
+        values = sorted(one.value for one in nets if one.value is not None)
+        found = f"{values[len(values) // 2]:.3g}" if values else "no crossing"
+        if len(values) > 1 and f"{values[0]:.3g}" != f"{values[-1]:.3g}":
+            found = f"{values[0]:.3g} to {values[-1]:.3g}"
+        names.append(f"{named(nets[0], axes)}\n{found}")
+    for name, place, colour in zip(names, apart(ends, 21 / height_of(ax)), colours, strict=True):
+        ax.annotate(
+            plain(name), (1, place), xycoords="axes fraction", xytext=(4, 0), va="center",
+            textcoords="offset points", fontsize=style.TINY, color=colour, linespacing=1.15,
+        )  # fmt: skip

@@ -1,0 +1,168 @@
+"""Heat maps: the relative gradient of many runs, a row each."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from gradflow.formats import words
+from gradflow.formats.plots import style
+from gradflow.formats.plots.curves import overlays, relative
+from gradflow.formats.plots.layout import Group
+from gradflow.formats.plots.scales import along_lags, along_numbers, is_log, plain, power
+from gradflow.formats.view import View
+from gradflow.measures.drawn import known
+from gradflow.numerics.arrays import Array
+
+_BEYOND = 3  # times as many decades as the thresholds: where colours end
+_MOST_NAMES = 40
+
+
+def draw(ax: Axes, group: Group, view: View, measures: Sequence[str] = ()) -> ScalarMappable:
+    """The relative gradients, and where their rate crosses 1."""
+    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], view)
+    if group.numeric:
+        _critical(ax, group, measures)
+    return mesh
+
+
+def curves_as_rows(
+    ax: Axes, group: Group, curves: Sequence[Array | None], view: View
+) -> ScalarMappable:
+    """Logarithms against lag: blue what is small, red what is large; dashed where they pass the
+    thresholds."""
+    vanishing, exploding = words.log10_thresholds(view)
+    low, high = _BEYOND * vanishing, _BEYOND * exploding
+    rows = _rows(curves, low, high)
+    T = rows.shape[1] - 1
+    edges = _edges(group)
+    mesh = ax.pcolormesh(
+        np.arange(T + 2) - 0.5, edges, rows, cmap="RdBu_r", norm=TwoSlopeNorm(0, low, high),
+        rasterized=True,
+    )  # fmt: skip
+    if T > 0:
+        for level in (vanishing, exploding):
+            _passing(ax, group, rows, level, edges)
+    along_lags(ax, T)
+    ax.set_xlim(-0.5, T + 0.5)
+    ax.set_ylim(edges[0], edges[-1])
+    if group.numeric:
+        if is_log(group.values):
+            ax.set_yscale("log")
+        along_numbers(ax.yaxis, is_log(group.values))
+    else:
+        named_rows(ax, group)
+    return mesh
+
+
+def named_rows(ax: Axes, group: Group) -> None:
+    """The names of the runs along a scale of rows, the first at the top."""
+    every = -(-len(group.names) // _MOST_NAMES)
+    shown = range(0, len(group.names), every)
+    ax.yaxis.set_major_locator(FixedLocator([float(i) for i in shown]))
+    ax.set_yticklabels([plain(group.names[i]) for i in shown], fontsize=style.TINY)
+    ax.set_ylim(len(group.names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+
+
+def _rows(curves: Sequence[Array | None], low: float, high: float) -> Array:
+    """(runs, T+1), cut off where the colours end; NaN where there is none."""
+    longest = max(0 if curve is None else len(curve) for curve in curves)
+    rows = np.full((len(curves), longest), np.nan)
+    for row, curve in zip(rows, curves, strict=True):
+        if curve is not None:
+            row[: len(curve)] = np.clip(curve, low, high)
+    return rows
+
+
+def _passing(ax: Axes, group: Group, rows: Array, level: float, edges: Array) -> None:
+    """A dashed line where the gradient passes a level: along numbers a curve between the rows,
+    else a stroke in each row."""
+    lags, values = np.arange(rows.shape[1]), group.values
+    if not np.nanmin(rows) < level < np.nanmax(rows):
+        return
+    if group.numeric and len(values) > 1:
+        ax.contour(lags, np.array(values), rows, [level], colors=style.ON_MAP, linewidths=0.7,
+                   linestyles="--")  # fmt: skip
+        return
+    for row, low, high in zip(rows, edges[:-1], edges[1:], strict=True):
+        beyond = np.flatnonzero(row < level if level < 0 else row > level)
+        if len(beyond):
+            ax.plot([beyond[0] - 0.5] * 2, [low, high], color=style.ON_MAP, lw=0.7, ls="--")
+
+
+def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
+    """Where the rate of neighbouring runs crosses 1, and what theory says of it."""
+    if group.axis == "seed":
+        return
+    rates = [result.diagnosis.rate for result in group.results]
+    for at in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
+        _line(ax, at, f"rate 1 at {at:.3g}", "-", below=False)
+    for name, one in overlays(measures):
+        if one.critical is None or one.axis != group.axis:
+            continue
+        critical = [
+            known(r.measures[name].figures, one.critical) if name in r.measures else None
+            for r in group.results
+        ]
+        above = [None if c is None else v - c for v, c in zip(group.values, critical, strict=True)]
+        for at in _crossings(group.values, above):
+            _line(ax, at, f"{one.name} {at:.3g}", ":", below=True)
+
+
+def _crossings(values: Sequence[float], signed: Sequence[float | None]) -> Iterator[float]:
+    """Where what belongs to the values changes its sign, on the line between neighbours."""
+    pairs = itertools.pairwise(zip(values, signed, strict=True))
+    for (low, a), (high, b) in pairs:
+        if a is not None and b is not None and (a < 0) != (b < 0):
+            yield low + (high - low) * a / (a - b)
+
+
+def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:
+    """A value that is marked, its name above it, or below."""
+    low, high = ax.get_ylim()
+    if not low <= value <= high:
+        return
+    log = ax.get_yscale() == "log"
+    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    below = share > 0.92 or (below and share > 0.08)
+    ax.axhline(value, color=style.ON_MAP, lw=0.9, ls=dashes)
+    ax.annotate(
+        plain(text), (0, value), xycoords=("axes fraction", "data"),
+        xytext=(5, -3.5 if below else 3.5), textcoords="offset points",
+        ha="left", va="top" if below else "bottom", fontsize=style.TINY, color=style.ON_MAP,
+        bbox={"facecolor": "#fefefe", "alpha": 0.8, "lw": 0, "pad": 0.8}, zorder=5,
+    )  # fmt: skip
+
+
+def _edges(group: Group) -> Array:
+    """The borders between neighbouring rows."""
+    v = np.array(group.values, dtype=np.float64)
+    if len(v) == 1 or not group.numeric or (np.diff(v) <= 0).any():
+        return np.arange(len(v) + 1) - 0.5
+    middle = (v[1:] + v[:-1]) / 2
+    if is_log(group.values):
+        middle = np.sqrt(v[1:] * v[:-1])
+        return np.concatenate([[v[0] ** 2 / middle[0]], middle, [v[-1] ** 2 / middle[-1]]])
+    return np.concatenate([[2 * v[0] - middle[0]], middle, [2 * v[-1] - middle[-1]]])
+
+
+def bar(ax: Axes, mapped: ScalarMappable) -> None:
+    """The colour bar of a map, or of the maps of a row at the last of them."""
+    norm = mapped.norm
+    assert isinstance(norm, TwoSlopeNorm)
+    assert norm.vmin is not None
+    assert norm.vmax is not None
+    place = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
+    found = ax.figure.colorbar(mapped, cax=place, extend="both", extendfrac=0.03)
+    found.set_ticks([norm.vmin, norm.vmin / _BEYOND, 0, norm.vmax / _BEYOND, norm.vmax])
+    found.ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(y)))
+    found.ax.tick_params(length=2)
+    found.outline.set_linewidth(0.4)

@@ -1,0 +1,98 @@
+"""The figure of an experiment: its gradients, and what was measured besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from gradflow.errors import InputError
+from gradflow.formats import words
+from gradflow.formats.plots import curves, heat, measured, sheet
+from gradflow.formats.plots.layout import Group, plan
+from gradflow.formats.plots.scales import LAG, RELATIVE
+from gradflow.formats.plots.sheet import Panel
+from gradflow.formats.plots.values import tall
+from gradflow.formats.view import View
+from gradflow.results import Result
+
+NOTHING = "there is nothing to draw: every run left float range going forward"
+_MOST = 24  # panels, groups times what is drawn of each
+
+
+def figure(results: Sequence[Result], view: View) -> Figure:
+    """See `gradflow.formats.plots.figure`."""
+    groups, more = plan(results)
+    if not groups:
+        raise InputError(NOTHING)
+    asked = measured.asked(view)
+    drawings = list(measured.drawings(asked))
+    most = max(3, _MOST // (1 + len(drawings)))
+    groups, more = groups[:most], more + max(0, len(groups) - most)
+    aspects = [gradients(groups, view), *(measured.panels(groups, *one, view) for one in drawings)]
+    rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
+    shown = [result for group in groups for result in group.results]
+    notes = [*curves.notes(groups, view, asked), *measured.notes([*results, *shown], asked)]
+    return sheet.figure(rows, view.title, said(results, more), notes)
+
+
+def into(ax: Axes, results: Sequence[Result], view: View) -> None:
+    """See `gradflow.formats.plots.into`."""
+    groups, more = plan(results)
+    if not groups:
+        raise InputError(NOTHING)
+    if len(groups) + more > 1:
+        raise InputError(f"these results take {len(groups) + more} panels: draw them without ax")
+    [panel] = gradients(groups, view)
+    mapped = panel.draw(ax)
+    sheet.head(ax, panel)
+    ax.set_ylabel(panel.y)
+    if mapped is not None:
+        heat.bar(ax, mapped)
+
+
+def gradients(groups: Sequence[Group], view: View) -> list[Panel]:
+    """The gradient against lag, a panel a group."""
+    asked = measured.asked(view)
+    scale = curves.ends([group for group in groups if not group.heat] or groups, view, asked)
+
+    def panel(group: Group) -> Panel:
+        def lines(ax: Axes) -> None:
+            curves.draw(ax, group, scale, view, asked)
+
+        def rows(ax: Axes) -> ScalarMappable:
+            return heat.draw(ax, group, view, asked)
+
+        if not group.heat:
+            return Panel(lines, group.title, curves.facts(group), LAG, RELATIVE, "relative")
+        y = words.symbol(group.axis or "") if group.numeric else ""
+        same = repr((group.values, group.names))
+        return Panel(
+            rows, group.title, RELATIVE, LAG, y, same, 2.2 if group.numeric else tall(group)
+        )
+
+    return [panel(group) for group in groups]
+
+
+def in_grid(aspects: Sequence[Sequence[Panel]], groups: int) -> list[list[Panel]]:
+    """The panels in rows: of one group one after the other; of several a column each, the aspects
+    below each other."""
+    if groups == 1:
+        return sheet.in_rows([panel for aspect in aspects for panel in aspect])
+    columns = 2 if groups in (2, 4) else 3
+    return [
+        list(aspect[at : at + columns])
+        for at in range(0, groups, columns)
+        for aspect in aspects
+    ]  # fmt: skip
+
+
+def said(results: Sequence[Result], more: int) -> list[str]:
+    """What all runs have in common, and what is not drawn."""
+    lost = sum(result.flow is None and not result.layers for result in results)
+    found = [*words.settings(results)]
+    found += [f"{lost} diverged, not drawn"] if lost else []
+    found += [f"{more} more panels not drawn"] if more else []
+    return found

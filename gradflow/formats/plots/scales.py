@@ -1,0 +1,159 @@
+"""Scales of logarithms, names at the ends of curves, and text that keeps its distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from gradflow.formats.plots import style
+from gradflow.numerics.arrays import Array
+
+LAG = "lag: steps back"
+RELATIVE = "relative gradient"
+
+_LINE = 9.5  # points that a line of small text takes
+
+
+def plain(text: str) -> str:
+    """Text in which matplotlib finds no formula."""
+    return text.replace("\\", "\\\\").replace("$", r"\$")
+
+
+def finite(line: Array) -> Array:
+    """A curve with gaps where it is no number."""
+    return np.where(np.isfinite(line), line, np.nan)
+
+
+def bounds(curves: Sequence[Array], zero: bool = True) -> tuple[float, float]:
+    """The ends of all finite values, with 0 among them if `zero`; 0 where there are none."""
+    values = np.concatenate([np.ravel(curve) for curve in curves] + [np.zeros(1 if zero else 0)])
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+
+
+def with_room(low: float, high: float, share: float = 0.04) -> tuple[float, float]:
+    """The ends of a scale that leaves some room at both."""
+    room = share * max(high - low, 0.5)
+    return low - room, high + room
+
+
+def decades(ax: Axes) -> None:
+    """Powers of ten along a scale that holds their logarithms."""
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 3, 5, 10]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(y)))
+
+
+def power(y: float) -> str:
+    """10 to a whole number as people write it; of another nothing."""
+    whole = round(y)
+    if abs(y - whole) > 1e-6:
+        return ""
+    return {0: "1", 1: "10", -1: "0.1"}.get(whole, f"1e{whole}")
+
+
+def along_lags(ax: Axes, T: int) -> None:
+    """The scale of lags 0..T."""
+    ax.set_xlim(0, max(T, 1))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+
+
+def along_numbers(axis: object, log: bool) -> None:
+    """The ticks of a scale of plain numbers, few on a log scale."""
+    from matplotlib.axis import Axis
+
+    assert isinstance(axis, Axis)
+    if log:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def is_log(values: Sequence[float]) -> bool:
+    """Whether numbers, ascending, lie more evenly on a log scale."""
+    v = np.array(values, dtype=np.float64)
+    if len(v) < 3 or not (v > 0).all() or not (np.diff(v) > 0).all():
+        return False
+    logs, steps = np.diff(np.log(v)), np.diff(v)
+    return bool(np.std(logs) / np.mean(logs) < np.std(steps) / np.mean(steps))
+
+
+def named_ends(
+    ax: Axes, lines: Sequence[Array], names: Sequence[str], colours: Sequence[str]
+) -> None:
+    """Each curve's name at its right end, moved apart where they would meet."""
+    low, high = ax.get_ylim()
+    ends = [line[np.isfinite(line)] for line in lines]
+    heights = [
+        min(max(((float(end[-1]) if len(end) else low) - low) / (high - low), 0.0), 1.0)
+        for end in ends
+    ]
+    places = apart(heights, _LINE / height_of(ax))
+    for name, place, colour in zip(names, places, colours, strict=True):
+        ax.annotate(
+            plain(name), (1, place), xycoords="axes fraction", xytext=(3, 0),
+            textcoords="offset points", va="center", fontsize=style.TINY, color=colour,
+        )  # fmt: skip
+
+
+def height_of(ax: Axes) -> float:
+    """Points that a panel is high, about: its place is found only when all is drawn."""
+    figure = ax.figure
+    assert figure is not None
+    return max(float(ax.bbox.height) * 72 / figure.dpi, 60.0)
+
+
+def apart(heights: Sequence[float], least: float) -> list[float]:
+    """The heights, moved as little as it takes for neighbours to be `least` apart, within 0..1."""
+    order = [int(i) for i in np.argsort(heights, kind="stable")]
+    groups: list[list[float]] = []  # heights that were moved together, lowest first
+    for index in order:
+        groups.append([float(heights[index])])
+        while len(groups) > 1 and _middle(groups[-1], least) - _middle(groups[-2], least) < (
+            (len(groups[-1]) + len(groups[-2])) / 2 * least
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    found = [0.0] * len(heights)
+    ranks = iter(order)
+    for group in groups:
+        lowest = _middle(group, least) - (len(group) - 1) / 2 * least
+        for i in range(len(group)):
+            found[next(ranks)] = lowest + i * least
+    return found
+
+
+def _middle(group: Sequence[float], least: float) -> float:
+    """Where the middle of a group comes to lie, all of it within 0..1 if there is room."""
+    half = (len(group) - 1) / 2 * least
+    return min(max(sum(group) / len(group), half), max(1 - half, half))
+
+
+def wrapped(
+    pieces: Sequence[str], between: str, inches: float, size: float, bold: bool = False
+) -> list[str]:
+    """The pieces in lines that are at most so wide; a longer piece is broken at its blanks."""
+    lines: list[str] = []
+    for piece in pieces:
+        joined = lines[-1] + between + piece if lines else piece
+        if lines and wide(joined, size, bold) <= inches:
+            lines[-1] = joined
+        elif " " in piece and wide(piece, size, bold) > inches:
+            lines += wrapped(piece.split(" "), " ", inches, size, bold)
+        else:
+            lines.append(piece)
+    return lines
+
+
+@lru_cache(maxsize=4096)
+def wide(text: str, size: float, bold: bool = False) -> float:
+    """The inches that a text takes."""
+    font = FontProperties(family=style.FONTS, size=size, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72

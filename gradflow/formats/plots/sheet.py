@@ -1,0 +1,134 @@
+"""A figure of panels: their grid, title and what is said below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from gradflow.formats import words
+from gradflow.formats.plots import heat, style
+from gradflow.formats.plots.scales import plain, wrapped
+
+_HEIGHT = 2.2  # inches of a panel
+_SCALE = 0.6  # inches that a scale takes beside a panel
+_SHOWN = 100  # pixels of an inch in a notebook
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn in one place of a figure.
+
+    Attributes:
+        draw: draws it; what it gives, if anything, is to have a colour bar.
+        title: of the panel, in bold.
+        facts: what is said below the title.
+        x, y: what the scales are of.
+        shares: panels next to each other that have the same text here have one y scale, which
+            stands at the first of them alone; "": it stands at each.
+        height: inches.
+    """
+
+    draw: Callable[[Axes], ScalarMappable | None]
+    title: str = ""
+    facts: str = ""
+    x: str = ""
+    y: str = ""
+    shares: str = ""
+    height: float = _HEIGHT
+
+
+class Sheet(Figure):
+    """A figure that a notebook shows by itself, whether or not it has loaded pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Its picture, and how many pixels wide that is to be shown."""
+        from gradflow.formats.plots.files import content
+
+        return content(self, "png"), {"width": round(self.get_figwidth() * _SHOWN)}
+
+
+def figure(
+    rows: Sequence[Sequence[Panel]],
+    title: str | None,
+    said: Sequence[str],
+    notes: Sequence[str] = (),
+) -> Figure:
+    """The figure of rows of panels, of different lengths if need be.
+
+    Args:
+        rows: the panels, from the top.
+        title: of the whole; None: none.
+        said: what all have in common, in pieces.
+        notes: what is drawn how, a line each.
+    """
+    with mpl.rc_context(style.SETTINGS):
+        columns = max(map(len, rows))
+        width = style.PAGE if columns > 1 else style.COLUMN
+        heights = [max(panel.height for panel in row) for row in rows]
+        head = _title(title, width)
+        foot = wrapped(said, " · ", width - 0.1, style.TINY)
+        foot += wrapped(notes, " · ", width - 0.1, style.TINY)
+        height = sum(heights) + 0.15 * len(head) + 0.115 * len(foot) + 0.1
+        made = Sheet(figsize=(width, height), layout="constrained")
+        made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
+        grid = made.add_gridspec(len(rows), columns, height_ratios=heights)
+        for at, row in enumerate(rows):
+            axes = [made.add_subplot(grid[at, i]) for i in range(len(row))]
+            _row(axes, row, width / columns - _SCALE)
+        if head:
+            made.suptitle(
+                "\n".join(head), x=0.01, ha="left", fontsize=style.HEAD, fontweight="bold"
+            )
+        made.supxlabel(
+            plain("\n".join(foot)), x=0.01, ha="left", fontsize=style.TINY, color=style.FAINT,
+            linespacing=1.25,
+        )  # fmt: skip
+        made.set_label(". ".join(filter(None, [words.clean(title or ""), " · ".join(said)])))
+        return made
+
+
+def _title(title: str | None, width: float) -> list[str]:
+    text = words.clean(title) if title else ""
+    return [plain(line) for line in wrapped([text], "", width - 0.1, style.HEAD, True) if line]
+
+
+def _row(axes: Sequence[Axes], row: Sequence[Panel], inches: float) -> None:
+    """Draw one row of panels, each about so wide."""
+    bars: list[tuple[Axes, ScalarMappable]] = []
+    for at, (ax, panel) in enumerate(zip(axes, row, strict=True)):
+        mapped = panel.draw(ax)
+        if mapped is not None:
+            bars.append((ax, mapped))
+        head(ax, panel, inches)
+        inner = bool(panel.shares) and at > 0 and row[at - 1].shares == panel.shares
+        if inner:
+            ax.tick_params(labelleft=False)
+        else:
+            ax.set_ylabel(plain(panel.y))
+    for ax, mapped in bars[-1:] if len(bars) == len(row) else bars:
+        heat.bar(ax, mapped)
+
+
+def head(ax: Axes, panel: Panel, inches: float = style.COLUMN) -> None:
+    """The panel's title, facts and the name of its lower scale; the panel is about so wide."""
+    ax.set_xlabel(plain(panel.x))
+    facts = [line for line in wrapped([panel.facts], "", inches, style.SMALL) if line]
+    if facts:
+        ax.annotate(
+            plain("\n".join(facts)), (0, 1), xycoords="axes fraction", xytext=(0, 4), va="bottom",
+            textcoords="offset points", fontsize=style.SMALL, color=style.INK,
+        )  # fmt: skip
+    if panel.title:
+        title = "\n".join(wrapped([panel.title], "", inches, style.TITLE, bold=True))
+        ax.set_title(plain(title), pad=4 + len(facts) * 9.5)
+
+
+def in_rows(panels: Sequence[Panel]) -> list[list[Panel]]:
+    """Panels one after the other, three in a row, or two where that fills it."""
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    return [list(panels[at : at + columns]) for at in range(0, len(panels), columns)]

@@ -123,11 +123,12 @@ class Diagnosis:
 
 class Spread(NamedTuple):
     """A number over several seeds: its median, minimum and maximum; None: unknown, and of a horizon
-    never within T."""
+    never within T. `seeds`: how many have such a number."""
 
     middle: float | Magnitudes | None
     low: float | Magnitudes | None
     high: float | Magnitudes | None
+    seeds: int
 
 
 @dataclass(frozen=True, eq=False)

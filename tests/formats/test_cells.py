@@ -56,4 +56,4 @@ def test_the_last_line_says_how_a_config_names_it():
     assert last(gru).startswith("In a config: `cell: gru`, or with options `cell: {type: gru, ")
     own = replace(gru, name="my_own")
     assert "`cell: ./FILE.yaml`, or with options `cell: {type: ./FILE.yaml, reset: " in last(own)
-    assert last(replace(own, options=())) == "In a config: `cell: ./FILE.yaml`."
+    assert cells._hint([replace(own, options=())]) == "In a config: `cell: ./FILE.yaml`."

@@ -1,7 +1,7 @@
 """All ratios in one run: `python -m benchmarks [--only WORD]... [--seconds 4] [--output FILE]`.
 
 `--only lstm --only float64` times the problems whose names hold all these words. The grid is timed
-twice, each time in a process of its own: on one core, where every library has one thread; and on
+twice, each time in its own process: on one core, where every library has one thread; and on
 every core, gradflow with its own threads, each library with those that it takes by itself.
 """
 

@@ -1,4 +1,4 @@
-"""Every cell's time beside the LSTM's: `python -m benchmarks.cells [--rounds 9] [--output FILE]`
+"""Every cell's time next to the LSTM's: `python -m benchmarks.cells [--rounds 9] [--output FILE]`
 
 Forward, backward and all curves but the share, one core, float64, initial values of the cell: a
 table of milliseconds, and of the time of a step per component of the state, relative to the
@@ -19,7 +19,7 @@ from gradflow.engine.flow import backpropagate, unroll
 from gradflow.machine.blas import use_one_thread
 from gradflow.runs.experiment import Run
 
-HEADING = "# Every cell beside the LSTM"
+HEADING = "# Every cell next to the LSTM"
 MOST = 1.5  # times the LSTM's time per component, aimed at
 T, H, N, I = 100, 64, 16, 16  # noqa: E741
 

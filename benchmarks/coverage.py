@@ -292,7 +292,7 @@ def _row(name: str, line: Line) -> str:
 
 
 def section(text: str) -> str:
-    """The section in the text of RESULTS.md, empty where there is none; it is the last one."""
+    """The section in the text of RESULTS.md, empty if there is none; it is the last one."""
     _, heading, rest = text.partition(HEADING)
     return heading + rest
 

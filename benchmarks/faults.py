@@ -2,7 +2,7 @@
 
     python -m benchmarks.faults [--tries 200] [--seed 0] [--only WORD]
 
-Each try is the command in a process group of its own, in a folder of its own. Kills and signals
+Each try is the command in its own process group and folder. Kills and signals
 come at a moment drawn between the first line of gradflow and the usual end; a try that had done its
 work before is not counted. Prints the table of docs/reliability.md; exits with 1 if any count is
 not 0. POSIX only.

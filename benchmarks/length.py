@@ -1,6 +1,6 @@
 """Very long sequences: time against T and peak memory. `python -m benchmarks.length [--longest T]`
 
-An LSTM, H = 64, N = 1, float64, each T in a process of its own; the tape is bounded by recomputing
+An LSTM, H = 64, N = 1, float64, each T in its own process; the tape is bounded by recomputing
 it from checkpoints.
 """
 

@@ -1,4 +1,4 @@
-"""Whole processes, start-up included: `gradflow analyze` beside scripts that one would write."""
+"""Whole processes, start-up included: `gradflow analyze` next to scripts that one would write."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
     [7.0, 59.0, 12.0, 18.0]
 
 Calls. A config is a mapping, a path, or YAML text; `weights` (a file, a torch module, a state dict)
-and `input` (an array) go in the place of its own. Each raises `InputError` with every fault found.
+and `input` (an array) replace its own. Each raises `InputError` with every fault found.
 
     analyze       the gradient at every lag, rate, half-life, horizon, verdict: `Results`
     explain       the factors of the rate, and what would change it: `Explanation`, one a run
@@ -19,7 +19,7 @@ and `input` (an array) go in the place of its own. Each raises `InputError` with
     check         results held to `expect:` or to a baseline: `Report`
     load          a config read and validated: `Experiment`, a list of `Run`
     load_results  what was saved: `Results`
-    register      a cell of one's own under a name
+    register      your own cell under a name
 
 Results. `Results` is a sequence of `Result`; `to_pandas`, `to_polars`, `to_xarray`, `plot`, `save`.
 
@@ -31,7 +31,7 @@ Results. `Results` is a sequence of `Result`; `to_pandas`, `to_polars`, `to_xarr
 
 A curve is `Magnitudes`: it acts as an array of floats, and is exact beyond their range.
 
-Engine. `CELLS` are the cells by name; `unroll` runs one forward with parameters of one's own,
+Engine. `CELLS` are the cells by name; `unroll` runs one forward with your own parameters,
 `backpropagate` goes back from any dL/ds_T.
 """
 

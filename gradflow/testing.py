@@ -104,7 +104,7 @@ def assert_gradient_flow(
 def run(
     subject: Subject, config: Any = None, weights: Any = None
 ) -> tuple[list[Result], Experiment | None]:
-    """The results of what `assert_gradient_flow` takes, and the experiment, where there is one."""
+    """The results of what `assert_gradient_flow` takes, and the experiment, if there is one."""
     if isinstance(subject, Result):
         return [subject], None
     if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):

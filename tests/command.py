@@ -1,4 +1,4 @@
-"""The command as a user runs it: a process of its own, with pipes or a terminal."""
+"""The command as a user runs it: its own process, with pipes or a terminal."""
 
 from __future__ import annotations
 

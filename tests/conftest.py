@@ -1,4 +1,5 @@
-"""What all tests share: the helpers next to them, a folder with a config, and how Hypothesis draws."""
+"""What all tests share: the helpers next to them, a folder with a config, and how Hypothesis
+draws."""
 
 import os
 import sys

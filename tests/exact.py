@@ -75,7 +75,7 @@ def moved_by_an_ulp(given: Drawn, seed: int) -> Drawn:
 
 
 def figures(run, given: Drawn, rounding=None):
-    """Every figure of `run` by name, each an array of decimals (None where there is none), and
+    """Every figure of `run` by name, each an array of decimals (None if there is none), and
     the extent of its numbers. The digits suffice for what saturation cancels. `rounding` is a
     generator that moves every state by an ulp."""
     digits = DIGITS

@@ -136,19 +136,19 @@ def parts_of(cell: SizedCell, s) -> dict[str, np.ndarray]:
 
 
 def fused(cell: SizedCell, params) -> list[np.ndarray]:
-    """W_x, W_s, b_x, b_s and, where there is one, W_p as files have them, gates fused: b_s has
-    the biases that stand beside a recurrent product alone, and zeros."""
+    """W_x, W_s, b_x, b_s and, if there is one, W_p as files have them, gates fused: b_s has
+    the biases that go with a recurrent product alone, and zeros."""
     uses = {use.weight: use for use in cell.uses}
     by_role = {role: [p.name for p in cell.parameters.values() if p.role == role]
                for role in ("input", "recurrent", "bias", "input_bias", "other")}  # fmt: skip
     biases = [name for name in cell.parameters if name in by_role["bias"] + by_role["input_bias"]]
 
-    def beside(matrix, which):
+    def bias_with(matrix, which):
         own = [name for name in biases if uses[name].rows == uses[matrix].rows]
         return own[which]
 
-    b_x = [beside(name, 0) for name in by_role["input"]]
-    b_s = [beside(name, -1) for name in by_role["recurrent"]]
+    b_x = [bias_with(name, 0) for name in by_role["input"]]
+    b_s = [bias_with(name, -1) for name in by_role["recurrent"]]
     arrays = [
         np.concatenate([params[n] for n in by_role[r]], axis=1) for r in ("input", "recurrent")
     ]

@@ -173,7 +173,7 @@ class _Near(doctest.OutputChecker):
 def differences(shown: str, printed: str) -> Iterator[str]:
     """What a page shows against what was printed: the same words, and numbers that agree to 2 % or
     two units of the last digit shown, since another BLAS may round the other way. What is drawn
-    with blocks is not compared; a line `...` stands for any lines."""
+    with blocks is not compared; a line `...` means any lines."""
     shown, printed = shown.rstrip(), printed.rstrip()
     pieces = re.split(r"(?:^|\n)\s*\.\.\.(?=\n|$)", shown)
     pattern = "(?:.*)".join(map(_pattern, pieces))

@@ -51,7 +51,7 @@ def snippets(text: str) -> list[Snippet]:
         if token.type == "html_block":
             above += token.content
         elif token.nesting != 1 or token.type == "heading_open":
-            above = ""  # a comment may stand before the list item that its block is in
+            above = ""  # a comment may be before the list item that its block is in
     return found
 
 

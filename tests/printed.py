@@ -35,7 +35,7 @@ def printed(path, *formats):
 
 
 def tables(markdown):
-    """The tables in a Markdown text. Whatever looks like a row stands in one of them."""
+    """The tables in a Markdown text. Whatever looks like a row is in one of them."""
     found, cells, row = [], None, 0
     for token in MarkdownIt("commonmark").enable("table").parse(markdown):
         if token.type == "table_open":

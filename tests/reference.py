@@ -71,7 +71,7 @@ class Expected(NamedTuple):
 
 class Step:
     """The step of a cell, `(params, s, x) -> s` of one sample, states (S,) flat; and, by `read`,
-    what the loss sees of the state that the last call gave, or of one beside it."""
+    what the loss sees of the state that the last call gave, or of one next to it."""
 
     def __init__(self, cell, functions, plain):
         self.cell, self.functions, self.plain = cell, functions, plain
@@ -89,8 +89,8 @@ class Step:
         return self.functions.flat([parts[name].reshape(-1) for name in self.cell.parts])
 
     def read(self, s):
-        """The state and, where it has rows of its own, the output (S_all,). What a gauge scales
-        moves with the gauge: it stands for e^m times as much. `plain` takes derivatives off."""
+        """The state and, where it has its own rows, the output (S_all,). What a gauge scales
+        moves with the gauge: it means e^m times as much. `plain` takes derivatives off."""
         parts = self.apart(s)
         seen = dict(parts)
         for scale, scaled in self.cell.gauge.items():

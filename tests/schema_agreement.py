@@ -29,7 +29,7 @@ VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))
 
 @cache
 def validator(measures):
-    """What a schema says where there are these measures."""
+    """What a schema says if there are these measures."""
     return jsonschema.Draft202012Validator(json.loads(schema_text()))
 
 

@@ -144,6 +144,7 @@ def test_the_report_of_all_cores_says_what_they_gain():
     assert "| 100, 512, 32 | 0.50 | 1.50 | 3.00 (3.00-3.00) |" in text
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", NAMES)
 def test_every_contestant_computes_the_same(name):
     pytest.importorskip("torch")

@@ -1,7 +1,7 @@
 """The recipes of docs/ci.md, the action and the hook: each is run as written, command by command.
 
-A clone of this repository stands in the place of the published address. What installs it is run in
-an environment of its own in the marked suite; else the environment of the tests is taken.
+A clone of this repository is used instead of the published address. What installs it is run in
+its own environment in the marked suite; else the environment of the tests is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NET = next(s.text for s in PAGE if s.tags.get("file") == "net.yaml")
 ADDRESS = "https://github.com/gradflow/gradflow"
 ACTION, HOOKS = ROOT / "action.yml", ROOT / ".pre-commit-hooks.yaml"
 OTHERS = {"actions/checkout", "actions/setup-python"}
-"""Actions of others, for which the machine of the test stands."""
+"""Actions of others, which the machine of the test replaces."""
 
 
 def recipe(kind):
@@ -185,12 +185,12 @@ def test_every_place_that_names_the_address_names_the_same():
     assert len(RECIPES) >= 5
 
 
-# The marked suite: the installs too, in environments of their own.
+# The marked suite: the installs too, in their own environments.
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with what is checked in, and a Python of its own."""
+    """A clone with what is checked in, and its own Python."""
     folder = tmp_path_factory.mktemp("ci")
     subprocess.run(["git", "clone", "-q", ROOT, folder / "clone"], check=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)

@@ -100,7 +100,7 @@ def test_a_config_that_may_not_be_read(folder, capsys, monkeypatch):
 
 
 def untouched(folder, name="out.csv"):
-    """Whether the output file is as it was, and nothing is left beside it."""
+    """Whether the output file is as it was, and nothing is left next to it."""
     return (folder / name).read_text() == "precious" and not list(folder.glob(".*"))
 
 

@@ -19,7 +19,7 @@ SUFFIXES = {"table": ".txt", "csv": ".csv.txt", "json": ".keys.json", "markdown"
 
 
 def skeleton(value):
-    """JSON without its values: the keys in their order, and what stands there."""
+    """JSON without its values: the keys in their order, and what is there."""
     if isinstance(value, dict):
         return {key: skeleton(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`gradflow inspect`: what it lists, and that the config it offers runs as it stands."""
+"""`gradflow inspect`: what it lists, and that the config it offers runs as it is."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def page(found, width=80, every=False):
 
 
 def analyzed(config, path):
-    """The run of a config saved beside the file."""
-    beside = path.with_suffix(".yaml")
-    beside.write_text(config, encoding="utf-8")
-    (result,) = gradflow.analyze(str(beside))
+    """The run of a config saved next to the file."""
+    saved = path.with_suffix(".yaml")
+    saved.write_text(config, encoding="utf-8")
+    (result,) = gradflow.analyze(str(saved))
     return result
 
 

@@ -19,7 +19,7 @@ MODULES = [
 
 @pytest.fixture
 def trapped(tmp_path, monkeypatch):
-    """Modules beside a config that say so when they are run."""
+    """Modules next to a config that say so when they are run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.yaml").write_text(SMALL)
     for name in MODULES:

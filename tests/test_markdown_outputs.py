@@ -1,4 +1,4 @@
-"""What reads as Markdown: any text as it stands, and the tables of every command that prints some,
+"""What reads as Markdown: any text as it is, and the tables of every command that prints some,
 with the numbers that its CSV or JSON has. (Those of `analyze` are in test_outputs.py.)"""
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_columns_of_one_name_stay_apart():
 
 @pytest.fixture
 def training(tmp_path, monkeypatch):
-    """A config beside three checkpoints, whose recurrent weights grow."""
+    """A config next to three checkpoints, whose recurrent weights grow."""
     with np.load(GOLDEN / "trained.npz") as arrays:
         for epoch in range(3):
             grown = {name: array * (1 + epoch) for name, array in arrays.items()}

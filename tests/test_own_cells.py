@@ -1,4 +1,4 @@
-"""Cells of the user's own in a config: inline, in files, registered; options that are lists."""
+"""The user's own cells in a config: inline, in files, registered; options that are lists."""
 
 from __future__ import annotations
 

@@ -1,30 +1,50 @@
-"""The README names every key, command, config and column that there is."""
+"""The pages name every key, command, config and column that there is."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections import Counter
+
+import pytest
 
 from command import run
-from gradflow.config.documented import table
-from gradflow.formats.columns import reference
+from generated import PARTS, parts
 from gradflow.formats.csv import header
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from pages import PAGES, ROOT
 
 
-def test_the_config_reference_is_that_of_the_model():
-    between = README.split("<!-- config reference -->\n")[1].split("<!-- end -->")[0]
-    assert between == table()
+def page(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_generated_parts_are_as_they_are_now(path):
+    for name, shown in parts(path.read_text(encoding="utf-8")).items():
+        assert shown == PARTS[name](), f"python tests/write_pages.py {path.relative_to(ROOT)}"
+
+
+def test_every_generated_part_is_on_one_page():
+    found = Counter(name for path in PAGES for name in parts(path.read_text(encoding="utf-8")))
+    assert found == Counter(PARTS.keys())
+
+
+def test_the_columns_are_those_of_the_csv():
+    rows = parts(page("docs/outputs.md"))["csv columns"].splitlines()
+    assert re.findall(r"`(\w+)`", "".join(row.split(" | ")[0] for row in rows)) == [*header()]
+
+
+def test_every_key_of_a_mapping_says_what_it_is():
+    reference = parts(page("docs/config.md"))
+    for name in ("config reference", "config mappings"):
+        for row in reference[name].splitlines():
+            assert "|  |" not in row
 
 
 def test_the_speeds_shown_are_those_measured():
-    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
-    shown = page.split("<!-- from benchmarks/RESULTS.md -->\n")[1].split("<!-- end of")[0]
-    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
-    assert len(shown.splitlines()) > 3
-    assert set(shown.splitlines()) <= set(measured)
+    shown = page("docs/speed.md").split("<!-- from benchmarks/RESULTS.md -->\n")[1]
+    rows = shown.split("<!-- end of")[0].splitlines()
+    assert len(rows) > 3
+    assert set(rows) <= set(page("benchmarks/RESULTS.md").splitlines())
 
 
 def test_every_command_is_named():
@@ -33,17 +53,20 @@ def test_every_command_is_named():
     )
     assert len(commands) >= 7
     for command in commands:
-        assert f"\ngradflow {command}" in README
+        assert f"\ngradflow {command}" in page("docs/commands.md")
 
 
-def test_every_shipped_config_is_named():
-    for config in (ROOT / "configs").glob("*.yaml"):
-        assert f"`{config.name}`" in README
+def test_every_config_has_its_place_in_the_gallery():
+    gallery = page("docs/gallery.md")
+    configs = {config.stem for config in (ROOT / "configs").glob("*.yaml")}
+    assert set(re.findall(r"^## `([\w-]+)\.yaml`$", gallery, re.MULTILINE)) == configs
+    for name in configs:
+        assert f"configs/{name}.yaml --quiet --output docs/figures/{name}.svg" in gallery
+        assert f"](figures/{name}.svg)" in gallery
+        assert f"| [`{name}.yaml`](#{name}yaml) | " in gallery
 
 
-def test_the_columns_are_those_of_the_csv():
-    between = README.split("<!-- csv columns -->\n")[1].split("<!-- end -->")[0]
-    assert between == reference()
-    assert re.findall(r"`(\w+)`", "".join(row.split(" | ")[0] for row in between.splitlines())) == [
-        *header()
-    ]
+def test_every_figure_is_shown():
+    shown = {name for path in PAGES for name in re.findall(r"figures/([\w-]+\.svg)\)",
+             path.read_text(encoding="utf-8"))}  # fmt: skip
+    assert {path.name for path in (ROOT / "docs" / "figures").iterdir()} == shown

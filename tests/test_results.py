@@ -198,8 +198,8 @@ def test_save_and_load(results, tmp_path):
 def test_html_is_escaped_and_short():
     results = gradflow.analyze({**SWEEP, "title": "<b>", "seed": list(range(5))})
     text = results._repr_html_()
-    assert text.count("<tr>") == 9
-    assert "and 12 more" in text
+    assert text.count("<tr>") == 13
+    assert "and 8 more" in text
     assert "<b>" not in text
 
 

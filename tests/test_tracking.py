@@ -83,7 +83,7 @@ def test_names_are_in_natural_order(names, ordered):
      "weights: {file: gone.npz, layer: 0}\n"],
 )  # fmt: skip
 def test_a_row_is_what_analyze_says_of_the_checkpoint_alone(training, weights):
-    """Checkpoints are found from here, the config's own files beside it."""
+    """Checkpoints are found from here, the config's own files next to it."""
     path = config(f"{weights}input: {{file: x.npy}}\n")
     tracked = plan(path, CKPTS)
     assert list(tracked.checkpoints) == ORDERED

@@ -1,6 +1,6 @@
-"""Puts what the commands of pages print, and the figures that they make, in place of what the
-pages show: `python tests/write_pages.py docs/gallery.md ...`, or all pages. Look at what came of it
-before it is committed. An output with a line `...` is left to its writer."""
+"""Puts what the commands of pages print, the figures that they make, and what is generated from the
+code in place of what the pages show: `python tests/write_pages.py docs/gallery.md ...`, or all
+pages. Look at what came of it before it is committed. An output with a line `...` is left alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from generated import current
 from page_runner import Session
 from pages import PAGES, ROOT, images, snippets
 
 
 def rewrite(page: Path) -> list[str]:
     """Write a page anew; what is still wrong with it."""
-    text = page.read_text(encoding="utf-8")
+    text = current(page.read_text(encoding="utf-8"))
     found = snippets(text)
     with tempfile.TemporaryDirectory() as folder:
         session = Session(Path(folder) / "page")

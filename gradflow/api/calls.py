@@ -10,6 +10,7 @@ from gradflow.api.results import Results
 from gradflow.api.sources import Source, given, load, named
 from gradflow.errors import Fault, InputError
 from gradflow.formats.view import View
+from gradflow.machine.blas import one_thread
 from gradflow.output.terminal import notebook_bar
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import execute, time_steps
@@ -96,10 +97,11 @@ def verify(
     """
     from gradflow.verification import verify as verified
 
-    if isinstance(config, Run):
-        return verified(config)
-    experiment = load(config, weights=weights, input=input)
-    found = [verified(run) for run in experiment.runs]
+    with one_thread():
+        if isinstance(config, Run):
+            return verified(config)
+        experiment = load(config, weights=weights, input=input)
+        found = [verified(run) for run in experiment.runs]
     return Answers(found, "verification", View.of(experiment))
 
 
@@ -226,4 +228,4 @@ def check(
         comparison = compare(before, Side(results, experiment.thresholds), tolerance)
     judgements = tuple(judge(wanted, results))
     called = None if baseline is None else str(baseline)
-    return Report(source, judgements, comparison, called, experiment.title)
+    return Report(source, judgements, comparison, called, experiment.title, tuple(results))

@@ -18,7 +18,7 @@ from gradflow.results import Result
 
 def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
     """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
-    or '' of a word, where there is none."""
+    or '' of a word, if there is none."""
     by_lag, by_run = columns(results, view, "lags"), columns(results, view, "runs")
     varied = list(results[0].varied) if results else []
     places = []
@@ -70,6 +70,6 @@ class _Grid:
 
 
 def _plain(values: Any) -> list[Any]:
-    """As Python's own, '' where there is none, since NaN is not equal to itself."""
+    """As Python's own, '' if there is none, since NaN is not equal to itself."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     return ["" if value is None or value != value else value for value in listed]

@@ -1,4 +1,4 @@
-"""The engine for parameters of one's own: `unroll` forward, `backpropagate` from any dL/ds_T."""
+"""The engine for the user's own parameters: `unroll` forward, `backpropagate` from any dL/ds_T."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gradflow.cells.library import CellType
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import BUDGET, Progress, Trajectory
 from gradflow.errors import InputError
+from gradflow.machine.blas import one_thread
 from gradflow.measures import flows
 from gradflow.numerics.arrays import Array
 from gradflow.results import GradientFlow
@@ -45,7 +46,7 @@ def unroll(
             lstm` shows its parameters and state.
         params: a parameter's name to its values (R, *shape).
         x: (T, R or 1, N, I), the inputs of steps 1..T.
-        s0: (R, N, S), the parts of the state beside each other: of an LSTM h, then c; None: zeros.
+        s0: (R, N, S), the parts of the state side by side: of an LSTM h, then c; None: zeros.
         budget: the most bytes of tape that are kept; what goes beyond is computed again.
         progress: called with the steps done.
 
@@ -81,7 +82,8 @@ def unroll(
     dtype = np.dtype(dtype if dtype == np.float32 else np.float64)
     arrays = {name: a.astype(dtype, copy=False) for name, a in arrays.items()}
     given = (a.astype(dtype, copy=False) for a in (x, s0))
-    return engine.unroll(sized, arrays, *given, budget=budget, progress=progress)
+    with one_thread():
+        return engine.unroll(sized, arrays, *given, budget=budget, progress=progress)
 
 
 def backpropagate(
@@ -120,7 +122,8 @@ def backpropagate(
     ds_T = np.asarray(ds_T)
     _check_shapes({"ds_T": (ds_T, last.shape)})
     ds_T = ds_T.astype(last.dtype, copy=False)
-    return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
+    with one_thread():
+        return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
 
 
 def _check_shapes(wanted: Mapping[str, tuple[Array, tuple[int, ...]]]) -> None:

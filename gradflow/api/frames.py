@@ -38,7 +38,7 @@ _PLACED = re.compile(r"(_l\d+(_reverse)?)?(_seeds_low|_seeds_high)?$")
 
 def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]:
     """The columns by name, in the order of the CSV: numbers as arrays of floats, 0 or inf where a
-    magnitude lies outside float range and NaN where there is none; text and truths as lists.
+    magnitude lies outside float range and NaN if there is none; text and truths as lists.
 
     Raises:
         ValueError: `rows` is neither `lags` nor `runs`.
@@ -78,7 +78,7 @@ def _parts(result: Result) -> list[Result | LayerResult]:
 
 
 def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, Any]:
-    """The columns of one net or place; a single value stands for all lags."""
+    """The columns of one net or place; a single value is that of all lags."""
     lags = np.arange(result.sequence_length + 1)
     place = (part.layer, part.direction) if isinstance(part, LayerResult) else (None, None)
     settings = flat.settings(result, view.options)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gradflow.api.frames import Rows
 
-_SHOWN = 8  # runs in a notebook's cell, before the rest is counted
+_SHOWN = 12  # runs in a notebook's cell, before the rest is counted
 
 
 class Results(Sequence[Result]):
@@ -83,21 +83,29 @@ class Results(Sequence[Result]):
         return f"<Results: {', '.join([runs, *(f'{n} {v}' for v, n in counts.items())])}>"
 
     def _repr_html_(self) -> str:
-        """A row a run, for a notebook."""
-        from gradflow.formats.runs import shown
+        """A row a run, and a layer of its net, for a notebook: the summary of the table."""
+        from gradflow.formats import words
+        from gradflow.formats.parts import with_parts
 
-        some = self._results[:_SHOWN]
-        columns = list(shown(some, self.view)) if some else []
-        head = "".join(f"<th>{html.escape(name)}</th>" for name, _ in columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(texts[at])}</td>" for _, texts in columns) + "</tr>"
-            for at in range(len(some))
+        rows = with_parts(self._results)
+        some = rows[:_SHOWN]
+        told = bool(some and some[0].varied)
+        columns = (
+            words.identity(some) if told else {"cell": [str(one.axes["cell"]) for one in some]}
         )
-        more = len(self) - len(some)
+        columns |= {
+            "rate per step": [words.rate_with_error(one.diagnosis) for one in some],
+            "half-life in steps": [words.half_life(one.diagnosis) for one in some],
+            "horizon": [words.horizon(one) for one in some],
+            "verdict": [words.outcome(one) for one in some],
+        }
+        head = _html_row("th", columns)
+        body = "".join(_html_row("td", row) for row in zip(*columns.values(), strict=True))
+        more = len(rows) - len(some)
         rest = f"<p>and {more:,} more</p>" if more else ""
         return (
             f"<p>{html.escape(repr(self)[1:-1])}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+            f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{rest}"
         )
 
     def __str__(self) -> str:
@@ -109,7 +117,7 @@ class Results(Sequence[Result]):
 
     def columns(self, rows: Rows = "lags") -> dict[str, Any]:
         """The columns of the CSV by name: numbers as float arrays (0 or inf where a magnitude is
-        outside float range, NaN where there is none), whole numbers, lists of texts.
+        outside float range, NaN if there is none), whole numbers, lists of texts.
 
         Args:
             rows: `lags`, a row per run, place and lag; or `runs`, a row a run with its settings,
@@ -125,7 +133,7 @@ class Results(Sequence[Result]):
         return frame
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
-        """A polars data frame with the columns of the CSV, null where there is no number; `rows` as
+        """A polars data frame with the columns of the CSV, null if there is no number; `rows` as
         for `columns`."""
         from gradflow.api.frames import kinds
 
@@ -145,7 +153,7 @@ class Results(Sequence[Result]):
 
     def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
         """Write a file in the format of its suffix: .json (which `load_results` reads back), .csv,
-        .md, .txt, .svg, .png, .pdf; whole or not at all.
+        .md, .txt, .html, .svg, .png, .pdf; whole or not at all.
 
         Args:
             path: of the file.
@@ -170,7 +178,7 @@ class Results(Sequence[Result]):
             file.write(able[suffix].show("results", self._results, how))
 
     def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
-        """Draw the gradient against lag, and, in a figure of its own, what was measured besides.
+        """Draw the gradient against lag, and, in its own figure, what was measured besides.
 
         Args:
             ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a
@@ -189,6 +197,10 @@ class Results(Sequence[Result]):
             return plots.figure(self._results, replace(self.view, theme=theme))
         plots.into(ax, self._results, replace(self.view, theme=theme))
         return ax
+
+
+def _html_row(tag: str, texts: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
 
 
 def _library(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a person hands in: a config in whatever form, weights and input in the place of its own."""
+"""What a person hands in: a config in whatever form, weights and input that replace its own."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Cell:
         return compiled(self.equations, self.options)
 
     def compiled_for(self, H: int, I: int) -> Compiled:  # noqa: E741
-        """Its code; where the equations hold for these numbers alone (x_t beside h), code for
+        """Its code; where the equations hold for these numbers alone (x_t next to h), code for
         them."""
         return self._at(compiled, H, I)
 

@@ -33,11 +33,11 @@ w)`, in place; the pullback then adds what else it reaches, and rows `outputs` o
 written. What x_t receives is
 W_x^T dz[..., :G_x] (`w.hoisted[..., :-1]`) plus dz[..., dx].
 
-Terms. `uses` says where each weight stands: dL/dW = sum over its uses of `factor` times the sum
+Terms. `uses` says where each weight is used: dL/dW = sum over its uses of `factor` times the sum
 over the batch of left ⊗ right, left the rows `rows` of dz and right the `operand`; of a use that
 is `diagonal` the entries of left times right, of a bias left alone; of a use that is
 `transposed` the two are exchanged. Several uses of a weight are one sum: their samples side by
-side. A weight is a parameter as it stands, or an expression of parameters (`W - W.T`, `exp(nu)`);
+side. A weight is a parameter as it is, or an expression of parameters (`W - W.T`, `exp(nu)`);
 then its term is pulled back to them by `cell.pull_weight`. The columns of a result are Frobenius
 norms over all parameters of a role.
 """
@@ -56,7 +56,7 @@ Kind = Literal["matrix", "diagonal", "bias"]
 CURVES: Mapping[Role, str] = {
     "input": "W_x", "recurrent": "W_s", "bias": "b_s", "other": "other",
 }  # fmt: skip
-"""Role to the name of its curve. An `input_bias` has none: it stands beside an input product that a
+"""Role to the name of its curve. An `input_bias` has none: it goes with an input product that a
 gate parts from the recurrent one."""
 
 Params = Mapping[str, Array]
@@ -72,7 +72,7 @@ class Parameter(NamedTuple):
     Attributes:
         name: as the equations have it.
         shape: (n,) or (rows, columns).
-        role: declared, or inferred from where it stands.
+        role: declared, or inferred from how it is used.
         init: an initializer's name, an expression, or None: what the config draws.
         trained: False of a constant.
         blocks: how many blocks of H rows it is drawn in: 4 of one declared [4*H, H].
@@ -103,10 +103,10 @@ class Operand(NamedTuple):
 
 
 class Use(NamedTuple):
-    """Where a weight stands: in the slot at `rows` of z, times `operand`.
+    """Where a weight is used: in the slot at `rows` of z, times `operand`.
 
     `columns` is 1, or, where a matrix multiplies a matrix, how many columns that has: left is then
-    (..., N, rows x columns) and right likewise, each column a sample of its own.
+    (..., N, rows x columns) and right likewise, each column a sample by itself.
     """
 
     weight: str
@@ -119,7 +119,7 @@ class Use(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """What multiplies or is added in a step: a parameter as it stands (`plain`), or an expression
+    """What multiplies or is added in a step: a parameter as it is (`plain`), or an expression
     of parameters."""
 
     name: str

@@ -1,7 +1,7 @@
 """Parameters as files have them, all gates fused, and as a cell declares them.
 
 The k-th block of W_x is the k-th input matrix of the declaration, the k-th of W_s the k-th
-recurrent one; b_x and b_s go to the biases of the sums that these stand in, added where that is one
+recurrent one; b_x and b_s go to the biases of the sums that these are in, added if that is one
 bias.
 """
 

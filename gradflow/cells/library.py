@@ -85,7 +85,7 @@ class Library(Mapping[str, CellType]):
         """A cell that was registered, or that an installed package offers as an entry point of the
         group `gradflow.cells`: a mapping as YAML would give it, or `Equations`.
 
-        Raises InputError where what a package offers is no cell, KeyError where there is nothing.
+        Raises InputError where what a package offers is no cell, KeyError if there is nothing.
         """
         if name in self._own:
             return self._own[name]
@@ -115,7 +115,7 @@ class Library(Mapping[str, CellType]):
         return len(self._types)
 
     def register(self, equations: Equations | Plain) -> CellType:
-        """Let configs name a cell of one's own: a declaration, or a mapping as YAML would give it.
+        """Let configs name the user's own cell: a declaration, or a mapping as YAML would give it.
         Raises EquationsError where no compiler can make anything of it."""
         cell = self._made(equations)
         self._own[cell.name] = cell

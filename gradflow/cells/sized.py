@@ -77,7 +77,7 @@ class SizedCell:
         parts: the parts of the state by name.
         S, S_all, G, G_x, G_all, P, saved, local: widths.
         outputs: the rows of s that are the output.
-        dx: the rows of dz that x_t receives beside W_x^T dz; None where that is all.
+        dx: the rows of dz that x_t receives besides W_x^T dz; None if that is all.
         parameters: by name, those that are used, in the order of their declaration.
         gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.
@@ -163,7 +163,7 @@ class SizedCell:
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
         vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))
-        if N is not None and vectors:  # a matrix brings columns of its own
+        if N is not None and vectors:  # a matrix brings its own columns
             bound.product = product_for(shapes, N)
         return bound
 

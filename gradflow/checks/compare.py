@@ -47,7 +47,7 @@ class Pair:
 
     @property
     def largest(self) -> Deviation | None:
-        """The largest deviation; None where there is nothing to compare."""
+        """The largest deviation; None if there is nothing to compare."""
         return self.deviations[0] if self.deviations else None
 
     @property

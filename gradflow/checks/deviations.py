@@ -84,7 +84,7 @@ def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]
 
 
 def _log10(curve: Curve, part: Part) -> Array | None:
-    """A curve as logarithms; None where there is none."""
+    """A curve as logarithms; None if there is none."""
     values = values_of(curve, part)
     if values is None or isinstance(values, Magnitudes):
         return None if values is None else values.log10()

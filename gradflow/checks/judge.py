@@ -31,7 +31,7 @@ class Judgement:
         outcome: held, missed or undecided.
         got: what was found, as people read it.
         value: the same as a number or word; None: unknown.
-        off: by how much a bound was missed, as people read it; empty where there is no such thing.
+        off: by how much a bound was missed, as people read it; empty if there is no such thing.
     """
 
     wanted: Wanted

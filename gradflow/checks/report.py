@@ -8,6 +8,7 @@ from itertools import groupby
 
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
+from gradflow.results import Result
 
 _OUTCOMES = ("held", "missed", "undecided", "undecided, allowed")
 
@@ -22,6 +23,7 @@ class Report:
         comparison: with the baseline; None: there was none.
         baseline: the file of the baseline, as the user named it.
         title: the user's own title of the config.
+        results: the runs themselves.
     """
 
     source: str
@@ -29,6 +31,7 @@ class Report:
     comparison: Comparison | None = None
     baseline: str | None = None
     title: str | None = None
+    results: tuple[Result, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -78,7 +81,7 @@ class Line:
         outcome: held, missed, undecided (or with it `, allowed`).
         fails: whether it fails the check.
         asked_at: `net.yaml:7`, where it was asked for.
-        line: the line in it; None where it stands in none.
+        line: the line in it; None if it is in none.
         what: the figure and its bounds: `horizon at least 100`.
         of: which runs.
         got: what was found.

@@ -29,7 +29,7 @@ def cells(
         str, typer.Argument(metavar="[NAME]", help="One cell, or a file; all if left out.")
     ] = "",
     equations: Annotated[
-        bool, typer.Option("--equations", help="Print its file, to start a cell of your own from.")
+        bool, typer.Option("--equations", help="Print its file, to start your own cell from.")
     ] = False,
     numpy: Annotated[
         bool, typer.Option("--numpy", help="Print the NumPy code that its equations become.")
@@ -51,7 +51,7 @@ def cells(
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
         raise InputError(Fault(f"there is no cell {name!r}: {hint}", key="cells"))
     if equations and is_own:
-        message = f"the equations of {name} stand in a package's code, not in a file"
+        message = f"the equations of {name} are in a package's code, not in a file"
         raise InputError(Fault(message, key="--equations"))
     if equations:
         return write([CELLS[name].source])
@@ -66,7 +66,7 @@ def cells(
 
 
 def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
-    """A cell of the user's own, as one of gradflow's is shown."""
+    """The user's own cell, as one of gradflow's is shown."""
     from gradflow.config.load import from_mapping
 
     if equations:
@@ -120,7 +120,7 @@ def init(
         Path, typer.Argument(metavar="[FILE]", help="Where to write; - is standard output.")
     ] = Path("gradflow.yaml"),
 ) -> None:
-    """Write a commented config to start from, and beside it the schema for editors."""
+    """Write a commented config to start from, and next to it the schema for editors."""
     from gradflow.config.starter import SCHEMA_NAME, schema_text, starter_text
     from gradflow.output.whole import WholeFile, refuse_overwriting
 

@@ -129,15 +129,16 @@ def _checked(
             comparison=comparison,
             baseline=None if baseline is None else str(baseline),
             title=experiment.title,
+            results=tuple(results),
         )
         if new is not None:
             new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
             print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
-        destinations.write(report, _shown)
+        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
     return report
 
 
-def _shown(screen: bool) -> View:
+def _plain(screen: bool) -> View:
     width, colour = width_and_colour(screen)
     return View(width=width, colour=colour)
 
@@ -161,7 +162,7 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> Whol
 
 
 def _summarize(report: Report) -> None:
-    """Add to the summary that GitHub shows of the step, where there is one."""
+    """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -195,13 +196,17 @@ def compare(
 
     _check_tolerance(tolerance)
     destinations = Destinations.of("comparison", format, output)
-    one, other = (Side(saved.results, saved.thresholds) for saved in _both(before, after))
+    both = _both(before, after)
+    one, other = (Side(saved.results, saved.thresholds) for saved in both)
     found = compared(one, other, tolerance)
     if not found.pairs:
         raise InputError(Fault("neither file has a run", f"{before}, {after}"))
     with ExitStack() as contexts:
         destinations.open(contexts, [before, after])
-        destinations.write(found, lambda screen: replace(_shown(screen), theme=theme.value))
+        sources = {str(before): both[0].head, str(after): both[1].head}
+        destinations.write(
+            found, lambda screen: replace(_plain(screen), theme=theme.value, sources=sources)
+        )
     if not found.held:
         raise typer.Exit(1)
 

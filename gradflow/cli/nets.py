@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of trained weights.")],
     format: Annotated[str, format_option("inspection")] = "table",
     tensors: Annotated[
-        bool, typer.Option("--tensors", help="Show each of many tensors on a line of its own.")
+        bool, typer.Option("--tensors", help="Show each of many tensors on its own line.")
     ] = False,
 ) -> None:
     """Show the tensors in a file of trained weights, the recurrent layers recognised among them,
@@ -103,7 +104,7 @@ def track(
     Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
-    from gradflow.checks.judge import first_misses, judge
+    from gradflow.checks.judge import Judgement, first_misses, judge
     from gradflow.config.expect import from_options
     from gradflow.tracking import plan
 
@@ -114,10 +115,17 @@ def track(
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
             results = list(warned(tracked.results(progress), on=not destinations.has_notes))
-        destinations.write(
-            results, lambda screen: view(tracked.example, tables=True, screen=screen, theme=theme)
-        )
-    misses = list(first_misses(judge(wanted, results)))
+        judged: tuple[Judgement, ...] = ()
+        try:
+            judged = tuple(judge(wanted, results))
+        finally:  # what was found is written even where it cannot be judged
+
+            def shown(screen: bool) -> View:
+                found = view(tracked.example, tables=True, screen=screen, theme=theme)
+                return replace(found, judgements=judged)
+
+            destinations.write(results, shown)
+    misses = list(first_misses(judged))
     for first, count in misses:
         more = f"; {count} of {len(results)} miss it" if count > 1 else ""
         off = f", {first.off}" if first.off else ""

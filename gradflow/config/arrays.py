@@ -188,15 +188,15 @@ def _windows(chosen: FileInput, values: Array, path: Path) -> Array:
 
 
 def _embedded(chosen: FileInput, tokens: Array, path: Path, tensors: Tensors | None) -> Array:
-    """The rows (T, N, I) of a tensor that whole numbers (T) or (T, N) stand for.
+    """The rows (T, N, I) of a tensor that whole numbers (T) or (T, N) are the numbers of.
 
     Raises InputError: no such tensor, or numbers that are not whole or have no row.
     """
     if tensors is None:
         raise InputError(Fault("an embedding is a tensor of the `weights` file: name one", ""))
     if chosen.standardize:
-        raise InputError("standardize has no meaning beside embedding")
-    from gradflow.weights import embedding  # where there is a file
+        raise InputError("standardize has no meaning with embedding")
+    from gradflow.weights import embedding  # if there is a file
 
     if tokens.ndim not in (1, 2):
         message = f"expected whole numbers of shape (T) or (T, N), found {tokens.shape}"

@@ -28,7 +28,7 @@ _NUMBER = {"type": "number"}
 class InitModel(Strict):
     """How base matrices are drawn, and what is done to each block of them."""
 
-    kind: BaseName = Field(description="a name that may also stand alone")
+    kind: BaseName = Field(description="a name that may also be alone")
     density: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="the share of entries that are not zero"
     )

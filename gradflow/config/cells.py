@@ -59,7 +59,7 @@ class _Misfits:
 
 
 def is_own(kind: object) -> bool:
-    """Whether what is at `type` means a cell of the user's own."""
+    """Whether what is at `type` means the user's own cell."""
     if not isinstance(kind, str) or kind in CELLS:
         return False
     return kind == "equations" or is_file(kind) or CELLS.is_own(kind)

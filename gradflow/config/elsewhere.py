@@ -86,9 +86,9 @@ def hint(name: str, data: Tree = None) -> str | None:
 def hint_in_cell(name: str, known: Sequence[str]) -> str | None:
     """The same of a key of a cell."""
     if name in Config.model_fields:
-        return f"a key of the config itself: write `{name}:` beside `cell`"
+        return f"a key of the config itself: write `{name}:` next to `cell`"
     if name in _KEYS:
-        return f"unknown key; did you mean {_KEYS[name]}, beside `cell`?"
+        return f"unknown key; did you mean {_KEYS[name]}, next to `cell`?"
     if name == "nonlinearity" and "activation" in known:
         return "unknown key; did you mean activation?"
     return f"unknown key; {_ADVICE[name]}" if name in _ADVICE else None

@@ -92,7 +92,7 @@ def expectations(
 
     Args:
         data: the whole config, as the user wrote it, with what was put over it.
-        document: where everything stands.
+        document: where everything is.
         experiment: what the config describes; None where that is itself at fault.
     """
     given = data.get("expect") if isinstance(data, dict) else None

@@ -30,7 +30,7 @@ class OneOrMany:
 
 
 class NameOr:
-    """In the schema of a mapping: one of these names may stand for it."""
+    """In the schema of a mapping: one of these names may be given instead."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -42,7 +42,7 @@ class NameOr:
 
 
 class TextOr:
-    """In the schema of a mapping: any text may stand for it."""
+    """In the schema of a mapping: any text may be given instead."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler

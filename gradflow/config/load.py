@@ -41,7 +41,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment that a YAML file describes.
 
     Args:
-        path: the file; `-` is standard input. Files that it names are looked up beside it.
+        path: the file; `-` is standard input. Files that it names are looked up next to it.
         overrides: `KEY=VALUE` texts, nested keys with dots, values as YAML.
 
     Raises:
@@ -129,7 +129,7 @@ def experiment_of(
 
 
 def read_config(source: str) -> bytes:
-    """The config's bytes; raises InputError where there is no such file, and names the nearest."""
+    """The config's bytes; raises InputError if there is no such file, and names the nearest."""
     try:
         if source == "-":
             if sys.stdin is None:
@@ -168,7 +168,7 @@ def _check_lags(config: Config, faults: Faults) -> None:
 def _runs(
     config: Config, choices: Sequence[Choice], read: Read, asked: tuple[Asked, ...], faults: Faults
 ) -> tuple[Run, ...]:
-    """Every combination of the keys that hold lists, in the order in which they stand; a cell that
+    """Every combination of the keys that hold lists, in their order in the config; a cell that
     has nothing to scale or draw as the keys of W_s say has one run for all their values."""
     axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
     for name in ("ws_init", "wx_init"):
@@ -234,7 +234,7 @@ def _as_data(
     if not asked:
         del data["measure"]
     written: list[Tree] = []
-    for choice in choices:  # what is written once may stand for several cells
+    for choice in choices:  # what is written once may mean several cells
         if not any(choice.written is one for one in written):
             written.append(choice.written)
     for name in SWEPT:

@@ -21,7 +21,7 @@ def loss_of(model: LossModel, target: float | Array | None) -> Loss:
 
 
 def check_loss(config: Config, faults: Faults) -> None:
-    """Every step of the loss lies within the shortest sequence, and stands once."""
+    """Every step of the loss lies within the shortest sequence, and is there once."""
     T, loss = min(config.sequence_length), config.loss
     which = "shortest " if len(config.sequence_length) > 1 else ""
     most = f"expected at most {T}, the {which}sequence_length"
@@ -29,7 +29,7 @@ def check_loss(config: Config, faults: Faults) -> None:
         seen: set[int] = set()
         for i, step in enumerate(loss.at):
             if step in seen:
-                faults.add(("loss", "at", i), f"step {step} stands twice: leave one of them out")
+                faults.add(("loss", "at", i), f"step {step} is there twice: leave one of them out")
             elif step > T:
                 message = f"{most}, found {step}: leave it out, or raise sequence_length"
                 faults.add(("loss", "at", i), message)

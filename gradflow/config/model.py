@@ -28,6 +28,7 @@ def _or_bare(key: str) -> BeforeValidator:
 
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_listed), OneOrMany()]
 Real = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+FileName = Annotated[str, Field(min_length=1)]
 NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
@@ -73,10 +74,10 @@ class Zeros(Strict):
 
 
 class FileInput(Strict):
-    """A series from a file: CSV, .npy or .npz; 2-d (T, I) or 3-d (T, N, I), with an embedding whole
-    numbers (T) or (T, N)."""
+    """A series from a file: 2-d (T, I) or 3-d (T, N, I), with an embedding whole numbers (T) or
+    (T, N)."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="a .csv, .tsv, .npy or .npz, beside the config")
     columns: list[Column] | None = Field(
         None, description="the columns of a CSV, by header name or number from 0"
     )
@@ -95,7 +96,7 @@ class FileState(Strict):
     """A state from a .npz file: an array (N, width) for each part by its name, `h`, `c`; of a net
     of several layers or directions `h_l0`, `h_l0_reverse`, ..."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="a .npz, beside the config")
 
 
 def _kind_or(file: str) -> Discriminator:
@@ -151,7 +152,9 @@ LossSteps = Annotated[
 class LossModel(Strict):
     """The loss, and the steps at which it is read."""
 
-    kind: Literal["mse", "cross_entropy", "probe", "sum"]
+    kind: Literal["mse", "cross_entropy", "probe", "sum"] = Field(
+        description="a name that may also be given alone"
+    )
     target: NumberOrFile | None = Field(
         None,
         description="mse: Y as a number or a file of shape (N, O), or (T', N, O), one for each "
@@ -189,7 +192,7 @@ Parameters = Annotated[
 class WeightsModel(Strict):
     """A file of trained parameters, and which of its tensors are meant."""
 
-    file: Annotated[str, Field(min_length=1)]
+    file: FileName = Field(description="the file, beside the config")
     prefix: OneOrStacked | None = Field(
         None, description="the net in a file of several; a list stacks them"
     )
@@ -221,8 +224,12 @@ WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), TextOr()]
 class Thresholds(Strict):
     """Bounds on the gradient relative to lag 0."""
 
-    vanishing: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    exploding: Annotated[float, Field(gt=1, le=1e300)] = 1e3
+    vanishing: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-3, description="below it the gradient has vanished"
+    )
+    exploding: Annotated[float, Field(gt=1, le=1e300)] = Field(
+        1e3, description="above it it has exploded"
+    )
 
 
 class Config(Strict):

@@ -73,13 +73,13 @@ def read_named(
     weights = config.weights
     if weights is None or weights.parameters is None or not cells:
         return None
-    from gradflow.weights import read  # where there is a file
+    from gradflow.weights import read  # if there is a file
     from gradflow.weights.named import Reader
 
     before = len(faults.found)
     for key in NOT_BESIDE:
         if getattr(weights, key) is not None:
-            message = "has no meaning beside parameters, which name each tensor"
+            message = "has no meaning with parameters, which name each tensor"
             faults.add(("weights", key), message, key=True)
     try:
         tensors = tensors or read(folder / weights.file)
@@ -88,7 +88,7 @@ def read_named(
         return None
     for key in ONLY_DRAWN:
         if _is_given(config, key):
-            message = f"has no meaning beside weights: they come from {weights.file}"
+            message = f"has no meaning with weights: they come from {weights.file}"
             faults.add((key,), message, key=True)
     net = _Net(config, weights, Reader(tensors), faults)
     cells = list(dict.fromkeys(cells))
@@ -104,7 +104,7 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
     layers = len(listed) if listed is not None and not _is_given(config, "layers") else None
     layers = layers or config.layers[0]
     if len(config.layers) > 1 or layers > _MOST_LAYERS:
-        message = f"expected one number of layers beside parameters, at most {_MOST_LAYERS}"
+        message = f"expected one number of layers with parameters, at most {_MOST_LAYERS}"
         faults.add(("layers",), message)
         return {}
     if listed is not None and len(listed) != layers:
@@ -126,7 +126,7 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
 
 
 def _differ(places: Mapping[Place, TensorNames], faults: Faults) -> bool:
-    """Whether each layer and direction has tensors of its own."""
+    """Whether each layer and direction has its own tensors."""
     texts = {at: [text for _, text in own.values()] for at, own in places.items()}
     for at, own in texts.items():
         for other, remedy in (
@@ -267,7 +267,7 @@ class _Net:
         if size is None:
             self.sizes.setdefault(key, given)
             if isinstance(given, list) and len(given) > 1:
-                self.faults.add((key,), "expected one value beside parameters that do not tell it")
+                self.faults.add((key,), "expected one value with parameters that do not say it")
         elif self.sizes.setdefault(key, value) != value or (
             _is_given(self.config, key) and given != value
         ):

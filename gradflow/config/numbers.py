@@ -44,7 +44,8 @@ Bytes = Annotated[
 
 
 def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
-    """In the schema of a list of such numbers, what may stand for it; of anything else nothing."""
+    """In the schema of a list of such numbers, what may be given instead; of anything else
+    nothing."""
     if number.get("type") not in ("integer", "number"):
         return []
     count = {"type": "integer", "minimum": 2, "maximum": 1_000_000}

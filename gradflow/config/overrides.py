@@ -17,7 +17,7 @@ from gradflow.errors import Fault, InputError
 _DEFAULTS: dict[str, Tree] = {
     name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
 }
-"""What stands at a key that the config leaves out."""
+"""What is at a key that the config leaves out."""
 
 
 def settable(incomplete: str) -> list[str]:
@@ -85,7 +85,7 @@ def override(data: Tree, overrides: Sequence[str], faults: Faults) -> Tree:
 
 def _put(data: Tree, path: tuple[str | int, ...], value: Tree, key: str) -> Tree:
     """A copy of `data` with `value` at `path`; a bare cell, input or loss becomes a mapping. `key`
-    is that of the config within which it stands."""
+    is that of the config that it is in."""
     if not path:
         return value
     step, rest = path[0], path[1:]

@@ -1,4 +1,4 @@
-"""Equations of the user's own: read from the config or a file of theirs, their form looked at, and
+"""The user's own equations: read from the config or a file of theirs, their form looked at, and
 each mistake in them with its line."""
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _check_shape(at: tuple[str, str], value: Tree, add: _Add) -> None:
         init = value.get("init")
         is_cut = isinstance(init, str) and init.count("(") > init.count(")")
         for inner, given in value.items():
-            if is_cut and given is None:  # what stands behind a comma within {...}
+            if is_cut and given is None:  # what is behind a comma within {...}
                 add((*at, "init"), 'a comma ends it here: quote it, init: "uniform(0, 1)"')
                 is_cut = False
             elif inner not in _OF_PARAMETER:
@@ -223,7 +223,7 @@ _EXAMPLES = {
 
 
 def _placed(mistake: Mistake, equations: Equations, source: Source) -> Fault:
-    """A mistake in equations as a fault of the file that they stand in."""
+    """A mistake in equations as a fault of the file that they are in."""
     keys: Path = tuple(mistake.where.split("."))
     at = (*source.path, *keys)
     document, message = source.document, mistake.message

@@ -57,7 +57,7 @@ def _instead(key: str, choices: Sequence[Choice], config: Config) -> str:
     other += f", and the cell has options: {', '.join(options)}" if options else ""
     if any(_recurrent(cell, config) for cell in cells):
         return (
-            f"has no meaning: the recurrent weights of {listed} have an `init` of their own; "
+            f"has no meaning: the recurrent weights of {listed} have their own `init`; "
             f"change it there, or write `drawn` in it; {other}"
         )
     return f"has no meaning: {listed} has no recurrent weights; {other}"

@@ -33,7 +33,7 @@ _OWN: list[Schema] = [
         "properties": {"type": {"type": "string", "pattern": r"^equations$|[/\\]|\.ya?ml$"}},
     },
 ]
-"""A cell of the user's own: a file, or a mapping that names one or holds equations."""
+"""The user's own cell: a file, or a mapping that names one or holds equations."""
 
 
 def schema() -> Schema:
@@ -106,7 +106,7 @@ def _option(given: Option, bounds: dict[str, float]) -> Schema:
 
 
 def _cell_of_a_file() -> Schema:
-    """The cell beside `weights`: nothing, a name, or options whose `type` the file tells."""
+    """The cell with `weights`: nothing, a name, or options whose `type` the file says."""
     one: list[Schema] = [{"enum": list(CELLS)}]
     for name in CELLS:
         names = [name, *(short for short, long in PROJECTING.items() if long == name)]

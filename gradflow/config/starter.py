@@ -24,7 +24,7 @@ def schema_text() -> str:
 
 
 def starter_text() -> str:
-    """A config that runs as it stands: what is chosen, then every other key with its default."""
+    """A config that runs as it is: what is chosen, then every other key with its default."""
     lines = [
         f"# yaml-language-server: $schema={SCHEMA_NAME}",
         "# How far back does the gradient reach? Run: gradflow analyze FILE",
@@ -41,12 +41,12 @@ def starter_text() -> str:
 
 
 def default_text(name: str) -> str:
-    """The default of a key as YAML's flow style has it: `null` where there is none."""
+    """The default of a key as YAML's flow style has it: `null` if there is none."""
     defaults = Config.model_validate({"cell": "rnn"})
     value = defaults.model_dump(mode="json", exclude_none=True).get(name, "null")
     if isinstance(value, list) and value:
         value = value[0]
-    if isinstance(value, dict) and "kind" in value:  # the name alone stands for it
+    if isinstance(value, dict) and "kind" in value:  # the name alone is enough
         return str(value["kind"])
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}"

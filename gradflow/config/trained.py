@@ -1,4 +1,4 @@
-"""`weights: FILE`: what the file tells of the net, and what the config says beside it."""
+"""`weights: FILE`: what the file says of the net, and what the config adds."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def read_weights(
     data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
 ) -> FileNet | None:
     """What the file of the key `weights` tells, which is read unless its `tensors` are given; None
-    where there is no such key, or where what stands there is wrong (which the validation of the
+    if there is no such key, or if what is there is wrong (which the validation of the
     whole config says)."""
     try:
         chosen = WeightsModel.model_validate(as_mapping("weights", data.get("weights")))
@@ -84,11 +84,11 @@ def read_weights(
     cells = data.get("cell")
     for one in cells if isinstance(cells, list) else [cells]:
         if is_own(as_mapping("cell", one).get("type") if isinstance(one, dict | str) else None):
-            message = "a cell of one's own takes a tensor for each of its parameters by name: "
+            message = "your own cell takes a tensor for each of its parameters by name: "
             example = f"{{file: {chosen.file}, parameters: {{NAME: TENSOR, ...}}}}"
             faults.add(("weights",), message + example)
             return None
-    from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # where there is a file
+    from gradflow.weights import PARAMETERS, choose_net, output_layer, read  # if there is a file
 
     names = {name: getattr(chosen, name) for name in PARAMETERS if getattr(chosen, name)}
     opened = None
@@ -123,7 +123,7 @@ def completed(data: Mapping[str, Tree], net: FileNet, faults: Faults) -> dict[st
         filled[key] = value
     for key in ONLY_DRAWN:
         if key in data:
-            message = f"has no meaning beside weights: they come from {net.file}"
+            message = f"has no meaning with weights: they come from {net.file}"
             faults.add((key,), message, key=True)
     filled["cell"] = _cell(data.get("cell"), net, faults)
     return filled
@@ -137,7 +137,7 @@ def file_net(
 ) -> FileNet:
     """What the layers of a net, and its output layer, tell a config. Raises InputError where the
     layers are not of one kind."""
-    from gradflow.weights.layers import CellLayer  # where there is a file
+    from gradflow.weights.layers import CellLayer  # if there is a file
 
     first = layers[0]
     cell, options = _one_kind(layers)
@@ -168,7 +168,7 @@ def file_net(
 
 def _params(layer: RecurrentLayer, cell: Cell) -> Mapping[str, Any]:
     """The parameters of a layer by the names that its cell has for them."""
-    from gradflow.weights.layers import StackedLayer  # where there is a file
+    from gradflow.weights.layers import StackedLayer  # if there is a file
 
     if not isinstance(layer, StackedLayer):
         return layer.arrays

@@ -105,7 +105,7 @@ def parse(text: bytes, source: str) -> Document:
 
 def read(text: bytes, source: str) -> Document:
     """The tree in `text` with what is wrong in it, so that its reader can find more; raises
-    InputError only where there is no tree."""
+    InputError only if there is no tree."""
     characters = _decode(text, source)
     builder, whole = _built(characters, source, _Loader)
     if not builder.faults and () not in builder.marks:
@@ -225,7 +225,7 @@ def _built(characters: str, source: str, loader: Any) -> tuple[_Builder, bool]:
     try:
         return builder, _build(builder, characters, loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: the Python parser, on "\U00110000"
-        if "nesting depth" in str(error):  # libyaml looks ahead to a limit of its own, beyond ours
+        if "nesting depth" in str(error):  # libyaml looks ahead to its own limit, beyond ours
             return _built(characters, source, yaml.SafeLoader)
         builder.faults.append(_syntax_fault(error, characters, source))
         return builder, False
@@ -355,5 +355,5 @@ def _order(mark: Mark) -> tuple[int, int]:
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:
-    """The faults as they stand in the text."""
+    """The faults in the order of the text."""
     return sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0))

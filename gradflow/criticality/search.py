@@ -57,7 +57,7 @@ class Critical:
         tried: every point, by value.
         note: why there is no value, or what else is to be known, in one line.
         predicted: what the theory of wide random nets says of `ws_scale`, driven as the run is;
-            None where there is none.
+            None if there is none.
     """
 
     number: int

@@ -149,7 +149,7 @@ def _half_width(
     """Half of the 95 % interval of the mean slope."""
     m, N = len(weights), len(slopes)
     squares = window.cosines**2
-    if m > 1 and squares.max() <= noise**2:
+    if m > 1 and not scatters and squares.max() <= noise**2:
         return 0.0  # an exactly straight curve
     if m < FEWEST:
         return None

@@ -225,7 +225,7 @@ def normalise(ds: Scaled) -> Scaled:
     """Bring each sample's cotangent (..., N, S) near one, and count it in its exponent (..., N).
 
     Samples of a batch that lie close together keep one exponent, so that parameter terms can be
-    added over the batch as they stand. Where that holds already, nothing is done.
+    added over the batch as they are. Where that holds already, nothing is done.
     """
     own = exponent_of(ds.value, (-1,))
     near = np.abs(own) <= safe_bits(ds.value.dtype) // 4

@@ -5,7 +5,7 @@ cotangents at one step are side by side in one vector. Within a step the uppermo
 first; what its input receives is added to the output of the layer below. Each vector carries one
 power of two, whatever layer its largest component is in.
 
-Vectors are (..., R, N, S_all) as everywhere, with leading axes of any kind. A basis may stand in
+Vectors are (..., R, N, S_all) as everywhere, with leading axes of any kind. A basis may be put in
 two places. On a leading axis, (B, R, N, S_all), each of its vectors is an ordinary cotangent of the
 whole batch: right for few vectors and many samples. In the place of the batch, (N, R, B, S_all),
 samples lead and W_sᵀ is multiplied with all vectors of a sample at once: right for few samples
@@ -55,7 +55,7 @@ def stretches(
     trajectories: Sequence[Trajectory], longest: int, progress: Progress = lambda steps: None
 ) -> Iterator[Stretch]:
     """All steps, in stretches of up to `longest`, backward in time. Each layer's tape may be kept
-    in segments of its own; these are computed again as in the ordinary backward pass."""
+    in its own segments; these are computed again as in the ordinary backward pass."""
     tapes = [t.tapes() for t in trajectories]
     held = [next(own) for own in tapes]
     stop = len(trajectories[0].x)
@@ -83,7 +83,7 @@ class WholeState:
         cells: of each layer.
         rows: of each layer, in the vector.
         S_all: the vector's width.
-        moving: the rows that are state and have a derivative: neither outputs beside the state nor
+        moving: the rows that are state and have a derivative: neither outputs that are no state nor
             gauges.
     """
 
@@ -154,7 +154,7 @@ class WholeState:
 
     def settle(self, local: Sequence[Array], ds: Array) -> None:
         """Bring what a loss puts into the rows of outputs to the state, in place; arguments as for
-        `pull`. What stands there is left for the step, whose sums the output may read."""
+        `pull`. What is there is left for the step, whose sums the output may read."""
         for at, cell in enumerate(self.cells):
             if cell.settles:
                 own = ds[..., self.rows[at]]

@@ -302,7 +302,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
 
 
 def _handed(cell: SizedCell, s: Array) -> Array:
-    """A state (R, N, S) with room for what the cell gives out beside it."""
+    """A state (R, N, S) with room for what the cell gives out besides."""
     if s.shape[-1] == cell.S_all:
         return s
     handed = arrays.empty((*s.shape[:-1], cell.S_all), s.dtype)

@@ -187,7 +187,7 @@ class Terms:
     ) -> None:
         """Add lags to the total, and measure the running sum of `share`.
 
-        `size` (K, R, P) is log2 of the norm of each term, -inf where there is nothing to be added:
+        `size` (K, R, P) is log2 of the norm of each term, -inf if there is nothing to be added:
         the exponent of nothing would hide what follows. `only` is the one parameter that is meant.
         """
         if matrices is not None:
@@ -262,7 +262,7 @@ class Terms:
         the sum cancels.
 
         <A_j, A_k> within the lags at hand comes from Gram matrices; <C, A_k> with the sum C that
-        stood before them from one product. Row k is in units of its own 4^top_k.
+        were before them from one product. Row k is in units of its own 4^top_k.
         """
         which = self.names.index(str(self.share))
         factors = [(rows, rights[str(self.share)]) for rows, rights in outer]

@@ -1,10 +1,10 @@
 """Which uses of a cell's weights are measured together, and what their left and right factors are.
 
-`shared`  single uses of parameters as they stand: a role (W_x, W_s, b_s, other) has one operand in
+`shared`  single uses of parameters as they are: a role (W_x, W_s, b_s, other) has one operand in
           every slot of a stretch of rows. Roles of the same rows share their left factor.
 `apart`   a parameter whose uses are several, transposed, scaled, entry by entry or of matrices: its
           uses are one sum, their samples side by side.
-`joint`   parameters that stand in expressions: the terms of the expressions are formed, brought
+`joint`   parameters within expressions: the terms of the expressions are formed, brought
           back to the parameters, and added.
 """
 
@@ -108,7 +108,7 @@ class Apart:
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """Parameters of one role that stand in expressions: `weights` are all uses of each expression
+    """Parameters of one role within expressions: `weights` are all uses of each expression
     by name, `sizes` the entries of each parameter."""
 
     curve: str
@@ -118,7 +118,7 @@ class Joint:
 
     @property
     def widths(self) -> dict[str, int]:
-        """The parameters' terms stand whole in the left factor."""
+        """The parameters' terms are whole in the left factor."""
         return {self.curve: 1}
 
     @property
@@ -204,7 +204,7 @@ def _shape(use: Use) -> tuple[int, int]:
 
 
 def _shared(alone: Sequence[tuple[str, Use]]) -> Iterator[Shared]:
-    """Uses that stand alone, by stretches of rows over which a curve has one operand each."""
+    """Uses by themselves, by stretches of rows over which a curve has one operand each."""
     layers: list[dict[tuple[str, int], Use]] = []
     for curve, use in alone:
         key = curve, use.rows.start
@@ -260,7 +260,7 @@ def _blocks(
 def _joint(
     cell: SizedCell, by_weight: Mapping[str, Sequence[Use]], within: set[str]
 ) -> Iterator[Joint]:
-    """The parameters that stand in expressions, a group for each role."""
+    """The parameters within expressions, a group for each role."""
     for role, curve in CURVES.items():
         own = [
             p for p in cell.parameters.values() if p.name in within and p.role == role and p.trained

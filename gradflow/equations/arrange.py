@@ -1,5 +1,5 @@
 """The fifth pass: where everything lies. Slots become rows of z, in the order in which most of
-what is done to them is done to neighbours at once; values and partials get rows of their own.
+what is done to them is done to neighbours at once; values and partials get their own rows.
 
 Two slots are neighbours for the better if they are multiplied with the same operand (one product
 for both), pass through the same function, or receive their cotangent from the same vertex. The

@@ -124,7 +124,7 @@ class Pullback(Writer):
         return left
 
     def _target(self, vertex: Node) -> str | None:
-        """Where the cotangent of a vertex belongs, or None: in an array of its own."""
+        """Where the cotangent of a vertex belongs, or None: in its own array."""
         if vertex.kind == "slot":
             return self._dz((vertex,))
         if vertex.kind == "previous":
@@ -146,7 +146,7 @@ class Pullback(Writer):
     # Neighbouring slots with one source
 
     def _neighbours(self) -> dict[int, list[Node]]:
-        """The id of a slot to those beside it that receive from the same vertex alone."""
+        """The id of a slot to its neighbours that receive from the same vertex alone."""
         groups: dict[int, list[Node]] = {}
         stretch: list[Node] = []
         for slot in [*self.arranged.slots, None]:
@@ -189,8 +189,8 @@ class Pullback(Writer):
     def _follows(self, one: Node, other: Node) -> bool:
         (a,), (b,) = (self.derivatives.into[id(slot)] for slot in (one, other))
         at = self.arrays.local.at
-        beside = at[self._local_key(b[1])] == at[self._local_key(a[1])] + 1
-        return a[0] is b[0] and one.shape == other.shape and beside
+        adjacent = at[self._local_key(b[1])] == at[self._local_key(a[1])] + 1
+        return a[0] is b[0] and one.shape == other.shape and adjacent
 
     def _pull_group(self, group: Sequence[Node]) -> None:
         """All of them at once."""
@@ -270,7 +270,7 @@ class Pullback(Writer):
         return self.views.of(self.arrays.local, [(id(node), "inverse")], "inverse")
 
     def local(self, node: Node) -> str:
-        """The value of an argument, kept beside the partials."""
+        """The value of an argument, kept next to the partials."""
         if node.kind == "fixed":
             return self.value(node)
         return self.views.of(self.arrays.local, [id(node)], self.labels.get(id(node), "v"))

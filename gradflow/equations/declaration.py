@@ -36,7 +36,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Equations:
-    """A cell's equations and all that is declared beside them.
+    """A cell's equations and all that is declared with them.
 
     Attributes:
         name: of the cell.

@@ -192,7 +192,7 @@ class _Eliminator:
         return self._into.get(id(node), {})
 
     def add(self, down: Node, up: Node, partial: Partial) -> None:
-        """An edge, beside one that may be there."""
+        """An edge, added to one that may be there."""
         self.by_id[id(down)], self.by_id[id(up)] = down, up
         edges = self._into.setdefault(id(up), {})
         there = edges.get(id(down))
@@ -208,9 +208,9 @@ class _Eliminator:
             while waiting:
                 key = waiting.pop(0)
                 if key in left and self._cost(key) <= most:
-                    beside = [*self._into.get(key, {}), *self._out.get(key, set())]
+                    neighbours = [*self._into.get(key, {}), *self._out.get(key, set())]
                     self._eliminate(left.pop(key))
-                    waiting += [other for other in beside if other in left]
+                    waiting += [other for other in neighbours if other in left]
         return set(left)
 
     def _cost(self, key: int) -> int:

@@ -1,7 +1,7 @@
 """The last pass: everything so far as the source of four functions, which a person can read.
 
 `step`, `linearize`, `pullback` and, where the output is more than a part of the state, `settle`;
-see `cells.contract` for what they do. The source stands in `linecache`, so that tracebacks and
+see `cells.contract` for what they do. The source is in `linecache`, so that tracebacks and
 profiles point into it.
 """
 
@@ -64,12 +64,12 @@ class Code:
         step, linearize, pullback, settle: the functions; `settle` is None where not needed.
         views: the views that each of them is given.
         z, saved, local, handed: entries of the arrays; `handed` are the parts of the state, and
-            the output where it has rows of its own.
+            the output where it has its own rows.
         hoisted: how many entries of z the input product fills.
         takes_x: whether x_t is used otherwise than in the input product.
         standings: every use of a weight.
         inputs, biases: for each hoisted entry of z, the uses of x_t and those without operand;
-            `constants` what is added beside them.
+            `constants` what is added besides.
         matrices: those of `w`.
         fixed: the vectors of `w`: name, expression of parameters, shape.
     """
@@ -183,7 +183,7 @@ def _matrices(arranged: Arrangement, arrays: Arrays) -> tuple[Matrix, ...]:
 def _local_entries(
     derivatives: Derivatives, arranged: Arrangement, arrays: Arrays
 ) -> list[tuple[object, Node]]:
-    """What `linearize` fills, partials of neighbouring slots beside each other; factors become
+    """What `linearize` fills, partials of neighbouring slots side by side; factors become
     part of a partial that is kept."""
     graph = derivatives.graph
     found: list[tuple[object, Node]] = []

@@ -39,7 +39,7 @@ class Arrays:
 
 
 DEAR = frozenset(("total", "matmul", "norm", "rest"))
-"""What is saved rather than computed again, beside functions that are not cheap."""
+"""What is saved rather than computed again, besides functions that are not cheap."""
 
 
 def is_dear(node: Node) -> bool:

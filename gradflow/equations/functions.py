@@ -217,7 +217,7 @@ FUNCTIONS: Mapping[str, Function] = {
 
 
 def fresh(name: str, z: Array) -> Array:
-    """f(z), in an array of its own."""
+    """f(z), in its own array."""
     out = np.empty_like(z)
     FUNCTIONS[name].value(z, out)
     return out

@@ -92,7 +92,7 @@ class _Reader:
     def assign(self, statement: Statement) -> None:
         key, at = _key(statement), statement.at
         if self._may_assign(statement) and key in self.values:
-            remedy = "" if statement.is_part else ": give the second one a name of its own"
+            remedy = "" if statement.is_part else ": give the second one its own name"
             self.mistake(at, f"{key} is assigned twice{remedy}")
         value = self.read(statement.tree)
         if value is not None and statement.is_part:
@@ -244,9 +244,7 @@ class _Reader:
         if name == "x":
             if time == "t":
                 return self.graph.node("x", (), None, (letter("I", self.options),))
-            message = (
-                "a step knows only x[t]: keep the one before in a part of the state of its own"
-            )
+            message = "a step knows only x[t]: keep the one before in its own part of the state"
             self.mistake(tree.at, message)
             return None
         if name not in self.state:

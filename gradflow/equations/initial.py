@@ -18,7 +18,7 @@ from gradflow.equations.sizes import Shape, spelled
 from gradflow.numerics.arrays import Array
 
 NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
-"""What an `init` may be beside an expression: an initializer."""
+"""What an `init` may be besides an expression: an initializer."""
 
 _FUNCTIONS = {name: function for name, function in FUNCTIONS.items() if name != "linear"}
 
@@ -138,7 +138,7 @@ _OF_MATRICES = {"expm": exponential, "inv": _inverse}
 
 
 def uses_drawn(text: str | None) -> bool:
-    """Whether an init builds on what the config draws; where there is none, it is that."""
+    """Whether an init builds on what the config draws; if there is none, it is that."""
     if text is None:
         return True
     if text in NAMES:

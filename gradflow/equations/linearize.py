@@ -35,7 +35,7 @@ class Linearize(Writer):
         for key, node in self.entries:
             name = self.arrays.local.entries[self.arrays.local.at[key]].name
             target = self.views.of(self.arrays.local, [key], name)
-            if isinstance(key, tuple):  # what `normalise` left beside its value
+            if isinstance(key, tuple):  # what `normalise` left next to its value
                 found = self.views.of(self.arrays.saved, [key], f"{name}_saved")
                 self.line(f"{target}[...] = {found}")
                 continue
@@ -78,7 +78,7 @@ class Linearize(Writer):
         return None
 
     def _slopes_together(self) -> None:
-        """The slopes of sigmoids of neighbouring slots in one go, where partials beside each other
+        """The slopes of sigmoids of neighbouring slots in one go, where partials side by side
         begin with them."""
         stretch: list[tuple[object, Node]] = []
         for key, node in [*self.entries, (None, None)]:

@@ -191,7 +191,7 @@ class _Reader:
         return token
 
     def wrong(self, wanted: str) -> _WrongError:
-        """What stands here in place of what was `wanted`."""
+        """What is here instead of what was `wanted`."""
         found = f"'{self.here.text}'" if self.here.text else "the end of the line"
         return _WrongError(self.here.at, f"expected {wanted}, found {found}")
 
@@ -285,8 +285,8 @@ class _Reader:
             raise _WrongError(at, "a step knows no later one: expected 't' or 't-1'")
         if steps.text != "1":
             message = (
-                f"a step knows only the one before it, 't-1': keep what is older in a part of the "
-                f"state of its own (old[t] = h[t-1], then old[t-1] is h[t-{steps.text}])"
+                f"a step knows only the one before it, 't-1': keep what is older in its own "
+                f"part of the state (old[t] = h[t-1], then old[t-1] is h[t-{steps.text}])"
             )
             raise _WrongError(at, message)
         self.expect("]", "']'")
@@ -340,7 +340,7 @@ class _Reader:
         return tree
 
 
-_TOO_DEEP = f"this is nested more than {MOST_DEPTH} deep: give the inner part a name of its own"
+_TOO_DEEP = f"this is nested more than {MOST_DEPTH} deep: give the inner part its own name"
 
 
 def _tree(kind: str, value: Value, args: tuple[Tree, ...], at: At) -> Tree:

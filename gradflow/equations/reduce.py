@@ -1,8 +1,8 @@
 """The third pass: from what is written to what is computed.
 
-Sums that hold a product with a parameter, or a bias, become slots: their products and biases stand
-beside each other as uses of weights, whatever brackets, signs and names stood between them.
-(1 - u) a + u b becomes a blend, and 1 - σ(z) a node of its own, which do not cancel; 1 ± tanh z is
+Sums that hold a product with a parameter, or a bias, become slots: their products and biases are
+side by side as uses of weights, whatever brackets, signs and names were between them.
+(1 - u) a + u b becomes a blend, and 1 - σ(z) a node by itself, which do not cancel; 1 ± tanh z is
 made of these, and e^z - 1 a function.
 """
 
@@ -292,6 +292,6 @@ def _weights(
 
 
 def is_plain(weight: Weight) -> bool:
-    """Whether a weight is a parameter as it stands, at most as a row."""
+    """Whether a weight is a parameter as it is, at most as a row."""
     node = weight.node.args[0] if weight.node.kind == "row" else weight.node
     return node.kind in ("parameter", "constant")

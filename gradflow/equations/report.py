@@ -1,5 +1,5 @@
 """What equations say of themselves: which of their names are gates, which gate keeps a part of the
-state, which functions stand around recurrent products, and whether a part reaches its own next
+state, which functions are around recurrent products, and whether a part reaches its own next
 value without a recurrent matrix. No cell is known by name."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Keeper(NamedTuple):
     """What multiplies a part of the state on its way to its own next value.
 
     `name` is that of a gate, or `1-` before it; `value` lies between 0 and 1, and `decay` is
-    -ln of it, a node of its own where the gate is a sigmoid, since f rounds to 1 long before -ln f
+    -ln of it, a node by itself where the gate is a sigmoid, since f rounds to 1 long before -ln f
     to 0.
     """
 
@@ -40,7 +40,7 @@ class Report:
     Attributes:
         reduced: the step that the nodes are of.
         gates: the named intermediates that are a sigmoid, or 1 minus one, and multiply something,
-            in order; behind them what keeps a part without a name of its own.
+            in order; behind them what keeps a part without its own name.
         keepers: what keeps a part of the state.
         functions: those around recurrent products.
         blocks: the recurrent weights.

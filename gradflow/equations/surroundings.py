@@ -53,8 +53,8 @@ class Surroundings:
         self._taken: set[str] = set()
 
     def functions(self) -> tuple[Around, ...]:
-        """Each function whose argument holds a recurrent product; where a product stands under
-        none, those of what it multiplies; where there are none either, the product itself."""
+        """Each function whose argument holds a recurrent product; where a product is under
+        none, those of what it multiplies; if there are none either, the product itself."""
         found = [
             self._cover(node, slots)
             for node in self._applied()

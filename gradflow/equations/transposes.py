@@ -14,7 +14,7 @@ class Values(Protocol):
     """What knows the names of the values that a transpose needs."""
 
     def local(self, node: Node) -> str:
-        """The value of an argument, kept beside the partials."""
+        """The value of an argument, kept next to the partials."""
 
     def inverse(self, node: Node) -> str:
         """What `normalise` multiplied with."""

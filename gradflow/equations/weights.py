@@ -1,5 +1,5 @@
 """Expressions of parameters alone: their values, once a pass, and how a term of dL/d(expression)
-is brought back to the parameters. Arrays have leading axes of their own before the node's shape."""
+is brought back to the parameters. Arrays have their own leading axes before the node's shape."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Writer:
         return f"({text})"
 
     def _made(self, node: Node) -> str:
-        """A value that no expression gives, in an array of its own."""
+        """A value that no expression gives, in its own array."""
         if node.kind == "function":
             (z,), function = node.args, FUNCTIONS[node.payload]
             if function.ufunc:

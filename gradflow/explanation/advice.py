@@ -105,7 +105,7 @@ def _unsaturated(result: Result, run: Run, own: Experiment, run_all: Evaluate) -
 
 
 def _saturated(result: Result) -> float:
-    """The share of slopes below 0.1; 0 where there are none."""
+    """The share of slopes below 0.1; 0 if there are none."""
     value = _figure(result, "slopes", "slopes_saturated")
     return float(value) if isinstance(value, int | float) else 0.0
 

@@ -39,7 +39,7 @@ class Row:
 
     Attributes:
         k: the step at which the parameter is used, T first.
-        factors: ∂L/∂O and ∂O/∂s_T, or ∂L/∂s_T alone where there is no output layer; Π ∂s_j/∂s_j-1;
+        factors: ∂L/∂O and ∂O/∂s_T, or ∂L/∂s_T alone if there is no output layer; Π ∂s_j/∂s_j-1;
             ∂s_k/∂W.
         term: what this k adds to ∂L/∂W.
     """

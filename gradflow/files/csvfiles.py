@@ -325,7 +325,7 @@ def _faults_of(fields: Sequence[_BadField], layout: _Layout) -> list[Fault]:
 
 
 def _flow_text(name: str | int) -> str:
-    """A column as it stands in a list of YAML."""
+    """A column as a list of YAML has it."""
     plain = isinstance(name, int) or re.fullmatch(r"[^\W\d][\w ]*", name)
     return str(name) if plain else json.dumps(name, ensure_ascii=False)
 

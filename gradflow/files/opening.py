@@ -197,7 +197,7 @@ _KINDS = (
     {".pt", ".pth", ".ckpt", ".onnx", ".msgpack", ".npz", ".safetensors", ".keras", ".h5"},
     {".json"},
 )
-"""The suffixes of files that can stand for each other."""
+"""The suffixes of files that can be exchanged for each other."""
 
 
 def _instead(path: Path) -> str:

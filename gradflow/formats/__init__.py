@@ -160,7 +160,21 @@ FORMATS: dict[str, Format] = {
             )
             for kind in ("svg", "png", "pdf")
         ),
-        Format("html", (".html",), {"check": "checks:to_html"}),
+        Format(
+            "html",
+            (".html",),
+            {
+                "results": "page:of_results",
+                "runs": "page:of_runs",
+                "tracking": "page:of_tracking",
+                "critical": "page:of_critical",
+                "explanation": "page:of_explanation",
+                "check": "page:of_check",
+                "comparison": "page:of_comparison",
+            },
+            is_text=False,
+            needs="jinja2",
+        ),
         Format("junit", (".junit.xml",), {"check": "junit:export"}),
         Format("github", (), {"check": "github:export"}),
     )

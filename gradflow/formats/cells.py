@@ -108,7 +108,7 @@ def _memory(equations: Equations) -> dict[str, list[str]]:
 
 
 def _on_memory(cell: dict[str, Any]) -> Iterator[str]:
-    """In a line each, where there is something to say."""
+    """In a line each, if there is something to say."""
     if cell["gates"]:
         kept = f" ({', '.join(cell['keeps'])})" if cell["keeps"] else ""
         yield f"gates: {', '.join(cell['gates'])}{kept}"

@@ -1,11 +1,10 @@
-"""What a check came to: for a terminal, in Markdown, as JSON, as a page."""
+"""What a check came to: for a terminal, in Markdown, as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
-from html import escape
 
 from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
@@ -23,19 +22,20 @@ FORMAT = 1
 STYLES = {"held": "green", "missed": "bold red", "undecided": "yellow"}
 """The colour of an outcome; one that is allowed has none."""
 
-_HEADS = ("outcome", "asked for in", "expected", "of", "found", "off")
+HEADS = ("outcome", "asked for in", "expected", "of", "found", "off")
+"""Of the columns of its table."""
 
 
 def table(report: Report, view: View) -> Iterator[str]:
     """A line for each expectation that all its runs hold, and for each run that does not."""
     lines = report.lines
-    rows = [[clean(text) for text in _row(line)] for line in lines]
+    rows = [[clean(text) for text in row_of(line)] for line in lines]
     styles = [STYLES.get(line.outcome, "") for line in lines]
     columns = [
         Column(
             (head,), [Cell(row[at], styles[i] * (at == 0)) for i, row in enumerate(rows)], "left"
         )
-        for at, head in enumerate(_HEADS)
+        for at, head in enumerate(HEADS)
         if any(row[at] for row in rows)
     ]
     for block in blocks(columns[1:], columns[:1], view.width) if columns else ():
@@ -46,7 +46,8 @@ def table(report: Report, view: View) -> Iterator[str]:
         yield render(line, view.colour)
 
 
-def _row(line: Line) -> list[str]:
+def row_of(line: Line) -> list[str]:
+    """Its cells, in the order of HEADS."""
     return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
@@ -55,9 +56,9 @@ def to_markdown(report: Report, view: View) -> Iterator[str]:
     title = clean(report.title or report.source)
     verdict = "held" if report.held else "missed"
     yield f"### gradflow check: {escaped(title)}: {verdict}\n\n"
-    rows = [[clean(text) for text in _row(line)] for line in report.lines]
+    rows = [[clean(text) for text in row_of(line)] for line in report.lines]
     if rows:
-        columns = list(zip(_HEADS, zip(*rows, strict=True), strict=True))
+        columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
         yield from markdown_table([(head, list(cells)) for head, cells in columns], left=6)
         yield "\n"
     yield f"{prose(clean(report.summary))}\n"
@@ -136,26 +137,3 @@ def _pair(pair: Pair) -> dict[str, object]:
             for one in pair.deviations
         ],
     }
-
-
-_STYLE = (
-    "body{font:16px/1.4 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
-    "table{border-collapse:collapse}td,th{text-align:left;padding:.2em 1em .2em 0;"
-    "border-bottom:1px solid #ddd}.held{color:#176d2e}.missed{color:#b3151e;font-weight:bold}"
-    ".undecided{color:#8a6100}"
-)
-
-
-def to_html(report: Report, view: View) -> Iterator[str]:
-    """One page that needs nothing else."""
-    title = escape(clean(report.title or report.source))
-    heads = "".join(f"<th>{head}</th>" for head in _HEADS)
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    yield f"<title>gradflow check: {title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-    yield f"<h1>{title}</h1>\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"
-    for line in report.lines:
-        cells = "".join(f"<td>{escape(clean(text))}</td>" for text in _row(line))
-        yield f'<tr class="{line.outcome.partition(",")[0]}">{cells}</tr>\n'
-    outcome = "held" if report.held else "missed"
-    yield f'</tbody>\n</table>\n<p class="{outcome}">{escape(clean(report.summary))}</p>\n'
-    yield "</body>\n</html>\n"

@@ -61,7 +61,7 @@ def values(curve: Curve, flow: GradientFlow | None, measured: Mapping[str, Measu
 
 
 def part_curves(parts: Iterable[str]) -> tuple[Curve, ...]:
-    """The curves of the parts of a state that have no column of their own."""
+    """The curves of the parts of a state without their own column."""
     return tuple(part_curve(part) for part in dict.fromkeys(parts) if part not in ("h", "c"))
 
 

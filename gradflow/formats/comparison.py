@@ -17,32 +17,35 @@ from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import View
 from gradflow.formats.words import clean
 
-_HEADS = ("outcome", "run", "largest of", "decades", "lag", "before", "after")
+HEADS = ("outcome", "run", "largest of", "decades", "lag", "before", "after")
+"""Of the columns of its table."""
+
 _CSV = ("run_before", "run_after", "name", "held", "change", "quantity", "decades", "lag")
 _NUMBERS = ("decades", "lag")
 
 
 def table(comparison: Comparison, view: View) -> Iterator[str]:
     """A line a run: where it differs most."""
-    rows = [_row(pair) for pair in comparison.pairs]
+    rows = [row_of(pair) for pair in comparison.pairs]
     columns = [
         Column(
             (head,),
             [Cell(row[at], STYLES.get(row[0], "") * (at == 0)) for row in rows],
             "right" if head in _NUMBERS else "left",
         )
-        for at, head in enumerate(_HEADS)
+        for at, head in enumerate(HEADS)
         if any(row[at] for row in rows)
     ]
     for block in blocks(columns[2:], columns[:2], view.width) if rows else ():
         yield from (render(line, view.colour) for line in grid(block))
         yield "\n"
-    for told in _told(comparison):
-        for line in fold(clean(told).split(" "), " ", view.width):
+    for text in told(comparison):
+        for line in fold(clean(text).split(" "), " ", view.width):
             yield render(line, view.colour)
 
 
-def _row(pair: Pair) -> list[str]:
+def row_of(pair: Pair) -> list[str]:
+    """Its cells, in the order of HEADS."""
     outcome = pair.change or ("held" if pair.held else "missed")
     name = clean(pair.name)
     largest = pair.largest
@@ -50,16 +53,17 @@ def _row(pair: Pair) -> list[str]:
         return [outcome, name, "", "", "", "", ""]
     lag = "" if largest.lag is None else str(largest.lag)
     texts = (largest.before, largest.after) if largest.before != largest.after else ("", "")
-    return [outcome, name, largest.name, _decades(largest.decades), lag, *map(clean, texts)]
+    return [outcome, name, largest.name, decades(largest.decades), lag, *map(clean, texts)]
 
 
-def _decades(value: float) -> str:
+def decades(value: float) -> str:
+    """A distance as people read it."""
     if math.isinf(value):
         return "infinite"
     return f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.3g}"
 
 
-def _told(comparison: Comparison) -> Iterator[str]:
+def told(comparison: Comparison) -> Iterator[str]:
     """What is to be said below a table."""
     for pair in comparison.pairs:
         if pair.chaotic is not None:
@@ -70,12 +74,12 @@ def _told(comparison: Comparison) -> Iterator[str]:
 
 def to_markdown(comparison: Comparison, view: View) -> Iterator[str]:
     """The same as a table of Markdown."""
-    rows = [_row(pair) for pair in comparison.pairs]
+    rows = [row_of(pair) for pair in comparison.pairs]
     if rows:
-        columns = list(zip(_HEADS, zip(*rows, strict=True), strict=True))
+        columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
         yield from markdown_table([(head, list(cells)) for head, cells in columns], left=3)
         yield "\n"
-    yield from (f"- {prose(clean(line))}\n" for line in _told(comparison))
+    yield from (f"- {prose(clean(line))}\n" for line in told(comparison))
 
 
 def to_csv(comparison: Comparison, view: View) -> Iterator[str]:
@@ -87,8 +91,8 @@ def to_csv(comparison: Comparison, view: View) -> Iterator[str]:
         if not pair.deviations:
             yield _line([*start, None, None, None, None, None])
         for one in pair.deviations:
-            decades = "inf" if math.isinf(one.decades) else repr(float(one.decades))
-            yield _line([*start, one.name, decades, one.lag, one.before, one.after])
+            apart = "inf" if math.isinf(one.decades) else repr(float(one.decades))
+            yield _line([*start, one.name, apart, one.lag, one.before, one.after])
 
 
 def _line(fields: list[object]) -> str:

@@ -128,16 +128,16 @@ def table(content: Sequence[Critical], view: View) -> Iterator[str]:
 def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
     if view.title and (title := words.clean(view.title)):
         yield from fold(title.split(" "), " ", view.width, "bold")
-    yield from fold(_about(content).split(" "), " ", view.width, "dim")
+    yield from fold(about(content).split(" "), " ", view.width, "dim")
     yield []
-    heads, rows = _rows(content)
+    heads, lines = rows(content)
     columns = [
-        Column((head,), [layout.Cell(row[i]) for row in rows], "left" if i == 0 else "decimal")
+        Column((head,), [layout.Cell(line[i]) for line in lines], "left" if i == 0 else "decimal")
         for i, head in enumerate(heads)
     ]
     yield from grid(columns)
     yield []
-    for text in _sentences(content):
+    for text in sentences(content):
         yield from fold(text.split(" "), " ", view.width)
 
 
@@ -145,21 +145,22 @@ def to_markdown(content: Sequence[Critical], view: View) -> Iterator[str]:
     """The same as a Markdown table and a list."""
     if view.title:
         yield f"### {escaped(words.clean(view.title))}\n\n"
-    yield f"{prose(_about(content))}\n\n"
-    heads, rows = _rows(content)
-    columns = list(zip(heads, zip(*rows, strict=True), strict=True))
+    yield f"{prose(about(content))}\n\n"
+    heads, lines = rows(content)
+    columns = list(zip(heads, zip(*lines, strict=True), strict=True))
     yield from markdown_table(columns, left=1)
     yield "\n"
-    yield from (f"- {prose(text)}\n" for text in _sentences(content))
+    yield from (f"- {prose(text)}\n" for text in sentences(content))
 
 
-def _about(content: Sequence[Critical]) -> str:
+def about(content: Sequence[Critical]) -> str:
+    """What was looked for, in a sentence."""
     first = content[0]
     steps = max(found.run.sequence_length for found in content)
     return f"Where the rate per step is 1, as {first.vary} is varied; T={steps}."
 
 
-def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
+def rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
     """The head of each column, and a row a net."""
     axes = varied(content)
     has_theory = any(found.predicted is not None for found in content)
@@ -167,7 +168,7 @@ def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
     heads += ["theory"] if has_theory else []
     ends = _ends(content)
     heads += [f"rate at {end:g}" for end in ends]
-    rows = []
+    lines = []
     for found in content:
         settings, values = _axes(found), facts(found)
         row = [words.clean(_said(settings.get(name))) for name in axes]
@@ -175,8 +176,8 @@ def _rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
         row += [_number(values["predicted"])] if has_theory else []
         if ends:
             row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
-        rows.append(row)
-    return heads, rows
+        lines.append(row)
+    return heads, lines
 
 
 def _ends(content: Sequence[Critical]) -> tuple[float, ...]:
@@ -195,7 +196,7 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "∞"
 
 
-def _sentences(content: Sequence[Critical]) -> Iterator[str]:
+def sentences(content: Sequence[Critical]) -> Iterator[str]:
     """What is to be known besides the figures."""
     axes = varied(content)
     for nets in alike(content):
@@ -229,3 +230,8 @@ def named(found: Critical, axes: Sequence[str]) -> str:
     settings = _axes(found)
     there = [axis for axis in axes if settings.get(axis) is not None]
     return " ".join(words.phrase(axis, settings[axis]) for axis in there)
+
+
+def called(found: Critical, content: Sequence[Critical]) -> str:
+    """What tells a net from the others."""
+    return named(found, varied(content))

@@ -37,7 +37,7 @@ def _page(content: Sequence[Explanation], view: View) -> Iterator[Line]:
         name = words.name(explanation.result) if explanation.result.varied else ""
         if name:
             yield [Span(name, "bold")]
-        for label, text in _facts(explanation, view):
+        for label, text in facts(explanation, view):
             yield from _labelled(label, text, view)
         for sum_ in explanation.expansions:
             yield []
@@ -60,12 +60,12 @@ def to_markdown(content: Sequence[Explanation], view: View) -> Iterator[str]:
         if explanation.result.varied:
             yield f"\n#### {escaped(words.name(explanation.result))}\n"
         yield "\n"
-        for label, text in _facts(explanation, view):
+        for label, text in facts(explanation, view):
             start = f"**{label}**: " if label else ""
             yield f"- {start}{prose(text)}\n"
         for sum_ in explanation.expansions:
-            heads, rows = _cells(sum_)
-            yield f"\n{prose(_caption(sum_))}\n\n"
+            heads, rows = cells(sum_)
+            yield f"\n{prose(caption(sum_))}\n\n"
             yield from markdown_table(list(zip(heads, zip(*rows, strict=True), strict=True)))
 
 
@@ -105,7 +105,7 @@ def _tried(advice: Advice) -> dict[str, object]:
 # Facts
 
 
-def _facts(explanation: Explanation, view: View) -> Iterator[tuple[str, str]]:
+def facts(explanation: Explanation, view: View) -> Iterator[tuple[str, str]]:
     """What happens, the factors, the one that decides, what would change it: (label, text)."""
     result = explanation.result
     yield result.diagnosis.verdict, words.reach(result, view)
@@ -159,13 +159,14 @@ def _outcome(advice: Advice) -> str:
 # Sums
 
 
-def _caption(sum_: Expansion) -> str:
+def caption(sum_: Expansion) -> str:
+    """The sum as a formula."""
     chain = " · ".join(sum_.heads)
     what = "each a number" if sum_.signed else "norms, root mean square over the batch"
     return f"∂L/∂{sum_.parameter} = Σ_k {chain}; {what}"
 
 
-def _cells(sum_: Expansion) -> tuple[list[str], list[list[str]]]:
+def cells(sum_: Expansion) -> tuple[list[str], list[list[str]]]:
     """The head of each column, and its rows; the sum last."""
     last = "product" if sum_.signed else "norm of the term"
     rows = [
@@ -181,8 +182,8 @@ def _number(value: float) -> str:
 
 
 def _sum(sum_: Expansion, view: View) -> Iterator[Line]:
-    yield from fold(_caption(sum_).split(" "), " ", view.width, "dim")
-    heads, rows = _cells(sum_)
+    yield from fold(caption(sum_).split(" "), " ", view.width, "dim")
+    heads, rows = cells(sum_)
     columns = [
         Column((head,), [Cell(row[at]) for row in rows], "right" if at == 0 else "decimal")
         for at, head in enumerate(heads)

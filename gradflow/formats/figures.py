@@ -23,7 +23,7 @@ class Form:
         figure: the declaration.
         pattern: what their flat names match; its group, if any, is what is in place of the `<>`.
         listed: the key of the list of all of them, for numbered ones.
-        inner: the key within the object of the gate, or whatever the `<>` stands for.
+        inner: the key within the object of the gate, or whatever the `<>` is.
     """
 
     figure: Figure

@@ -1,8 +1,8 @@
 """Every figure of a run by its one flat name, the same in a check's `expect`.
 
 Those of a place of a net have its layer behind the name, `rate_l0`, `rate_l0_reverse`. Over several
-seeds a figure is their median, beside it the lowest and highest with `_seeds_low` and `_seeds_high`
-behind the name.
+seeds a figure is their median, next to it the lowest and highest with `_seeds_low` and
+`_seeds_high` behind the name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gradflow.results import GradientFlow, LayerResult, OverSeeds, Result, Sprea
 Value = str | float | int | bool | Magnitudes | None
 
 LOW, HIGH = "_seeds_low", "_seeds_high"
-"""What stands behind the name of a figure for the lowest and the highest over the seeds."""
+"""What is behind the name of a figure for the lowest and the highest over the seeds."""
 
 HORIZONS = ("horizon", "horizon_typical")
 """The figures that are null where a gradient never leaves the thresholds."""
@@ -58,7 +58,7 @@ def own(part: Result | LayerResult) -> dict[str, Value]:
 
 def spread_out(over: OverSeeds, names: Iterable[str] | None = None) -> dict[str, Value]:
     """The figures of these names, or all, over the seeds, with the lowest and highest of each by
-    names of their own."""
+    their own names."""
     found: dict[str, Value] = {}
     for name in over.figures if names is None else names:
         spread = over.figures[name]

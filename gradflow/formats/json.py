@@ -238,7 +238,7 @@ def _ended(nest: Mapping[str, object], end: str) -> dict[str, object]:
 
 
 def _exactly(measured: Measured) -> dict[str, object]:
-    """What of a measure's results the keys beside this one leave open, so that they can be read
+    """What of a measure's results the keys next to this one leave open, so that they can be read
     back: figures that are not finite, how long curves are, and where those are infinite."""
     curves: dict[str, object] = {}
     for name, curve in measured.curves.items():

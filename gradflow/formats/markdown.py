@@ -32,15 +32,22 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         yield "No runs.\n"
         return
     yield f"{prose(' · '.join(words.settings(shown)))}\n\n"
-    yield from _summary(shown)
+    columns, left = summary_columns(shown)
+    yield from table(columns, left)
     yield "\n"
     yield from (f"- {prose(line)}\n" for line in _lines(shown, view))
     if not words.shows_lags(shown, view):
         yield "\nFor the gradient lag by lag, add `--tables`.\n"
     elif len(shown) == 1 and shown[0].flow is not None:
-        yield from _one_run(shown[0], shown[0].flow, view)
+        yield "\n"
+        yield from table(lag_columns(shown[0], shown[0].flow, view))
+        if measured := measured_columns(shown[0], view):
+            yield "\n"
+            yield from table(measured)
     elif any(result.flow is not None for result in shown):
-        yield from _run_beside_run(shown, view)
+        start = words.relative_to(shown)
+        yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
+        yield from table(lag_columns_of_runs(shown, view))
 
 
 def escaped(text: str) -> str:
@@ -83,11 +90,12 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _summary(results: Sequence[Result]) -> Iterator[str]:
+def summary_columns(results: Sequence[Result]) -> tuple[list[Column], int]:
+    """What tells the runs apart, then what each came to; and how many columns are of words."""
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
     if results[0].over is not None:
-        return table([*names.items(), *_over_seeds(results)], left=len(names) + 1)
+        return [*names.items(), *_over_seeds(results)], len(names) + 1
     columns: list[Column] = [
         *names.items(),
         ("verdict", [diagnosis.verdict for diagnosis in diagnoses]),
@@ -96,7 +104,7 @@ def _summary(results: Sequence[Result]) -> Iterator[str]:
         ("half-life in steps", [words.half_life(diagnosis) for diagnosis in diagnoses]),
         ("horizon (lag)", [words.horizon(result) for result in results]),
     ]
-    return table(columns, left=len(names) + 1)
+    return columns, len(names) + 1
 
 
 def _over_seeds(results: Sequence[Result]) -> Iterator[Column]:
@@ -126,27 +134,30 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
     yield from words.explanations(results, interval="95 % interval")
 
 
-def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[str]:
+def lag_columns(result: Result, flow: GradientFlow, view: View) -> list[Column]:
+    """The gradient of one run against lag, and the terms of its weights."""
     lags = choose_lags(result.sequence_length, view.lags)
     shown = {"‖∂L/∂s‖": flow.state, f"relative to lag {flow.first}": flow.relative}
     shown |= {f"∂L/∂{name} term": flow.terms[name] for name in ("W_s", "W_x") if name in flow.terms}
     if "W_s" in flow.terms:
         shown["W_s share"] = Magnitudes.of(flow.share_W_s)
     columns = [(head, _texts(values, lags)) for head, values in shown.items()]
-    yield "\n"
-    yield from table([("lag", [*map(str, lags)]), *columns])
-    if measured := words.measured_curves(result, lags):
-        yield "\n"
-        yield from table([("lag", [*map(str, lags)]), *measured.items()])
+    return [("lag", [*map(str, lags)]), *columns]
 
 
-def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[str]:
+def measured_columns(result: Result, view: View) -> list[Column]:
+    """What was measured besides, against lag; empty where that is nothing."""
+    lags = choose_lags(result.sequence_length, view.lags)
+    measured = words.measured_curves(result, lags)
+    return [("lag", [*map(str, lags)]), *measured.items()] if measured else []
+
+
+def lag_columns_of_runs(results: Sequence[Result], view: View) -> list[Column]:
+    """The relative gradient of each run against lag."""
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
     columns = [(words.name(result), _texts(relative, lags)) for result, relative in flows]
-    start = words.relative_to(results)
-    yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
-    yield from table([("lag", [*map(str, lags)]), *columns])
+    return [("lag", [*map(str, lags)]), *columns]
 
 
 def _texts(values: Magnitudes, lags: Sequence[int]) -> list[str]:

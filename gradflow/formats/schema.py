@@ -59,7 +59,7 @@ def results_schema() -> Schema:
     schema["properties"]["over"] = {
         "const": "seed",
         "description": "there where runs that differ in the seed alone are one: figures are medians"
-        " then, beside `_seeds_low` and `_seeds_high`, words counts, curves geometric means",
+        " then, next to `_seeds_low` and `_seeds_high`, words counts, curves geometric means",
     }
     return schema
 
@@ -145,7 +145,7 @@ def _run() -> Schema:
             "description": "each layer and direction of a net that has more than one",
         },
     }
-    # A cell of the user's own may have any options and parts of a state.
+    # The user's own cell may have any options and parts of a state.
     run = _object(facts, more={"type": ["number", "string", "null", "array"]})
     run["properties"] |= _options()
     run["properties"]["seed"] = {

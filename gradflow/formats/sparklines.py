@@ -43,7 +43,7 @@ class Curves:
         return Curves(logs, styles, lags, low, high, view.thresholds)
 
     def column(self, width: int) -> Column:
-        """The sparklines; where there is no room for all lags, at some of them."""
+        """The sparklines; if there is no room for all lags, at some of them."""
         self.shown = True
         if len(self.lags) > width:
             chosen = np.linspace(0, len(self.lags) - 1, width).round().astype(np.int64)
@@ -57,7 +57,7 @@ class Curves:
         return Column((charts.ends("lag 0", str(self.lags[-1]), width),), cells, "left")
 
     def scale(self) -> str:
-        """What the characters stand for."""
+        """What the characters mean."""
         low, high = (f"{10**log:.6g}" for log in (self.low, self.high))
         marks = [
             text for sign, text in {"·": "· below", "↑": "↑ above"}.items() if self._holds(sign)

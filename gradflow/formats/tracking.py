@@ -121,17 +121,17 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     """One table per run of the sweep, the checkpoints as rows."""
     if view.title and (title := words.clean(view.title)):
         yield from fold(title.split(" "), " ", view.width, "bold")
-    folder = _common_folder(results)
+    folder = common_folder(results)
     within = [f"checkpoints in {words.clean(folder)}"] if folder else []
     yield from fold([*words.settings(results), *within], " · ", view.width, "dim")
     yield []
-    for name, rows in _sections(results).items():
+    for name, rows in sections(results).items():
         if name:
             yield [Span(name, "bold")]
         for columns in _groups(rows, view):
             yield from grid(columns)
             yield []
-        yield from _prose(_change(rows), view.width, "")
+        yield from _prose(change(rows), view.width, "")
         yield []
     vanishing, exploding = view.thresholds
     yield from _prose(
@@ -146,7 +146,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
         yield from _prose(f"Note: {note}", view.width, "")
 
 
-def _sections(results: Sequence[Result]) -> dict[str, list[Result]]:
+def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The checkpoints of each run, by what differs between the runs."""
     kept = (CHECKPOINT, *PLACE_AXES)
     sections: dict[str, list[Result]] = {}
@@ -175,7 +175,7 @@ def _groups(results: Sequence[Result], view: View) -> Iterator[list[Column]]:
     yield from map(list, blocks(logs, [key], view.width))
 
 
-def _change(results: Sequence[Result]) -> str:
+def change(results: Sequence[Result]) -> str:
     """What the training has made of the horizon."""
     names = [cell.text for cell in _checkpoints(results).cells]
     horizons = [words.horizon(result) for result in results]
@@ -184,16 +184,21 @@ def _change(results: Sequence[Result]) -> str:
     return f"Horizon: {horizons[0]} at {names[0]}, {horizons[-1]} at {names[-1]}."
 
 
-def _common_folder(results: Sequence[Result]) -> str:
+def common_folder(results: Sequence[Result]) -> str:
+    """The folder that all checkpoints are in; empty where they are in several."""
     folders = {os.path.dirname(str(result.axes[CHECKPOINT])) for result in results}
     return folders.pop() if len(folders) == 1 else ""
 
 
 def _checkpoints(results: Sequence[Result]) -> Column:
-    start = len(_common_folder(results))
+    return Column((CHECKPOINT,), [*map(Cell, checkpoint_names(results))], "left")
+
+
+def checkpoint_names(results: Sequence[Result]) -> list[str]:
+    """The checkpoint of each result, within the folder that all are in."""
+    start = len(common_folder(results))
     names = [str(result.axes[CHECKPOINT])[start:] for result in results]
-    cells = [Cell(words.clean(name.lstrip("/\\") if start else name)) for name in names]
-    return Column((CHECKPOINT,), cells, "left")
+    return [words.clean(name.lstrip("/\\") if start else name) for name in names]
 
 
 def _parts(results: Sequence[Result]) -> list[Column]:
@@ -255,17 +260,23 @@ def _prose(text: str, width: int, style: str = "dim") -> Iterator[Line]:
 
 def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
     """One table of all checkpoints and runs."""
-    lags = shown_lags(results, view.lags)
     if view.title and (title := words.clean(view.title)):
         yield f"### {escaped(title)}\n\n"
     yield f"{prose(' · '.join(words.settings(results)))}\n\n"
+    yield from markdown_table(columns(results, view), left=len(results[0].varied) + 1)
+    yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
+    yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))
+
+
+def columns(results: Sequence[Result], view: View) -> list[tuple[str, Sequence[str]]]:
+    """What tells checkpoints and runs apart, what each came to, and its gradient at some lags."""
+    lags = shown_lags(results, view.lags)
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]
-    axes = results[0].varied
-    columns: list[tuple[str, Sequence[str]]] = [
+    return [
         *(
             (words.symbol(axis), [words.clean(str(one.axes.get(axis, ""))) for one in results])
-            for axis in axes
+            for axis in results[0].varied
         ),
         ("verdict", [one.verdict for one in found]),
         ("rate per step", [words.rate_with_error(one) for one in found]),
@@ -273,6 +284,3 @@ def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
         ("horizon", [words.horizon(result) for result in results]),
         *((f"lag {lag}", [_log(row[i]) for row in logs]) for i, lag in enumerate(lags)),
     ]
-    yield from markdown_table(columns, left=len(axes) + 1)
-    yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
-    yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from gradflow.checks.judge import Judgement
     from gradflow.runs.experiment import Experiment
 
 Lags = Literal["auto", "all"] | tuple[int, ...]
@@ -34,8 +35,10 @@ class View:
             0 < vanishing < 1 < exploding.
         width: columns that a table may take.
         colour: whether a table may hold escape sequences.
-        theme: the page that figures are for.
+        theme: the page that figures are for; that of a page itself.
         over: `seed` where runs that differ in it alone were made one; None: runs are runs.
+        judgements: what a training's results were held to; a page shows it.
+        sources: the files that are compared, by name, each with the head of what is in it.
         tables: whether a table shows every lag, or tensor, too; None: only if there are few.
     """
 
@@ -53,6 +56,8 @@ class View:
     tables: bool | None = None
     theme: Theme = "auto"
     over: str | None = None
+    judgements: tuple[Judgement, ...] = ()
+    sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, experiment: Experiment, **shown: Any) -> View:

@@ -90,7 +90,7 @@ def _there(results: Sequence[Result], axis: str) -> object:
 
 
 def setting(result: Result, axis: str) -> str:
-    """The value of an axis as it stands in a column of its own; blank where the run has none."""
+    """The value of an axis as its own column has it; blank where the run has none."""
     value = result.axes[axis]
     return "" if value is None else clean(axes.shown(value))
 
@@ -242,7 +242,7 @@ def measured(result: Result) -> Iterator[tuple[str, list[str]]]:
     there are none."""
     for name, found in result.measures.items():
         if name == "factors" and why(result) is not None:
-            continue  # a line of its own
+            continue  # its own line
         figures = [
             f"{figure.removeprefix(f'{name}_')} {number(value)}"
             for figure, value in found.figures.items()

@@ -149,7 +149,7 @@ def _cell_lines(offer: Offer, guessed: bool) -> Iterator[str]:
     for option, choices in offer.choices.items():
         yield f"# the file does not tell the {option}: {' or '.join(choices)}?"
     if guessed and offer.cell != "rnn":
-        yield "# if its gates stand in the order that `gradflow cells` shows"
+        yield "# if its gates are in the order that `gradflow cells` shows"
     listed = ", ".join(f"{option}: {value}" for option, value in offer.options.items())
     yield f"cell: {{type: {offer.cell}, {listed}}}" if listed else f"cell: {offer.cell}"
 
@@ -176,8 +176,8 @@ def _output_layers(tensors: Mapping[str, Stored], offer: Offer) -> Iterator[str]
 
 
 def _embedding_lines(tensors: Mapping[str, Stored], width: int) -> Iterator[str]:
-    """Inputs of whole numbers that a tensor of the net's width may stand for, those first that are
-    called so, as comments."""
+    """Inputs of whole numbers that a tensor of the net's width may be a row for, those first that
+    are called so, as comments."""
     fit = [
         name
         for name, stored in tensors.items()

@@ -58,11 +58,10 @@ def asked() -> int | None:
 def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
     GRADFLOW_CORES says; else one, since where other work wants the cores a shared run loses. Never
-    more than there are cores for, and one where linear algebra has threads of its own."""
+    more than there are cores for, and one where linear algebra has its own threads."""
     if wanted is None:
         wanted = asked() or 1
-    own = blas.threads(os.cpu_count() or 1)
-    room = cores() // workers if own == 1 else 1
+    room = cores() // workers if blas.threads() == 1 else 1
     return max(1, min(wanted, room))
 
 

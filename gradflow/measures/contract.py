@@ -98,7 +98,7 @@ class Measure:
         scope: of what it is in a net of several places.
         of, observe: the function that finds it, one of the two; neither for what is always
             measured (see `flows`).
-        room: the bytes that it takes at most for one run, beside the tape, from T, N, the
+        room: the bytes that it takes at most for one run, besides the tape, from T, N, the
             components of the state and its options; None: next to nothing.
         drawn: its panels in a figure (see `drawn`); without one it is in no figure.
     """

@@ -82,7 +82,7 @@ class Rows:
         title: of the panel.
         label: what their scale is of.
         of: from the figures of a run to the rows that it has.
-        ends: of the scale, where that has ends of its own; None: from 0 to the largest.
+        ends: of the scale, where that has its own ends; None: from 0 to the largest.
         mark: a value that means something, such as a factor of 1.
     """
 

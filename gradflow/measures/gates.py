@@ -1,7 +1,7 @@
 """How far a cell's gates are open, over steps, units and samples.
 
 A gate is a named intermediate that is a sigmoid (or a hard one) and multiplies something; the
-equations say which. Of what keeps a part of the state, c_t = f_t ∘ c_{t-1} + ..., a value f stands
+equations say which. Of what keeps a part of the state, c_t = f_t ∘ c_{t-1} + ..., a value f is
 for a time scale of -1/ln f steps, in which what is kept falls to 1/e (C. Tallec and Y. Ollivier,
 arXiv:1804.11188; T. Can, K. Krishnamurthy and D. J. Schwab, arXiv:2007.15243). It is taken from the
 gate's argument, -ln σ(z) = ln(1 + e^-z), since f itself rounds to 1 from 10^16 steps on.

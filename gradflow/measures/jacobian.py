@@ -227,17 +227,17 @@ class _Bound:
         return self if np.abs(made.mT - J_T).max(initial=0.0) <= 1e-12 * size else None
 
     def _pieces(self, J_T: Array, local: Array) -> tuple[Array, Array]:
-        """φ' and what the diagonal of the Jacobian has beside φ' W_s, (n, S) each."""
+        """φ' and what the diagonal of the Jacobian has besides φ' W_s, (n, S) each."""
         slopes = self._one_slope(J_T) if self._constant else local
         own = slopes * np.diagonal(self._W)
         kept = np.diagonal(J_T, axis1=-2, axis2=-1) - own
         return slopes, np.where(np.abs(kept) <= 1e-14 * np.abs(own), 0.0, kept)
 
     def _one_slope(self, J_T: Array) -> Array:
-        """(n, S): what W_s is multiplied with beside the diagonal; 1 where there is nothing."""
-        beside = self._W - np.diag(np.diagonal(self._W))
-        at = np.unravel_index(np.abs(beside).argmax(), beside.shape)
-        largest = beside[at]
+        """(n, S): what W_s is multiplied with off the diagonal; 1 where there is nothing."""
+        off_diagonal = self._W - np.diag(np.diagonal(self._W))
+        at = np.unravel_index(np.abs(off_diagonal).argmax(), off_diagonal.shape)
+        largest = off_diagonal[at]
         slope = J_T[:, at[1], at[0]] / largest if largest else np.ones(len(J_T))
         return np.broadcast_to(slope[:, None], J_T.shape[:2])
 

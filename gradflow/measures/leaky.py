@@ -2,7 +2,7 @@
 
 What is kept makes pre-activations at different steps alike, so that it takes their covariance at
 every distance τ, C(τ), in place of one number: that of h is the one of φ through the filter of the
-leak, and that of z is g² of it beside the drive's (Sompolinsky et al. 1988). A cotangent's own
+leak, and that of z is g² of it plus the drive's (Sompolinsky et al. 1988). A cotangent's own
 covariance κ(τ) e^{λ(t+t')} then solves, with E = e^λ and R(τ) = ⟨φ'(z_t) φ'(z_{t+τ})⟩,
 
     (E² + (1-a)²) κ(τ) - (1-a) E (κ(τ+1) + κ(τ-1)) = a² g² R(τ) κ(τ),
@@ -125,11 +125,11 @@ def _is_beyond(E: float, keep: float, gain: float, R: Array) -> bool:
     """Whether E lies above every solution: whether what is left of the equation is positive
     definite, from the pivots of its tridiagonal matrix, even in τ and level at its end."""
     diagonal = (E * E + keep * keep - gain * gain * R).tolist()
-    beside = keep * E
-    diagonal[-1] -= beside
-    pivot, squared = float(diagonal[0]), 2 * beside * beside
+    off_diagonal = keep * E
+    diagonal[-1] -= off_diagonal
+    pivot, squared = float(diagonal[0]), 2 * off_diagonal * off_diagonal
     for entry in diagonal[1:]:
         if pivot <= 0:
             return False
-        pivot, squared = entry - squared / pivot, beside * beside
+        pivot, squared = entry - squared / pivot, off_diagonal * off_diagonal
     return pivot > 0

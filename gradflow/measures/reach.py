@@ -70,9 +70,7 @@ def of(subject: Subject, *, origins: int) -> list[Measured]:
     assert loss is not None
     read = [at for at in places if at in loss.steps]
     if not read:
-        note = (
-            "the loss reads no state of this layer, and what others send it has no lag of its own"
-        )
+        note = "the loss reads no state of this layer, and what others send it has no one lag"
         return [Measured(note=note) for _ in range(subject.runs)]
     steps = loss.steps[read[0]]
     number = {int(t): i for i, t in enumerate(steps)}
@@ -232,7 +230,7 @@ class _Pass:
         self._whole.settle(local, own)
 
     def _moving(self, rows: slice) -> Array:
-        """Those of these rows that are state: what stands at an output is none."""
+        """Those of these rows that are state: what is at an output is none."""
         moving = self._whole.moving
         inside: Array = moving[(moving >= rows.start) & (moving < rows.stop)]
         return inside
@@ -256,7 +254,7 @@ class _Pass:
 
 
 def _room(*, T: int, N: int, origins: int, **_: int) -> int:
-    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN stands
+    return 4 * 8 * T * N * min(origins, T)  # the logarithms, sorted, and where NaN is
 
 
 MEASURE = Measure(

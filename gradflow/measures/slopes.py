@@ -32,7 +32,7 @@ def slopes(subject: Subject) -> list[Measured]:
     `gain` ‖W_s‖_F/√H, of several recurrent weights one each, `gain_<block>`."""
     cell, trajectory, R = subject.cell, subject.trajectory, subject.runs
     if not cell.report.functions:
-        note = f"{cell.label} has no recurrent weights: no function stands around their products"
+        note = f"{cell.label} has no recurrent weights: no function is around their products"
         return [Measured(note=note) for _ in range(R)]
     gain = gains(trajectory)
     found = []

@@ -1,5 +1,6 @@
 """The steps of a finished forward pass again, a block at a time, for measures that look at values
-of a step rather than at gradients. No block depends on the runs beside one, and room is bounded."""
+of a step rather than at gradients. No block depends on the runs next to one, and room is
+bounded."""
 
 from __future__ import annotations
 

@@ -128,8 +128,8 @@ def elman_of(cell: SizedCell) -> Elman | None:
 
 
 def _is_elman(slot: Node, new: Node) -> bool:
-    """Whether a sum is W_s h_{t-1}, W_x x_t and biases alone, all times one factor, beside the old
-    state where it is the new one itself."""
+    """Whether a sum is W_s h_{t-1}, W_x x_t and biases alone, all times one factor, added to the
+    old state where it is the new one itself."""
     uses = slot.payload.uses
     plain = all(arg.kind in ("previous", "x") for arg in slot.args)
     alone = slot is new or not others_of(slot)

@@ -314,7 +314,7 @@ def squares_of(a: Array, axes: int = 1) -> tuple[Array, Array]:
 
 
 def squares_of_rows(a: Array, rows: Sequence[slice]) -> tuple[Array, Array]:
-    """The squares of each of these stretches of rows of matrices (..., W, G), beside each other,
+    """The squares of each of these stretches of rows of matrices (..., W, G), side by side,
     (..., P), and their exponents, as of `squares_of`."""
     flats = [a[..., own, :].reshape(*a.shape[:-2], -1) for own in rows]
     squares = np.empty((*a.shape[:-2], len(rows)))

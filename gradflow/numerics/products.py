@@ -7,13 +7,12 @@ in blocks that are not. Measured (one thread; microseconds whole and in blocks, 
 9490, 5090; 64 x 256 x 128 85, 140: with many vectors it stays whole. With AVX2 alone, or many
 vectors, a few blocks of at least 128 rows cost a fiftieth at most, which threads gain by taking
 some each (2048 x 512 x 32 1270, with two 670). The last digits of a product depend on its rows, so
-blocks follow from the shape alone. Where linear algebra has threads of its own, a large product has
+blocks follow from the shape alone. Where linear algebra has its own threads, a large product has
 all of them, and stays whole.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -69,7 +68,7 @@ def product_for(shapes: Iterable[tuple[int, ...]], N: int) -> Callable[..., Arra
 @lru_cache
 def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
-    if G * H * N <= _SMALL or threads(os.cpu_count() or 1) > 1:
+    if G * H * N <= _SMALL or threads() > 1:
         return G
     if N <= _MOST_VECTORS and _blocks_pay():
         most, least = min(_MOST_ROWS, _SMALL // (H * N)), _LEAST_ROWS

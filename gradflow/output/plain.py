@@ -14,7 +14,7 @@ _ALIKE = {
     "▌": ":", "▋": "+", "▊": "+", "▉": "#", "▁": "_", "▂": "-", "▃": "~", "▄": "=", "▅": "+",
     "▆": "*", "▇": "%",
 }  # fmt: skip
-"""Most take as many columns as what they stand for, so that tables stay aligned."""
+"""Most take as many columns as what they replace, so that tables stay aligned."""
 
 HANDLER = "gradflow.output.plain"
 

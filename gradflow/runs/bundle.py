@@ -6,13 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from gradflow.cells import Params
 from gradflow.diagnosis import diagnose
 from gradflow.engine.flow import Progress
-from gradflow.engine.network import Place, unroll_net
+from gradflow.engine.network import NetTrajectory, Place, unroll_net
 from gradflow.measures.batch import over_batch
 from gradflow.measures.flows import backpropagate_net, whole_net
 from gradflow.measures.measured import Measured
@@ -37,40 +38,11 @@ def run_bundle(
 
     No result depends on which runs are in the bundle. `varied` is left empty.
     """
-    runs = [run for _, run in numbered]
-    readings = Readings(runs)
-    net = unroll_net(
-        runs[0].cells,
-        _one_set([sampling.parameters(run) for run in runs]),
-        np.stack(_inputs(runs), axis=1),
-        _joined([sampling.initial_state(run) for run in runs]),
-        merge=runs[0].merge,
-        budget=runs[0].tape_memory * len(runs),
-        watch=readings.watch,
-        progress=lambda steps: progress(steps * len(runs)),
-    )
-    readings.close()
+    readings, net = _forward([run for _, run in numbered], progress)
     losses = readings.values
     diverged_at = np.where(net.diverged_at == 0, readings.lost_at, net.diverged_at)
-
     good = np.flatnonzero(diverged_at == 0)
-    flows: dict[Place, list[GradientFlow]] = {}
-    measured: list[dict[Of, dict[str, Measured]]] = []
-    reaches: list[Reach] | None = None
-    if len(good):
-        kept = net if len(good) == len(runs) else net.select(good)
-        ds_T, entering = readings.entering(kept, good)
-        asked = [runs[r] for r in good]
-        measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
-
-        def advanced(steps: int) -> None:
-            progress(steps * len(good))
-
-        flows = backpropagate_net(
-            kept, ds_T, losses=entering, watching=measuring.watchers, progress=advanced
-        )
-        measured = measuring.found()
-        reaches = reach.measure(kept, readings, good, advanced)
+    backward = _Backward.of(readings, net, good, progress) if len(good) else None
     for r, (number, run) in enumerate(numbered):
         result = Result(
             run=number,
@@ -84,15 +56,57 @@ def run_bundle(
             options=run.cell.options,
             objective=run.objective,
         )
-        if result.diverged_at is not None:
+        if backward is None or result.diverged_at is not None:
             progress(backward_passes(run) * run.sequence_length * len(run.places))
             yield result
             continue
         row = int(np.searchsorted(good, r))
-        own = {at: found[row] for at, found in flows.items()}
-        its = reaches[row] if reaches else None
+        own = {at: found[row] for at, found in backward.flows.items()}
+        its = backward.reaches[row] if backward.reaches else None
         read = _read(result, run, own, its, readings.output_gradient(r), thresholds)
-        yield _with_measures(read, measured[row]) if run.measures else read
+        yield _with_measures(read, backward.measured[row]) if run.measures else read
+
+
+def _forward(runs: Sequence[Run], progress: Progress) -> tuple[Readings, NetTrajectory]:
+    """The forward pass, and the losses that are read on the way."""
+    readings = Readings(runs)
+    net = unroll_net(
+        runs[0].cells,
+        _one_set([sampling.parameters(run) for run in runs]),
+        np.stack(_inputs(runs), axis=1),
+        _joined([sampling.initial_state(run) for run in runs]),
+        merge=runs[0].merge,
+        budget=runs[0].tape_memory * len(runs),
+        watch=readings.watch,
+        progress=lambda steps: progress(steps * len(runs)),
+    )
+    readings.close()
+    return readings, net
+
+
+class _Backward(NamedTuple):
+    """What the backward passes give, of runs that did not diverge, in their order."""
+
+    flows: dict[Place, list[GradientFlow]]
+    measured: list[dict[Of, dict[str, Measured]]]
+    reaches: list[Reach] | None
+
+    @staticmethod
+    def of(readings: Readings, net: NetTrajectory, good: Array, progress: Progress) -> _Backward:
+        """Of the runs `good` (indices)."""
+        kept = net if len(good) == len(readings.runs) else net.select(good)
+        ds_T, entering = readings.entering(kept, good)
+        asked = [readings.runs[r] for r in good]
+        measuring = Measuring(asked, kept, ds_T, entering, readings.one_loss(good))
+
+        def advanced(steps: int) -> None:
+            progress(steps * len(good))
+
+        flows = backpropagate_net(
+            kept, ds_T, losses=entering, watching=measuring.watchers, progress=advanced
+        )
+        measured = measuring.found()
+        return _Backward(flows, measured, reach.measure(kept, readings, good, advanced))
 
 
 def backward_passes(run: Run) -> int:
@@ -149,7 +163,8 @@ def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -
 
 
 def _with_start(flows: Mapping[Place, GradientFlow]) -> dict[Place, GradientFlow]:
-    """The curves of layers upon each other, beside the gradient of all of them at its first lag."""
+    """The curves of layers upon each other, next to the gradient of all of them at its first
+    lag."""
     first = next(iter(flows.values())).first
     start = root_sum_of_squares([flow.state[first] for flow in flows.values()])
     samples = log_norms_joined([flow.log_samples[first] for flow in flows.values()])

@@ -90,7 +90,7 @@ class Base:
         return f"{self.kind}[{' '.join(given)}]" if given else self.kind
 
     def shaped(self, block: Array, rng: np.random.Generator) -> Array:
-        """A drawn block with its density and spectral radius; a vector stands for its diagonal
+        """A drawn block with its density and spectral radius; a vector is its diagonal
         matrix. Raises InputError where nothing brings it to a spectral radius."""
         if self.density is not None:
             block = block.copy()

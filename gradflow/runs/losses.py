@@ -141,7 +141,7 @@ def _cross_entropy(run: Run) -> Objective:
         a = _top(run, s) @ W_o.T + b_o
         largest = a.real.argmax(axis=-1, keepdims=True)
         a = a - np.take_along_axis(a, largest, axis=-1)
-        others = np.exp(a)  # in the sum beside 1 they would lose their digits
+        others = np.exp(a)  # in the sum with 1 they would lose their digits
         np.put_along_axis(others, largest, 0, axis=-1)
         result: Array = a - np.log1p(others.sum(axis=-1, keepdims=True))
         return result

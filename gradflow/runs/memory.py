@@ -78,7 +78,7 @@ _BUNDLE_ELEMENTS = 2**14  # pre-activations of all runs of a bundle at one step;
 _BUNDLE_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _BUNDLE_INPUT_BYTES = 2**28  # each run of a bundle may have its own input
 _WORTH_SAYING = 2**30  # bytes
-_THREAD_BYTES = 2**24  # what a helping thread has of its own; measured: half of it at H = 1024
+_THREAD_BYTES = 2**24  # what a helping thread has for itself; measured: half of it at H = 1024
 
 
 def bundle_size(run: Run, workers: int = 1) -> int:

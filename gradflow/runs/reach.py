@@ -28,7 +28,7 @@ MOST_ORIGINS = 16
 
 def origins(run: Run) -> list[int]:
     """Which of the steps of the loss, by number, are gone back from, the last among them; none
-    where there is but one."""
+    if there is but one."""
     count = len(run.loss_steps)
     if count == 1:
         return []

@@ -98,7 +98,7 @@ class Readings:
         self, net: NetTrajectory, runs: Array, only: int | None = None
     ) -> tuple[dict[Place, Array], Losses | None]:
         """What enters the backward pass of these runs (indices), which `net` has: the cotangents of
-        the last states, (R, N, S_all) by place, and those of all others, None where there are none.
+        the last states, (R, N, S_all) by place, and those of all others, None if there are none.
         `only` is the one step of the loss, by number, that is meant."""
         entry = self.entry(runs, only)
         ds_T = {}

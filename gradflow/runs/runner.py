@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gradflow import __version__
 from gradflow.engine.flow import Progress
 from gradflow.errors import GradflowError
+from gradflow.machine.blas import one_thread
 from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
 from gradflow.runs.bundle import backward_passes, run_bundle
@@ -93,7 +94,7 @@ def run_elsewhere(
     """What an executor is given to do; `version` is that of the gradflow which asks."""
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
-    with sharing(threads):
+    with one_thread(), sharing(threads):
         return list(run_bundle(bundle, thresholds))
 
 
@@ -105,7 +106,7 @@ def _run_here(
     threads: int,
 ) -> Iterator[Result]:
     for bundle in work:
-        with sharing(threads):
+        with one_thread(), sharing(threads):
             results = list(run_bundle(bundle, thresholds, progress))
         keep(bundle, results)
         yield from results

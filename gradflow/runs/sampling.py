@@ -90,7 +90,7 @@ class _Draws:
         self.trained = run.trained.params[at] if run.trained is not None else {}
         self.as_is = run.trained is not None and run.trained.as_is
         self._streams: dict[str, np.random.Generator] = {}
-        self._fused: dict[str, Array] = {}  # drawn beside another, by name
+        self._fused: dict[str, Array] = {}  # drawn with another, by name
 
     def _stream(self, name: str) -> np.random.Generator:
         """A stream of this place, which goes on where it was left."""
@@ -151,7 +151,7 @@ class _Draws:
     def _draw_fused(self, kind: str, rng: np.random.Generator, first: Parameter) -> None:
         """Draw a parameter and all of its kind at once: matrices one below the other; of vectors
         the entries of each unit, as one column."""
-        beside = [
+        alike = [
             p
             for p in self.cell.parameters.values()
             if p.role == first.role
@@ -161,14 +161,14 @@ class _Draws:
             and (len(p.shape), p.shape[-1]) == (len(first.shape), first.shape[-1])
         ]
         if len(first.shape) == 2:
-            heights = [p.shape[0] for p in beside]
+            heights = [p.shape[0] for p in alike]
             whole = INITIALIZERS[kind](rng, sum(heights), first.shape[1])
             pieces = np.split(whole, np.cumsum(heights)[:-1])
         else:
             count = first.shape[0]
-            units = [INITIALIZERS[kind](rng, len(beside), 1)[:, 0] for _ in range(count)]
+            units = [INITIALIZERS[kind](rng, len(alike), 1)[:, 0] for _ in range(count)]
             pieces = list(np.transpose(units))
-        self._fused |= {p.name: piece for p, piece in zip(beside, pieces, strict=True)}
+        self._fused |= {p.name: piece for p, piece in zip(alike, pieces, strict=True)}
 
 
 def _in_blocks(kind: str, rng: np.random.Generator, parameter: Parameter) -> Array:

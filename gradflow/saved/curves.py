@@ -26,7 +26,7 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
 
     Args:
         run: a run or a place, as the file has it.
-        at: where it stands in the file.
+        at: where it is in the file.
         parts: the parts of the states of all cells of the file.
     """
     curves = Curves(run, at, T)
@@ -76,13 +76,13 @@ class Curves:
     def magnitudes(
         self, name: str, length: int | None = None, null: float | None = None
     ) -> Magnitudes | None:
-        """(T+1,), or the `length` given; None where there is none. `null`: what null stands for,
-        where it may stand."""
+        """(T+1,), or the `length` given; None if there is none. `null`: what null means,
+        where it may be."""
         values = self._values(name, length, null is not None)
         return None if values is None else magnitudes(values, f"{self.at}.{name}", null)
 
     def floats(self, name: str, null: float, length: int | None = None) -> Array:
-        """The same of plain numbers; `null` stands for null."""
+        """The same of plain numbers; `null` is what null means."""
         values = self._values(name, length, False)
         if values is None:
             return np.full(self.T + 1 if length is None else length, null)
@@ -108,7 +108,8 @@ def _typical_start(run: Mapping[str, Any], at: str, null: float) -> float:
 
 
 def magnitudes(values: list[Any], at: str, null: float | None = None) -> Magnitudes:
-    """Numbers, and texts of those past float range; `null` stands for null, if it may stand."""
+    """Numbers, and texts of those past float range; `null` is what null means, if it may be
+    there."""
     if null is None and None in values:
         damaged(at, "numbers", None)
     texts = [(i, value) for i, value in enumerate(values) if type(value) is str]

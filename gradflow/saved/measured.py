@@ -47,7 +47,8 @@ def _curve(name: str, read: Curves, how: Mapping[str, Any], any_size: bool) -> M
     at = f"{read.at}.{name}"
     length = whole(member(how, "length", at), f"{at}.length", read.T + 1) or 0
     if any_size:
-        return read.magnitudes(name, length, null=math.nan) or Magnitudes.of(np.zeros(0))
+        found = read.magnitudes(name, length, null=math.nan)
+        return Magnitudes.of(np.zeros(0)) if found is None else found
     values = read.floats(name, math.nan, length)
     for sign in ("-inf", "inf"):
         lags = how.get(sign, [])

@@ -30,7 +30,7 @@ def damaged(at: str, expected: str, found: object) -> NoReturn:
 
 
 def member(data: Mapping[str, Any], key: str, at: str) -> Any:
-    """What stands at a key of the object at `at`."""
+    """What is at a key of the object at `at`."""
     if key not in data:
         raise DamagedError(f"{at + '.' if at else ''}{key} is missing")
     return data[key]
@@ -79,7 +79,7 @@ def whole(value: Any, at: str, most: int = LARGEST) -> int | None:
 
 
 def floats(values: list[Any], at: str, null: float) -> Array:
-    """`values`, numbers within float range; `null` stands for null."""
+    """`values`, numbers within float range; `null` is what null means."""
     odd = next((v for v in values if type(v) not in (float, int, type(None))), values)
     if odd is not values:
         damaged(at, "numbers", odd)

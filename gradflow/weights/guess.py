@@ -86,7 +86,7 @@ def _others(tokens: Tokens, gates: int) -> Iterator[tuple[Tokens, int]]:
                 first, last = token.replace(recurrent, inputs, 1), _last(token, recurrent, inputs)
                 for new in dict.fromkeys((first, last)):
                     yield (*tokens[:at], new, *tokens[at + 1 :]), at
-                if token == recurrent:  # `recurrent_weight` beside `weight`
+                if token == recurrent:  # `recurrent_weight` next to `weight`
                     yield (*tokens[:at], *tokens[at + 1 :]), at
 
 

@@ -102,9 +102,9 @@ class StackedLayer(RecurrentLayer):
     Attributes:
         W_x: (G, I), float64, gates in gradflow's order: LSTM `i f g o`, GRU `r z n`, z keeps.
         W_s: (G, P).
-        b_x: (G,) the input-side bias, or the only one; zeros where there is none.
+        b_x: (G,) the input-side bias, or the only one; zeros if there is none.
         b_s: (G,) the recurrent-side bias, likewise.
-        W_p: (P, H) what projects an LSTM's output; None where there is none, and P = H.
+        W_p: (P, H) what projects an LSTM's output; None if there is none, and P = H.
     """
 
     W_x: Array
@@ -198,7 +198,7 @@ class Net:
 
 @dataclass(frozen=True)
 class NetPlace:
-    """Where a layer stands in the nets of a file."""
+    """Where a layer is in the nets of a file."""
 
     prefix: str
     layer: int = 0
@@ -209,7 +209,7 @@ class NetPlace:
 class Traits:
     """What a file tells of a layer besides its numbers, as `RecurrentLayer` has it.
 
-    `order` says where gradflow's gates stand among the blocks of the file; empty: the same.
+    `order` says where gradflow's gates are among the blocks of the file; empty: the same.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class Traits:
 def reads(prefix: str, below: str) -> str:
     """The note for a net that is cut off from the one below it."""
     net, lower = named(prefix), named(below)
-    return f"the net {net} reads the outputs of {lower}: its input here stands for them"
+    return f"the net {net} reads the outputs of {lower}: its input here is drawn for them"
 
 
 def tensor(names: Names) -> str:
@@ -240,7 +240,7 @@ def make_layer(
     traits: Mapping[str, Traits],
     expected: str | None = None,
 ) -> StackedLayer:
-    """A layer from its `W_x` (G,I), `W_s` (G,P) and, where there are, `b_x`, `b_s`, `W_p`.
+    """A layer from its `W_x` (G,I), `W_s` (G,P) and, if there are, `b_x`, `b_s`, `W_p`.
 
     `traits` says for each cell what holds if the shapes turn out to make it, `expected` which cell
     the file says it is. Raises InputError where shapes contradict each other or that.

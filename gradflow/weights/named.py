@@ -75,7 +75,7 @@ class Reader:
 
 def parsed(text: str, tensors: Mapping[str, object]) -> TensorPart:
     """What a text names: the longest part of it from the start that is a tensor's name, or,
-    where none is, what stands before all rows and transposes."""
+    where none is, what is before all rows and transposes."""
     found = list(_readings(text.strip()))
     return next((one for one in found if one.tensor in tensors), found[-1])
 
@@ -93,7 +93,7 @@ def _readings(text: str) -> Iterator[TensorPart]:
 
 
 def _index(text: str) -> Index | None:
-    """What stands in brackets: whole numbers and slices; None where it is neither."""
+    """What is in brackets: whole numbers and slices; None where it is neither."""
     axes = [_AXIS.match(axis.strip()) for axis in text.split(",")]
     if not all(axes):
         return None

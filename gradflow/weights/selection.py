@@ -117,7 +117,7 @@ def of_both_directions(tensors: Tensors, weights: Array, merge: str) -> Array:
 
 
 def embedding(tensors: Tensors, name: str) -> Array:
-    """The tensor (V, I), float64, whose row v stands for the token v. Raises InputError."""
+    """The tensor (V, I), float64, whose row v is that of the token v. Raises InputError."""
     check_there(tensors, name)
     table = floats(tensors, name)
     if table.ndim != 2 or not table.size:

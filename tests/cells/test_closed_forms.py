@@ -97,7 +97,7 @@ def test_gates_that_see_the_input_alone_multiply(name):
         expected = of_each(mpmath.sqrt, squares.sum(axis=1))
         found = flow(net)
         curve = found.state
-        if name == "qrnn":  # beside it the input of one step before
+        if name == "qrnn":  # next to it the input of one step before
             curve = found.parts["c"]
         assert worst_error(curve, expected) < 1e-13
     if bias is not None:

@@ -40,7 +40,7 @@ def shift_biases(net, sizes, seed):
 
 @every_form
 def test_every_curve_agrees_with_fifty_digits(cell):
-    net = random_net(cell, T=3, N=2, I=1, H=2)
+    net = random_net(cell, T=2, N=2, I=1, H=2)
     assert max(errors(flow(net), fifty_digits(net), net.cell).values()) < 1e-13
 
 

@@ -1,5 +1,5 @@
 """What Jenkins, GitLab and others ask of JUnit's XML, as the schema of Jenkins's xUnit plugin has
-it: which element may stand in which, and the attributes each has to have or may have.
+it: which element may be in which, and the attributes each has to have or may have.
 
 `time` is seconds with at most three decimals; all else is text.
 """

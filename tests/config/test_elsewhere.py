@@ -52,8 +52,8 @@ def test_an_option_is_said_with_a_cell_of_the_config_that_has_it(tmp_path):
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("units", "did you mean hidden_size, beside `cell`?"),
-        ("hidden_size", "a key of the config itself: write `hidden_size:` beside `cell`"),
+        ("units", "did you mean hidden_size, next to `cell`?"),
+        ("hidden_size", "a key of the config itself: write `hidden_size:` next to `cell`"),
         ("nonlinearity", "did you mean activation?"),
         ("batch_first", "leave it out"),
         ("forget_bais", "did you mean forget_bias?"),

@@ -112,7 +112,7 @@ def test_a_tensor_that_is_no_embedding_of_the_net_is_named(folder, embedding, me
 
 def test_an_embedding_needs_weights_and_takes_no_other_scale(folder):
     path, _ = folder
-    assert "standardize has no meaning beside embedding" in fault(
+    assert "standardize has no meaning with embedding" in fault(
         path, np.zeros(3), ", standardize: true"
     )
     (path / "config.yaml").write_text("cell: rnn\ninput: {file: tokens.npy, embedding: emb}\n")

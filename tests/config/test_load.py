@@ -18,7 +18,7 @@ AS_EVER = {"at": "last", "reduce": "mean"}
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a config, and beside it arrays by file name; gives its path."""
+    """Writes a config, and next to it arrays by file name; gives its path."""
 
     def write(text, **arrays):
         for name, array in arrays.items():

@@ -97,7 +97,7 @@ INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
         ("loss: {kind: mse, at: [2.5]}",
          "1:24: error: loss.at[0]: expected a whole number, found 2.5"),
         ("loss: {kind: mse, at: [3, 7, 3]}",
-         "1:30: error: loss.at[2]: step 3 stands twice: leave one of them out"),
+         "1:30: error: loss.at[2]: step 3 is there twice: leave one of them out"),
         ("loss: {kind: mse, at: [7, 101]}", "1:27: error: loss.at[1]: expected at most 100, the"
          " sequence_length, found 101: leave it out, or raise sequence_length"),
         ("loss: {kind: mse, at: {every: 0}}",

@@ -214,9 +214,9 @@ def test_an_output_layer_and_a_checkpoint_in_the_place_of_the_file(folder, capsy
         ([("sequence_length: 6", "hidden_size: 5")],
          "c.yaml:2:14: error: hidden_size: expected 4, which w.npz has, found 5"),
         ([("sequence_length: 6", "ws_init: orthogonal")],
-         "c.yaml:2:1: error: ws_init: has no meaning beside weights: they come from w.npz"),
+         "c.yaml:2:1: error: ws_init: has no meaning with weights: they come from w.npz"),
         ([("file: w.npz", "file: w.npz\n  prefix: rnn")],
-         "c.yaml:6:3: error: weights.prefix: has no meaning beside parameters, which name each"
+         "c.yaml:6:3: error: weights.prefix: has no meaning with parameters, which name each"
          " tensor"),
         ([("./mgu.yaml", "{type: ./mgu.yaml, bias: 2}")],
          "c.yaml:1:32: error: cell.bias: bias makes initial values, and these come from w.npz:"
@@ -259,7 +259,7 @@ def test_numbers_that_are_not_finite_are_named(folder):
 
 def test_a_cell_of_ones_own_beside_weights_asks_for_names(folder):
     (found,) = faults("cell: ./mgu.yaml\nweights: w.npz\n")
-    assert "a cell of one's own takes a tensor for each of its parameters by name" in found
+    assert "your own cell takes a tensor for each of its parameters by name" in found
 
 
 def test_every_shipped_cell_takes_its_parameters_by_name(folder):

@@ -44,7 +44,7 @@ def test_no_cell_has_recurrent_weights(tmp_path, value):
 
 def test_recurrent_weights_with_values_of_their_own_are_not_scaled(tmp_path):
     (told,) = faults(tmp_path, f"cell: {IRNN}\nws_scale: 2")
-    assert "the recurrent weights of irnn have an `init` of their own" in told
+    assert "the recurrent weights of irnn have their own `init`" in told
     (run,) = load(path(tmp_path, f"cell: {IRNN.replace('identity', 'drawn')}\nws_scale: 2")).runs
     assert run.ws_scale == 2
 

@@ -140,8 +140,7 @@ def test_the_output_layer_can_come_from_the_file(folder):
         ),
         (
             "weights: lstm.npz\nws_init: orthogonal",
-            "config.yaml:2:1: error: ws_init: has no meaning beside weights: they come from "
-            "lstm.npz",
+            "config.yaml:2:1: error: ws_init: has no meaning with weights: they come from lstm.npz",
         ),
         (
             "weights: lstn.npz",

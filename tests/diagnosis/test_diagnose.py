@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,8 +120,22 @@ def test_samples_that_die_are_left_out_of_the_rate():
     samples[20:, 6:] = -np.inf
     found = diagnose(batch_of(samples), BOUNDS)
     assert found.rate == pytest.approx(math.exp(-0.1), rel=1e-12)
-    samples[30:, 3:6] = -np.inf
+    samples[30:, 5] = -np.inf
+    assert diagnose(batch_of(samples), BOUNDS).no_rate is None  # half of them are alive
+    samples[30:, 4] = -np.inf
     assert diagnose(batch_of(samples), BOUNDS).no_rate == "zero"
+
+
+def test_how_far_one_loss_reaches_is_read_in_place_of_the_curve():
+    """Where losses at many steps were followed each by itself."""
+    curve = flow_of(np.zeros(31))
+    reach = -0.1 * np.arange(31.0)[:, None] * np.ones(4)
+    found = diagnose(replace(curve, log_reach=reach), BOUNDS)
+    assert (found.verdict, found.horizon, found.of_reach) == ("stable", None, True)
+    assert found.rate == pytest.approx(math.exp(-0.1), rel=1e-12)
+    assert found.projected_horizon == 70  # 0.1 k > ln 1000
+    found = diagnose(replace(curve, log_reach=3 * reach), BOUNDS)
+    assert (found.verdict, found.horizon, found.horizon_typical) == ("vanishing", 24, 24)
 
 
 @pytest.mark.parametrize(

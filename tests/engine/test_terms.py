@@ -182,7 +182,7 @@ def test_the_norm_of_a_sum_is_taken_at_its_own_size(N, size):
 @pytest.mark.parametrize("N", [1, 3, 16])
 @pytest.mark.parametrize("exponents", ["level", "up and down", "falling"])
 def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
-    """One far below and one that is zero at some lags, beside an ordinary one."""
+    """One far below and one that is zero at some lags, next to an ordinary one."""
     data = given(N, EXPONENTS[exponents])
     rights = {
         "plain": data.factors[0][1],

@@ -34,7 +34,7 @@ IDS = [*LABELS, *CELLS, *MORE]
 
 
 def _is_free(cell):
-    """Whether H and I may differ: x_t does not stand beside h."""
+    """Whether H and I may differ: x_t is not next to h."""
     try:
         return bool(cell.compiled)
     except EquationsError:

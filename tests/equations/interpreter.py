@@ -1,4 +1,4 @@
-"""Equations evaluated as they stand: another parser (Python's), no graph, no shapes, one sample.
+"""Equations evaluated as they are: another parser (Python's), no graph, no shapes, one sample.
 
 Nothing here is shared with gradflow. Values are NumPy arrays of floats, complex numbers or mpmath
 numbers, whose functions are given; a complex step through it gives derivatives.
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Functions:
-    """Entry by entry, of arrays; the real part decides where there is a choice."""
+    """Entry by entry, of arrays; the real part decides if there is a choice."""
 
     def __init__(self, exp, log, sin, cos, sqrt):
         self.exp, self.log, self.sin, self.cos, self.sqrt = exp, log, sin, cos, sqrt

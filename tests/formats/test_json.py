@@ -26,7 +26,7 @@ def loaded(results, **view):
         raise AssertionError(f"{constant} is not JSON")
 
     def without_twins(pairs):
-        assert len(dict(pairs)) == len(pairs), f"a key stands twice among {[k for k, _ in pairs]}"
+        assert len(dict(pairs)) == len(pairs), f"a key is there twice among {[k for k, _ in pairs]}"
         return dict(pairs)
 
     text = "".join(FORMATS["json"].show("results", results, View(**view)))

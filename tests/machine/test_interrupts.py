@@ -27,7 +27,7 @@ for name in ("SIGTERM", "SIGHUP"):
 
 
 def ran(code):
-    """In a process of its own: where others run too, any thread may be handed the signal."""
+    """In its own process: where others run too, any thread may be handed the signal."""
     return subprocess.run(
         [sys.executable, "-c", HEARD + code],
         capture_output=True,

@@ -45,7 +45,7 @@ def nobody_is_left():
     before, running = threading.active_count(), tasks()
     yield
     assert threading.active_count() == before
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100  # gives up: a busy machine may take its time
     while tasks() > running:
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -162,7 +162,7 @@ def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monk
         for _ in range(3):
             share(lambda part: None, 3)
             helpers = threads._mine.crew._helpers
-            end = time.monotonic() + 20
+            end = time.monotonic() + 100  # gives up: a busy machine may take its time
             while not all(helper._resting for helper in helpers):
                 assert time.monotonic() < end
                 time.sleep(0.001)
@@ -192,7 +192,7 @@ def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, mon
     [
         (None, None, 1, 1, 1),
         (None, None, 2, 1, 1),  # a sweep in processes
-        (None, None, 1, 4, 1),  # linear algebra has threads of its own
+        (None, None, 1, 4, 1),  # linear algebra has its own threads
         (3, None, 1, 1, 3),
         (3, None, 4, 1, 2),  # as many as there are cores for
         (64, None, 1, 1, 8),
@@ -204,7 +204,7 @@ def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, mon
 )
 def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda otherwise=1: blas)
+    monkeypatch.setattr(threads.blas, "threads", lambda: blas)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)

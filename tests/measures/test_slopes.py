@@ -74,4 +74,4 @@ def test_a_cell_without_recurrent_weights_says_so():
     equations = "z = sigmoid(W @ x[t])\nh[t] = (1 - z) * h[t-1] + z"
     plain = {"name": "m", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]}, "step": equations}
     (measured,) = slopes(subject_of(random_net(Cell.of(declared(plain)))))
-    assert measured.note == "m has no recurrent weights: no function stands around their products"
+    assert measured.note == "m has no recurrent weights: no function is around their products"

@@ -49,7 +49,7 @@ def test_where_a_driven_tanh_net_is_critical():
     assert meanfield.critical("tanh", 0.0) == pytest.approx(1, abs=1e-6)
     assert meanfield.critical("linear", 3.0) == pytest.approx(1)
     assert meanfield.critical("relu", 3.0) == pytest.approx(math.sqrt(2))
-    # an undriven sigmoid has a mean square of its own
+    # an undriven sigmoid has its own mean square
     g = meanfield.critical("sigmoid", 0.0)
     q = meanfield.fixed_point("sigmoid", g, 0.0)
     assert q == pytest.approx(g**2 * float(meanfield.average(meanfield.value, "sigmoid", q)))
@@ -61,7 +61,7 @@ def test_the_exponent_of_an_autonomous_chaotic_net():
 
 
 def rnn_net(H, g, *, activation="tanh", base=gaussian, T=100, N=4, drive=1.0, leak=1.0, seed=0):
-    """W_s = g x base; every unit is driven by Gaussian noise of its own, iid in time, through
+    """W_s = g x base; every unit is driven by its own Gaussian noise, iid in time, through
     W_x = 1."""
     rng = np.random.default_rng(seed)
     net = random_net(RNN(activation=activation, leak=leak), T=T, N=N, H=H, I=H)

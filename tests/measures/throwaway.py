@@ -1,6 +1,6 @@
 """Measures as somebody would add them: each one file of `gradflow/measures/` and one line.
 
-`sizes` makes passes of its own, `counted` watches the backward pass.
+`sizes` makes its own passes, `counted` watches the backward pass.
 """
 
 from __future__ import annotations

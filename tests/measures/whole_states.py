@@ -86,7 +86,7 @@ def one_way(net, n):
 
 
 def with_gauge(T, R=1, N=2, H=3):
-    """The same net twice: as it stands, and with c and n kept as e^-m times their values."""
+    """The same net twice: as it is, and with c and n kept as e^-m times their values."""
     shapes = {"W_i": "H I", "U_i": "H H", "W_z": "H I", "U_z": "H H"}
     state = {"h": "H", "c": "H", "n": "H"}
     plain = equations("plain", state, shapes, """i = exp(W_i @ x[t] + U_i @ h[t-1])

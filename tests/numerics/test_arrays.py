@@ -1,4 +1,4 @@
-"""Columns lie one beside the other, whatever shape they have to the reader."""
+"""Vectors lie side by side, whatever shape they have to the reader."""
 
 from __future__ import annotations
 

@@ -167,8 +167,8 @@ def test_every_column_equals_pytorch(cell, layers, bidirectional, loss):
             np.testing.assert_allclose(curve.floats(), own, **close)
         own = [T] if loss["at"] == "last" else [T + 1 - t if at[1] else t for t in run.loss_steps]
         first = T - max(own)
-        beside = [net.gradients(o)[first] for o in flows if o[1] == at[1]]
-        start = np.sqrt(sum((a**2).sum(-1) for a in beside).mean())
+        same_way = [net.gradients(o)[first] for o in flows if o[1] == at[1]]
+        start = np.sqrt(sum((a**2).sum(-1) for a in same_way).mean())
         relative = flow.relative.floats()
         assert np.isnan(relative[:first]).all()
         np.testing.assert_allclose(relative[first:], norms[first:] / start, **close)

@@ -37,20 +37,20 @@ def signal(dtype="float64"):
 
 
 def read_net(path, dtype="float64", cell=None, part=None, scale=1):
-    """The run of the config that `inspect` offers (for a `part` of the only net), saved beside the
-    file: it analyses as it stands, and is given back on `scale` times the `signal`."""
+    """The run of the config that `inspect` offers (for a `part` of the only net), saved next to the
+    file: it analyses as it is, and is given back on `scale` times the `signal`."""
     np.save(path.parent / "x.npy", scale * signal(dtype))
     found = inspect(path)
     config = found.config if part is None else found.nets[0].configs[part]
     assert config is not None
-    beside = path.parent / f"{path.name}.yaml"
-    beside.write_text(config, encoding="utf-8")
-    (result,) = gradflow.analyze(str(beside))
+    saved = path.parent / f"{path.name}.yaml"
+    saved.write_text(config, encoding="utf-8")
+    (result,) = gradflow.analyze(str(saved))
     assert (result.diverged_at is None) == ("linear_gates" not in path.name)
     config = config.replace("input: gaussian", "input: {file: x.npy}")
     config = config.replace("sequence_length: 100\n", "")
-    beside.write_text(f"{config}dtype: {dtype}\n", encoding="utf-8")
-    (run,) = load(beside, [f"cell={cell}"] if cell else []).runs
+    saved.write_text(f"{config}dtype: {dtype}\n", encoding="utf-8")
+    (run,) = load(saved, [f"cell={cell}"] if cell else []).runs
     return run
 
 
@@ -141,7 +141,7 @@ def test_onnx_ends_in_the_outputs_of_its_runtime(tmp_path, kind):
 
 @pytest.fixture(scope="module")
 def keras_files(tmp_path_factory):
-    """Files written by Keras, in float32, in a process of its own."""
+    """Files written by Keras, in float32, in its own process."""
     for package in ("keras", "torch", "h5py"):  # importing keras looks for its backend
         if not importlib.util.find_spec(package):
             pytest.skip(f"{package} is not installed")
@@ -163,10 +163,10 @@ def test_keras_ends_in_the_same_outputs(keras_files, suffix):
         if path.stem.startswith("half") or path.name.endswith(".weights.h5"):
             continue
         outputs = np.load(keras_files / f"{path.stem}.npy").swapaxes(0, 1)
-        if path.stem == "stack":  # one direction, then two, then one: each a net of its own
+        if path.stem == "stack":  # one direction, then two, then one: each its own net
             assert [net.cell for net in inspect(path).nets] == ["lstm"] * 3
             continue
-        if path.stem == "odd_backward":  # directions of different kinds: each a net of its own
+        if path.stem == "odd_backward":  # directions of different kinds: each its own net
             parts = [f"direction {way}" for way in ("forward", "reverse")]
             halves = [last_outputs(read_net(path, "float32", part=part)) for part in parts]
             found, expected = np.concatenate(halves, axis=-1), ends(outputs, 4)
@@ -358,7 +358,7 @@ def curves_of(path):
 
 def test_silero_vad_gives_one_curve_from_every_format_of_the_same_training(silero, tmp_path):
     """Its ONNX graphs keep W_x and W_s ready in one file, and in another as slices of PyTorch's
-    tensors, which stand there too: saved by themselves they give the same curve once more."""
+    tensors, which are there too: saved by themselves they give the same curve once more."""
     safetensors = pytest.importorskip("safetensors.numpy")
     (expected,) = curves_of(silero / "silero_vad_16k_sequence.onnx")
     assert np.isfinite(expected).all()

@@ -72,7 +72,7 @@ def test_more_layers_leave_the_lower_ones_as_they_are():
 def test_stacks_agree_with_complex_steps(cell, bidirectional):
     config = {"cell": config_of(cell), "bidirectional": bidirectional, **SMALL, "layers": 2}
     start = "zeros" if cell.equations.gauge else {"kind": "gaussian"}  # a normaliser is above 0
-    more = {"initial_state": start, "bias_scale": 0.3, "loss": "probe"}
+    more = {"sequence_length": 6, "initial_state": start, "bias_scale": 0.3, "loss": "probe"}
     (run,) = gradflow.load({**config, **more}).runs
     found = gradflow.verify(run)
     if found.skipped and not found.comparisons:  # gates without bounds may leave float range

@@ -65,7 +65,7 @@ def test_a_truncated_gradient_reaches_no_further_than_its_chunk():
 
 
 def test_one_sweep_carries_all_origins_and_is_counted():
-    """But in a bidirectional net of several layers, where each takes a pass of its own."""
+    """But in a bidirectional net of several layers, where each takes its own pass."""
     for more, expected in (({}, 1), ({"layers": 3}, 1), ({"bidirectional": True}, 1),
                            ({"bidirectional": True, "layers": 2}, 12)):  # fmt: skip
         config = {"cell": "lstm", "sequence_length": 12, "hidden_size": 4, "tape_memory": 1, **more}

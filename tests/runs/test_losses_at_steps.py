@@ -94,8 +94,8 @@ def assert_equals_autograd(run, steps, reduce, cut):
             if name == "W_s" and running[-1]:
                 assert_allclose(flow.share_W_s, running / running[-1], rtol=1e-10, atol=1e-14)
         first = firsts[at[1]]
-        beside = [expected.ds[o][first] for o in flows if o[1] == at[1]]
-        start = np.sqrt(sum((a**2).sum(axis=-1) for a in beside).mean())
+        same_way = [expected.ds[o][first] for o in flows if o[1] == at[1]]
+        start = np.sqrt(sum((a**2).sum(axis=-1) for a in same_way).mean())
         relative = flow.relative.floats()
         assert np.isnan(relative[:first]).all()
         assert_allclose(relative[first:], norms[first:] / start, rtol=1e-11, atol=1e-15)

@@ -208,7 +208,7 @@ def test_decimal_texts_past_float_range_read_back_exactly(span):
         (b'{"gradflow": "9.0", "format": 2}', "by gradflow 9.0 in format 2, newer than this one"),
         (b'{"gradflow": "0.1", "format": true}', "holds no results"),
         (b'{"gradflow": "0.1", "format": 1}', "damaged: provenance is missing"),
-        (b'{"gradflow": "0.1", "format": 1, "format": 1}', "a key stands twice"),
+        (b'{"gradflow": "0.1", "format": 1, "format": 1}', "a key is there twice"),
         (b'{"gradflow": "0.1", "format": NaN}', "damaged or cut short: NaN is no JSON"),
         (b'{"gradflow": "0.1", "a": ' + b"[" * 100_000, "damaged or cut short"),
         (b'{"gradflow": "0.1", "a": ' + b"1" * 5000 + b"}", "damaged or cut short"),

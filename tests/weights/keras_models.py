@@ -20,7 +20,7 @@ def build(*stack):
 
 @keras.saving.register_keras_serializable("mine")
 class MyLSTM(layers.LSTM):
-    """A class of the user's own."""
+    """The user's own class."""
 
 
 S = {"return_sequences": True}

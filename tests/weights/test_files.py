@@ -198,7 +198,7 @@ def test_onnx_gives_initializers_and_constants_also_of_branches(tmp_path):
 
 
 def test_a_whole_file_of_keras_1(tmp_path):
-    """Its config is bytes, its gates are tensors of their own, and by default hard sigmoids."""
+    """Its config is bytes, its gates are their own tensors, and by default hard sigmoids."""
     h5py = pytest.importorskip("h5py")
     for gate_activation in ("sigmoid", "hard_sigmoid"):
         layer = {"name": "lstm_1", "activation": "tanh", "inner_activation": gate_activation}

@@ -1,4 +1,4 @@
-"""The frameworks' own files, and their own forward passes beside gradflow's equations."""
+"""The frameworks' own files, and their own forward passes next to gradflow's equations."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_onnx_exported_by_pytorch_holds_the_same_net(tmp_path, kind, dynamo):
 
 @pytest.fixture(scope="module")
 def keras_files(tmp_path_factory):
-    """Files written by Keras in a process of its own: its warnings and backend stay there.
+    """Files written by Keras in its own process: its warnings and backend stay there.
 
     In float32: outside TensorFlow, Keras computes tanh or matrix products of float64 in float32.
     """
@@ -218,7 +218,7 @@ def test_keras_models_give_the_same_outputs(keras_files):
 
 
 def test_weights_of_keras_without_a_config_give_the_same_numbers(keras_files):
-    """In another order of nets, each layer a net of its own."""
+    """In another order of nets, each layer its own net."""
     folder = keras_files
     for path in folder.glob("*.weights.h5"):
         name = path.name.removesuffix(".weights.h5")

@@ -40,7 +40,7 @@ def test_inspecting_many_nets(tmp_path, suffix):
         path = write(tmp_path / f"{n}{suffix}", many_nets(n))
         return lambda: look(path)
 
-    grows_linearly(make, 30)
+    grows_linearly(make, 20)
 
 
 def test_a_file_is_opened_once_however_many_nets_it_has(tmp_path, monkeypatch):

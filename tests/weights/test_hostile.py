@@ -88,7 +88,7 @@ def test_a_flipped_bit_in_the_headers_is_refused_or_does_no_harm(
 
 
 def test_nothing_in_a_pickle_is_run(tmp_path):
-    """The file would leave a trace beside itself."""
+    """The file would leave a trace next to itself."""
     from hostile_torch import calling, reduce
     from weight_writers import text
 

@@ -65,7 +65,7 @@ def test_the_configuration_of_keras_tells_what_is_stacked(config):
         [("second", 0, "forward"), ("second", 0, "reverse")],
         [("third", 0, "forward")],
     ]
-    reads = "the net 'second' reads the outputs of 'first': its input here stands for them"
+    reads = "the net 'second' reads the outputs of 'first': its input here is drawn for them"
     assert [reads in net[0].notes for net in nets] == [False, True, False]
 
 

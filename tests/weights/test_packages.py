@@ -313,9 +313,9 @@ def test_a_near_miss_is_one_clear_message(arrays, message):
 
 def test_a_net_of_pytorch_beside_them_is_still_the_one_that_is_meant():
     lstm = {"lstm.weight_ih_l0": normal(4 * H, I), "lstm.weight_hh_l0": normal(4 * H, H)}
-    beside = {f"min.{name}": a for name, a in mingru()[0].items()}
-    assert [one.cell for one in choose_net(given(beside | lstm))] == ["lstm"]
-    assert [one.cell for one in choose_net(given(beside | lstm), "min")] == ["mingru"]
+    minimal = {f"min.{name}": a for name, a in mingru()[0].items()}
+    assert [one.cell for one in choose_net(given(minimal | lstm))] == ["lstm"]
+    assert [one.cell for one in choose_net(given(minimal | lstm), "min")] == ["mingru"]
 
 
 def test_wrappers_are_left_out_of_a_prefix():

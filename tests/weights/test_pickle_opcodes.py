@@ -152,7 +152,7 @@ def test_names_like_those_on_the_list_are_not_on_it(module, name):
     assert f"{module}.{name}" not in ALLOWED
     code = b"\x80\x04" + text(module) + text(name) + b"\x93" + text("touch trace") + b"\x85R."
     found = unpickle(io.BytesIO(code), len(code))
-    assert found.arguments == ("touch trace",)  # it stands for itself
+    assert found.arguments == ("touch trace",)  # it is itself
 
 
 @pytest.mark.parametrize("opcode", ["NEXT_BUFFER", "READONLY_BUFFER"])

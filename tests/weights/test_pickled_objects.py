@@ -106,7 +106,7 @@ def test_a_whole_module_has_the_names_of_its_state_dict(tmp_path, gone):
 
 
 def test_what_stands_beside_the_state_dict_does_no_harm(tmp_path, gone):
-    beside = {
+    others = {
         "random": random.Random(1).getstate(),
         "numpy": np.random.RandomState(1),
         "generator": np.random.default_rng(1),
@@ -119,7 +119,7 @@ def test_what_stands_beside_the_state_dict_does_no_harm(tmp_path, gone):
         "slice": slice(1, 2),
         "type": dict,
     }
-    for content in ({**beside, "state_dict": LSTM}, {"state_dict": LSTM, **beside}):
+    for content in ({**others, "state_dict": LSTM}, {"state_dict": LSTM, **others}):
         for protocol in (0, 2, 4):
             assert list(kept(tmp_path, content, protocol)) == list(LSTM)
 
@@ -141,8 +141,8 @@ def test_a_wrapper_with_tensors_does_not_hide_another_net(tmp_path):
         ({"optimizer": {"param_groups": b"N", "state": dictionary(decoder)}}, ["rnn.weight_hh_l0"]),
         ({"loss": {"best": tensor("0", "Float", 2, (2,), (1,))}}, ["rnn.weight_hh_l0"]),
     ):
-        beside = {key: dictionary(value) for key, value in own.items()}
-        content = dictionary({"model": dictionary(inner), **beside})
+        others = {key: dictionary(value) for key, value in own.items()}
+        content = dictionary({"model": dictionary(inner), **others})
         assert list(read(writers.write_torch_parts(path, content, {"0": bytes(8)}))) == names
 
 
@@ -199,7 +199,7 @@ def test_pytorchs_format_before_1_6(tmp_path):
 
 
 def test_torchscript(tmp_path):
-    """Objects of classes that only its own code has, code compressed beside them."""
+    """Objects of classes that only its own code has, code compressed next to them."""
     import zipfile
 
     weight = tensor("0", "Float", 2, (2, 1), (1, 1))

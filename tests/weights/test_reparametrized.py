@@ -51,7 +51,7 @@ def test_a_parameter_is_put_together_from_its_parts(form):
     assert form.split()[0].rstrip(",") in layer.notes[0]
     if form != "raw":
         del parts[list(parts)[-1]]
-        with pytest.raises(InputError, match="of a parameter is missing, beside the tensor"):
+        with pytest.raises(InputError, match="of a parameter is missing, next to the tensor"):
             choose_net(tensors({**parts, **arrays}))
 
 

@@ -1,4 +1,4 @@
-"""`docs/weights.md` beside what is read."""
+"""`docs/weights.md` next to what is read."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from gradflow.formats.plots.scales import plain, wrapped
 _HEIGHT = 2.2  # inches of a panel
 _USED = 0.94  # of the width, by text: pixels make it a little wider
 _SCALE = 0.6  # inches that a scale takes beside a panel
+_SHOWN = 100  # pixels of an inch in a notebook
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Panel:
     height: float = _HEIGHT
 
 
+class Sheet(Figure):
+    """A figure that a notebook shows by itself, whether or not it has loaded pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Its picture, and how many pixels wide that is to be shown."""
+        from gradflow.formats.plots.files import content
+
+        return content(self, "png"), {"width": round(self.get_figwidth() * _SHOWN)}
+
+
 def figure(
     rows: Sequence[Sequence[Panel]],
     title: str | None,
@@ -64,7 +75,7 @@ def figure(
         foot = wrapped(said, " · ", _USED * width, style.TINY)
         foot += wrapped(notes, " · ", _USED * width, style.TINY)
         height = sum(heights) + 0.15 * len(head) + 0.115 * len(foot) + 0.1
-        made = Figure(figsize=(width, height), layout="constrained")
+        made = Sheet(figsize=(width, height), layout="constrained")
         made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
         grid = made.add_gridspec(len(rows), columns, height_ratios=heights)
         for at, row in enumerate(rows):

@@ -104,7 +104,7 @@ class _Heard(Executor):
             error = GradflowError(f"{silent} {self._silence:g} s")
             try:
                 workers = _within(self._silence, error, self._client.nthreads)
-            except Exception:  # a connection that is lost has a word of its own for the calls
+            except Exception:  # a connection that is lost has another word for the calls
                 return self._fail(error)
             alone = 0.0 if workers else alone + interval
             if alone >= self._silence:
@@ -120,7 +120,7 @@ class _Heard(Executor):
 
 def _within(seconds: float, late: GradflowError, work: Callable[[], T]) -> T:
     """What `work` returns or raises; raises `late` where that takes too long. It is then left
-    behind in a thread of its own, since nothing in the library can be relied on to end."""
+    behind in its own thread, since nothing in the library can be relied on to end."""
     found: Future[T] = Future()
 
     def run() -> None:
@@ -133,7 +133,7 @@ def _within(seconds: float, late: GradflowError, work: Callable[[], T]) -> T:
     try:
         return found.result(seconds)
     except FutureTimeoutError:
-        if found.done():  # with a timeout of its own
+        if found.done():  # with its own timeout
             raise
         raise late from None
 
@@ -187,7 +187,7 @@ def _check_workers(client: Any, address: str, timeout: float) -> None:
     ours = {"gradflow": __version__, "numpy": np.__version__}
     faults = []
     for package, version in ours.items():
-        # A function of Python itself: it runs where there is no gradflow at all.
+        # A function of Python itself: it runs if there is no gradflow at all.
         asked = f"__import__({package!r}).__version__"
         found = client.run(eval, asked, on_error="return")
         for worker, theirs in sorted(found.items()):

@@ -1,7 +1,8 @@
 """Flax: a kernel per gate (linen, nnx.LSTMCell), or all gates in `dense_i` and `dense_h` (nnx).
 
-Kernels are transposed. Gates go by name, or stand as gradflow has them; a GRU resets after. The
-activation of a SimpleCell is not in a file; neither are those of the gated cells, taken as usual.
+Kernels are transposed. Gates go by name, or are ordered as gradflow has them; a GRU resets after.
+The activation of a SimpleCell is not in a file; neither are those of the gated cells, taken as
+usual.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _modules(tensors: Tensors) -> dict[str, _Parts]:
 def _layers(
     tensors: Tensors, prefix: str, cells: Mapping[str, tuple[str, _Parts]]
 ) -> list[RecurrentLayer]:
-    """The forward and, where there is one, the reverse layer of a net."""
+    """The forward and, if there is one, the reverse layer of a net."""
     if "forward" not in cells:
         raise refuse(tensors.source, f"the net {named(prefix)} has no forward_rnn")
     found = []

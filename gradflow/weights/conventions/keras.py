@@ -64,7 +64,7 @@ _MOST_ALIKE = 20
 class _Cell:
     """Names of a cell's tensors by role and gate ("" for all gates), and where they were found.
 
-    `others` are the tensors beside them that no cell of Keras's own has.
+    `others` are the tensors next to them that no cell of Keras's own has.
     """
 
     path: str
@@ -128,7 +128,7 @@ def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
         cell, match = pair
         if match is not None:
             return order[match.key], 0, []
-        if "groups" not in tensors.attributes:  # a file that has an order of its own
+        if "groups" not in tensors.attributes:  # a file that has its own order
             return len(order), 0, []
         ranks = [rank[part] for part in re.split(r"[/.]", cell.path) if part in rank]
         return len(order), min(ranks, default=len(rank)), _natural(cell.path)
@@ -145,7 +145,7 @@ def _cells(tensors: Tensors) -> list[_Cell]:
     """The cells that the names of tensors tell of."""
     patterns = [_KERAS_3, _KERAS_2] + ([_KERAS_1] if "groups" in tensors.attributes else [])
     cells: dict[str, _Cell] = {}
-    beside: dict[str, list[str]] = {}
+    loose: dict[str, list[str]] = {}
     for name in tensors:
         match = next((m for p in patterns if (m := p.fullmatch(name))), None)
         if match:
@@ -159,9 +159,9 @@ def _cells(tensors: Tensors) -> list[_Cell]:
             cell.parts.setdefault(_ROLES[match["role"]], {})[gate] = name
         elif tensors.stored[name].dtype.removeprefix("b").startswith("float"):
             group = re.split(r"[/.][^/.]*$", name)[0].removesuffix("/vars")
-            beside.setdefault(group, []).append(name)
+            loose.setdefault(group, []).append(name)
     for path, cell in cells.items():
-        cell.others.extend(beside.get(path, []) if path else [])
+        cell.others.extend(loose.get(path, []) if path else [])
     return [cell for cell in cells.values() if "W_s" in cell.parts]
 
 
@@ -210,7 +210,7 @@ def _chains(layers: Mapping[str, _Layer]) -> list[list[str]]:
         below = (match.below if match else None) or ""
         chain = ends.get(below)
         known = [layers[one][1] for one in chain or ()]
-        # A layer that shares its source with another is the first of a net of its own.
+        # A layer that shares its source with another begins another net.
         if chain is None or readers[below] > 1 or not _fits(known, match):
             chains.append(chain := [])
         ends.pop(below, None)

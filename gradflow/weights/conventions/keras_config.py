@@ -1,7 +1,7 @@
 """What a Keras model's configuration tells of its recurrent layers, from Keras 1 to Keras 3.
 
 Wrappers (`Bidirectional`, `TimeDistributed`, those of others), models within models and subclasses
-of Keras's layers are followed; each direction has a configuration of its own.
+of Keras's layers are followed; each direction has its own configuration.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Described:
 
 @dataclass(frozen=True)
 class _At:
-    """Where in a model a layer stands: its group in Keras 3, the names around it, what it reads."""
+    """Where in a model a layer is: its group in Keras 3, the names around it, what it reads."""
 
     path: str
     trail: tuple[str, ...]
@@ -183,7 +183,7 @@ def _both_ways(one: Described, config: Any) -> Described:
 
 
 def _stack_of_cells(config: Any, at: _At) -> Iterator[Described]:
-    """The cell of an `RNN` layer, or the several that stand on each other in it."""
+    """The cell of an `RNN` layer, or the several that are stacked in it."""
     cell = _get(config, "cell")
     inner = _get(_get(cell, "config"), "cells")
     stack = inner if isinstance(inner, list) else None

@@ -126,6 +126,6 @@ def _before_2_3(version: str | None) -> bool:
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:
-    """`2.2.4-tf` as (2, 2, 4); empty where there is no version."""
+    """`2.2.4-tf` as (2, 2, 4); empty if there is no version."""
     found = re.match(r"\d{1,6}(?:\.\d{1,6})*", version or "")
     return tuple(map(int, found[0].split("."))) if found else ()

@@ -1,7 +1,7 @@
 """mambapy, and Mamba's own code: `A_log` (H, N), `D` (H), `x_proj.weight` (R + 2N, H),
 `dt_proj.weight` (H, R) and `dt_proj.bias` of a block's selective state space.
 
-The block's convolution stands before the recurrence and its gate behind: the input here is what the
+The block's convolution is before the recurrence and its gate behind: the input here is what the
 convolution gives, H channels. `x_proj` gives R numbers for the step, N for B, N for C.
 """
 

@@ -1,6 +1,6 @@
 """minGRU-pytorch: `to_hidden_and_gate.weight` (2H, I), `to_hidden_and_f_i_gate.weight` (3H, I).
 
-Without biases. Rows stand as [n, z] of minGRU, [n, f, i] of minLSTM; the candidate is positive, as
+Without biases. Rows are [n, z] of minGRU, [n, f, i] of minLSTM; the candidate is positive, as
 log space needs it. `to_out`, which brings H back to I, is outside of the recurrence.
 """
 
@@ -48,7 +48,7 @@ def _layers(module: Module) -> Sequence[CellLayer]:
     notes = []
     if "to_out.weight" in module:
         name = module.names["to_out.weight"]
-        notes.append(f"{named(name)} stands behind the recurrence: name it as W_o to have it too")
+        notes.append(f"{named(name)} is behind the recurrence: name it as W_o to have it too")
     origin = module.origin(
         **{f"W_{gate}": weight for gate in gates}, **{f"b_{gate}": bias for gate in gates}
     )

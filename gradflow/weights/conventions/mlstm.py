@@ -1,7 +1,7 @@
 """xlstm's mLSTM: `igate` and `fgate` (heads, 3 E) of its cell, which is given q, k and v.
 
-Each head is a memory of its own, of E / heads units, and a net here. The input is q, k and v next
-to each other, as the gates see it: projections and convolution stand before the cell, `outnorm` and
+Each head is its own memory, of E / heads units, and a net here. The input is q, k and v next
+to each other, as the gates see it: projections and convolution are before the cell, `outnorm` and
 the gate behind it. The package adds 1e-6 to what it divides by.
 """
 

@@ -101,7 +101,7 @@ def _chains(found: Mapping[int, _Recurrent]) -> list[list[_Recurrent]]:
     for key, one in found.items():
         below = id(one.below)
         chain = ends.get(below)
-        # A node that shares its source with another is the first of a net of its own.
+        # A node that shares its source with another begins another net.
         if chain is None or readers[below] > 1 or not _fits(chain, one):
             chains.append(chain := [])
         ends.pop(below, None)
@@ -155,7 +155,7 @@ def _source(node: Node, makers: Mapping[str, Node]) -> tuple[Node | None, str]:
 
 def _identity(constants: Constants, one: _Recurrent) -> tuple[object, ...]:
     """What two nodes have the same of where they share their weights: the stored tensors, or
-    their numbers where each branch of an If has a copy of its own."""
+    their numbers where each branch of an If has its own copy."""
     node = one.node
     origins = [(constants.origin(name) or (name,)) if name else () for name in node.inputs[1:4]]
     if _BRANCH.search(node.name):

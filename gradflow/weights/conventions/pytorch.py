@@ -1,7 +1,7 @@
 """PyTorch: `weight_ih_l0`, `weight_hh_l0_reverse`, ... of RNN, LSTM and GRU, and of their cells.
 
-Gates stand as gradflow has them: LSTM `i f g o`, GRU `r z n`, reset after. A state dict does not
-tell tanh from relu. `reparametrized` puts together what weight norm and the like keep apart.
+Gates are ordered as gradflow has them: LSTM `i f g o`, GRU `r z n`, reset after. A state dict does
+not tell tanh from relu. `reparametrized` puts together what weight norm and the like keep apart.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def unwrapped(module: str) -> str:
 
 def _modules(names: Iterable[str]) -> dict[str, _Stack]:
     """The parameters' names by module. Where a file has a module both wrapped and not (such as
-    running averages beside it), each keeps its whole name."""
+    running averages next to it), each keeps its whole name."""
     whole: dict[str, _Stack] = {}
     for name in names:
         plain, part = plain_parameter(name)
@@ -110,7 +110,7 @@ def _missing(
     parameter: str,
     layers: Mapping[tuple[int, str], _Roles],
 ) -> str:
-    """The message for a tensor that is not there, beside one of those that are."""
+    """The message for a tensor that is not there, next to one of those that are."""
     role = next(role for role, p in _PARAMETERS.items() if p == parameter)
     there = next(iter(next(iter(next(iter(layers.values())).values())).values()))
     suffix = f"_l{index}" if re.search(r"_l\d+(_reverse)?(_|\.|$)", there) else ""

@@ -69,7 +69,7 @@ def _made(
 ) -> tuple[str, Names, Array]:
     there = named(next(iter(parts.values())))
     if missing := [part for part in wanted if part not in parts]:
-        message = f"the part {missing[0]!r} of a parameter is missing, beside the tensor {there}"
+        message = f"the part {missing[0]!r} of a parameter is missing, next to the tensor {there}"
         raise refuse(tensors.source, message)
     names = tuple(parts[part] for part in wanted)
     whole, *others = (float64(tensors[name]) for name in names)

@@ -2,7 +2,7 @@
 the layer around it.
 
 The kernel is (heads, 4 d, d), out by in, as the package keeps it on a CPU, or (heads, d, 4 d), in
-by out, as on a GPU, or (heads, d, 4, d), the same in full; gates stand as i f z o. The bias is
+by out, as on a GPU, or (heads, d, 4, d), the same in full; gates are ordered i f z o. The bias is
 (4, heads, d) in the first, (heads, 4, d) in the others, flat. Each head has its own block of every
 matrix. The package gives what it calls fgate's to i, and igate's to f. Behind a convolution, which
 i and f alone see, the input here is what it gives, and next to it the layer's own.
@@ -90,7 +90,7 @@ def _recurrent(module: Module, kernel: str, bias: str) -> tuple[Array, Array]:
 def _inputs(
     module: Module, heads: int, d: int
 ) -> tuple[dict[str, Array], dict[str, Names], tuple[str, ...]]:
-    """The input weights by gate, the tensors that they are of, and what the input stands for."""
+    """The input weights by gate, the tensors that they are of, and what the input is."""
     H = heads * d
     if not any(name in module for name in _SEEN.values()):
         identity = np.eye(4 * H).reshape(4, H, 4 * H)

@@ -88,7 +88,7 @@ class Head:
 
 
 def split(head: bytes) -> tuple[bytes, int, int]:
-    """Of an array as Flax packs it (shape, dtype, numbers): what stands before the numbers, as an
+    """Of an array as Flax packs it (shape, dtype, numbers): what is before the numbers, as an
     object of two; where they begin; how many bytes they are. Raises ValueError."""
     if head[:1] != b"\x93":
         raise ValueError

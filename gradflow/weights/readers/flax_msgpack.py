@@ -66,7 +66,7 @@ def read(file: RegularFile) -> Tensors:
         raise
     except _DamagedError as error:
         raise refuse(file.source, str(error)) from None
-    except Exception as error:  # msgpack raises several that have no base of their own
+    except Exception as error:  # msgpack raises several that share no base
         reason = str(error).split("\n")[0][:120] or type(error).__name__
         raise refuse(file.source, f"not Flax's msgpack, or damaged: {reason}") from None
     if not stored:

@@ -67,7 +67,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 def _hdf5_part(file: RegularFile) -> tuple[Part, str | None, str | None]:
-    """The HDF5 file, in a `.keras` archive or by itself, and what an archive has beside it:
+    """The HDF5 file, in a `.keras` archive or by itself, and what an archive has besides:
     the configuration, and the version of Keras that its metadata tells."""
     if file.read_at(0, min(4, file.size)) != b"PK\3\4":
         return Part(file, 0, file.size), None, None
@@ -205,7 +205,7 @@ def _attribute(found: Any, name: str) -> str | None:
 
 
 def _names(found: Any, name: str) -> tuple[str, ...]:
-    """An HDF5 attribute that is a list of strings; empty where there is none."""
+    """An HDF5 attribute that is a list of strings; empty if there is none."""
     if name not in found.attrs:
         return ()
     attribute = found.attrs.get_id(name)

@@ -11,9 +11,9 @@ from gradflow.weights.tensors import Stored, Tensors
 
 
 def read(file: RegularFile) -> Tensors:
-    """The arrays of numbers in a `.npz` file; what is beside them (texts, objects) is never read.
+    """The arrays of numbers in a `.npz` file; what is next to them (texts, objects) is never read.
 
-    Raises InputError, also where there are none.
+    Raises InputError, also if there are none.
     """
     found = NpzFile(file)
     stored: dict[str, Stored] = {}

@@ -57,7 +57,7 @@ class Head:
         return bytes(self.file.read_at(*self.spans[_index(raw)]))
 
     def _message(self, kind: str, end: int, depth: int) -> bytearray:
-        """The message from where the reader stands to `end`."""
+        """The message from where the reader is to `end`."""
         within, found, reader = _WITHIN[kind], bytearray(), self._reader
         at = reader.tell()
         while at < end:

@@ -1,8 +1,8 @@
 """Pickles, interpreted without running any of them.
 
-Python's own unpickler calls what a pickle tells it to. This machine calls what stands on the list
+Python's own unpickler calls what a pickle asks for. This machine calls what is on the list
 in `pickle_names`, makes plain dictionaries, lists and descriptions of tensors with it, and lets
-every other name stand for itself.
+every other name be itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gradflow.weights.readers.pickle_names import (
 )
 
 MAX_OPCODES = 1_000_000  # a second's work; fifty opcodes describe a tensor
-MAX_TEXT = 32 << 20  # bytes of names and the like, beside long ones that are not looked at
+MAX_TEXT = 32 << 20  # bytes of names and the like, besides long ones that are not looked at
 _MAX_ARGUMENTS = 64
 _LONG = 1024  # bytes; what is longer is no name, and stays in the file
 _MAX_MEMO = 1 << 32
@@ -39,7 +39,7 @@ Nesting = Callable[[Any], Storage] | None  # finds the storage that bytes of a p
 def unpickle(
     file: Any, size: int, storages: dict[str, Storage] | None = None, nested: Nesting = None
 ) -> Any:
-    """What the pickle that begins where `file` (of `size` bytes) stands describes: dictionaries,
+    """What the pickle that begins where `file` (of `size` bytes) is describes: dictionaries,
     lists, tuples, numbers, strings, `View`s of tensors, `Numbers` of arrays, `Inert` objects. The
     storages that it names are put into `storages`; `nested` finds the one that bytes, or a `Raw`,
     hold. Raises PickleError for what is damaged or too large.
@@ -288,7 +288,7 @@ class _Machine:
         self.made(function, tuple(items))
 
     def made(self, function: Any, arguments: Any) -> None:
-        """Pushes what stands for the result of a call."""
+        """Pushes what is kept of the result of a call."""
         if not isinstance(arguments, tuple) or not isinstance(function, Allowed | Inert):
             raise PickleError("its pickle calls what is no function")
         if len(arguments) > _MAX_ARGUMENTS:  # every call copies them

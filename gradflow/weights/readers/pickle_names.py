@@ -1,4 +1,4 @@
-"""The names that a pickle may call, and what stands for what they would make.
+"""The names that a pickle may call, and what is kept of what they would make.
 
 This is the whole allowlist: nothing else is ever called, and these functions only take apart what
 they are given. Every other name becomes an `Inert` object, which keeps its state and does nothing.
@@ -79,7 +79,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Text that stands for bytes, a character a byte."""
+    """Text that encodes bytes, a character a byte."""
 
     text: Any
 
@@ -92,7 +92,7 @@ class Nested:
 
 
 class Inert:
-    """What a name that is not on the list stands for, and what calling it would have made.
+    """What is kept of a name that is not on the list, and what calling it would have made.
 
     `state` is what the pickle would have set on it; nothing of it is run.
     """
@@ -108,7 +108,7 @@ class Inert:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A name from the list, and what stands for the object that a call of it would make."""
+    """A name from the list, and what is kept of the object that a call of it would make."""
 
     name: str
     build: Callable[..., Any]
@@ -215,4 +215,4 @@ CONSTANTS: Mapping[str, Any] = {
     **{f"torch.{name}": Storage("", dtype, 0) for name, dtype in _TYPED_STORAGES.items()},
     "torch.storage.UntypedStorage": Storage("", None, 0),
 }
-"""Names that stand for something by themselves."""
+"""Names that mean something by themselves."""

@@ -26,7 +26,7 @@ from gradflow.weights.tensors import (
 )
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which checkpoints keep the model beside the optimizer and the like."""
+"""Keys under which checkpoints keep the model next to the optimizer and the like."""
 
 Found = View | Numbers
 Sizes = Callable[[str], "int | None"]
@@ -51,14 +51,14 @@ _MOMENTS = frozenset(
     )
 )
 _MOMENTS_BESIDE_STEP = frozenset(("sum", "prev", "ax"))
-"""Names that only tell an optimizer's where it counts its steps beside them."""
+"""Names that are an optimizer's only where it counts its steps next to them."""
 
 _HELD = ("_parameters", "_buffers", "_modules")
 """Attributes of a PyTorch module that hold what it is made of."""
 
 
 def tensors_of(pickled: Part, content: Any, sizes: Sizes, read: Read, format: str) -> Tensors:
-    """The tensors of an unpickled `content`. Raises InputError where there are none, or where one
+    """The tensors of an unpickled `content`. Raises InputError if there are none, or where one
     is not what its storage can hold. `pickled` is where the pickle lies in its file."""
     file = pickled.file
     content = _unwrap(content)
@@ -163,7 +163,7 @@ def _is_optimizer(content: dict[str, Any]) -> bool:
 
 
 def _unwrap(content: Any) -> Any:
-    """The state dict in a checkpoint; another net beside it stays there, by its key."""
+    """The state dict in a checkpoint; another net next to it stays there, by its key."""
     for _ in range(_MAX_WRAPPED):
         if isinstance(content, dict):
             inner = next(_holders(content.get(w) for w in WRAPPERS), None)
@@ -191,7 +191,7 @@ def _others(content: Mapping[str, Any], inner: Any) -> dict[str, Any]:
 
 
 def _joined(content: Any, inner: Any, others: Mapping[str, Any]) -> Any:
-    """A state dict and what stands beside it, all as it was where their names would clash."""
+    """A state dict and what is next to it, all as it was where their names would clash."""
     if not isinstance(inner, dict):
         return content
     first = {name.partition(".")[0] for name in inner}

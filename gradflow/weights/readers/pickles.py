@@ -1,4 +1,4 @@
-"""Pickles that stand by themselves: PyTorch's format before 1.6, and pickled NumPy arrays."""
+"""Pickles by themselves: PyTorch's format before 1.6, and pickled NumPy arrays."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 def _legacy(reader: Any, size: int) -> tuple[Any, dict[str, Storage], Any]:
-    """What stands behind the number that PyTorch's old format begins with: the content, the
+    """What is behind the number that PyTorch's old format begins with: the content, the
     storages that it names, and their keys in the order of the file."""
     unpickle(reader, size)  # the version of the format
     system = unpickle(reader, size)
@@ -93,7 +93,7 @@ class _Storages:
         return Storage(key, storage.dtype, storage.length)
 
     def _source(self, data: Any) -> _Source:
-        """The bytes, or the text that stands for them, as a file."""
+        """The bytes, or the text that encodes them, as a file."""
         if isinstance(data, Raw) and not data.is_text:
             return Part(self.file, data.start, data.length)
         if isinstance(data, Raw):

@@ -96,7 +96,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def apart():
-    """A scheduler with a worker in a process of its own, and its address."""
+    """A scheduler with a worker in its own process, and its address."""
     pytest.importorskip("distributed")
     process = subprocess.Popen(
         [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

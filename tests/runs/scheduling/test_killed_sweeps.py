@@ -1,4 +1,4 @@
-"""Sweeps that are ended from outside, as processes of their own."""
+"""Sweeps that are ended from outside, each in its own process."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def config(tmp_path):
 
 
 def started(config, *options):
-    """The command in a process group of its own, which its workers belong to."""
+    """The command in its own process group, which its workers belong to."""
     return subprocess.Popen(
         [*GRADFLOW, "analyze", str(config), "--format", "csv", *map(str, options)],
         stdout=subprocess.PIPE,

@@ -1,0 +1,77 @@
+"""Reports as one HTML file that needs nothing else: to be looked at, passed on, printed.
+
+A report is put into a `Page` (`content`): the short answer first, then what was run, figures,
+tables, and with what it all was made. `rendering` makes HTML of it, with jinja2. Figures are those
+of `plots`, where matplotlib is installed; sparklines need nothing. The same report gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from gradflow.formats.view import View
+from gradflow.results import Result
+
+if TYPE_CHECKING:
+    from gradflow.checks.compare import Comparison
+    from gradflow.checks.report import Report
+    from gradflow.criticality import Critical
+    from gradflow.explanation import Explanation
+    from gradflow.formats.page.content import Page
+
+
+def of_results(content: Iterable[Result], view: View) -> Iterator[bytes]:
+    """The runs of an experiment."""
+    from gradflow.formats.page.results import page
+
+    yield _rendered(page(list(content), view), view)
+
+
+def of_runs(content: Iterable[Result], view: View) -> Iterator[bytes]:
+    """The same with every figure of every run, and no lags."""
+    from gradflow.formats.page.results import page
+
+    yield _rendered(page(list(content), view, of_runs=True), view)
+
+
+def of_tracking(content: Sequence[Result], view: View) -> Iterator[bytes]:
+    """The checkpoints of a training."""
+    from gradflow.formats.page.tracking import page
+
+    yield _rendered(page(content, view), view)
+
+
+def of_critical(content: Sequence[Critical], view: View) -> Iterator[bytes]:
+    """Where the rate is 1."""
+    from gradflow.formats.page.critical import page
+
+    yield _rendered(page(content, view), view)
+
+
+def of_explanation(content: Sequence[Explanation], view: View) -> Iterator[bytes]:
+    """Why each run does what it does."""
+    from gradflow.formats.page.explanation import page
+
+    yield _rendered(page(content, view), view)
+
+
+def of_check(report: Report, view: View) -> Iterator[bytes]:
+    """What was expected, and what was found."""
+    from gradflow.formats.page.checks import of_check
+
+    yield _rendered(of_check(report, view), view)
+
+
+def of_comparison(found: Comparison, view: View) -> Iterator[bytes]:
+    """Two saved results next to each other."""
+    from gradflow.formats.page.checks import of_comparison
+
+    yield _rendered(of_comparison(found, view), view)
+
+
+def _rendered(page: Page, view: View) -> bytes:
+    from gradflow.formats.page.rendering import rendered
+
+    return rendered(page, view.theme)

@@ -1,0 +1,43 @@
+"""Tables of a page from columns of texts, as Markdown and tables for terminals have them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from gradflow.axes import KNOWN
+from gradflow.formats import words
+from gradflow.formats.page.content import Column
+from gradflow.formats.view import View
+
+_NUMBER = re.compile(r"(> ?)?[-+]?(\d[\d,]*(\.\d*)?(e[-+]?\d+)?|inf)\b.*")
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
+
+
+def column(head: str, texts: Iterable[str], name: str = "", marks: Sequence[str] = ()) -> Column:
+    """A column, of numbers where every text is one, or says that there is none."""
+    shown = [words.clean(text) for text in texts]
+    there = [text for text in shown if text and not text.startswith(words.UNKNOWN)]
+    numbers = bool(there) and all(_NUMBER.fullmatch(text) for text in there)
+    return Column(words.clean(head), shown, name, marks, is_number=numbers)
+
+
+def columns(pairs: Iterable[tuple[str, Sequence[str]]]) -> list[Column]:
+    """A column for each head and its texts."""
+    return [column(head, texts) for head, texts in pairs]
+
+
+def axis_names(varied: Iterable[str]) -> dict[str, str]:
+    """By the head of a column, the key that a filter may call it."""
+    return {KNOWN[axis].symbol: axis for axis in varied if axis in KNOWN}
+
+
+def beyond(texts: Iterable[str], view: View) -> list[str]:
+    """On which side of the thresholds each relative gradient lies: a mark, or none."""
+    vanishing, exploding = (Decimal(repr(bound)) for bound in view.thresholds)
+    found = []
+    for text in texts:
+        value = Decimal(text) if _PLAIN_NUMBER.fullmatch(text) else Decimal(1)
+        found.append("vanishing" if value < vanishing else "exploding" if value > exploding else "")
+    return found

@@ -1,0 +1,257 @@
+"""Pages in a headless Chromium: they work by mouse and by keyboard, in the light and in the dark,
+on a phone, and for people who do not see them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from formats.made_results import made, sweep
+from formats.test_page import HOSTILE, REPORTS, content_of
+from formats.thousand_runs import thousand_runs
+from gradflow.formats import FORMATS, View
+
+pytestmark = pytest.mark.browser
+
+_ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+_COUNTED = "return document.querySelectorAll('#runs-table tbody tr:not([hidden])').length"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    program, driver = (
+        next(filter(None, map(shutil.which, names)), None)
+        for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+    )
+    if program is None or driver is None:
+        pytest.skip("there is no Chromium with its driver: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in _ARGUMENTS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the page of a report, as wide as a desk or a phone, in the light or the dark."""
+
+    def open_page(content, report="results", *, width=1200, dark=False, **view):
+        path = tmp_path / "page.html"
+        if not isinstance(content, bytes):
+            content = b"".join(FORMATS["html"].show(report, content, View(**view)))
+        path.write_bytes(content)
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.get_log("browser")
+        browser.get(path.as_uri())
+        return browser
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def thousand():
+    """The page of a thousand runs."""
+    return b"".join(FORMATS["html"].show("results", thousand_runs(), View()))
+
+
+def column(browser, number, table="runs-table"):
+    """The texts of a column, of the rows that are shown."""
+    return browser.execute_script(
+        "return [...document.getElementById(arguments[0]).tBodies[0].rows]"
+        ".filter((row) => !row.hidden).map((row) => row.cells[arguments[1]].textContent)",
+        table,
+        number,
+    )
+
+
+def head(browser, text):
+    """The number of a column, and the button in its head."""
+    heads = browser.find_elements("css selector", "#runs-table thead th")
+    found = next(at for at, one in enumerate(heads) if one.text.startswith(text))
+    return found, heads[found].find_element("css selector", "button")
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_the_console_stays_empty(opened, report):
+    browser = opened(content_of(report), report, title=HOSTILE)
+    assert browser.get_log("browser") == []
+    assert browser.title.startswith("</script><script>alert(1)")
+
+
+def test_the_log_would_tell_of_what_the_policy_forbids(opened):
+    browser = opened(sweep())
+    browser.execute_script(
+        "const one = document.createElement('script'); one.textContent = '1';"
+        "document.body.append(one)"
+    )
+    assert "Content Security Policy" in browser.get_log("browser")[0]["message"]
+
+
+def test_a_head_sorts_by_click_and_by_key(opened):
+    from selenium.webdriver import ActionChains, Keys
+
+    browser = opened(sweep())
+    at, button = head(browser, "rate")
+    before = column(browser, at)
+    ascending = ["0.4500", "0.6200", "0.8400", "0.9810", "1.1100", "–"]
+    button.click()
+    assert column(browser, at) == ascending
+    [sorted_by] = browser.find_elements("css selector", "[aria-sort]")
+    assert sorted_by.get_attribute("aria-sort") == "ascending"
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    assert column(browser, at) == [*ascending[4::-1], "–"]
+    assert sorted_by.get_attribute("aria-sort") == "descending"
+    ActionChains(browser).send_keys(Keys.SPACE).perform()
+    assert column(browser, at) == before
+    assert not browser.find_elements("css selector", "[aria-sort]")
+
+
+def test_numbers_sort_by_size_past_float_range_and_words_by_letter(opened):
+    found = [made(n, rate=rate, T=2000, ws_scale=float(n), varied=("ws_scale",))
+             for n, rate in enumerate((0.5, 1.5, 0.9, 1.0, 0.2))]  # fmt: skip
+    browser = opened(found)
+    for name, order in {
+        "horizon": ["4", "0", "1", "2", "3"],
+        "verdict": ["1", "3", "4", "0", "2"],
+        "run": ["0", "1", "2", "3", "4"],
+    }.items():
+        head(browser, name)[1].click()
+        assert column(browser, 0) == order, name
+    browser.execute_script("document.querySelector('#lags-table thead button').scrollIntoView()")
+    last = column(browser, 5, "lags-table")
+    assert last[-1].startswith("↓") or "e-1" in last[-1]
+    browser.find_elements("css selector", "#lags-table thead button")[5].click()
+    assert column(browser, 5, "lags-table") == last[::-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("", 1000),
+        ("lstm", 500),
+        ("lstm seed=3", 100),
+        ("ws_scale>=10 ws_scale<12 cell=rnn", 20),
+        ("horizon>100", None),
+        ("no such thing", 0),
+        ("<b>", 0),
+    ],
+)
+def test_rows_are_filtered_by_words_and_bounds(opened, thousand, asked, shown):
+    browser = opened(thousand)
+    browser.find_element("css selector", "#runs-table-filter").send_keys(asked)
+    found = browser.execute_script(_COUNTED)
+    if shown is None:
+        horizons = column(browser, head(browser, "horizon")[0])
+        assert horizons
+        assert all(text.startswith(">") for text in horizons)
+    else:
+        assert found == shown
+    said = browser.find_element("css selector", ".filter output").text
+    assert said == (f"{found:,} of 1,000 rows" if asked else "1,000 rows")
+
+
+def test_everything_is_reached_with_the_tab_key_and_seen_to_be(opened):
+    from selenium.webdriver import ActionChains, Keys
+
+    browser = opened(sweep())
+    wanted = browser.execute_script(
+        "return document.querySelectorAll('a, button, input, summary, [tabindex=\"0\"]').length"
+    )
+    names = set()
+    for _ in range(wanted + 2):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        width, style, name = browser.execute_script(
+            "const one = document.activeElement, style = getComputedStyle(one);"
+            "return [style.outlineWidth, style.outlineStyle, one.outerHTML.slice(0, 60)]"
+        )
+        if not name.startswith("<body"):
+            assert style != "none", name
+            assert width != "0px", name
+            names.add(name)
+    assert len(names) >= wanted * 0.8  # some look alike
+
+
+def test_the_dark_is_dark(opened):
+    pytest.importorskip("matplotlib")
+    colours = (
+        "const of = (one, what) => getComputedStyle(document.querySelector(one))[what];"
+        "return [of('body', 'backgroundColor'), of('body', 'color'), of('.drawing text', 'fill')]"
+    )
+    light = opened(sweep()).execute_script(colours)
+    dark = opened(sweep(), dark=True).execute_script(colours)
+    paper, ink, label = (sum(map(int, one[4:-1].split(", "))) for one in light)
+    assert paper > 600 > 300 > max(ink, label)
+    paper, ink, label = (sum(map(int, one[4:-1].split(", "))) for one in dark)
+    assert paper < 150 < 500 < min(ink, label)
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_on_a_phone_nothing_sticks_out(opened, report):
+    browser = opened(content_of(report), report, width=400, title=HOSTILE * 3)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("report", REPORTS)
+def test_axe_finds_nothing_serious(opened, report, dark):
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-core is not here: pip install --no-deps axe-playwright-python")
+    axe = Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8")
+    browser = opened(content_of(report), report, dark=dark)
+    browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
+    browser.execute_script(axe)
+    found = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run().then((found) => done(found.violations), (error) => done(String(error)))"
+    )
+    assert isinstance(found, list), found
+    grave = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert not grave, json.dumps(
+        [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in grave], indent=1
+    )
+
+
+def test_a_thousand_runs_open_in_two_seconds(opened, thousand):
+    """By the browser's own clock; the quickest of three, as other work may share the machine."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    loaded = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+    taken = []
+    for _ in range(3):
+        browser = opened(thousand)
+        taken.append(WebDriverWait(browser, 60).until(lambda one: one.execute_script(loaded)))
+    assert browser.execute_script(_COUNTED) == 1000
+    assert 0 < min(taken) < 2000
+
+
+def test_it_is_printed_whole_and_in_the_light(opened):
+    import base64
+
+    browser = opened(sweep(), dark=True, config={"cell": "rnn"})
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    assert base64.b64decode(printed).startswith(b"%PDF")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
+    hidden = browser.execute_script(
+        "return [...document.querySelectorAll('.scroll')].map((one) => getComputedStyle(one))"
+        ".map((style) => [style.overflow, style.maxHeight].join(' '))"
+    )
+    assert set(hidden) == {"visible none"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

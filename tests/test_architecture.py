@@ -22,8 +22,8 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
-    "engine.backward", "engine.flow",
+    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
+    "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",
@@ -41,7 +41,7 @@ ROOMS = [
     "weights",
     "runs.initializers", "runs.experiment", "runs.sampling", "runs.losses", "runs.readings",
     "runs.reach", "runs.measuring", "runs.bundle", "runs.memory", "runs.scheduling", "runs.runner",
-    "verification", "criticality", "explanation", "checks", "config",
+    "invariance", "verification", "criticality", "explanation", "checks", "config",
     "inspection", "tracking", "formats", "saved", "output", "api", "testing", "pytest_plugin",
     "cli", "__main__",
 ]
@@ -51,14 +51,14 @@ FOLDERS = {"engine", "files", "measures", "runs"}
 
 INSIDE = {
     "equations": [
-        "declaration", "mistakes", "sizes", "functions", "graph", "parse", "step", "names",
+        "mistakes", "declaration", "sizes", "functions", "graph", "parse", "step", "names",
         "operations", "initial", "roles", "infer", "reduce", "differentiate", "arrange",
         "layout", "transposes", "writing", "weights", "forward", "linearize", "backward", "emit",
         "compile", "surroundings", "report", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
-    "cells": ["contract", "sized", "cell", "fused", "library", ""],
+    "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
     "verification": ["tangents", ""],
     "inspection": ["offers", ""],
     "output": ["whole", "plain", "terminal", ""],
@@ -97,7 +97,7 @@ INSIDE = {
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
+    "cli": ["options", "base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

@@ -149,6 +149,11 @@ class OverSeeds:
     figures: Mapping[str, Spread | str]
     log10_band: Array = field(default_factory=lambda: NO_SAMPLES)
 
+    def has_gaps(self, figure: str) -> bool:
+        """Whether a figure is that of some of the seeds alone, since others have none."""
+        found = self.figures.get(figure)
+        return isinstance(found, Spread) and 0 < found.seeds < self.seeds
+
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:

@@ -90,12 +90,13 @@ def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, indent: int = 2) -> Iterator[str]:
     """In lines that fit, those after the first further in."""
-    starts = {
-        "initial_indent": " " * indent,
-        "subsequent_indent": " " * (indent + 2 * (indent > 0)),
-    }
     lines = textwrap.wrap(
-        text, min(width, _LONGEST), break_long_words=False, break_on_hyphens=False, **starts
+        text,
+        min(width, _LONGEST),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2 * (indent > 0)),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     yield from (f"{line}\n" for line in lines)
 

@@ -195,15 +195,9 @@ def spread(result: Result, figure: str) -> str:
 
     middle, low, high = map(said, found[:3])
     more = [] if low == high == middle else [f"{low} to {high}"]
-    if over is not None and has_gaps(result, figure):
+    if over is not None and over.has_gaps(figure):
         more.append(f"{found.seeds} of {over.seeds}")
     return f"{middle} ({', '.join(more)})" if more else middle
-
-
-def has_gaps(result: Result, figure: str) -> bool:
-    """Whether a figure is over some of the seeds alone, since others have none."""
-    found = None if result.over is None else result.over.figures.get(figure)
-    return isinstance(found, Spread) and 0 < found.seeds < (result.over.seeds if result.over else 0)
 
 
 def outcome(result: Result) -> str:
@@ -225,8 +219,7 @@ def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
             "Over the seeds: medians, the lowest and highest in brackets; curves are geometric "
             "means."
         )
-        gaps = (has_gaps(r, name) for r in there for name in ("rate", "half_life"))
-        if any(gaps):
+        if any(r.over.has_gaps(name) for r in there if r.over for name in ("rate", "half_life")):
             yield "n of m: so many of the seeds have such a number, the others have none."
         return
     if any(d.rate_ci is not None for d in found):

@@ -15,8 +15,9 @@ import numpy as np
 
 from benchmarks.timing import Task, Times, side_by_side
 from gradflow.cells import CELLS
-from gradflow.engine.flow import backpropagate, unroll
+from gradflow.engine.flow import unroll
 from gradflow.machine.blas import use_one_thread
+from gradflow.measures.flows import backpropagate
 from gradflow.runs.experiment import Run
 
 HEADING = "# Every cell next to the LSTM"

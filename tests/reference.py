@@ -227,15 +227,17 @@ def norms(a, axes):
     return np.asarray(roots, dtype=object)
 
 
-def worst_error(curve: Magnitudes, expected) -> float:
-    """The largest relative error of `curve` against mpmath numbers, at any exponent."""
+def worst_error(curve: Magnitudes, expected, of_largest=False) -> float:
+    """The largest error of `curve` against mpmath numbers, at any exponent: relative to each of
+    them, or to the largest up to it."""
     curve = Magnitudes(np.atleast_1d(curve.mantissa), np.atleast_1d(curve.exponent))
-    worst = 0.0
+    worst, size = 0.0, 0
     with mpmath.workdps(DIGITS):
         triples = zip(curve.mantissa, curve.exponent, np.atleast_1d(expected), strict=True)
         for mantissa, exponent, true in triples:
             value = mpmath.ldexp(mpmath.mpf(float(mantissa)), int(exponent)) if mantissa else 0
-            worst = max(worst, float(abs(value - true) / true if true else abs(value)))
+            size = max(size, true) if of_largest else true
+            worst = max(worst, float(abs(value - true) / size if size else abs(value)))
     return worst
 
 
@@ -263,19 +265,20 @@ def _moved(net, expected, seed):
     return found
 
 
-def errors(flow, expected, cell):
-    """The worst relative error of every curve of `flow`, by name."""
+def errors(flow, expected, cell, of_largest=False):
+    """The worst relative error of every curve of `flow`, by name; see `worst_error`."""
     with mpmath.workdps(DIGITS):
         N = expected.ds.shape[1]
-        found = {"state": worst_error(flow.state, norms(expected.ds, (1, 2)) / mpmath.sqrt(N))}
+        of_state = norms(expected.ds, (1, 2)) / mpmath.sqrt(N)
+        found = {"state": worst_error(flow.state, of_state, of_largest)}
         for part in cell.parts.values():
             if part.name in cell.gauge:
                 continue
             of_part = norms(expected.ds[..., part.rows], (1, 2)) / mpmath.sqrt(N)
-            found[part.name] = worst_error(flow.parts[part.name], of_part)
+            found[part.name] = worst_error(flow.parts[part.name], of_part, of_largest)
         assert set(flow.terms) == set(expected.terms)
         for name, terms in expected.terms.items():
-            found[name] = worst_error(flow.terms[name], norms(terms, 1))
+            found[name] = worst_error(flow.terms[name], norms(terms, 1), of_largest)
             running = norms(np.cumsum(terms, axis=0), 1)
             found[f"total {name}"] = worst_error(flow.totals[name], running[-1])
             if name == "W_s" and running[-1]:

@@ -41,7 +41,7 @@ ROOMS = [
     "weights",
     "runs.initializers", "runs.experiment", "runs.sampling", "runs.losses", "runs.readings",
     "runs.reach", "runs.measuring", "runs.bundle", "runs.memory", "runs.scheduling", "runs.runner",
-    "verification", "criticality", "explanation", "checks", "config",
+    "invariance", "verification", "criticality", "explanation", "checks", "config",
     "inspection", "tracking", "formats", "saved", "output", "api", "testing", "pytest_plugin",
     "cli", "__main__",
 ]
@@ -51,14 +51,14 @@ FOLDERS = {"engine", "files", "measures", "runs"}
 
 INSIDE = {
     "equations": [
-        "declaration", "mistakes", "sizes", "functions", "graph", "parse", "step", "names",
+        "mistakes", "declaration", "sizes", "functions", "graph", "parse", "step", "names",
         "operations", "initial", "roles", "infer", "reduce", "differentiate", "arrange",
         "layout", "transposes", "writing", "weights", "forward", "linearize", "backward", "emit",
         "compile", "surroundings", "report", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
-    "cells": ["contract", "sized", "cell", "fused", "library", ""],
+    "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
     "verification": ["tangents", ""],
     "inspection": ["offers", ""],
     "output": ["whole", "plain", "terminal", ""],

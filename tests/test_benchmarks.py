@@ -67,6 +67,7 @@ def test_a_step_and_its_pullback_take_no_more_operations_than_they_do_today(name
         np.zeros((2, width)).view(Counted)
         for width in (cell.G, cell.saved, cell.S, cell.S, cell.I, cell.local, cell.G_all, cell.S)
     )
+    cell.prepare(z, saved, x, w)
     views = cell.forward_views(z, saved, s, s_next, x)
     Counted.operations = 0
     cell.step(views, w)

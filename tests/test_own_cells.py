@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.equations import compile
+from gradflow.equations.mistakes import EquationsError
 from gradflow.formats import for_screen
 
 MGU = """\
@@ -120,6 +122,54 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
 )
 def test_a_form_that_is_none_is_told(tmp_path, change, told):
     assert any(told in fault for fault in faults(tmp_path, MGU.replace(*change)))
+
+
+IN_A_FILE = MGU[: MGU.index("sequence_length")]
+CONSTANT = "constants: {k: {shape: H, init: ones, role: bias}}"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("type: equations", "type: lstm"),
+            "2:9: error: cell.type: expected equations, or no type: the cell is what stands here, "
+            'found "lstm"',
+        ),
+        (
+            ("cell:", "hidden_size: 3\ncell:"),
+            "1:1: error: hidden_size: does nothing in the file of a cell: beside cell nothing "
+            "stands there",
+        ),
+        (
+            ("options", f"{CONSTANT}\n  options"),
+            "6:41: error: cell.constants.k.role: a constant has no gradient, and so no role",
+        ),
+        (
+            ("b_n: H}", "b_n: {shape: H, size: 3}}"),
+            "5:92: error: cell.parameters.b_n.size: unknown key; known are shape, init, role",
+        ),
+    ],
+)
+def test_what_does_nothing_in_the_file_of_a_cell_is_told(tmp_path, change, told):
+    written(tmp_path, IN_A_FILE.replace(*change), "my.yaml")
+    assert faults(tmp_path, "cell: ./my.yaml") == [f"./my.yaml:{told}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"type": "lstm"}, "type:1:1: expected equations, or no type"),
+        ({"outputs": "h[t]"}, "outputs:1:1: unknown key: did you mean 'output'?"),
+        ({"parameters": {"W": {"shape": ["H", "I"], "inti": "ones"}}}, "parameters.W.inti:1:1"),
+        ({"constants": {"k": {"shape": "H", "init": 1, "role": "bias"}}}, "constants.k.role:1:1"),
+    ],
+)
+def test_what_does_nothing_in_a_cell_from_code_is_told(change, told):
+    plain = {"name": "own", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+             "step": "h[t] = 0.5 * h[t-1] + W @ x[t]"}  # fmt: skip
+    with pytest.raises(EquationsError, match=re.escape(told)):
+        gradflow.register({**plain, **change})
 
 
 def test_a_product_of_options_is_counted_before_it_is_made(tmp_path):

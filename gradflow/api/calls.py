@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.api.answers import Answers
 from gradflow.api.results import Results
-from gradflow.api.sources import Source, given, load, named
+from gradflow.api.sources import Source, given, load, loaded, named
 from gradflow.errors import Fault, InputError
 from gradflow.formats.view import View
 from gradflow.machine.blas import one_thread
@@ -89,8 +89,9 @@ def verify(
         config, weights, input: as for `analyze`; or one run of what `load` gave.
 
     Returns:
-        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`; of a
-        single run that one. The list is printed as the table of `gradflow verify`.
+        One Verification a run: its `comparisons`, each with `error`, `tolerance` and `holds`, and
+        `unfounded`, the gauges that are none; `holds` says it of all. Of a single run that one. The
+        list is printed as the table of `gradflow verify`.
 
     Raises:
         InputError: with every fault found.
@@ -100,7 +101,7 @@ def verify(
     with one_thread():
         if isinstance(config, Run):
             return verified(config)
-        experiment = load(config, weights=weights, input=input)
+        experiment = loaded(config, weights, input, believing=True)
         found = [verified(run) for run in experiment.runs]
     return Answers(found, "verification", View.of(experiment))
 

@@ -24,8 +24,9 @@ Matrix parts are flattened row by row: component (i, j) of an a x b part is row 
 
 How the engine uses it. Forward, once a pass: `w = cell.bind(params, N)`, params a mapping from a
 parameter's name to (R, *shape). A block of steps: the input product with `w.hoisted` (R, G_x, I+1)
-into z[..., :G_x]; `views = cell.forward_views(z, saved, s, s_next, x)`; `cell.step(v, w)` for each
-v of zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
+into z[..., :G_x]; `cell.prepare(z, saved, x, w)` for the whole block, what the input alone decides;
+`views = cell.forward_views(z, saved, s, s_next, x)` and `cell.step(v, w)` for each v of
+zip(*views); `cell.linearize(z, saved, s, s_next, x, local, w)` for the whole block. Forward
 code takes complex arrays. Backward: `cell.backward_views(local, ds, dz, ds_prev)` and
 `cell.pullback(v, w)` step by step. Where `cell.settles`, a cotangent that the loss or a layer above
 puts into the rows `outputs` of ds_t is first brought to the state by `cell.settle(local, ds, dz,

@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from gradflow.cells.cell import Cell
-from gradflow.equations.declaration import Equations, Plain, declared
+from gradflow.equations.declaration import Equations, Plain, check_keys, declared
+from gradflow.equations.mistakes import Mistakes
 from gradflow.errors import InputError
 
 _FOLDER = Path(__file__).parent
@@ -125,6 +126,10 @@ class Library(Mapping[str, CellType]):
         if not isinstance(equations, Equations | Mapping):
             found = type(equations).__name__
             raise TypeError(f"expected a mapping of equations, found {found}")
+        if isinstance(equations, Mapping):
+            mistakes = Mistakes()
+            check_keys(equations, mistakes)
+            mistakes.stop_if_any()
         made = equations if isinstance(equations, Equations) else declared(equations)
         if made.name in self._types:
             raise ValueError(f"{made.name} is a cell of gradflow already: choose another name")

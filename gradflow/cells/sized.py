@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from gradflow.cells.contract import (
     Views,
     Weight,
 )
+from gradflow.cells.cuts import cuts, views
 from gradflow.equations import weights
 from gradflow.equations.compile import Compiled
 from gradflow.equations.declaration import Declared, Equations
 from gradflow.equations.emit import Operand as SymbolicOperand
 from gradflow.equations.emit import Standing
 from gradflow.equations.graph import Node, in_order
-from gradflow.equations.layout import Entry, View
+from gradflow.equations.layout import Entry
 from gradflow.equations.mistakes import Mistakes
 from gradflow.equations.names import shape_of
 from gradflow.equations.reduce import Use as SymbolicUse
@@ -58,15 +59,6 @@ class Chosen(Protocol):
 
     def sized(self, H: int, I: int) -> SizedCell:  # noqa: E741
         """The cell for these sizes."""
-
-
-class _Cut(NamedTuple):
-    """A view: which array, its rows, and the shape that they are cut to, if any."""
-
-    array: int
-    at: tuple[Any, ...]
-    shape: tuple[int, ...] | None
-    merged: bool
 
 
 class SizedCell:
@@ -128,11 +120,8 @@ class SizedCell:
         self.gains = frozenset(step.gains)
         self._nodes: dict[str, Node] = {}
         self.weights: dict[str, Weight] = {}
-        self.uses = tuple(use for s in code.standings for use in self._use(s))
-        self._cuts = {
-            name: [self._cut(view, _GIVEN[name]) for view in views]
-            for name, views in code.views.items()
-        }
+        self.uses = _once([use for s in code.standings for use in self._use(s)], self.weights)
+        self._cuts = cuts(code, self._rows, self.sizes)
 
     @property
     def label(self) -> str:
@@ -221,6 +210,11 @@ class SizedCell:
             x: (..., N, I).
         """
         return self._views("step", z, saved, s, s_next, x)
+
+    def prepare(self, z: Array, saved: Array, x: Array, w: Bound) -> None:
+        """Put what the input alone decides into `saved`, for any number of steps; before them."""
+        if self._code.prepare is not None:
+            self._code.prepare(self._views("prepare", z, saved, x), w)
 
     def linearize(
         self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound
@@ -330,35 +324,21 @@ class SizedCell:
         of = cast(Literal["x", "s", "local"], operand.of)
         return Operand(of, self._rows[of][operand.entry])
 
-    def _cut(self, view: View, given: tuple[str, ...]) -> _Cut:
-        rows = self._rows[view.array]
-        start, stop = rows[view.first].start, rows[view.last].stop
-        shape: tuple[int, ...] | None = None
-        if view.form == "entries":
-            count = view.last - view.first + 1
-            shape = (count, (stop - start) // count)
-        elif view.form in ("matrix", "merged"):
-            shape = self.sizes(self._entry(view).shape)
-        index = (..., slice(start, stop), slice(None))
-        return _Cut(given.index(view.array), index, shape, view.form == "merged")
-
-    def _entry(self, view: View) -> Entry:
-        entries = {
-            "z": self._code.z, "dz": self._code.z, "saved": self._code.saved,
-            "local": self._code.local,
-        }  # fmt: skip
-        return entries.get(view.array, self._code.handed)[view.first]
-
     def _views(self, name: str, *arrays: Array) -> Views:
-        laid_out, found = [a.mT for a in arrays], []
-        for array, index, shape, merged in self._cuts[name]:
-            rows = laid_out[array][index]
-            if shape is not None:
-                *lead, _, N = rows.shape
-                own = (shape[0], shape[1] * N) if merged else (*shape, N)
-                rows = rows.reshape(*lead, *own)
-            found.append(rows)
-        return tuple(found)
+        return views(self._cuts[name], arrays)
+
+
+def _once(uses: Sequence[Use], weights: Mapping[str, Weight]) -> tuple[Use, ...]:
+    """Uses that differ in their factor alone as one, so that of u - u nothing is left, no rounding
+    either; the transpose of a 1 x 1 matrix is the same use."""
+    found: dict[tuple[Any, ...], Use] = {}
+    for use in uses:
+        (of, operand), turned = use.operand, use.transposed and weights[use.weight].shape != (1, 1)
+        key = use.weight, use.kind, use.rows.start, of, operand.start, operand.stop, turned
+        there = found.get(key)
+        factor = use.factor if there is None else there.factor + use.factor
+        found[key] = use._replace(factor=factor, transposed=turned)
+    return tuple(found.values())
 
 
 def _blocks(declared: Declared, options: Mapping[str, float | int | str]) -> int:
@@ -369,15 +349,6 @@ def _blocks(declared: Declared, options: Mapping[str, float | int | str]) -> int
 
 def _again(cell: Chosen, H: int, I: int) -> SizedCell:  # noqa: E741
     return cell.sized(H, I)
-
-
-_GIVEN = {
-    "step": ("z", "saved", "s", "s_next", "x"),
-    "linearize": ("z", "saved", "s", "s_next", "x", "local"),
-    "pullback": ("local", "ds", "dz", "ds_prev"),
-    "settle": ("local", "ds", "dz"),
-}
-"""The arrays that each function's views are cut from."""
 
 
 def _end(rows: Sequence[slice]) -> int:

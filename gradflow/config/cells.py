@@ -17,10 +17,10 @@ from gradflow.cells.library import is_file
 from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
-from gradflow.config.own_cells import BOUNDS, KEYS, Reader
+from gradflow.config.own_cells import BOUNDS, Reader
 from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
-from gradflow.equations.declaration import Equations
+from gradflow.equations.declaration import KEYS, Equations
 from gradflow.equations.mistakes import EquationsError
 from gradflow.errors import InputError
 
@@ -35,10 +35,12 @@ Options = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Choice:
-    """A cell of a config, and how plain data says it."""
+    """A cell of a config, how plain data says it, and, of one of the user's own, what adds mistakes
+    in its equations to the faults, each with its line and column."""
 
     cell: Cell
     written: Tree
+    add: Callable[[EquationsError], None] | None = None
 
 
 @dataclass
@@ -129,7 +131,7 @@ def _own(
             message = error.faults[0].message
             misfits.add(path, lambda: message)
             return
-        add = partial(_first_mistake, path, misfits)
+        add = partial(_first_mistake, path, reader.faults)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
         try:
@@ -137,13 +139,12 @@ def _own(
         except EquationsError as wrong:
             add(wrong)
             return
-        yield Choice(cell, item)
+        yield Choice(cell, item, add)
 
 
-def _first_mistake(path: Path, misfits: _Misfits, wrong: EquationsError) -> None:
+def _first_mistake(path: Path, faults: Faults, wrong: EquationsError) -> None:
     """Say what is wrong with equations that are in no text of the user's."""
-    message = wrong.mistakes[0].message
-    misfits.add(path, lambda: message)
+    faults.add(path, wrong.mistakes[0].message)
 
 
 def _sizes(data: Mapping[str, Tree]) -> tuple[int, int]:

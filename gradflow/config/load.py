@@ -25,24 +25,27 @@ from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
-from gradflow.equations.mistakes import EquationsError
+from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
+from gradflow.invariance import unfounded
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.initializers import Base
 from gradflow.runs.memory import too_large
+from gradflow.runs.sampling import parameters
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+def load(path: str | Path, overrides: Sequence[str] = (), *, believing: bool = False) -> Experiment:
     """The experiment that a YAML file describes.
 
     Args:
         path: the file; `-` is standard input. Files that it names are looked up next to it.
         overrides: `KEY=VALUE` texts, nested keys with dots, values as YAML.
+        believing: what a cell says is a gauge is believed, not tried: `verify` does that.
 
     Raises:
         InputError: with every fault found, each with its file, line and column.
@@ -51,7 +54,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     raw = read_config(source)
     document = tree.read(raw, source)
     folder = Path() if source == "-" else Path(source).parent
-    return experiment_of(document, folder, overrides, text=raw.decode("utf-8", "replace"))
+    text = raw.decode("utf-8", "replace")
+    return experiment_of(document, folder, overrides, text=text, believing=believing)
 
 
 def from_mapping(data: Mapping[str, Any], tensors: Tensors | None = None) -> Experiment:
@@ -69,6 +73,7 @@ def experiment_of(
     text: str = "",
     checkpoint: str | None = None,
     series: object = None,
+    believing: bool = False,
 ) -> Experiment:
     """The experiment of a parsed config.
 
@@ -80,6 +85,7 @@ def experiment_of(
         text: what was parsed, as text.
         checkpoint: a file of weights, from the current directory, in place of the one it names.
         series: an array (T, I) or (T, N, I) in place of its `input`.
+        believing: gauges are believed, not tried.
 
     Raises:
         InputError: with every fault found; those of the checkpoint name it as it is given.
@@ -122,6 +128,8 @@ def experiment_of(
         check_initial_state(runs, config.initial_state.file, faults)
     for path, message in too_large(runs):
         faults.add(path, message)
+    if not believing and not faults.found:
+        _try_gauges(choices, runs)
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
@@ -154,6 +162,24 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     if config.loss.kind == "cross_entropy" and config.output_size < 2:
         faults.add(("loss",), "cross_entropy needs at least two classes: set output_size")
     return config
+
+
+def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
+    """Add cells of the user's own that call a part a gauge which is none to the faults; one for
+    all values of options that are numbers."""
+    own = {c.cell: c.add for c in choices if c.add is not None and c.cell.equations.gauge}
+    tried = set()
+    for run in runs if own else ():
+        add = own.pop(run.cell, None)
+        if add is None or run.cell.typical in tried:
+            continue
+        tried.add(run.cell.typical)
+        mistakes = [
+            Mistake(f"gauge.{found.gauge}", At(1, 1), found.message)
+            for found in unfounded(run.cells[0, 0], parameters(run)[0, 0])
+        ]
+        if mistakes:
+            add(EquationsError(mistakes))
 
 
 def _check_lags(config: Config, faults: Faults) -> None:

@@ -10,19 +10,14 @@ from pathlib import Path as FilePath
 
 from gradflow.config import tree
 from gradflow.config.faults import Faults
-from gradflow.config.messages import unknown_key
+from gradflow.config.messages import shown, unknown_key
 from gradflow.config.tree import Document, Path, Tree, key_path
-from gradflow.equations.declaration import ROLES, Equations, declared
+from gradflow.equations.declaration import KEYS, OF_PARAMETER, ROLES, Equations, declared
 from gradflow.equations.mistakes import At, EquationsError, Mistake, marked, nearest
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 
-KEYS = (
-    "type", "name", "state", "parameters", "constants", "options", "step", "output", "gauge",
-    "cite", "about", "help", "bounds",
-)  # fmt: skip
 _REQUIRED = ("state", "step")
-_OF_PARAMETER = ("shape", "init", "role")
 BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
     "gt": ("more than", lambda value, bound: value > bound),
     "ge": ("at least", lambda value, bound: value >= bound),
@@ -80,12 +75,18 @@ class Reader:
             self.faults.adopt(error.faults, path)
             return None
         self.faults.found += document.faults
-        data = document.data
-        inner: Path = ("cell",) if isinstance(data, dict) and "cell" in data else ()
-        plain = data["cell"] if inner and isinstance(data, dict) else data
-        if not isinstance(plain, dict):
+        data = document.data if isinstance(document.data, dict) else {}
+        inner: Path = ("cell",) if "cell" in data else ()
+        plain = data["cell"] if inner else data
+        if not isinstance(plain, dict) or not plain:
             message = f"expected a mapping with state, parameters and step in {name}"
             self.faults.add(path, message)
+            return None
+        beside = next((key for key in data if inner and key != "cell"), None)
+        if beside is not None:
+            message = "does nothing in the file of a cell: beside cell nothing stands there"
+            mark = document.mark((beside,), key=True)
+            self.faults.found.append(Fault(message, name, mark.line, mark.column, beside))
             return None
         lines = tuple(raw.decode("utf-8", "replace").split("\n"))
         return plain, Source(document, inner, lines)
@@ -117,6 +118,9 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
     for key in plain:
         if key not in KEYS:
             add((key,), unknown_key(key, KEYS), key=True)
+    if plain.get("type", "equations") != "equations":
+        message = "expected equations, or no type: the cell is what stands here"
+        add(("type",), f"{message}, found {shown(plain['type'])}")
     for key in _REQUIRED:
         if key not in plain:
             add((), f"the key {key} is required")
@@ -172,8 +176,10 @@ def _check_shape(at: tuple[str, str], value: Tree, add: _Add) -> None:
             if is_cut and given is None:  # what is behind a comma within {...}
                 add((*at, "init"), 'a comma ends it here: quote it, init: "uniform(0, 1)"')
                 is_cut = False
-            elif inner not in _OF_PARAMETER:
-                add((*at, inner), unknown_key(inner, _OF_PARAMETER), key=True)
+            elif inner not in OF_PARAMETER:
+                add((*at, inner), unknown_key(inner, OF_PARAMETER), key=True)
+            elif inner == "role" and at[0] == "constants":
+                add((*at, inner), "a constant has no gradient, and so no role", key=True)
             elif inner == "role" and not isinstance(given, str):
                 add((*at, inner), f"expected one of {', '.join(ROLES)}")
             elif inner == "init" and not (isinstance(given, str) or _is_number(given)):

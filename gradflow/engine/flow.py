@@ -348,6 +348,7 @@ def _run(
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
+            cell.prepare(*rows[:2], x[steps], w)
             for views in zip(*cell.forward_views(*rows), strict=True):
                 step(views, w)
             if keep:

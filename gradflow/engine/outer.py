@@ -106,15 +106,18 @@ def by_run(a: Array) -> Array:
     return np.ascontiguousarray(runs_first).reshape(*runs_first.shape[:2], -1)
 
 
-def are_safe(sizes: Sequence[Array], outer: Outer, zeros: bool) -> bool:
+def are_safe(sizes: Sequence[Array], left: Array, outer: Outer, zeros: bool) -> bool:
     """Whether sizes (K, R, P), each a sum of squares, are far from the ends of float range; with
-    `zeros`, a zero is safe where the right factors of its parameter are."""
+    `zeros`, a zero is safe where the left factor is zero, or the right ones of its parameter."""
     first, *others = (are_near_one(size, 5 * safe_bits(size.dtype) // 4) for size in sizes)
     inside = np.logical_and.reduce([first, *others]) if others else first
     if inside.all() or not zeros:
         return bool(inside.all())
     lags = ~inside.all(axis=(1, 2))  # the last one, where all started from zero
-    there = [[a[lags].any(axis=(-2, -1)) for a in rights.values()] for _, rights in outer]
+    there = []
+    for rows, rights in outer:
+        something = left[lags][..., rows].any(axis=(-2, -1))
+        there.append([something & a[lags].any(axis=(-2, -1)) for a in rights.values()])
     return bool((inside[lags] | ~np.moveaxis(np.any(there, axis=0), 0, -1)).all())
 
 

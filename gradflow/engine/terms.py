@@ -101,7 +101,7 @@ class Terms:
         exponent = exponent[..., 0]
         matrices, squares, unit, sizes = self._measured(left, outer)
         zeros = self._formed or bool((exponent == exponent[0]).all())
-        if unit.any() or not products.are_safe(sizes, outer, zeros):
+        if unit.any() or not products.are_safe(sizes, left, outer, zeros):
             return False
         own = np.repeat(exponent[..., None], len(self.names), axis=-1)
         if matrices is None:
@@ -163,7 +163,7 @@ class Terms:
         only: int | None = None,
     ) -> tuple[Array, Array]:
         """Squares from Gram matrices, those that lost digits there taken of the matrix itself."""
-        kept = products.keep_digits(squares, sizes[1], left.dtype)
+        kept = products.keep_digits(squares, sizes[1], left.dtype) | (sizes[1] == 0)
         if kept.all():
             return squares, unit
         for which, name in enumerate(self.names):

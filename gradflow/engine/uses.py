@@ -2,8 +2,9 @@
 
 `shared`  single uses of parameters as they are: a role (W_x, W_s, b_s, other) has one operand in
           every slot of a stretch of rows. Roles of the same rows share their left factor.
-`apart`   a parameter whose uses are several, transposed, scaled, entry by entry or of matrices: its
-          uses are one sum, their samples side by side.
+`apart`   a parameter whose uses are several, transposed, scaled or of matrices: its uses are one
+          sum, their samples side by side.
+`vectors` parameters of one role, each used once, entry by entry or scaled: one behind the other.
 `joint`   parameters within expressions: the terms of the expressions are formed, brought
           back to the parameters, and added.
 """
@@ -107,6 +108,32 @@ class Apart:
 
 
 @dataclass(frozen=True, eq=False)
+class Vectors:
+    """Parameters of one role that are used once and whose terms are vectors, as one vector."""
+
+    curve: str
+    uses: tuple[Use, ...]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The right factor is 1."""
+        return {self.curve: 1}
+
+    @property
+    def height(self) -> int:
+        """The entries of all of these parameters."""
+        return sum(use.rows.stop - use.rows.start for use in self.uses)
+
+    def factors(self, dz: Array, exponent: Array, rights: Rights) -> Iterator[Factors]:
+        """Of one block of steps."""
+        pieces = [_factors(use, dz, rights)[0] for use in self.uses]
+        left = pieces[0]
+        if len(pieces) > 1:
+            left = np.concatenate([piece.mT for piece in pieces], axis=-2).mT
+        yield left, [(slice(None), {self.curve: rights.one})], exponent
+
+
+@dataclass(frozen=True, eq=False)
 class Joint:
     """Parameters of one role within expressions: `weights` are all uses of each expression
     by name, `sizes` the entries of each parameter."""
@@ -160,7 +187,7 @@ class Joint:
         return self.cell.pull_weight(weight, term, params)
 
 
-Group = Shared | Apart | Joint
+Group = Shared | Apart | Vectors | Joint
 
 
 @lru_cache(maxsize=256)
@@ -176,6 +203,7 @@ def groups(cell: SizedCell) -> tuple[Group, ...]:
         if not weight.plain
     }
     alone: list[tuple[str, Use]] = []
+    vectors: dict[str, list[Use]] = {}
     found: list[Group] = []
     for name, uses in by_weight.items():
         weight = cell.weights[name]
@@ -185,8 +213,11 @@ def groups(cell: SizedCell) -> tuple[Group, ...]:
         (first, *others) = uses
         if not others and _is_simple(first):
             alone.append((CURVES[role], first))
+        elif not others and first.kind != "matrix":
+            vectors.setdefault(CURVES[role], []).append(first)
         else:
             found.append(Apart(CURVES[role], tuple(uses), _shape(first)))
+    found += [Vectors(curve, tuple(uses)) for curve, uses in vectors.items()]
     return (*_shared(alone), *found, *_joint(cell, by_weight, in_expressions))
 
 

@@ -109,7 +109,7 @@ def _by_id(nodes: Iterable[Node]) -> list[Node]:
 
 def _functions(nodes: Sequence[Node], roots: Sequence[Node]) -> dict[int, object]:
     """The id of a slot that is used by one function alone to what it shares with others: the
-    function, and how many slots lie before it."""
+    function, how many slots lie before it, and whether the state comes into it."""
     users: dict[int, list[Node]] = {}
     depth: dict[int, int] = {}
     for node in nodes:
@@ -130,7 +130,7 @@ def _functions(nodes: Sequence[Node], roots: Sequence[Node]) -> dict[int, object
         if any(n.kind == "rest" and function.payload != "sigmoid" for n in by):
             continue
         if not FUNCTIONS[function.payload].cheap and id(function) not in held:
-            found[key] = (function.payload, depth[key], function.shape)
+            found[key] = (function.payload, depth[key], function.shape, function.past)
     return found
 
 

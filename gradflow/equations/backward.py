@@ -11,7 +11,7 @@ from gradflow.equations.differentiate import Derivatives, Partial
 from gradflow.equations.forward import Arrays
 from gradflow.equations.graph import Node
 from gradflow.equations.layout import Names, Rows, Views
-from gradflow.equations.transposes import SHAPED, Piece, code, whole
+from gradflow.equations.transposes import SHAPED, Piece, code, covers, whole
 from gradflow.equations.writing import Writer
 
 
@@ -96,6 +96,9 @@ class Pullback(Writer):
         if not pieces:
             return
         target = self._target(vertex)
+        if pieces[0].rows and vertex.kind != "after" and covers(pieces, vertex):
+            self.cotangent[id(vertex)] = self._put_together(target, pieces, vertex)
+            return
         if vertex.kind == "after":  # the rows of ds itself, which have the rest already
             for piece in pieces:
                 self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
@@ -109,6 +112,16 @@ class Pullback(Writer):
         for piece in pieces:
             self.line(f"{target}{piece.rows} {piece.sign}= {piece.text}")
         self.cotangent[id(vertex)] = target
+
+    def _put_together(self, target: str | None, pieces: list[Piece], vertex: Node) -> str:
+        """Pieces that are for other rows each, in the vertex's array or a new one."""
+        if target is None:
+            target = self.names.new(f"d{self.labels.get(id(vertex), 'v')}")
+            dy, axes = pieces[0].text, len(vertex.shape) + 1
+            self.line(f"{target} = np.empty({whole(dy, vertex, axes)}, {dy}.dtype)")
+        for piece in pieces:
+            self.line(f"{target}{piece.rows} = {piece.signed}")
+        return target
 
     def _begin(self, target: str, pieces: list[Piece], vertex: Node) -> list[Piece]:
         """The first piece or two of a cotangent that has no array yet; what is left."""
@@ -251,7 +264,9 @@ class Pullback(Writer):
                 value = self.value(partial.node)
                 scaled = "" if abs(partial.factor) == 1 else f"{abs(partial.factor)!r} * "
                 sign = "+" if partial.factor > 0 else "-"
-                yield Piece(f"{scaled}{of} * {value}", sign=sign)
+                is_plain = partial.factor == 1 and len(source.shape) == len(vertex.shape)
+                call = f"np.multiply({of}, {value}, out={{}})" if is_plain else None
+                yield Piece(f"{scaled}{of} * {value}", call, sign=sign)
             else:
                 yield _scaled(of, partial.factor)
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from gradflow.equations.mistakes import At, Mistakes, nearest
 
 Option = float | int | tuple[str, ...]
 """The default of an option: a number, a whole number (a size), or names, the default first."""
 
 Plain = Mapping[str, Any]
 """A declaration as YAML gives it."""
+
+KEYS = (
+    "type", "name", "state", "parameters", "constants", "options", "step", "output", "gauge",
+    "cite", "about", "help", "bounds",
+)  # fmt: skip
+"""The keys of a declaration; `type`, if it is there, is `equations`."""
+
+OF_PARAMETER = ("shape", "init", "role")
+"""Those of a parameter or constant."""
 
 ROLES = ("input", "recurrent", "bias", "input_bias", "other")
 
@@ -81,6 +92,26 @@ class Equations:
 
 Chosen = Mapping[str, float | int | str]
 """The value of every option."""
+
+
+def check_keys(plain: Plain, mistakes: Mistakes) -> None:
+    """Tell of keys of a mapping from code that do nothing."""
+    kind = plain.get("type", "equations")
+    if kind != "equations":
+        message = f"expected equations, or no type: the cell is what stands here, found {kind!r}"
+        mistakes.add("type", At(1, 1), message)
+    places: list[tuple[str, Plain, Sequence[str]]] = [("", plain, KEYS)]
+    for group in ("parameters", "constants"):
+        given = plain.get(group)
+        for name, own in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(own, Mapping):
+                keys = [key for key in OF_PARAMETER if group == "parameters" or key != "role"]
+                places.append((f"{group}.{name}.", own, keys))
+    for where, mapping, known in places:
+        for key in mapping:
+            if key not in known:
+                message = f"unknown key{nearest(str(key), known)}"
+                mistakes.add(f"{where}{key}", At(1, 1), message)
 
 
 def declared(plain: Plain) -> Equations:

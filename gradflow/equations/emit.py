@@ -1,8 +1,8 @@
-"""The last pass: everything so far as the source of four functions, which a person can read.
+"""The last pass: everything so far as the source of functions that a person can read.
 
-`step`, `linearize`, `pullback` and, where the output is more than a part of the state, `settle`;
-see `cells.contract` for what they do. The source is in `linecache`, so that tracebacks and
-profiles point into it.
+`step`, `linearize`, `pullback`; where the input decides more than sums, `prepare`; where the output
+is more than a part of the state, `settle`; see `cells.contract` for what they do. The source is
+in `linecache`, so that tracebacks and profiles point into it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gradflow.equations import functions
 from gradflow.equations.arrange import Arrangement, is_input
 from gradflow.equations.backward import Cotangents, Pullback, reads_new
 from gradflow.equations.differentiate import Derivatives, Partial, operands_of
-from gradflow.equations.forward import Arrays, Step
+from gradflow.equations.forward import Arrays, Forward, Prepare, Step
 from gradflow.equations.graph import Node, in_order
 from gradflow.equations.layout import Entry, View
 from gradflow.equations.linearize import Linearize
@@ -61,7 +61,8 @@ class Code:
 
     Attributes:
         source: of the functions.
-        step, linearize, pullback, settle: the functions; `settle` is None where not needed.
+        prepare, step, linearize, pullback, settle: the functions; the first and the last are None
+            where they are not needed.
         views: the views that each of them is given.
         z, saved, local, handed: entries of the arrays; `handed` are the parts of the state, and
             the output where it has its own rows.
@@ -75,6 +76,7 @@ class Code:
     """
 
     source: str
+    prepare: Callable[..., None] | None
     step: Callable[..., None]
     linearize: Callable[..., None]
     pullback: Callable[..., None]
@@ -109,14 +111,17 @@ def emit(
     if takes_x is not None:
         rows.dz.add("x", "x", takes_x.shape)
     matrices = _matrices(arranged, arrays)
-    step = Step(reduced, arranged, arrays)
+    prepare = Prepare(reduced, arranged, arrays)
+    prepare.write()
+    step = Step(prepare)
     step.write()
     entries = _local_entries(derivatives, arranged, arrays)
     linearize = Linearize(step, entries)
     linearize.write()
     pullback = Pullback(derivatives, arranged, arrays, rows)
     pullback.write()
-    writers: dict[str, Step | Linearize | Pullback] = {
+    writers: dict[str, Forward | Linearize | Pullback] = {
+        **({"prepare": prepare} if prepare.lines else {}),
         "step": step, "linearize": linearize, "pullback": pullback,
     }  # fmt: skip
     if reduced.output is not None and any(reads_new(n) for n in derivatives.order):
@@ -127,6 +132,7 @@ def emit(
     hoisted = arranged.slots[: arranged.hoisted]
     return Code(
         source=source,
+        prepare=made.get("prepare"),
         step=made["step"],
         linearize=made["linearize"],
         pullback=made["pullback"],
@@ -271,12 +277,14 @@ def _labels(reduced: Reduced, derivatives: Derivatives, arranged: Arrangement) -
 
 
 _ARGUMENTS = {
+    "prepare": "z, saved, x",
     "step": "z, saved, s, s_next, x",
     "linearize": "z, saved, s, s_next, x, local",
     "pullback": "local, ds, dz, ds_prev",
     "settle": "local, ds, dz",
 }
 _ABOUT = {
+    "prepare": "What the input alone decides, for any number of steps; z holds W_x x_t and biases.",
     "step": "One step forward: s_{t-1} to s_t; z holds W_x x_t and biases.",
     "linearize": "The local partials of any number of steps, from what `step` left.",
     "pullback": "The chain rule of one step: dL/ds_t to dL/dz_t and dL/ds_{t-1}.",
@@ -284,7 +292,7 @@ _ABOUT = {
 }
 
 
-def _function(name: str, writer: Step | Linearize | Pullback) -> str:
+def _function(name: str, writer: Forward | Linearize | Pullback) -> str:
     writer.views.keep(writer.lines)
     lines = [f"def {name}(views, w):", f'    """{_ABOUT[name]}"""']
     given = [view.name for view in writer.views.views]

@@ -1,7 +1,8 @@
-"""Writes `step`, one step forward."""
+"""Writes `prepare`, what the input alone decides, and `step`, one step forward."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gradflow.equations.arrange import Arrangement, Product, is_hoisted
@@ -49,42 +50,27 @@ def is_dear(node: Node) -> bool:
     return node.kind in DEAR or (node.kind == "power" and node.payload not in (2, 3, -1))
 
 
-class Step(Writer):
-    """Writes `step`. Values are computed when they are first asked for."""
+class Forward(Writer):
+    """What `prepare` and `step` have in common. Values are computed when they are first asked
+    for."""
 
     def __init__(self, reduced: Reduced, arranged: Arrangement, arrays: Arrays) -> None:
         super().__init__(Names(), labels=arrays.labels, weight=arrays.weight)
         self.reduced, self.arranged, self.arrays = reduced, arranged, arrays
         self.views = Views(self.names)
         self.group_of = {id(slot): group for group in arranged.groups for slot in group}
-        self.roots = [(part, node) for part, node in reduced.new.items()]
         self.home: dict[int, str] = {}  # new values that are computed where they belong
-        for part, node in self.roots:
-            if node.kind not in ("slot", "previous", "x", "after", "fixed", "number"):
-                self.home.setdefault(id(node), part)
+        self.kept: set[int] = set()  # the ids of values that are saved, though not dear
         self._multiplied: set[int] = set()
         self._written: set[int] = set()
 
-    def write(self) -> None:
-        """The whole function."""
-        nodes = in_order([node for _, node in self.roots] + self._late())
+    def begin(self, nodes: Iterable[Node], roots: list[Node]) -> None:
+        """Reserve and count what these nodes need, on the way to the roots."""
         for node in nodes:
             if (node.kind == "function" and node.payload == "sigmoid") or node.kind == "rest":
                 self._reserve_exponential(node)
-        roots = [node for _, node in self.roots]
-        self.count(roots + self._late())
+        self.count(roots)
         self.shorten(roots)
-        for part, node in self.roots:
-            target = self.views.of(self.arrays.s_next, [part], f"{part}_next")
-            if self.home.get(id(node)) == part:
-                self.value(node)
-            else:
-                self._put(node, target)
-        for node in self._late():
-            self._put(node, self.views.of(self.arrays.s_next, ["out"], "out"))
-
-    def _late(self) -> list[Node]:
-        return [self.reduced.output] if self.reduced.output is not None else []
 
     # Values that are kept in arrays
 
@@ -92,7 +78,7 @@ class Step(Writer):
         self, node: Node
     ) -> bool:
         leaf = node.kind in ("previous", "x", "after", "slot")
-        return leaf or is_dear(node) or id(node) in self.home
+        return leaf or is_dear(node) or id(node) in self.home or id(node) in self.kept
 
     def store(  # noqa: D102 (see Writer)
         self, node: Node
@@ -104,9 +90,36 @@ class Step(Writer):
         group = self.group_of.get(id(node.args[0])) if node.kind == "function" else None
         if group is not None and id(node) not in self.home:
             return self._function_of(group, node)
+        if node.kind == "rest" and len(rests := self._rests_beside(node)) > 1:
+            return self._rests(rests, node)
         target = self._target(node)
         self.held_soon(node, target)
         return target
+
+    def _rests_beside(self, node: Node) -> list[Node]:
+        """1 - sigmoid of neighbouring slots, of those that pass through the function together."""
+        graph, found = self.reduced.graph, list[Node]()
+        for slot in self.group_of.get(id(node.args[0]), ()):
+            rest = graph.node("rest", (slot,), None, slot.shape)
+            if self.uses[id(rest)] and id(rest) not in self.home:
+                found.append(rest)
+            elif node in found:
+                break
+            else:
+                found.clear()
+        return found
+
+    def _rests(self, rests: list[Node], wanted: Node) -> str:
+        """All of these in one go."""
+        self.exponential(wanted.args[0])
+        targets = [self._target(rest) for rest in rests]
+        keys = [id(rest) for rest in rests]
+        e = self._z(tuple(rest.args[0] for rest in rests))
+        target = self.views.of(self.arrays.saved, keys, "_".join(targets), "rows")
+        self.line(f"rest_from({e}, out={target})")
+        for rest, own in zip(rests, targets, strict=True):
+            self.held[id(rest)] = own
+        return self.held[id(wanted)]
 
     def held_soon(self, node: Node, target: str) -> None:
         """Compute a value into its array, from when on it is held."""
@@ -257,3 +270,80 @@ class Step(Writer):
                 self.exponentials[id(function)] = self._z((slot,))
                 self.held.pop(id(slot))
         return self.held[id(wanted)]
+
+
+class Prepare(Forward):
+    """Writes `prepare`: vectors that x_t decides alone, for any number of steps at once. What it
+    leaves is saved; `found` are the ids of all that it computes."""
+
+    def write(self) -> None:
+        """The whole function; no line where there is nothing to be done."""
+        reduced = self.reduced
+        late = [reduced.output] if reduced.output is not None else []
+        roots = [*reduced.new.values(), *late]
+        nodes = in_order(roots)
+        self.found = {id(node) for node in nodes if _is_early(node)} - {id(n) for n in roots}
+        wanted = {
+            id(arg): arg
+            for node in nodes
+            if id(node) not in self.found
+            for arg in node.args
+            if id(arg) in self.found
+        }
+        self.kept = {key for key, node in wanted.items() if node.kind != "slot"}
+        self.begin((node for node in nodes if id(node) in self.found), list(wanted.values()))
+        for node in wanted.values():
+            self.value(node)
+
+
+def _is_early(node: Node) -> bool:
+    is_vector = len(node.shape) < 2
+    return node.now and not node.past and is_vector and node.kind not in _AT_HAND
+
+
+_AT_HAND = frozenset(("x", "spread", "slice", "turn"))
+
+
+class Step(Forward):
+    """Writes `step`, after what `before` has prepared."""
+
+    def __init__(self, before: Prepare) -> None:
+        super().__init__(before.reduced, before.arranged, before.arrays)
+        self.prepared = before.found
+        self.roots = list(self.reduced.new.items())
+        for part, node in self.roots:
+            if node.kind not in ("slot", "previous", "x", "after", "fixed", "number"):
+                self.home.setdefault(id(node), part)
+        self._multiplied, self._written = before._multiplied, before._written
+
+    def write(self) -> None:
+        """The whole function."""
+        late = [self.reduced.output] if self.reduced.output is not None else []
+        roots = [node for _, node in self.roots]
+        nodes = in_order([*roots, *late])
+        self.begin((node for node in nodes if id(node) not in self.prepared), [*roots, *late])
+        for part, node in self.roots:
+            target = self.views.of(self.arrays.s_next, [part], f"{part}_next")
+            if self.home.get(id(node)) == part:
+                self.value(node)
+            else:
+                self._put(node, target)
+        for node in late:
+            self._put(node, self.views.of(self.arrays.s_next, ["out"], "out"))
+
+    def is_stored(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> bool:
+        return id(node) in self.prepared or super().is_stored(node)
+
+    def store(  # noqa: D102 (see Writer)
+        self, node: Node
+    ) -> str:
+        if id(node) not in self.prepared:
+            return super().store(node)
+        if node.kind == "slot":
+            self.held[id(node)] = self._z((node,))
+        else:
+            label = self.labels.get(id(node), "v")
+            self.held[id(node)] = self.views.of(self.arrays.saved, [id(node)], label)
+        return self.held[id(node)]

@@ -13,6 +13,7 @@ and tanh' is taken from z where tanh is close to 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -226,17 +227,29 @@ def fresh(name: str, z: Array) -> Array:
 def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
     """(v - mean) / √(variance + ε) over the entries of vectors (..., n, N) into `out`, and what
     it was multiplied with into `inverse` (..., 1, N)."""
-    np.subtract(v, v.mean(axis=-2, keepdims=True), out=out)
-    np.mean(out * out, axis=-2, keepdims=True, out=inverse)
-    inverse += epsilon
+    np.subtract(v, _mean(v), out=out)
+    np.add(_mean(np.square(out)), epsilon, out=inverse)
     np.sqrt(inverse, out=inverse)
-    np.divide(1, inverse, out=inverse)
+    np.divide(_ONE[inverse.dtype], inverse, out=inverse)
     out *= inverse
 
 
-def normalise_back(dy: Array, y: Array, inverse: Array) -> Array:
-    """The cotangent of v from that of y, both of `normalise`."""
-    left: Array = dy - dy.mean(axis=-2, keepdims=True)
-    left -= y * (dy * y).mean(axis=-2, keepdims=True)
+def normalise_back(dy: Array, y: Array, inverse: Array, out: Array | None = None) -> Array:
+    """The cotangent of v from that of y, both of `normalise`, into `out` where it is given."""
+    along = y * _mean(dy * y)
+    along += _mean(dy)
+    left: Array = np.subtract(dy, along, out=out)
     left *= inverse
     return left
+
+
+def _mean(v: Array) -> Array:
+    """That of each column, as a product: NumPy's own takes ten times as long for a step."""
+    total: Array = np.matmul(_row_of_ones(v.shape[-2], v.dtype), v)
+    total /= v.shape[-2]
+    return total
+
+
+@lru_cache(maxsize=64)
+def _row_of_ones(n: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones((1, n), dtype)

@@ -3,11 +3,12 @@ piece of that of its argument `number`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gradflow.equations.graph import Node
+from gradflow.equations.sizes import ZERO, Size
 
 
 class Values(Protocol):
@@ -23,11 +24,12 @@ class Values(Protocol):
 @dataclass(frozen=True)
 class Piece:
     """A part of a cotangent: an expression, or a call that puts it into an array; the rows it is
-    for, if not all; its sign."""
+    for, if not all, as code and `of` sizes; its sign."""
 
     text: str
     call: str | None = None
     rows: str = ""
+    of: tuple[Size, Size] | None = None
     sign: str = "+"
     is_name: bool = False
 
@@ -43,6 +45,15 @@ class Piece:
         if self.call is not None:
             return self.call.format(target)
         return f"{target}[...] = {self.signed}"
+
+
+def covers(pieces: Sequence[Piece], node: Node) -> bool:
+    """Whether pieces are for rows of their own each, and for every row of a node."""
+    behind = {piece.of[0]: piece.of[1] for piece in pieces if piece.of is not None}
+    at, count = ZERO, 0
+    while at in behind and at != node.shape[0]:
+        at, count = behind[at], count + 1
+    return count == len(pieces) and at == node.shape[0]
 
 
 def whole(of: str, node: Node, axes: int) -> str:
@@ -65,7 +76,8 @@ def _spread_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[P
 
 def _slice_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
     start, stop = (code(size) for size in node.payload)
-    yield Piece(dy, rows=f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]")
+    rows = f"[..., {start}:{stop}, :{', :' * (len(node.shape) == 2)}]"
+    yield Piece(dy, rows=rows, of=node.payload)
 
 
 def _turn_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
@@ -80,7 +92,8 @@ def _total_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Pi
 
 def _norm_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:
     inverse = writer.inverse(node)
-    yield Piece(f"normalise_back({dy}, {writer.local(node)}, {inverse})")
+    call = f"normalise_back({dy}, {writer.local(node)}, {inverse}"
+    yield Piece(f"{call})", f"{call}, out={{}})")
 
 
 def _outer_back(writer: Values, node: Node, number: int, dy: str) -> Iterator[Piece]:

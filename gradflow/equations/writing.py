@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from gradflow.equations.functions import FUNCTIONS
@@ -20,7 +20,8 @@ _SLOPES = {name: f"{name}_slope" for name in FUNCTIONS}
 @dataclass
 class Writer:
     """The statements of one function. `held` has the names of values that are at hand, by the id
-    of their node; `exponentials` those of e^-z by the id of sigmoid(z)."""
+    of their node; `exponentials` those of e^-z by the id of sigmoid(z); `prepared` are the ids of
+    what another function computes."""
 
     names: Names
     lines: list[str] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Writer:
     exponentials: dict[int, str] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
     labels: dict[int, str] = field(default_factory=dict)
+    prepared: Set[int] = frozenset()
     weight: Callable[[Node], str] = lambda node: "k"  # of a fixed node, its name in w
 
     def line(self, text: str) -> None:
@@ -49,6 +51,9 @@ class Writer:
         nested deeply, however many equations hang on each other."""
         depth: dict[int, int] = {}
         for node in in_order(roots):
+            if id(node) in self.prepared:
+                depth[id(node)] = 0
+                continue
             own = 1 + max((depth[id(arg)] for arg in node.args), default=0)
             if own > _DEEPEST and not node.static and node.kind not in _PLACED:
                 self.uses[id(node)] += 2

@@ -35,11 +35,7 @@ def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
         for name, verification in zip(names, verifications, strict=True):
             padding = " " * (width - cell_len(name))
             yield f"{name}{padding}  {_in_a_line(verification)}\n"
-        wrong = [
-            (name, v)
-            for name, v in zip(names, verifications, strict=True)
-            if not all(c.holds for c in v.comparisons)
-        ]
+        wrong = [(name, v) for name, v in zip(names, verifications, strict=True) if not v.holds]
         for name, verification in wrong:
             yield "\n"
             yield from _block(name, verification)
@@ -57,6 +53,8 @@ def _in_a_line(verification: Verification) -> str:
     """What came of a run."""
     comparisons = verification.comparisons
     skipped = f"not compared: {verification.skipped}" if verification.skipped else ""
+    if verification.unfounded:
+        return "holds: NO, a gauge is none"
     if not comparisons:
         return skipped
     wrong = sum(not c.holds for c in comparisons)
@@ -76,6 +74,7 @@ def _block(name: str, verification: Verification) -> Iterator[str]:
         yield _row(quantity, group)
     if verification.skipped:
         yield f"  not compared: {verification.skipped}\n"
+    yield from (f"  {words.clean(one)}\n" for one in verification.unfounded)
     yield "\n"
 
 
@@ -94,6 +93,7 @@ def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[s
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
         if verification.skipped:
             notes.append(f"run {number}: not compared: {verification.skipped}")
+        notes += [f"run {number}: {one}" for one in verification.unfounded]
     heads = ["run", *map(words.symbol, view.varied), "quantity", "lags"]
     heads += ["backpropagated", "complex step", "error", "holds"]
     if rows:
@@ -117,6 +117,7 @@ def _plain(number: int, verification: Verification) -> dict[str, object]:
         **verification.run.axes,
         **verification.run.cell.options,
         "skipped": verification.skipped,
+        "unfounded_gauges": list(verification.unfounded),
         "comparisons": [
             {
                 "quantity": c.quantity,

@@ -15,6 +15,7 @@ from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.block import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
+from gradflow.invariance import unfounded
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes, Scaled, near_one, scale
 from gradflow.runs import sampling
@@ -60,11 +61,18 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """All comparisons of one run; `skipped` says why some were left out."""
+    """All comparisons of one run; `skipped` says why some were left out, `unfounded` which gauges
+    are none."""
 
     run: Run
     comparisons: tuple[Comparison, ...]
     skipped: str | None = None
+    unfounded: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every comparison does, and every gauge is one."""
+        return not self.unfounded and all(c.holds for c in self.comparisons)
 
     def __repr__(self) -> str:
         """`<Verification: lstm, 48 of 48 comparisons hold>`."""
@@ -82,6 +90,8 @@ def verify(run: Run) -> Verification:
     off from its past, they end with the chunk of steps that they began in.
     """
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
+    claims = (found for at, p in params.items() for found in unfounded(run.cells[at], p))
+    false = tuple(dict.fromkeys(found.message for found in claims))
     readings = Readings([run])
     (goal,) = readings.objectives
     one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
@@ -89,7 +99,8 @@ def verify(run: Run) -> Verification:
     net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch)
     readings.close()
     if diverged_at := int(net.diverged_at[0] or readings.lost_at[0]):
-        return Verification(run, (), f"the forward state left float range at step {diverged_at}")
+        why = f"the forward state left float range at step {diverged_at}"
+        return Verification(run, (), why, false)
     ds_T, losses = readings.entering(net, np.array([0]))
 
     forward = Tangents.of(net, goal, run)
@@ -115,7 +126,7 @@ def verify(run: Run) -> Verification:
         f"{aside} derivatives that complex steps do not settle: at a kink, where the slopes of the "
         "two sides differ; of terms that cancel; or with a gate's slope beyond float range"
     )
-    return Verification(run, tuple(found), skipped if aside else None)
+    return Verification(run, tuple(found), skipped if aside else None, false)
 
 
 _Slope = Callable[[float], Scaled]

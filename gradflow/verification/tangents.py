@@ -189,6 +189,7 @@ class Tangents:
         before[...] = s
         z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
         with np.errstate(all="ignore"):  # an exponential that saturates a gate
+            cell.prepare(z, saved, x, w)
             cell.step(cell.forward_views(z, saved, before, after, x), w)
         return after
 

@@ -18,11 +18,15 @@ every_form = pytest.mark.parametrize("cell", FORMS, ids=FORM_LABELS)
 drawn = settings(max_examples=4, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)
 
-BEYOND = {
-    "slstm": "z - c / n, by which exponential gates learn, is a difference of states that round",
-    "rwkv4": "a decay of e^-e^12 leaves float range in one step",
-}
+BEYOND = {"rwkv4": "a decay of e^-e^12 leaves float range in one step"}
 """Cells whose saturated nets floats do not hold, and why."""
+
+CANCELS = {"slstm"}
+"""Cells whose gates learn by what cancels where they are saturated: what is left has the rounding
+of what arrived, and is right relative to that. Of h = o c' / n', with i' = e^(i - m), f' alike,
+c' = f' c + i' z and n' = f' n + i', the derivative by i is (o / n') i' (z - c' / n'). There
+z - c' / n' = (f' / n') (z n - c): where f' is e^-40, that difference of two numbers is as small.
+"""
 
 STEP = 1e-30  # of the complex step: its square is below the last digit, nothing is subtracted
 
@@ -46,11 +50,11 @@ def test_every_curve_agrees_with_fifty_digits(cell):
 
 @in_turn("cell, sizes", FORMS, [([12],), ([40],), ([0, 12, 40],)])
 def test_saturated_nets_agree_with_fifty_digits(cell, sizes):
-    if cell.name == "slstm" or (cell.name == "rwkv4" and 0 not in sizes):
+    if cell.name in BEYOND and 0 not in sizes:
         pytest.skip(BEYOND[cell.name])
     net = shift_biases(random_net(cell, T=3, N=1, I=1, H=2), sizes, seed=10)
     expected = fifty_digits(net)
-    found = errors(flow(net), expected, net.cell)
+    found = errors(flow(net), expected, net.cell, of_largest=cell.name in CANCELS)
     if max(found.values()) > 1e-12:
         # A state and a candidate that both round to one lose their difference, which is the slope
         # of the gate between them.
@@ -94,6 +98,7 @@ def step(cell, params, x, s):
     z[..., : cell.G_x] = x @ w.hoisted[..., :-1].mT + w.hoisted[..., None, :, -1]
     arrays = z, saved, s, s_next, x
     with np.errstate(all="ignore"):
+        cell.prepare(z, saved, x, w)
         cell.step(cell.forward_views(*arrays), w)
     return s_next, arrays, w
 

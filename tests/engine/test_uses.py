@@ -9,7 +9,7 @@ from equations.driver import both_ways, random_net, terms
 from equations.published import CELLS
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import CURVES
-from gradflow.engine.uses import Apart, Joint, Rights, Shared, groups
+from gradflow.engine.uses import Apart, Joint, Rights, Shared, Vectors, groups
 from gradflow.equations.declaration import declared
 from gradflow.equations.mistakes import EquationsError
 from nets import LABELS, VARIANTS
@@ -72,7 +72,7 @@ def test_groups_give_the_terms(cell):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a matrix used twice", Apart), ("an expression", Joint), ("entry by entry", Apart)],
+    [("a matrix used twice", Apart), ("an expression", Joint), ("entry by entry", Vectors)],
 )
 def test_what_is_no_single_use_has_a_group_of_its_own(name, kind):
     net = random_net(MORE[name])

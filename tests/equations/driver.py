@@ -74,6 +74,7 @@ def forward(net, dtype=None):
     z[..., : cell.G_x] = (w.hoisted @ one.mT).mT
     x = laid(net.x)
     with np.errstate(all="ignore"):
+        cell.prepare(z, saved, x, w)
         views = cell.forward_views(z, saved, states[:-1], states[1:], x)
         for t in range(T):
             cell.step(tuple(view[t] for view in views), w)

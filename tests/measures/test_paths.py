@@ -120,6 +120,7 @@ def step(net, s, t):
     x = arrays.laid(net.x[t : t + 1, :1])
     one = np.concatenate([x, np.ones((*lead, 1))], axis=-1)
     z[..., : cell.G_x] = (w.hoisted @ one.mT).mT
+    cell.prepare(z, saved, x, w)
     (views,) = zip(*cell.forward_views(z, saved, s_in, s_next, x), strict=True)
     cell.step(views, w)
     return s_next[0, 0, :, : cell.S]

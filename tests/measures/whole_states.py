@@ -24,6 +24,7 @@ def complex_step(cell, params, x, s):
     before[...] = s
     z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
     with np.errstate(all="ignore"):
+        cell.prepare(z, saved, x, w)
         cell.step(cell.forward_views(z, saved, before, after, x), w)
     return after
 

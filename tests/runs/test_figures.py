@@ -60,17 +60,12 @@ def check_one(seed, config, run, length):
 
 
 def check_drawn(seeds, name=None, least=50):
-    count = judged = 0
+    count = 0
     for seed in seeds:
         drawn_name = name or WIDELY_HELD[seed % len(WIDELY_HELD)]
         config, run, length = drawn_run(seed, drawn_name)
-        tanh_gates = config["cell"].get("recurrent_activation") == "tanh"
-        if name is None and (tanh_gates or drawn_name == "mgu"):
-            continue  # what mixes equal states, in a stacked net, has the rounding of these
-        judged += 1
         count += check_one(seed, config, run, length)
-    assert judged > len(seeds) / 2
-    assert count > least * judged
+    assert count > least * len(seeds)
 
 
 # Drawn as wildly as here, a thousand at a time, others leave plain floats going forward in one run

@@ -87,6 +87,15 @@ class Comparison:
             if values[0][name] != values[1][name]
         }
 
+    @property
+    def unpaired(self) -> str:
+        """The same in a sentence; empty where there is nothing to say."""
+        said = [f"{name} {before} before, {after} after"
+                for name, (before, after) in self.unlike.items()]  # fmt: skip
+        if not said:
+            return ""
+        return f"Runs are paired by their settings, and these differ: {', '.join(said)}."
+
 
 @dataclass(frozen=True)
 class Side:

@@ -291,7 +291,7 @@ def _split(
     curves: Curves,
     view: View,
 ) -> list[list[Column]]:
-    """What is too wide for one table: what tells the runs apart, then what they came to."""
+    """What is too wide for one table: how the runs differ, then what they came to."""
     names = dict(names)
     place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
     key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]

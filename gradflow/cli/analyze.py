@@ -60,7 +60,7 @@ def analyze(
             "--cores",
             metavar="N",
             min=1,
-            help="Let one wide run take N cores. The default is what GRADFLOW_CORES says, or one.",
+            help="Let a wide run take N cores. The default is what GRADFLOW_CORES says, or all.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -117,6 +117,7 @@ def computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.machine.threads import cores as every_core
     from gradflow.machine.threads import threads_of_a_run
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
@@ -133,7 +134,7 @@ def computed(
             print(damage, file=sys.stderr)
     found = workforce(experiment.runs, jobs, scheduler, cores)
     executor, workers = contexts.enter_context(found)
-    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers)
+    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers, every_core())
     if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 

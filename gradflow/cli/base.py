@@ -61,8 +61,8 @@ app = _App(
     help="How far back in time does the gradient of a recurrent net reach, and why?\n\n"
     "\b\n"
     "Examples:\n"
-    "  gradflow init gradflow.yaml             write a commented config to start from\n"
-    "  gradflow analyze gradflow.yaml          run it and print the tables\n"
+    "  gradflow init gradflow.yaml       write a commented config to start from\n"
+    "  gradflow analyze gradflow.yaml    run it and print the tables\n"
     "  gradflow analyze gradflow.yaml --set cell=lstm --set 'ws_scale=[0.5, 1, 2]'\n"
     "  gradflow analyze gradflow.yaml --format csv > flow.csv\n\n" + EXIT_CODES,
 )

@@ -47,8 +47,10 @@ def critical(
     """
     from gradflow.config.load import load
     from gradflow.criticality import find, most_time_steps
+    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
+    threads = threads_of_a_run(otherwise=cores())
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
     steps = most_time_steps(experiment, vary)
@@ -57,7 +59,7 @@ def critical(
         with progress_bar(steps) as progress:
 
             def evaluate(asked: Experiment) -> Iterable[Result]:
-                return execute(asked, progress)
+                return execute(asked, progress, threads=threads)
 
             found = find(experiment, evaluate, vary, between)
         destinations.write(
@@ -85,8 +87,10 @@ def explain(
     from gradflow.config.load import load
     from gradflow.explanation import explain as explanations
     from gradflow.explanation import most_time_steps
+    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
+    threads = threads_of_a_run(otherwise=cores())
     destinations = Destinations.of("explanation", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
@@ -94,7 +98,7 @@ def explain(
         with progress_bar(most_time_steps(experiment, not no_advice)) as progress:
 
             def evaluate(asked: Experiment) -> Iterable[Result]:
-                return execute(asked, progress)
+                return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
         destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))

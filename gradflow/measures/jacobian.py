@@ -315,7 +315,7 @@ MEASURE = Measure(
                 "log10_sigma_max": "largest",
                 "log10_bound": "bound",
             },
-            label="of ∂s_T/∂s_{T-k}",
+            label="σ of ∂s_T/∂s_{T-k}",
         ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rich.cells import cell_len
 
 from gradflow.cells import CELLS
 from gradflow.formats import View, cells
@@ -27,3 +28,18 @@ def test_its_gates_and_its_direct_path(name, lines):
     assert len(cell["gates"] + cell["direct"]) > 0 or not lines
     markdown = "".join(cells.to_markdown([CELLS[name].equations], View()))
     assert all(line[1:] in markdown for line in lines)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("name", ["lstm", "slstm", "gated_deltanet", "unicornn"])
+def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
+    equations = CELLS[name].equations
+    text = "".join(cells.text([equations], View(width=width)))
+    step = {f"  {line}".rstrip() for line in equations.step.strip().splitlines()}
+    for line in set(text.splitlines()) - step:
+        assert cell_len(line) <= min(width, 100)
+    assert step <= set(text.splitlines())
+    words = " ".join(text.split())
+    for parameter in equations.parameters:
+        assert f" {parameter.name} " in words
+    assert equations.about in words

@@ -136,11 +136,12 @@ def _compared(found: Comparison) -> Iterator[Section]:
     notes = [f"Decades: |log10 of the ratio|; up to {found.tolerance:g} is held."]
     tables = [Table("compared", "Each run, where the two sides are farthest apart", columns, notes)]
     every = [(pair, one) for pair in found.pairs for one in pair.deviations]
+    every.sort(key=lambda pair_and_one: -pair_and_one[1].decades)
     if len(every) > len(found.pairs):
         tables.append(
             Table(
                 "deviations",
-                "Everything that was compared",
+                "Everything that was compared, the farthest apart first",
                 [
                     column("run", [pair.name for pair, _ in every]),
                     column("of", [one.name for _, one in every]),

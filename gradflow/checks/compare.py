@@ -30,7 +30,7 @@ class Pair:
     """A run of the one side and that of the other.
 
     Attributes:
-        name: what tells it from the others.
+        name: how it differs from the others.
         runs: its number on either side; None where it is not there.
         deviations: the largest first.
         chaotic: that only the intervals of the rates were compared, and why.
@@ -130,7 +130,7 @@ def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparis
 
 
 def _by_settings(results: Iterable[Result]) -> dict[tuple[object, int], Result]:
-    """By what tells one run from another; of runs that nothing tells apart, by their order too."""
+    """By what differs between runs; of runs that are alike, by their order too."""
     seen: defaultdict[object, int] = defaultdict(int)
     found: dict[tuple[object, int], Result] = {}
     for result in results:
@@ -198,9 +198,9 @@ def _by_rate(a: Result, b: Result, growth: float) -> Pair:
         decades = apart(one.diagnosis.rate, other.diagnosis.rate)
         found.append(Deviation(f"rate{ending}", decades, None, _rate(one), _rate(other)))
     found.sort(key=lambda one: -one.decades)
-    told = f"1e{growth:.0f}" if growth < 1e6 else "far"
+    factor = f"1e{growth:.0f}" if growth < 1e6 else "far"
     chaotic = (
-        f"the gradient grows by {told} from end to end: the rates' intervals "
+        f"the gradient grows by {factor} from end to end: the rates' intervals "
         f"{'overlap' if held else 'do not overlap'}, curves are not compared"
     )
     return Pair("", (None, None), tuple(found), held=held, chaotic=chaotic)

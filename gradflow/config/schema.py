@@ -37,7 +37,7 @@ _OWN: list[Schema] = [
 
 
 def schema() -> Schema:
-    """What `load` accepts, as far as it can be told without opening the files that are named."""
+    """What `load` accepts, as far as that is known without opening the files that are named."""
     model = Config.model_json_schema()
     del model["required"]
     cell = model["properties"]["cell"]

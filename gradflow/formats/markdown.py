@@ -93,7 +93,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def summary_columns(results: Sequence[Result]) -> tuple[list[Column], int]:
-    """What tells the runs apart, then what each came to; and how many columns are of words."""
+    """How the runs differ, then what each came to; and how many columns are of words."""
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
     if results[0].over is not None:

@@ -146,10 +146,10 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             column(head, texts, marks=beyond(texts, view) if head.startswith("relative") else ())
             for head, texts in pairs
         ]
-        told = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
+        prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
         if "W_s" in flow.terms:
-            told.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table("lags", "The gradient at each lag", found, told, is_filtered=is_long)
+            prose.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
+        yield Table("lags", "The gradient at each lag", found, prose, is_filtered=is_long)
         if measured := markdown.measured_columns(results[0], view):
             yield Table(
                 "measured-lags",
@@ -164,12 +164,12 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             for at, (head, texts) in enumerate(pairs)
         ]
         start = words.relative_to(results)
-        told = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
+        prose = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
         yield Table(
             "lags",
             "The relative gradient at each lag",
             found,
-            told,
+            prose,
             is_filtered=is_long,
         )
 

@@ -11,7 +11,7 @@ import pytest
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.report import Report, difference
-from gradflow.formats.comparison import told
+from gradflow.formats.comparison import sentences
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -267,7 +267,7 @@ def test_what_tells_runs_without_a_counterpart_apart_is_told():
     after = [made(r, cell, seed=4, T=50) for r, cell in enumerate(("rnn", "lstm"))]
     found = compared(before, after)
     assert found.unlike == {"sequence_length": (100, 50), "seed": (0, 4)}
-    [said, _] = told(found)
+    [said, _] = sentences(found)
     assert said == (
         "Runs are paired by their settings, and these differ: "
         "sequence_length 100 before, 50 after, seed 0 before, 4 after."

@@ -22,8 +22,8 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.stretches", "engine.terms", "engine.uses", "engine.block",
-    "engine.backward", "engine.flow",
+    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
+    "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",
@@ -71,7 +71,7 @@ INSIDE = {
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words", "glossary", "sparklines",
+        "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots", "page",
@@ -97,7 +97,7 @@ INSIDE = {
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],
-    "cli": ["base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
+    "cli": ["options", "base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

@@ -124,7 +124,7 @@ def test_github_actions(machine, snippet):
     machine.forget()
     code, out = run_all(machine, commands)
     assert code == 1
-    assert "::error file=net.yaml,line=4,title=gradflow%3A horizon at least 50::missed" in out
+    assert "::error file=net.yaml,line=5,title=gradflow%3A horizon at least 50::missed" in out
     if "junit" in snippet.text:
         assert "<failure" in (machine.folder / "net.junit.xml").read_text()
 

@@ -367,6 +367,8 @@ def test_a_terminal_gets_colour_and_rows_that_fit(config):
     assert max(map(len, plain.splitlines())) <= 80
     code, seen = on_a_terminal("analyze", "c.yaml", "--format", "csv", env={})
     assert "\x1b" not in seen
+    code, dumb = on_a_terminal("analyze", "c.yaml", env={"TERM": "dumb"})
+    assert dumb == plain
 
 
 def test_completion_as_typer_gives_it():

@@ -60,3 +60,9 @@ def test_every_path_that_a_page_names_is_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for path in re.findall(r"`((?:gradflow|tests|configs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by it, and stops where one is taken."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert len(names) == len(set(names))

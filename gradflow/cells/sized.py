@@ -38,7 +38,7 @@ from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, transposed
 from gradflow.numerics.products import product, product_for
 
 
@@ -148,7 +148,7 @@ class SizedCell:
             whole = np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0]
             shapes.append(whole.shape[-2:])
             setattr(bound, matrix.name, np.ascontiguousarray(whole))
-            setattr(bound, f"{matrix.name}_T", np.ascontiguousarray(whole.mT))
+            setattr(bound, f"{matrix.name}_T", transposed(whole))
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
         vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))

@@ -14,7 +14,7 @@ from gradflow.cli.base import app, reporting
 from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
 from gradflow.formats import View
-from gradflow.output.terminal import write
+from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def cells(
         chosen = [cell.equations]
     else:
         chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
-    return Destinations.of("cells", format, None).write(chosen, lambda screen: View())
+    return Destinations.of("cells", format, None).write(chosen, _view)
 
 
 def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
@@ -74,7 +74,7 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
     run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
     if numpy:
         return write([run.cell.compiled_for(64, 64).code.source])
-    return Destinations.of("cells", format, None).write([run.cell.equations], lambda screen: View())
+    return Destinations.of("cells", format, None).write([run.cell.equations], _view)
 
 
 def _offered() -> Iterator[Equations]:
@@ -88,6 +88,11 @@ def _offered() -> Iterator[Equations]:
             print(error.faults[0].message, file=sys.stderr)
 
 
+def _view(screen: bool) -> View:
+    width, colour = width_and_colour(screen)
+    return View(width=width, colour=colour)
+
+
 class Described(str, Enum):
     """What a schema is of."""
 
@@ -95,7 +100,7 @@ class Described(str, Enum):
     results = "results"
 
 
-@app.command()
+@app.command(short_help="Print the JSON Schema of the config or of the results.")
 @reporting
 def schema(
     of: Annotated[

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import (
-    EXIT_CODES,
+from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, view, warned
+from gradflow.cli.options import (
     Config,
+    JobsOption,
     OverOption,
+    QuietOption,
     Rows,
     RowsOption,
     Set,
+    TablesOption,
     Theme,
     ThemeOption,
-    app,
-    made_one,
     report_of,
-    reporting,
-    view,
-    warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
@@ -52,30 +50,17 @@ def analyze(
     set_: Set = None,
     rows: RowsOption = Rows.lags,
     over: OverOption = None,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
-    ] = False,
+    tables: TablesOption = False,
     theme: ThemeOption = Theme.auto,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
-    ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            help="Run a sweep in N processes. The default is one a core where that is faster.",
-        ),
-    ] = None,
+    quiet: QuietOption = False,
+    jobs: JobsOption = None,
     cores: Annotated[
         int | None,
         typer.Option(
             "--cores",
             metavar="N",
             min=1,
-            help="Let one wide run take N cores. The default is what GRADFLOW_CORES says, or one.",
+            help="Let a wide run take N cores. The default is what GRADFLOW_CORES says, or all.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -99,8 +84,8 @@ def analyze(
     from gradflow.config.load import load
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
-    if not destinations.readers() and resume is None:
-        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
+    if resume is None:
+        destinations.note_if_unseen()
     experiment = load(config, set_ or [])
     with ExitStack() as contexts:
         kept = [] if resume is None else [resume / "journal.jsonl", resume / "lock"]
@@ -132,6 +117,7 @@ def computed(
 ) -> Iterable[Result]:
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
+    from gradflow.machine.threads import cores as every_core
     from gradflow.machine.threads import threads_of_a_run
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
@@ -148,7 +134,7 @@ def computed(
             print(damage, file=sys.stderr)
     found = workforce(experiment.runs, jobs, scheduler, cores)
     executor, workers = contexts.enter_context(found)
-    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers)
+    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers, every_core())
     if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""What the commands share: the app, options, and how each ends."""
+"""What the commands share: the app, how each ends, and how its results are shown."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from enum import Enum
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
+from gradflow.cli.options import Over, Theme
 from gradflow.errors import Fault, GradflowError
 from gradflow.machine import interrupts
 from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
-    from gradflow.formats import Report, View
+    from gradflow.formats import View
     from gradflow.results import Result
     from gradflow.runs.experiment import Experiment
 
@@ -61,86 +61,11 @@ app = _App(
     help="How far back in time does the gradient of a recurrent net reach, and why?\n\n"
     "\b\n"
     "Examples:\n"
-    "  gradflow init gradflow.yaml             write a commented config to start from\n"
-    "  gradflow analyze gradflow.yaml          run it and print the tables\n"
+    "  gradflow init gradflow.yaml       write a commented config to start from\n"
+    "  gradflow analyze gradflow.yaml    run it and print the tables\n"
     "  gradflow analyze gradflow.yaml --set cell=lstm --set 'ws_scale=[0.5, 1, 2]'\n"
     "  gradflow analyze gradflow.yaml --format csv > flow.csv\n\n" + EXIT_CODES,
 )
-
-
-def _settable(incomplete: str) -> list[str]:
-    """What `--set` can begin with, for the shell's completion."""
-    from gradflow.config.overrides import settable
-
-    return settable(incomplete)
-
-
-Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; - is standard input.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Put a value over the config's, as YAML; nested keys with dots. May be repeated.",
-        autocompletion=_settable,
-    ),
-]
-
-
-class Rows(str, Enum):
-    """What table, CSV and Markdown have rows of."""
-
-    lags = "lags"
-    runs = "runs"
-
-
-def report_of(rows: Rows) -> Report:
-    """The report that `--rows` asks for."""
-    return "runs" if rows is Rows.runs else "results"
-
-
-RowsOption = Annotated[
-    Rows,
-    typer.Option(
-        "--rows",
-        help="What table, CSV and Markdown have rows of: lags, or runs with their settings, "
-        "diagnosis, totals and measures.",
-    ),
-]
-
-
-class Over(str, Enum):
-    """What runs are made one over."""
-
-    seed = "seed"
-
-
-OverOption = Annotated[
-    Over | None,
-    typer.Option(
-        "--over",
-        help="Make one of the runs that differ in the seed alone: geometric means of their curves, "
-        "medians of their figures with the lowest and highest, a count of their verdicts.",
-    ),
-]
-
-
-class Theme(str, Enum):
-    """The page that figures are for."""
-
-    auto = "auto"
-    light = "light"
-    dark = "dark"
-
-
-ThemeOption = Annotated[
-    Theme,
-    typer.Option(
-        "--theme",
-        help="The page that figures are for; auto: an SVG follows its reader, PNG and PDF are for "
-        "a light one.",
-    ),
-]
 
 
 def made_one(
@@ -248,3 +173,11 @@ def view(
 
     width, colour = width_and_colour(screen)
     return View.of(experiment, width=width, colour=colour, tables=tables or None, theme=theme.value)
+
+
+def plain_view(screen: bool, **more: Any) -> View:
+    """How a report is shown that is of no single experiment."""
+    from gradflow.formats import View
+
+    width, colour = width_and_colour(screen)
+    return View(width=width, colour=colour, **more)

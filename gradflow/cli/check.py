@@ -6,28 +6,18 @@ import math
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import (
-    EXIT_CODES,
-    Config,
-    Set,
-    Theme,
-    ThemeOption,
-    app,
-    reporting,
-    view,
-    warned,
-)
+from gradflow.cli.base import EXIT_CODES, app, plain_view, reporting, view, warned
+from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
-from gradflow.formats import FORMATS, View
-from gradflow.output.terminal import width_and_colour, write
+from gradflow.formats import FORMATS
+from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
     from gradflow.checks.report import Report
@@ -66,11 +56,8 @@ def check(
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
     set_: Set = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave standard output empty.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Run a sweep in N processes."),
-    ] = None,
+    quiet: QuietOption = False,
+    jobs: JobsOption = None,
 ) -> None:
     """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
     do not keep to it."""
@@ -138,11 +125,6 @@ def _checked(
     return report
 
 
-def _plain(screen: bool) -> View:
-    width, colour = width_and_colour(screen)
-    return View(width=width, colour=colour)
-
-
 def _check_tolerance(tolerance: float) -> None:
     if not (math.isfinite(tolerance) and tolerance >= 0):
         message = f"expected decades from 0, found {tolerance:g}"
@@ -205,7 +187,7 @@ def compare(
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
         destinations.write(
-            found, lambda screen: replace(_plain(screen), theme=theme.value, sources=sources)
+            found, lambda screen: plain_view(screen, theme=theme.value, sources=sources)
         )
     if not found.held:
         raise typer.Exit(1)

@@ -10,20 +10,12 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import (
-    Config,
-    Set,
-    Theme,
-    ThemeOption,
-    app,
-    reporting,
-    view,
-    warned,
-)
+from gradflow.cli.base import app, plain_view, reporting, view, warned
+from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import View
-from gradflow.output.terminal import progress_bar, width_and_colour
+from gradflow.output.terminal import progress_bar
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -70,9 +62,8 @@ def inspect(
     from gradflow.inspection import inspect as look_into
 
     found = look_into(file)
-    width, colour = width_and_colour(screen=True)
-    shown = View(width=width, colour=colour, tables=tensors)
-    Destinations.of("inspection", format, None).write(found, lambda screen: shown)
+    destinations = Destinations.of("inspection", format, None)
+    destinations.write(found, lambda screen: plain_view(screen, tables=tensors))
 
 
 @app.command(short_help="Follow the gradient's reach over the checkpoints of a training.")

@@ -7,6 +7,7 @@ destinations.write(content, view)                              # files, then sta
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -134,6 +135,12 @@ class Destinations:
     def readers(self) -> int:
         """How many read the content; one can read what is still being made."""
         return len(self.files) + (self.screen is not None)
+
+    def note_if_unseen(self) -> None:
+        """Say so where nothing at all is shown."""
+        if not self.readers():
+            note = "note: --quiet without --output shows nothing: add --output FILE"
+            print(note, file=sys.stderr)
 
     def write(self, content: Any, view: Callable[[bool], View]) -> None:
         """Write the files, then standard output. `view` is asked whether it is for a screen."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import (
-    EXIT_CODES,
+from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, warned
+from gradflow.cli.options import (
     OverOption,
+    QuietOption,
     Rows,
     RowsOption,
+    TablesOption,
     Theme,
     ThemeOption,
-    app,
-    made_one,
     report_of,
-    reporting,
-    warned,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option
 from gradflow.formats import View
@@ -47,20 +44,15 @@ def show(
     output: Annotated[list[Path] | None, output_option("results")] = None,
     rows: RowsOption = Rows.lags,
     over: OverOption = None,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Show the lag tables of a wide sweep too.")
-    ] = False,
+    tables: TablesOption = False,
     theme: ThemeOption = Theme.auto,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Leave standard output empty.")
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Show saved results as gradflow analyze showed them, in any format; nothing is run again."""
     from gradflow.saved import read_results
 
     destinations = Destinations.of(report_of(rows), format, output, quiet)
-    if not destinations.readers():
-        print("note: --quiet without --output shows nothing: add --output FILE", file=sys.stderr)
+    destinations.note_if_unseen()
     saved = read_results(results)
     with ExitStack() as contexts:
         destinations.open(contexts, [results])

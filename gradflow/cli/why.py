@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import Config, Set, Theme, ThemeOption, app, reporting, view
+from gradflow.cli.base import app, reporting, view
+from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
 
@@ -46,8 +47,10 @@ def critical(
     """
     from gradflow.config.load import load
     from gradflow.criticality import find, most_time_steps
+    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
+    threads = threads_of_a_run(otherwise=cores())
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
     steps = most_time_steps(experiment, vary)
@@ -56,7 +59,7 @@ def critical(
         with progress_bar(steps) as progress:
 
             def evaluate(asked: Experiment) -> Iterable[Result]:
-                return execute(asked, progress)
+                return execute(asked, progress, threads=threads)
 
             found = find(experiment, evaluate, vary, between)
         destinations.write(
@@ -84,8 +87,10 @@ def explain(
     from gradflow.config.load import load
     from gradflow.explanation import explain as explanations
     from gradflow.explanation import most_time_steps
+    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
+    threads = threads_of_a_run(otherwise=cores())
     destinations = Destinations.of("explanation", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
@@ -93,7 +98,7 @@ def explain(
         with progress_bar(most_time_steps(experiment, not no_advice)) as progress:
 
             def evaluate(asked: Experiment) -> Iterable[Result]:
-                return execute(asked, progress)
+                return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
         destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))

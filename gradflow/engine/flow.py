@@ -20,11 +20,11 @@ from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
-from gradflow.machine import threads
 from gradflow.machine.threads import share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
+from gradflow.numerics.products import SHARED
 
 Progress = Callable[[int], None]
 """Called with the number of steps just done, forward and backward alike."""
@@ -47,6 +47,7 @@ _MOST_ELEMENTS = 2**24  # likewise, however few its steps
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**16  # of all runs
+_LEAST_STEPS = 4  # however wide
 _SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
@@ -297,7 +298,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
     if N < _FEW:  # the input product of a block depends on its length in the last digits
         return _block_length(cell, s)
     width, wider = max(1, R * N * cell.G_x), max(1, R * N * (cell.G + cell.saved))
-    wanted = max(threads.count(), min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
+    wanted = max(_LEAST_STEPS, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
     return int(max(1, min(wanted, _MOST_ELEMENTS // wider)))
 
 
@@ -365,10 +366,7 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
             z, saved, s, s_next, x, local = (a[part] for a in arrays)
             cell.linearize(z, saved, s, s_next, x, local, w)
 
-    if arrays[-1][0].size < _SHARED_ELEMENTS:
-        some(slice(None))
-    else:
-        share(some, len(arrays[-1]))
+    share(some, len(arrays[-1]), worth=arrays[-1][0].size >= _SHARED_ELEMENTS)
 
 
 def _input_product(W: Array, x: Array, out: Array) -> None:
@@ -380,7 +378,11 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
     x_and_one = arrays.empty((*x.shape[:-1], I + 1), x.dtype)
     x_and_one[..., :I], x_and_one[..., I] = x, 1
     if N >= _FEW:
-        np.matmul(W, x_and_one.mT, out=out.mT)
+
+        def some(part: slice) -> None:
+            np.matmul(W, x_and_one[part].mT, out=out[part].mT)
+
+        share(some, K, worth=x_and_one.size * G >= SHARED)
         return
     rows = np.moveaxis(x_and_one, 1, 0).reshape(x.shape[1], K * N, I + 1)
     product = W @ rows.mT  # (R, G, K·N)
@@ -388,7 +390,7 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
 
 
 def _finite(states: Array) -> Array:
-    """(K, R): whether a state (K, R, N, S) is finite. Its sum tells, but where that overflows."""
+    """(K, R): whether a state (K, R, N, S) is finite. Its sum says so, unless that overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         finite: Array = np.isfinite(states.sum(axis=(2, 3)))
     for at in np.argwhere(~finite):

@@ -154,3 +154,9 @@ def stretches(exponent: Array, most: int, level: bool) -> list[slice]:
         if k - cuts[-1] >= most or changes[k - 1]:
             cuts.append(k)
     return [slice(a, b) for a, b in zip(cuts, [*cuts[1:], K], strict=True)]
+
+
+def power(exponent: Array) -> Array:
+    """2**exponent for exponents <= 0; 1 above, where no caller uses it."""
+    powers: Array = np.ldexp(1.0, np.clip(exponent, -1100, 0).astype(np.int32))
+    return powers

@@ -6,7 +6,7 @@ A thread makes few and long calls of NumPy: between them it has to wait for Pyth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, sum_of_squares
 
 _ROWS = 128  # of a stretch: fewer, and the other factor is copied too often
+_ELEMENTS = 2**18  # of the matrices of a stretch that are formed at once; measured
 
 
 class Stretches:
@@ -31,70 +32,135 @@ class Stretches:
         firsts = [owners.index(which) for which in range(len(rows))]
         self._of = [slice(*ends) for ends in zip(firsts, [*firsts[1:], len(owners)], strict=True)]
 
-    def formed(self, left: Array, outer: Outer) -> tuple[Array, Array, Array]:
-        """The matrices (K, R, W, G), the squares (K, R, P) of their norms, and the exponents that
-        these are in units of."""
-        rights = [(columns, side_by_side(own).mT) for columns, own in outer]
-        W, dtype = rights[0][1].shape[-2], left.dtype
-        matrices = np.empty((*left.shape[:2], W, left.shape[-1]), dtype)
-        squares = np.empty((len(self._stretches), *left.shape[:2]))
+    def measured(self, left: Array, outer: Outer, only: int | None = None) -> tuple[Array, Array]:
+        """The squares (K, R, P) of the norms of the matrices, and the exponents that these are in
+        units of; of the parameter `only` alone, if it is given."""
+        squares = np.zeros((len(self._stretches), *left.shape[:2]))
+        unit = np.zeros(squares.shape, np.int64)
 
-        def some(part: slice) -> None:
-            for at in range(len(self._stretches))[part]:
-                rows = self._stretches[at][1]
-                for columns, right in rights:
-                    own = left[..., columns]
-                    np.matmul(right[..., rows, :], own, out=matrices[..., rows, columns])
-                flat = matrices[..., rows, :].reshape(*left.shape[:2], -1)
-                np.vecdot(flat, flat, out=squares[at])
+        def each(at: int, lags: slice, matrices: Array) -> None:
+            squares[at, lags], unit[at, lags] = squares_of(matrices, axes=2)
 
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            share(some, len(self._stretches))
-        if not are_near_one(squares, safe_bits(dtype)).all():
-            found = [squares_of(matrices[..., rows, :], axes=2) for _, rows in self._stretches]
-            squares, unit = (np.stack(column) for column in zip(*found, strict=True))
-        else:
-            unit = np.zeros(squares.shape, np.int64)
+        self._each(left, outer, each, only)
         by_parameter = [sum_of_squares(squares[own], unit[own], axis=0) for own in self._of]
         squares, unit = (np.stack(column, axis=-1) for column in zip(*by_parameter, strict=True))
-        return matrices, squares, unit
+        return squares, unit
 
-    def summed(
-        self, total: Array, matrices: Array, powers: Array, measured: int | None, only: int | None
+    def added(
+        self,
+        left: Array,
+        outer: Outer,
+        total: Array,
+        powers: Array,
+        measured: int | None,
+        only: int | None = None,
     ) -> tuple[Array, Array]:
-        """Add matrices times `powers` (R, P), which is done in place, to `total` (R, W, G), one lag
-        after the other; of the parameter `only` alone, if it is given.
+        """Add the matrices of K lags times `powers` (R, P) to `total` (R, W, G), one lag after the
+        other; of the parameter `only` alone, if it is given.
 
         Returns the squared norm (K, R) of what the rows of the parameter `measured` have come to at
         each lag, and its exponent.
         """
-        K = len(matrices)
-        squares = np.zeros((len(self._stretches), K, total.shape[0]))
-        unit = np.zeros(squares.shape, np.int64)
-        lowered = (powers != 1).any(axis=0).tolist()
-        powers = powers.T[..., None, None].astype(total.dtype)
+        sums = np.zeros((len(self._stretches), *left.shape[:2]))
+        unit = np.zeros(sums.shape, np.int64)
+        lowered, powers = _factors(powers, total)
+
+        def each(at: int, lags: slice, matrices: Array) -> None:
+            which, rows = self._stretches[at]
+            if lowered[which]:
+                matrices *= powers[which]
+            total[:, rows] = _run_up(matrices, total[:, rows])
+            if which == measured:
+                sums[at, lags], unit[at, lags] = squares_of(matrices, axes=2)
+
+        self._each(left, outer, each, only)
+        own = self._of[measured or 0]
+        return sum_of_squares(sums[own], unit[own], axis=0)
+
+    def at_once(
+        self,
+        left: Array,
+        outer: Outer,
+        total: Array,
+        falls: Array,
+        into: Array,
+        powers: Array,
+        measured: int | None,
+    ) -> tuple[Array, Array] | None:
+        """Measure the matrices and add them: `total` times `falls` (R, P), and what is added, into
+        `into`. All squares are taken as they are: None where they came near the ends of float
+        range, and what is in `into` has no use. A zero may be one, or may have vanished.
+
+        Returns the squares (K, R, P) of the norms of the matrices, and (K, R) those of what the
+        rows of the parameter `measured` have come to.
+        """
+        squares = np.zeros((len(self._stretches), *left.shape[:2]))
+        sums = np.zeros(squares.shape)
+        lowered, powers = _factors(powers, total)
+        fallen, falls = _factors(falls, total)
+
+        def each(at: int, lags: slice, matrices: Array) -> None:
+            which, rows = self._stretches[at]
+            flat = matrices.reshape(*matrices.shape[:2], -1)
+            np.vecdot(flat, flat, out=squares[at, lags])
+            if lowered[which]:
+                matrices *= powers[which]
+            own = into[:, rows] if lags.start else total[:, rows]
+            if fallen[which] and not lags.start:
+                own = own * falls[which]
+            into[:, rows] = _run_up(matrices, own)
+            if which == measured:
+                np.vecdot(flat, flat, out=sums[at, lags])
+
+        self._each(left, outer, each)
+        sums = sums[self._of[measured or 0]]
         bits = safe_bits(total.dtype)
+        if not all((are_near_one(own, bits) | (own == 0)).all() for own in (squares, sums)):
+            return None
+        squares = np.stack([squares[own].sum(axis=0) for own in self._of], axis=-1)
+        return squares, sums.sum(axis=0)
+
+    def _each(
+        self,
+        left: Array,
+        outer: Outer,
+        each: Callable[[int, slice, Array], None],
+        only: int | None = None,
+    ) -> None:
+        """Call `each(at, lags, matrices)` for all lags of every stretch, a few at a time and in
+        order, with the matrices (K, R, rows, G), which may be changed."""
+        rights = [(columns, side_by_side(own).mT) for columns, own in outer]
+        K, R = left.shape[:2]
+        G = left.shape[-1]
 
         def some(part: slice) -> None:
             for at in range(len(self._stretches))[part]:
                 which, rows = self._stretches[at]
                 if only not in (None, which):
                     continue
-                own = total[:, rows]
-                flat = own.reshape(len(own), -1)
-                if lowered[which]:
-                    matrices[:, :, rows] *= powers[which]
-                for k in range(K):
-                    own += matrices[k, :, rows]
-                    if which != measured:
-                        continue
-                    found = np.vecdot(flat, flat)
-                    if are_near_one(found, bits).all():
-                        squares[at, k] = found
-                    else:
-                        squares[at, k], unit[at, k] = squares_of(own, axes=2)
+                count = rows.stop - rows.start
+                most = min(K, max(1, _ELEMENTS // (R * count * G)))
+                room = np.empty((most, R, count, G), left.dtype)
+                for start in range(0, K, most):
+                    lags = slice(start, min(start + most, K))
+                    matrices = room[: lags.stop - start]
+                    for columns, right in rights:
+                        own = left[lags][..., columns]
+                        np.matmul(right[lags, :, rows], own, out=matrices[..., columns])
+                    each(at, lags, matrices)
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             share(some, len(self._stretches))
-        own = self._of[measured or 0]
-        return sum_of_squares(squares[own], unit[own], axis=0)
+
+
+def _factors(powers: Array, total: Array) -> tuple[list[bool], Array]:
+    """For each parameter: whether any of `powers` (R, P) is not one, and they as what matrices
+    (R, W, G) like `total` are multiplied by."""
+    return (powers != 1).any(axis=0).tolist(), powers.T[..., None, None].astype(total.dtype)
+
+
+def _run_up(matrices: Array, start: Array) -> Array:
+    """Make of matrices (K, ...) what they come to from `start`, in place; returns the last."""
+    for matrix in matrices:  # np.cumsum along the first axis is ten times slower
+        start = np.add(matrix, start, out=matrix)
+    return start

@@ -9,19 +9,20 @@ their shapes then: no digit of a run depends on which way its company makes it g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gradflow.engine import outer as products
-from gradflow.engine.outer import Factor, Outer
+from gradflow.engine.outer import Outer, power
+from gradflow.engine.running import running_norms
 from gradflow.engine.stretches import Stretches
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import (
     ZERO_EXPONENT,
     Magnitudes,
+    are_near_one,
     safe_bits,
     scale,
     squares_of,
@@ -30,7 +31,6 @@ from gradflow.numerics.magnitudes import (
 from gradflow.numerics.products import SHARED
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
-_WIDE_ELEMENTS = 2**20  # the same of wide nets
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
 _FORMED_BATCH = 8  # samples below which they are; measured
 _GRAM_ROWS = 128  # rows (lags x batch) whose products with each other are taken at once
@@ -67,6 +67,7 @@ class Terms:
         # All parameters one below the other, transposed: (R, W, G). Each has its own exponent, and
         # its norm in that unit is at most `_bound`.
         self._total = np.zeros((R, ends[-1], G), dtype)
+        self._next = np.empty_like(self._total)  # room that a wide net's total changes with
         self._exponent = np.full((R, len(widths)), ZERO_EXPONENT)
         self._bound = np.zeros((R, len(widths)))
 
@@ -79,8 +80,8 @@ class Terms:
         self._formed = N >= W * G / (W + G) or (N >= _FORMED_BATCH and small)
         wide = self._formed and W * G * N >= SHARED
         self._wide = Stretches(self._rows) if wide else None
-        kept = _WIDE_ELEMENTS if wide else _FORMED_ELEMENTS
-        self._most = max(1, kept // (R * W * G)) if self._formed else len(left)
+        kept = self._formed and not wide
+        self._most = max(1, _FORMED_ELEMENTS // (R * W * G)) if kept else len(left)
         level = not self._formed or bool((exponent == exponent[:1]).all())
         for lags in products.stretches(exponent, self._most, level):
             here = left[lags], products.at(outer, lags), exponent[lags]
@@ -99,16 +100,44 @@ class Terms:
         if (exponent != exponent[..., :1]).any():
             return False
         exponent = exponent[..., 0]
+        if self._wide is not None and self._add_at_once(self._wide, left, outer, exponent):
+            return True
         matrices, squares, unit, sizes = self._measured(left, outer)
         zeros = self._formed or bool((exponent == exponent[0]).all())
         if unit.any() or not products.are_safe(sizes, left, outer, zeros):
             return False
         own = np.repeat(exponent[..., None], len(self.names), axis=-1)
-        if matrices is None:
-            found = self._mended(left, outer, squares, unit, sizes)
-            squares, unit = found
+        if not self._formed:
+            squares, unit = self._mended(left, outer, squares, unit, sizes)
         self.norms.append((squares, own + unit))
         self._sum(left, outer, matrices, exponent, _log2(squares, own + unit))
+        return True
+
+    def _add_at_once(self, wide: Stretches, left: Array, outer: Outer, exponent: Array) -> bool:
+        """Add lags of one exponent (R,) in a single pass, into another total. Returns whether it
+        was done: the pass has no use where a term comes near the ends of float range, or where one
+        that is nothing would have raised the exponent of its total."""
+        own = np.repeat(exponent[0][:, None], len(self.names), axis=-1)
+        top = np.maximum(self._exponent, own)
+        falls, powers = power(self._exponent - top), power(own - top)
+        which = self.names.index(self.share) if self.share else None
+        found = wide.at_once(left, outer, self._total, falls, self._next, powers, which)
+        if found is None:
+            return False
+        squares, sums = found
+        raised = (top > self._exponent) & (squares == 0).all(axis=0)
+        if raised.any() or not products.are_safe([squares], left, outer, zeros=True):
+            return False
+        if which is not None:
+            if not are_near_one(sums, safe_bits(left.dtype)).all():
+                return False
+            self.cumulative.append((sums, np.broadcast_to(top[:, which], sums.shape)))
+        own = np.broadcast_to(own, squares.shape)
+        self.norms.append((squares, own))
+        self._total, self._next = self._next, self._total
+        self._bound *= falls
+        self._exponent = top
+        self._settle(_log2(squares, own))
         return True
 
     def _add_uneven(self, left: Array, outer: Outer, exponent: Array) -> None:
@@ -125,8 +154,8 @@ class Terms:
             found = []
             for lags in products.stretches(its[..., None], self._most, not self._formed):
                 here = even[lags], products.at(mine, lags)
-                matrices, square, unit, sizes = self._measured(*here)
-                if matrices is None:
+                matrices, square, unit, sizes = self._measured(*here, only=which)
+                if not self._formed:
                     square, unit = self._mended(*here, square, unit, sizes, only=which)
                 unit += its[lags][..., None]
                 found.append((square[..., which], unit[..., which]))
@@ -138,19 +167,20 @@ class Terms:
         self.norms.append((np.stack(squares, axis=-1), np.stack(exponents, axis=-1)))
 
     def _measured(
-        self, left: Array, outer: Outer
+        self, left: Array, outer: Outer, only: int | None = None
     ) -> tuple[Array | None, Array, Array, list[Array]]:
-        """The matrices of each lag, if they are formed; their sums of squares (K, R, P) and the
-        exponents they are in units of; and what these were computed from, the squares first."""
+        """The matrices of each lag, if they are formed and kept; their sums of squares (K, R, P)
+        and the exponents they are in units of; and what these were computed from, the squares
+        first. Of a wide net they are those of `only`, if it is given."""
         if not self._formed:
             sizes = list(products.by_gram(left, outer))
             squares = sizes[0].astype(np.float64)
             return None, squares, np.zeros(squares.shape, np.int64), sizes
         if self._wide is not None:
-            matrices, squares, unit = self._wide.formed(left, outer)
-        else:
-            matrices = products.formed(left, outer)
-            squares, unit = squares_of_rows(matrices, self._rows)
+            squares, unit = self._wide.measured(left, outer, only)
+            return None, squares, unit, [squares]
+        matrices = products.formed(left, outer)
+        squares, unit = squares_of_rows(matrices, self._rows)
         return matrices, squares, unit, [squares]
 
     def _mended(
@@ -190,8 +220,8 @@ class Terms:
         `size` (K, R, P) is log2 of the norm of each term, -inf if there is nothing to be added:
         the exponent of nothing would hide what follows. `only` is the one parameter that is meant.
         """
-        if matrices is not None:
-            self._sum_formed(matrices, exponent[0], size, only)
+        if self._formed:
+            self._sum_formed(left, outer, matrices, exponent[0], size, only)
             return
         step = max(1, _GRAM_ROWS // left.shape[-2]) if self.share else len(left)
         for lags in products.stretches(exponent, step, True):
@@ -200,16 +230,26 @@ class Terms:
                 self._record_running(*here)
             self._sum_product(*here, only)
 
-    def _sum_formed(self, matrices: Array, exponent: Array, size: Array, only: int | None) -> None:
-        """Add the matrices of lags of one exponent (R,)."""
+    def _sum_formed(
+        self,
+        left: Array,
+        outer: Outer,
+        matrices: Array | None,
+        exponent: Array,
+        size: Array,
+        only: int | None,
+    ) -> None:
+        """Add the matrices of lags of one exponent (R,), which are formed again if they were not
+        kept."""
         something = (size > -np.inf).any(axis=0)
         own = np.where(something, exponent[:, None], ZERO_EXPONENT)
         top = self._rise_to(own)
         which = self.names.index(str(self.share)) if self._measures_share(only) else None
         if self._wide is not None:
-            powers = _power(own - top)
-            squares, unit = self._wide.summed(self._total, matrices, powers, which, only)
+            powers = power(own - top)
+            squares, unit = self._wide.added(left, outer, self._total, powers, which, only)
         else:
+            assert matrices is not None
             self._lower(self._restrict(matrices, only), own - top)
             squares, unit = self._summed(matrices, which)
         if which is not None:
@@ -258,43 +298,12 @@ class Terms:
             self._bound[:, which] = np.where(over[:, which], rest, self._bound[:, which])
 
     def _record_running(self, left: Array, outer: Outer, exponent: Array, size: Array) -> None:
-        """||C_k||² = ||C_{k-1}||² + 2<C_{k-1}, A_k> + ||A_k||² without forming any C_k, but where
-        the sum cancels.
-
-        <A_j, A_k> within the lags at hand comes from Gram matrices; <C, A_k> with the sum C that
-        were before them from one product. Row k is in units of its own 4^top_k.
-        """
+        """Measure the sum of `share` up to each lag without forming it."""
         which = self.names.index(str(self.share))
         factors = [(rows, rights[str(self.share)]) for rows, rights in outer]
         exponent = np.where(size[..., which] > -np.inf, exponent, ZERO_EXPONENT)
         C, before = self._total[:, self._rows[which]].mT, self._exponent[:, which]
-        gram = products.gram_of_lags(left, factors)
-        with_C = sum(
-            (left[..., rows] @ C[:, rows] * right).sum(axis=(-2, -1)) for rows, right in factors
-        )  # (K, R)
-        top = np.maximum(np.maximum.accumulate(exponent, axis=0), before)
-        among = gram * _earlier(len(left))
-        if (exponent != top[-1]).any():
-            among *= _power(exponent[:, None] - top)  # (j, k, R)
-        inner = among.sum(axis=0) + with_C * _power(before - top)
-        own = _power(exponent - top)
-        start, its = squares_of(C, axes=2)
-        sums, alone = (
-            _running(start, before + its, added, top)
-            for added in (
-                own * (2 * inner + own * np.diagonal(gram).T),
-                own**2 * products.squares_alone(left, factors),
-            )
-        )
-        unit = top.copy()
-        kept = products.keep_digits(sums, alone, left.dtype) | (top == ZERO_EXPONENT)
-        for r in np.flatnonzero(~kept.all(axis=0)):
-            lags = slice(1 + int(np.flatnonzero(~kept[:, r])[-1]))
-            here = left[lags, r], [(rows, right[lags, r]) for rows, right in factors]
-            formed = _formed_running(C[r], int(before[r]), *here, exponent[lags, r])
-            for mine, theirs in zip((sums, unit), formed, strict=True):
-                mine[lags, r] = np.where(kept[lags, r], mine[lags, r], theirs)
-        self.cumulative.append((sums, unit))
+        self.cumulative.append(running_norms(C, before, left, factors, exponent))
 
     def _measures_share(self, only: int | None) -> bool:
         return self.share in (self.names if only is None else (self.names[only],))
@@ -305,14 +314,14 @@ class Terms:
         shift = self._exponent - top
         if shift.any():
             self._lower(self._total, shift)
-            self._bound *= _power(shift)
+            self._bound *= power(shift)
             self._exponent = top
         return top
 
     def _lower(self, matrices: Array, exponent: Array) -> None:
         """Multiply matrices (..., R, W, G) by 2**exponent (R, P), none above 0, in place."""
         if exponent.any():
-            powers = np.repeat(_power(exponent), self._widths, axis=-1)
+            powers = np.repeat(power(exponent), self._widths, axis=-1)
             matrices *= powers[..., None].astype(matrices.dtype)
 
     def _restrict(self, matrices: Array, only: int | None) -> Array:
@@ -323,49 +332,8 @@ class Terms:
         return matrices
 
 
-@lru_cache(maxsize=8)
-def _earlier(K: int) -> Array:
-    """(j, k, 1): 1 where lag j comes before lag k."""
-    return np.triu(np.ones((K, K)), 1)[..., None]
-
-
-def _running(start: Array, start_unit: Array, added: Array, unit: Array) -> Array:
-    """Running sums of `added` (K, R) from `start`; row k is in units of 4^unit_k."""
-    sums = added.copy()
-    sums[0] += start * _power(2 * (start_unit - unit[0]))
-    if (unit == unit[0]).all():
-        return np.cumsum(sums, axis=0)
-    for k in range(1, len(sums)):
-        sums[k] += sums[k - 1] * _power(2 * (unit[k - 1] - unit[k]))
-    return sums
-
-
-def _formed_running(
-    C: Array, unit: int, left: Array, factors: Sequence[Factor], exponent: Array
-) -> tuple[Array, Array]:
-    """Squared norms (K,) of `C` (G, P) times 2**`unit` and the terms that follow, summed, and the
-    exponents that they are in units of, from the matrices themselves."""
-    found = []
-    for k, its in enumerate(exponent.tolist()):
-        if its > ZERO_EXPONENT:
-            A = products.matrix(left[k], [(rows, right[k]) for rows, right in factors])
-            top = max(unit, its)
-            C = scale(C, np.array(unit - top)) + scale(A.T, np.array(its - top))
-            unit = top
-        squares, own = squares_of(C, axes=2)
-        found.append((squares, unit + own))
-    squares, units = (np.array(column) for column in zip(*found, strict=True))
-    return squares, units
-
-
 def _log2(squares: Array, unit: Array) -> Array:
     """log2 of norms from their squares in units of 4**unit; -inf at zero."""
     with np.errstate(divide="ignore"):
         logs: Array = 0.5 * np.log2(squares) + unit
     return logs
-
-
-def _power(exponent: Array) -> Array:
-    """2**exponent for exponents <= 0; 1 above, where no caller uses it."""
-    powers: Array = np.ldexp(1.0, np.clip(exponent, -1100, 0).astype(np.int32))
-    return powers

@@ -21,7 +21,7 @@ import numpy as np
 from gradflow.machine.threads import count, share
 from gradflow.numerics.arrays import Array
 
-_SHARED_ELEMENTS = 2**17  # from which on threads take some rows each
+_SHARED_ELEMENTS = 2**19  # from which on threads take some rows each; measured
 
 _NEAR = 2.0**-7  # below this, the subtraction from 1 has cost 7 of the 53 bits
 

@@ -213,5 +213,6 @@ def _instead(path: Path) -> str:
             ]
     except OSError:
         return f": there is no folder {str(path.parent)!r}"
-    near = difflib.get_close_matches(path.name[:255], names, n=1)
-    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+    stems = {os.path.splitext(name)[0].lower(): name for name in sorted(names)}
+    near = difflib.get_close_matches(path.stem[:255].lower(), stems, n=1)
+    return f"; did you mean {str(path.with_name(stems[near[0]]))!r}?" if near else ""

@@ -9,21 +9,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradflow import __version__
+from gradflow.cells import CELLS
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations
 from gradflow.equations.report import report
 from gradflow.formats import markdown
 from gradflow.formats.view import View
 
-_HINT = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`.\n"
+_LONGEST = 100  # columns of a line of prose
 
 
 def text(cells: Sequence[Equations], view: View) -> Iterator[str]:
     """A paragraph a cell."""
     for equations in cells:
-        yield from _paragraph(_described(equations))
+        yield from _paragraph(_described(equations), view.width)
         yield "\n"
-    yield _HINT
+    yield from _wrapped(_hint(cells), view.width, 0)
 
 
 def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
@@ -48,7 +49,7 @@ def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
             columns = [[str(option[key]) for option in options] for key in keys]
             yield from markdown.table(list(zip(heads, columns, strict=True)), left=len(heads))
             yield "\n"
-    yield _HINT
+    yield f"{_hint(cells)}\n"
 
 
 def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
@@ -57,21 +58,47 @@ def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
     yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
 
 
-def _paragraph(cell: dict[str, Any]) -> Iterator[str]:
+def _hint(cells: Sequence[Equations]) -> str:
+    """How a config names one: that which is shown, of many the LSTM."""
+    example = cells[0] if len(cells) == 1 else CELLS["lstm"].equations
+    has_name = example.name in CELLS or CELLS.is_own(example.name)
+    type_ = example.name if has_name else "./FILE.yaml"
+    said = f"In a config: `cell: {type_}`"
+    if not example.options:
+        return f"{said}."
+    name, default = next(iter(example.defaults.items()))
+    return f"{said}, or with options `cell: {{type: {type_}, {name}: {default}}}`."
+
+
+def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
     yield f"{cell['name']}\n"
-    yield from (f"  {line}\n" for line in textwrap.wrap(cell["about"], 100))
+    yield from _wrapped(cell["about"], width)
     yield "\n" + textwrap.indent(cell["step"], "  ") + "\n"
-    yield from (f"  {line}\n" for line in textwrap.wrap(cell["cite"], 78))
+    yield from _wrapped(cell["cite"], width)
     yield "\n" if cell["cite"] else ""
-    yield f"  state: {cell['state']}\n"
-    declared = f"parameters: {cell['parameters']}"
-    yield from (f"  {line}\n" for line in textwrap.wrap(declared, 78))
+    yield from _wrapped(f"state: {cell['state']}", width)
+    yield from _wrapped(f"parameters: {cell['parameters']}", width)
     if cell["constants"]:
-        yield from (f"  {line}\n" for line in textwrap.wrap(f"constants: {cell['constants']}", 78))
-    yield from (f"  {line}\n" for line in _on_memory(cell))
+        yield from _wrapped(f"constants: {cell['constants']}", width)
+    for line in _on_memory(cell):
+        yield from _wrapped(line, width)
     for option in cell["options"]:
-        yield f"  option {option['name']}: {option['values']} (default {option['default']})\n"
-        yield f"    {option['meaning']}\n" if option["meaning"] else ""
+        told = f"option {option['name']}: {option['values']} (default {option['default']})"
+        yield from _wrapped(told, width)
+        yield from _wrapped(option["meaning"], width, 4)
+
+
+def _wrapped(text: str, width: int, indent: int = 2) -> Iterator[str]:
+    """In lines that fit, those after the first further in."""
+    lines = textwrap.wrap(
+        text,
+        min(width, _LONGEST),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2 * (indent > 0)),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    yield from (f"{line}\n" for line in lines)
 
 
 def _described(equations: Equations) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every column that CSV, JSON, its schema and the README's table have: what differs between the
+"""Every column that CSV, JSON, its schema and docs/outputs.md have: what differs between the
 runs, and the curves that the measures declare."""
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from gradflow.formats.layout import (
 )
 from gradflow.formats.parts import with_parts
 from gradflow.formats.sparklines import Curves
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -256,19 +257,8 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     verdicts = [Cell(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
-    whole = [*names.values(), *facts]
     curves = Curves.of(results, styles, view)
-    totals = _totals(results)
-    is_full = room_beside([*whole, *totals], view.width) >= _BAR[0]
-    if is_full:
-        whole += totals
-    room = room_beside(whole, view.width)
-    if room >= _BAR[0]:
-        groups = [[*whole, curves.column(room)]]
-    elif room >= -GAP:
-        groups = [whole]
-    else:
-        groups = _split(results, names, facts, curves, view)
+    groups = _groups(names, facts, results, curves, view.width)
     for group in groups:
         yield from grid(group)
         yield []
@@ -280,38 +270,42 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     for text in words.explanations(results, interval="± 95 %"):
         yield from _prose(text, view)
     yield from _prose(curves.scale(), view) if curves.shown else ()
-    if not is_full:
-        yield from _prose("For every figure, the totals ‖∂L/∂W‖ among them, --rows runs.", view)
 
 
-def _split(
-    results: Sequence[Result],
+def _groups(
     names: dict[str, Column],
     facts: list[Column],
+    results: Sequence[Result],
     curves: Curves,
-    view: View,
+    width: int,
 ) -> list[list[Column]]:
-    """What is too wide for one table: what tells the runs apart, then what they came to."""
-    names = dict(names)
-    place = [names.pop(axis) for axis in PLACE_AXES if axis in names]
-    key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
-    room = room_beside([*key, *facts], view.width)
-    if room >= _BAR[0]:
-        facts = [*facts, curves.column(room)]
-    of_runs = [column for head, column in names.items() if head != "run"]
-    groups = [*blocks(facts, key, view.width)]
-    return [*blocks(of_runs, key, view.width), *groups] if of_runs else groups
+    """The columns of the summary as one table: with curves if there is room, else without; what is
+    too wide for one, in several."""
+    heads = [_totals(results, head) for head in ("‖∂L/∂{}‖", "∂L/∂{}")]
+    for least in (_BAR[0], -GAP):
+        for sums in heads:
+            whole = [*names.values(), *facts, *sums]
+            if (room := room_beside(whole, width)) >= least:
+                return [[*whole, curves.column(room)] if least > 0 else whole]
+    if room_beside([*names.values(), *facts], width) >= -GAP:
+        key, first, rest = [*names.values()], [[*names.values(), *facts]], heads[0]
+    else:
+        of_runs = dict(names)
+        place = [of_runs.pop(axis) for axis in PLACE_AXES if axis in names]
+        of_runs.pop("run", None)
+        key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
+        first = [*blocks([*of_runs.values()], key, width)] if of_runs else []
+        rest = [*facts, *heads[0]]
+    groups = [*first, *(blocks(rest, key, width) if rest else ())]
+    if (room := room_beside(groups[-1], width)) >= _BAR[0]:
+        groups[-1].append(curves.column(room))
+    return groups
 
 
-def _totals(results: Sequence[Result]) -> list[Column]:
-    """The norms of dL/dW, as far as there are such weights."""
-    columns = []
-    for name in ("W_s", "W_x"):
-        found = [None if r.flow is None else r.flow.totals.get(name) for r in results]
-        texts = ["" if norm is None else words.short(_text(norm)) for norm in found]
-        if any(texts):
-            columns.append(Column((f"‖∂L/∂{name}‖", "total"), [*map(Cell, texts)]))
-    return columns
+def _totals(results: Sequence[Result], head: str) -> list[Column]:
+    """The norms of dL/dW."""
+    found = totals(results).items()
+    return [Column((head.format(name), "total"), [*map(Cell, texts)]) for name, texts in found]
 
 
 def _diagnoses(results: Sequence[Result]) -> list[Column]:

@@ -125,10 +125,13 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     within = [f"checkpoints in {words.clean(folder)}"] if folder else []
     yield from fold([*words.settings(results), *within], " · ", view.width, "dim")
     yield []
+    drawn = False
     for name, rows in sections(results).items():
         if name:
             yield [Span(name, "bold")]
-        for columns in _groups(rows, view):
+        groups, has_bars = _groups(rows, view)
+        drawn |= has_bars
+        for columns in groups:
             yield from grid(columns)
             yield []
         yield from _prose(change(rows), view.width, "")
@@ -136,7 +139,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     vanishing, exploding = view.thresholds
     yield from _prose(
         f"horizon: the first lag whose gradient leaves {vanishing:g} to {exploding:g} times that of"
-        " lag 0, drawn at the right. Under the lags: log10 ‖∂L/∂s‖.",
+        f" lag 0{', drawn at the right' if drawn else ''}. Under the lags: log10 ‖∂L/∂s‖.",
         view.width,
     )
     for text in words.explanations(results, interval="±"):
@@ -158,21 +161,21 @@ def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     return sections
 
 
-def _groups(results: Sequence[Result], view: View) -> Iterator[list[Column]]:
-    """All columns side by side, or the gradients below the rest where the width asks for it."""
+def _groups(results: Sequence[Result], view: View) -> tuple[list[list[Column]], bool]:
+    """All columns side by side, or the gradients below the rest where the width asks for it; and
+    whether there is room for the horizons' bars."""
     key = _checkpoints(results)
     styles = [_STYLES.get(result.diagnosis.verdict, "") for result in results]
     facts = [*_parts(results), *_facts(results, styles)]
     logs = _log_columns(results, shown_lags(results, view.lags))
-    room = room_beside([key, *facts, *logs], view.width)
-    if room >= _BAR[0]:
-        yield [key, *facts, *logs, _bars(results, styles, room)]
-        return
-    room = room_beside([key, *facts], view.width)
-    if room >= _BAR[0]:
-        facts.append(_bars(results, styles, room))
-    yield from map(list, blocks(facts, [key], view.width))
-    yield from map(list, blocks(logs, [key], view.width))
+    groups = [[key, *facts, *logs]]
+    if room_beside(groups[0], view.width) < _BAR[0]:
+        groups = [*blocks(facts, [key], view.width), *blocks(logs, [key], view.width)]
+    for columns in groups:
+        if (room := room_beside(columns, view.width)) >= _BAR[0]:
+            columns.append(_bars(results, styles, room))
+            return groups, True
+    return groups, False
 
 
 def change(results: Sequence[Result]) -> str:
@@ -269,7 +272,7 @@ def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
 
 
 def columns(results: Sequence[Result], view: View) -> list[tuple[str, Sequence[str]]]:
-    """What tells checkpoints and runs apart, what each came to, and its gradient at some lags."""
+    """How checkpoints and runs differ, what each came to, and its gradient at some lags."""
     lags = shown_lags(results, view.lags)
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]

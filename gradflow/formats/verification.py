@@ -14,32 +14,41 @@ from rich.cells import cell_len
 from gradflow import __version__
 from gradflow.cells.contract import CURVES
 from gradflow.formats import markdown, words
+from gradflow.formats.layout import GAP, Cell, Column, Line, Span, blocks, fold, grid, render
 from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.bundle import DIRECTIONS
 from gradflow.verification import Comparison, Verification
 
 _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name in CURVES.values()}}
-"""What people are told was compared, in the order in which it is shown."""
+"""What was compared, in the order in which it is shown."""
 
 
 def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
     """A line a run, and all of those in which something differs; of one run, or on demand
     (`view.tables`), of each quantity at how many lags it was compared, and the largest error."""
+    for line in _page(verifications, view):
+        yield render(line, view.colour)
+
+
+def _page(verifications: Sequence[Verification], view: View) -> Iterator[Line]:
     names = [_name(verification, view) for verification in verifications]
+    named = list(zip(names, verifications, strict=True))
     if view.tables or len(verifications) == 1:
-        for name, verification in zip(names, verifications, strict=True):
-            yield from _block(name, verification)
+        shown = named
     else:
         width = max(map(cell_len, names), default=0)
-        for name, verification in zip(names, verifications, strict=True):
+        for name, verification in named:
             padding = " " * (width - cell_len(name))
-            yield f"{name}{padding}  {_in_a_line(verification)}\n"
-        wrong = [(name, v) for name, v in zip(names, verifications, strict=True) if not v.holds]
-        for name, verification in wrong:
-            yield "\n"
-            yield from _block(name, verification)
-    yield from (f"{line}\n" for line in _verdict(verifications))
+            pieces = [name + padding, *_in_a_line(verification)]
+            yield from fold(pieces, GAP * " ", view.width)
+        shown = [(name, verification) for name, verification in named if not verification.holds]
+        if shown:
+            yield []
+    for name, verification in shown:
+        yield from _block(name, verification, view)
+    for text in _verdict(verifications):
+        yield from fold(text.split(" "), " ", view.width)
 
 
 def _name(verification: Verification, view: View) -> str:
@@ -49,33 +58,37 @@ def _name(verification: Verification, view: View) -> str:
     return " ".join([str(axes["cell"]), *(words.phrase(name, axes[name]) for name in there)])
 
 
-def _in_a_line(verification: Verification) -> str:
+def _in_a_line(verification: Verification) -> list[str]:
     """What came of a run."""
     comparisons = verification.comparisons
-    skipped = f"not compared: {verification.skipped}" if verification.skipped else ""
+    skipped = [f"not compared: {verification.skipped}"] if verification.skipped else []
     if verification.unfounded:
-        return "holds: NO, a gauge is none"
+        return ["holds: NO, a gauge is none"]
     if not comparisons:
         return skipped
     wrong = sum(not c.holds for c in comparisons)
     worst = max(c.error for c in comparisons)
     outcome = f"NO, {wrong} differ" if wrong else "yes"
-    said = f"{len(comparisons)} compared  largest error {worst:<7.1e}  holds: {outcome}"
-    return f"{said}; {skipped}" if skipped else said
+    said = [f"{len(comparisons)} compared", f"largest error {worst:<7.1e}", f"holds: {outcome}"]
+    return [*said, *skipped]
 
 
-def _block(name: str, verification: Verification) -> Iterator[str]:
+def _block(name: str, verification: Verification, view: View) -> Iterator[Line]:
     """Every quantity of a run."""
-    yield f"{name}\n"
-    if verification.comparisons:
-        yield f"  {'quantity':<17}  {'lags':<11}  {'backpropagated':<15}  complex step     error"
-        yield "    holds\n"
-    for quantity, group in _by_quantity(verification):
-        yield _row(quantity, group)
+    yield [Span(name, "bold")]
+    heads = ("quantity", "lags", "backpropagated", "complex step", "error", "holds")
+    rows = [_row(quantity, group) for quantity, group in _by_quantity(verification)]
+    columns = [
+        Column((head,), [*map(Cell, texts)], "left")
+        for head, texts in zip(heads, zip(*rows, strict=True), strict=False)
+    ]
+    for block in blocks(columns[1:], columns[:1], view.width) if columns else ():
+        yield from grid(block)
     if verification.skipped:
-        yield f"  not compared: {verification.skipped}\n"
-    yield from (f"  {words.clean(one)}\n" for one in verification.unfounded)
-    yield "\n"
+        yield from fold(f"not compared: {verification.skipped}".split(" "), " ", view.width)
+    for text in verification.unfounded:
+        yield from fold(words.clean(text).split(" "), " ", view.width)
+    yield []
 
 
 def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[str]:
@@ -179,13 +192,10 @@ def _holds(comparisons: Sequence[Comparison]) -> str:
     return f"NO, at lag {_worst(comparisons)[0].lag}"
 
 
-def _row(name: str, comparisons: list[Comparison]) -> str:
+def _row(name: str, comparisons: list[Comparison]) -> list[str]:
     worst, span = _worst(comparisons)
-    backpropagated, complex_step = _short(worst.backpropagated), _short(worst.complex_step)
-    return (
-        f"  {name:<17}  {span:<11}  {backpropagated:<15}  {complex_step:<15}"
-        f"  {worst.error:<7.1e}  {_holds(comparisons)}\n"
-    )
+    numbers = [_short(worst.backpropagated), _short(worst.complex_step), f"{worst.error:.1e}"]
+    return [name, span, *numbers, _holds(comparisons)]
 
 
 def _short(number: Magnitudes) -> str:

@@ -61,7 +61,7 @@ def _is_set() -> bool:
 def _controller() -> Any:
     """Of the libraries of linear algebra that this process has loaded."""
     import numpy as np  # noqa: F401 - its own is among them
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController().select(user_api="blas")
 
@@ -88,7 +88,7 @@ def kernel() -> str | None:
 def _loaded() -> dict[str, Any]:
     """What threadpoolctl finds of NumPy's BLAS; empty where it knows nothing."""
     import numpy as np
-    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_info
 
     loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
     folder = str(Path(np.__file__).parent)  # a wheel has its own copy there or in numpy.libs

@@ -2,8 +2,9 @@
 
 A step of a wide net takes a tenth of a millisecond to a few. To wake a thread that sleeps costs a
 twentieth (measured: 40 to 60 µs), so helpers spin while a run goes on, outside of Python and its
-lock; on systems that have no such wait they sleep after all. Where nothing was shared for a while
-they sleep too, until they are wanted.
+lock; on systems that have no such wait they sleep after all. Where nothing was shared for a while,
+or sharing lost because other work wants the cores, they sleep too, until they are wanted and there
+are cores that nothing runs on.
 
 Work is cut into pieces by its shape alone, and a thread takes a stretch of them: no digit depends
 on how many threads there are.
@@ -35,13 +36,24 @@ Work = Callable[[slice], object]
 _Order = tuple[Context, Work, slice]
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep
-_PENANCE = 20  # times as long as was lost by waiting for a helper without a core, nothing is shared
+_LOOKS = 0.01  # seconds until a core that others had is looked for again
+_PENANCE = 4  # times as long as was lost because a helper had no core, nothing is shared
+_STRICTEST = 64  # times that, where it happens again and again
 
 
 def cores() -> int:
     """The processors that this process may use."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(count or 1, _container_cores() or 2**30))
+
+
+def idle_cores() -> int:
+    """How many cores of this machine nothing runs on at this moment, as far as its system tells."""
+    try:
+        running = int(_LOAD.read_text().split()[3].split("/")[0])
+    except (OSError, ValueError, IndexError):
+        return 2**30
+    return max(0, (os.cpu_count() or 1) - running)
 
 
 def asked() -> int | None:
@@ -55,12 +67,13 @@ def asked() -> int | None:
     return int(value)
 
 
-def threads_of_a_run(wanted: int | None = None, workers: int = 1) -> int:
+def threads_of_a_run(wanted: int | None = None, workers: int = 1, otherwise: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
-    GRADFLOW_CORES says; else one, since where other work wants the cores a shared run loses. Never
-    more than there are cores for, and one where linear algebra has its own threads."""
+    GRADFLOW_CORES says, or `otherwise`. The command gives every core; the library, which may be one
+    of many in a pool, one. Never more than there are cores for, and one where linear algebra has
+    threads of its own."""
     if wanted is None:
-        wanted = asked() or 1
+        wanted = asked() or otherwise
     room = cores() // workers if blas.threads() == 1 else 1
     return max(1, min(wanted, room))
 
@@ -79,11 +92,11 @@ def sharing(threads: int) -> Iterator[None]:
         crew.end()
 
 
-def share(work: Work, pieces: int) -> None:
-    """Have all `pieces` of some work done, by this thread and its helpers. What a helper raises is
-    raised here."""
+def share(work: Work, pieces: int, *, worth: bool = True) -> None:
+    """Have all `pieces` of some work done, by this thread and its helpers; by this one alone where
+    it is not `worth` that. What a helper raises is raised here."""
     crew: _Crew | None = getattr(_mine, "crew", None)
-    if crew is None or pieces < 2:
+    if crew is None or pieces < 2 or not worth:
         work(slice(0, pieces))
     else:
         crew.share(work, pieces)
@@ -94,6 +107,8 @@ def count() -> int:
     crew: _Crew | None = getattr(_mine, "crew", None)
     return 1 if crew is None else crew.threads
 
+
+_LOAD = Path("/proc/loadavg")
 
 _mine = threading.local()  # a helper has no helpers, nor has a process that was forked from another
 
@@ -108,7 +123,9 @@ class _Crew:
         self._over = threading.Event()
         self._lock = threading.Lock()  # held by whoever gives the helpers orders
         self._shared = 0
-        self._alone_until = 0.0
+        self._alone_until, self._penance = 0.0, 1.0
+        self._asleep = True  # the helpers; before they are woken it is asked how many have a core
+        self._width = 1  # the threads that share, this one among them
 
     def share(self, work: Work, pieces: int) -> None:
         # From within shared work, or while a watch puts the helpers to sleep, there is no help.
@@ -124,20 +141,44 @@ class _Crew:
             self._lock.release()
 
     def _share(self, work: Work, pieces: int) -> None:
-        if self._watch is None:
-            self._start()
+        if self._asleep:
+            self._width = min(self.threads, 1 + idle_cores())
+            if self._width < 2:
+                self._alone_until = time.perf_counter() + _LOOKS
+                work(slice(0, pieces))
+                return
+            if self._watch is None:
+                self._start()
+            self._asleep = False
         self._shared += 1
-        n = min(self.threads, pieces)
+        n = min(self._width, len(self._helpers) + 1, pieces)
         edges = [pieces * k // n for k in range(n + 1)]
         busy = self._helpers[: n - 1]
         for helper, start, stop in zip(busy, edges[1:], edges[2:], strict=False):
             helper.begin(copy_context(), work, slice(start, stop))
-        begin = time.thread_time()
+        begin, own = time.perf_counter(), time.thread_time()
         work(slice(0, edges[1]))
-        saved = (n - 1) * (time.thread_time() - begin)
-        lost = sum(helper.finish() for helper in busy) - saved
-        if lost > 0:
-            self._alone_until = time.perf_counter() + _PENANCE * lost
+        own = time.thread_time() - own
+        for helper in busy:
+            helper.finish()
+        self._judge(time.perf_counter() - begin, own * pieces / edges[1])
+
+    def _judge(self, taken: float, alone: float) -> None:
+        """Share nothing for a while where that took longer than it would have taken alone: longer
+        and longer where it goes on, since other work wants the cores then."""
+        if taken <= alone:
+            self._penance = max(1.0, self._penance / 2)
+            return
+        pause = self._penance * _PENANCE * (taken - alone)
+        self._alone_until = time.perf_counter() + pause
+        self._penance = min(_STRICTEST, 2 * self._penance)
+        if pause > _PATIENCE:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._asleep = True
+        for helper in self._helpers:
+            helper.rest()
 
     def end(self) -> None:
         """Have all threads end, those at work when that is done."""
@@ -159,9 +200,9 @@ class _Crew:
         self._watch = threading.Thread(target=self._send_to_sleep, daemon=True)
         with held():  # no signal falls between a thread's start and our knowing of it
             try:
+                self._watch.start()
                 while len(self._helpers) < self.threads - 1:
                     self._helpers.append(_Helper())
-                self._watch.start()
             except RuntimeError:  # there may be no more threads
                 self.threads = 1 + len(self._helpers)
 
@@ -171,22 +212,23 @@ class _Crew:
         while not self._over.wait(_PATIENCE):
             if self._shared == seen and self._lock.acquire(blocking=False):
                 try:
-                    for helper in self._helpers:
-                        helper.rest()
+                    self._rest()
                 finally:
                     self._lock.release()
             seen = self._shared
 
 
 class _Helper:
-    """A thread that does what it is told, one order at a time. It waits at one gate, and opens
+    """A thread that does what it is given, one order at a time. It waits at one gate, and opens
     another when it has done what it took; what it has not taken yet can be taken back."""
 
     def __init__(self) -> None:
         self._go, self._done, self._bell = _gate(), _gate(), _Lock()
         self._orders: deque[_Order | None] = deque()  # one at most; None: to sleep
         self._error: BaseException | None = None
-        self._resting = self._over = False
+        # It begins asleep: one that spins from the start may do so where its caller was, for as
+        # long as the system lets a thread run.
+        self._resting, self._over = True, False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -201,20 +243,17 @@ class _Helper:
         self._orders.append((context, work, pieces))
         self._go.open()
 
-    def finish(self) -> float:
-        """See that they are done: here, if nobody has begun; raises what went wrong. Returns the
-        seconds that were waited."""
+    def finish(self) -> None:
+        """See that they are done: here, if nobody has begun; raises what went wrong."""
         order = self._taken_back()
         if order is not None:
             _, work, pieces = order
             work(pieces)
-            return 0.0
-        begin = time.perf_counter()
+            return
         self._done.wait()
         error, self._error = self._error, None
         if error is not None:
             raise error
-        return time.perf_counter() - begin
 
     def rest(self) -> None:
         """Have it sleep until it is wanted."""
@@ -237,6 +276,7 @@ class _Helper:
             return None
 
     def _run(self) -> None:
+        self._bell.wait()
         while not self._over:
             self._go.wait()
             try:

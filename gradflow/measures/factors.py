@@ -21,6 +21,7 @@ from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
+from gradflow.numerics.arrays import distinct
 
 _STEPS = 32
 
@@ -48,7 +49,7 @@ def _some_steps(trajectory: Trajectory, run: int) -> Samples:
     """What the report names, at a few steps, evenly spaced over those whose tape is kept."""
     start, stop = trajectory.segments[-1]
     tape: Tape = trajectory.last_tape
-    at = np.unique(np.linspace(0, stop - start - 1, _STEPS).round().astype(np.int64))
+    at, _ = distinct(np.linspace(0, stop - start - 1, _STEPS).round().astype(np.int64))
     states = tape.states[:, run : run + 1]
     x = trajectory.x[start:stop] if trajectory.x.shape[1] == 1 else (
         trajectory.x[start:stop, run : run + 1]

@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
+_ROWS = 16  # of matrices, that are transposed at a time
+
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Room for vectors (..., N, width), the batch innermost."""
@@ -33,3 +35,24 @@ def cut(a: Array, count: int) -> tuple[Array, ...]:
     laid_out = a.mT
     H = laid_out.shape[-2] // count
     return tuple(laid_out[..., k * H : (k + 1) * H, :] for k in range(count))
+
+
+def transposed(matrices: Array) -> Array:
+    """The transposes of matrices (..., G, H), contiguous. A few rows at a time, whose columns are
+    still in cache when they are read again: an eighth of the time for 2048 x 512."""
+    *leading, G, H = matrices.shape
+    found = np.empty((*leading, H, G), matrices.dtype)
+    for start in range(0, G, _ROWS):
+        rows = slice(start, start + _ROWS)
+        found[..., rows] = matrices[..., rows, :].mT
+    return found
+
+
+def distinct(values: Array) -> tuple[Array, Array]:
+    """The values, each once and in order, and where among them each of `values` is, in their shape.
+    NumPy's `unique` would import masked arrays: a fiftieth of the command's time."""
+    ordered = np.sort(values, axis=None)
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    found = ordered[first]
+    return found, np.searchsorted(found, values)

@@ -163,7 +163,7 @@ _FINE = 256
 def _scientific(mantissa: Array, exponent: Array) -> list[str]:
     """`mantissa * 2**exponent` with 17 correct digits, for mantissas in [0.5, 1), shape (n,)."""
     fine = exponent & (_FINE - 1)
-    coarse, which = np.unique(exponent - fine, return_inverse=True)
+    coarse, which = arrays.distinct(exponent - fine)
     leads = [np.array(column) for column in zip(*map(_power_of_two, coarse.tolist()), strict=True)]
     high, low, tens = (column[which] for column in leads)
     fine_high, fine_low, fine_tens = (column[fine] for column in _fine_powers())
@@ -205,7 +205,7 @@ def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
     digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
     tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
     fine = tens & (_FINE - 1)
-    coarse, which = np.unique(tens - fine, return_inverse=True)
+    coarse, which = arrays.distinct(tens - fine)
     high = digits.astype(np.float64)
     low = (digits - high.astype(np.int64)).astype(np.float64)
     exponent = np.zeros(len(digits), dtype=np.int64)

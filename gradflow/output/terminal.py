@@ -156,7 +156,7 @@ def notebook_bar(total: int) -> Iterator[Progress]:
 @contextmanager
 def progress_bar(total: int) -> Iterator[Progress]:
     """A bar on stderr for work of more than half a second, where someone is there to see it."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda steps: None
         return
 

@@ -50,8 +50,7 @@ def execute(
         executor: who runs it; None is this process.
         workers: how many bundles of runs the executor works on at a time.
         journal: that of these runs: what it holds is not run again; all else is added to it.
-        threads: how many share the work of a wide run; None is as many as there are cores, in
-            this process, and one where an executor has others.
+        threads: how many share the work of a wide run; None is what GRADFLOW_CORES says, or one.
     """
     varied, thresholds = experiment.varied, experiment.thresholds
     finished = journal.finished() if journal else set()
@@ -73,7 +72,7 @@ def execute(
 
 
 def time_steps(run: Run) -> int:
-    """The steps of a run, forward and backward, that `progress` is told of."""
+    """The steps of a run, forward and backward, that `progress` hears of."""
     return (1 + backward_passes(run)) * run.sequence_length * len(run.places)
 
 

@@ -24,9 +24,10 @@ def blocks(rng, exponents):
 
 
 def found(monkeypatch, wide, count, exponents):
-    """Norms, running sums and totals, as logs to base 2."""
+    """Norms, running sums and totals, as logs to base 2; the exponents differ from lag to lag."""
     monkeypatch.setattr(terms_room, "SHARED", 0 if wide else 2**60)
     monkeypatch.setattr(threads, "_PENANCE", 0)
+    monkeypatch.setattr(threads, "idle_cores", lambda: 64)
     rng = np.random.default_rng(0)
     terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
     with threads.sharing(count):
@@ -47,6 +48,19 @@ def test_they_are_what_whole_matrices_give(monkeypatch, exponents):
     np.testing.assert_allclose(found(monkeypatch, True, 1, exponents), whole, rtol=0, atol=1e-10)
 
 
+def test_blocks_that_are_wide_and_blocks_that_are_not_add_up(monkeypatch):
+    """A block is wide by its own size: what is added has one sign."""
+    totals = []
+    for wide in (False, True):
+        rng = np.random.default_rng(0)
+        terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
+        for number in range(3):
+            monkeypatch.setattr(terms_room, "SHARED", 0 if wide and number % 2 else 2**60)
+            terms.add(*blocks(rng, np.zeros(K, int)))
+        totals.append(np.concatenate([terms.total(name).log10() for name in WIDTHS]))
+    np.testing.assert_allclose(totals[1], totals[0], atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_threads_give_the_same_bytes(monkeypatch, count):
     exponents = np.array([0, -3, 5])
@@ -62,9 +76,32 @@ def test_every_row_is_in_one_stretch_of_its_parameter():
                for which, own in stretches)  # fmt: skip
 
 
-def test_squares_that_leave_float_range_have_an_exponent():
-    left = np.full((1, 1, 2, 3), 1e-100).mT
-    right = np.full((1, 1, 4, 3), 1e-100).mT
-    _, squares, unit = Stretches([slice(0, 4)]).formed(left, [(slice(None), {"W_s": right})])
-    expected = np.log2(8 * (3.0) ** 2) + 4 * np.log2(1e-100)
+@pytest.mark.parametrize("size", [1e-60, 1e-100, 1e100])
+def test_squares_that_leave_float_range_have_an_exponent(size):
+    left = np.full((1, 1, 2, 3), size).mT
+    outer = [(slice(None), {"W_s": np.full((1, 1, 4, 3), size).mT})]
+    stretches, total = Stretches([slice(0, 4)]), np.zeros((1, 4, 2))
+    squares, unit = stretches.measured(left, outer)
+    expected = np.log2(8 * 3.0**2) + 4 * np.log2(size)
     np.testing.assert_allclose(np.log2(squares) + 2 * unit, expected, rtol=1e-14)
+    one = np.ones((1, 1))
+    found = stretches.at_once(left, outer, total, one, np.empty_like(total), one, 0)
+    assert found is None or not found[0].any()  # which its caller asks about
+    squares, unit = stretches.added(left, outer, total, one, 0)
+    np.testing.assert_allclose(np.log2(squares) + 2 * unit, expected, rtol=1e-14)
+    np.testing.assert_allclose(total, 3 * size**2, rtol=1e-14)
+
+
+def test_a_pass_at_once_is_what_two_give(monkeypatch):
+    """Bit for bit: which way it goes may depend on the company of a run."""
+    exponents = np.array([0, -3, 5])
+    usual = found(monkeypatch, True, 1, exponents)
+    monkeypatch.setattr(Stretches, "at_once", lambda *arguments: None)
+    np.testing.assert_array_equal(found(monkeypatch, True, 1, exponents), usual)
+
+
+def test_most_lags_are_added_at_once(monkeypatch):
+    monkeypatch.setattr(Stretches, "measured", None)
+    monkeypatch.setattr(Stretches, "added", None)
+    found(monkeypatch, True, 1, np.array([0, 0, 0]))
+    found(monkeypatch, True, 1, np.array([0, -3, 5]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
 from gradflow.cells import CELLS
 from gradflow.formats import View, cells
@@ -27,3 +29,31 @@ def test_its_gates_and_its_direct_path(name, lines):
     assert len(cell["gates"] + cell["direct"]) > 0 or not lines
     markdown = "".join(cells.to_markdown([CELLS[name].equations], View()))
     assert all(line[1:] in markdown for line in lines)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("name", ["lstm", "slstm", "gated_deltanet", "unicornn"])
+def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
+    equations = CELLS[name].equations
+    text = "".join(cells.text([equations], View(width=width)))
+    step = {f"  {line}".rstrip() for line in equations.step.strip().splitlines()}
+    for line in set(text.splitlines()) - step:
+        assert cell_len(line) <= min(width, 100)
+    assert step <= set(text.splitlines())
+    words = " ".join(text.split())
+    for parameter in equations.parameters:
+        assert f" {parameter.name} " in words
+    assert equations.about in words
+
+
+def test_the_last_line_says_how_a_config_names_it():
+    def last(*found):
+        return "".join(cells.text(list(found), View(width=200))).splitlines()[-1]
+
+    gru, indrnn = (CELLS[name].equations for name in ("gru", "indrnn"))
+    lstm = "`cell: lstm`, or with options `cell: {type: lstm, forget_bias: 0.0}`"
+    assert lstm in last(gru, indrnn)
+    assert last(gru).startswith("In a config: `cell: gru`, or with options `cell: {type: gru, ")
+    own = replace(gru, name="my_own")
+    assert "`cell: ./FILE.yaml`, or with options `cell: {type: ./FILE.yaml, reset: " in last(own)
+    assert cells._hint([replace(own, options=())]) == "In a config: `cell: ./FILE.yaml`."

@@ -203,18 +203,31 @@ def test_what_is_too_wide_gives_way_before_the_table_is_cut_in_two(width):
     heads = [line for line in page if "verdict" in line and "rate" not in line]
     assert len(heads) == 1
     assert heads[0].startswith("cell")
-    assert ("total" in heads[0]) == (width >= 100)
-    assert ("--rows runs" in "\n".join(page)) == (width < 100)
+    assert heads[0].count("total") == 2
+    assert ("Curves:" in "\n".join(page)) == (width >= 100)
     assert max(map(cell_len, page)) <= width
 
 
-def test_the_sparkline_gives_way_first():
+def test_what_does_not_fit_one_table_stands_in_a_second_with_the_curves():
     runs = [made(r, cell="gru[reset=before]", ws_scale=r / 8, varied=("cell", "ws_scale"))
-            for r in range(3)]  # fmt: skip
+            for r in range(12)]  # fmt: skip
     page = lines(runs, width=80)
-    rows = [line.split()[0] for line in page if line.endswith("vanishing")]
-    assert rows == ["gru[reset=before]"] * 3
-    assert "Curves:" not in "\n".join(page)
+    rows = [line for line in page if line.startswith("gru[reset=before]")]
+    assert len(rows) == 24
+    assert all(row.endswith("vanishing") for row in rows[:12])
+    assert all(row[-1] in "·▁▂" for row in rows[12:])
+    assert len([line for line in page if line.count("total") == 2]) == 1
+    assert max(map(cell_len, page)) <= 80
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80, 84, 90, 100, 120, 160])
+@pytest.mark.parametrize("some", [sweep, wide, lengths])
+def test_totals_stand_in_the_summary_at_any_width(some, width):
+    page = lines(some(), width=width)
+    for total in ("∂L/∂W_s", "∂L/∂W_x"):
+        assert len([line for line in page if total in line and "gradient" not in line]) == 1
+    if width >= 60:
+        assert max(map(cell_len, page)) <= width
 
 
 def test_totals_stand_in_the_summary():

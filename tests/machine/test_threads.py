@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from gradflow.cli import app
 from gradflow.errors import InputError
 from gradflow.machine import blas, threads
 from gradflow.machine.threads import share, sharing, threads_of_a_run
-from tests.command import GRADFLOW, run
+from tests.command import run
 
 TASKS = Path("/proc/self/task")
 
@@ -32,6 +34,7 @@ def gate(request, monkeypatch):
 def shared(monkeypatch):
     """Nothing is kept alone because a machine is busy."""
     monkeypatch.setattr(threads, "_PENANCE", 0)
+    monkeypatch.setattr(threads, "idle_cores", lambda: 64)
 
 
 def tasks():
@@ -173,6 +176,7 @@ def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monk
 
 def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, monkeypatch):
     monkeypatch.setattr(threads, "_PENANCE", 1000)
+    monkeypatch.setattr(threads, "idle_cores", lambda: 64)
     me, both = threading.get_ident(), threading.Barrier(2)
 
     def slow_for_others(part):
@@ -187,9 +191,50 @@ def test_no_work_is_shared_for_a_while_after_it_cost_more_than_it_gave(gate, mon
     assert by == [me]
 
 
+def test_the_longer_the_more_often_it_costs_more(monkeypatch):
+    monkeypatch.setattr(threads, "_PENANCE", 1.0)
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: 0.0)
+    crew = threads._Crew(2)
+    pauses = []
+    for taken, alone in [(2, 1)] * 8 + [(1, 2)] * 3 + [(2, 1)]:
+        crew._judge(taken, alone)
+        pauses.append(crew._alone_until)
+    assert pauses[:8] == [1, 2, 4, 8, 16, 32, 64, 64]
+    assert pauses[-1] == 8
+
+
+def test_nothing_is_shared_where_no_core_is_free(monkeypatch):
+    """Nor is any thread started; once there is one, it is seen."""
+    monkeypatch.setattr(threads, "_PENANCE", 0)
+    monkeypatch.setattr(threads, "_LOOKS", 0)
+    free = [0, 0, 1, 9]
+    monkeypatch.setattr(threads, "idle_cores", lambda: free.pop(0))
+    before, seen = threading.active_count(), []
+    with sharing(3):
+        for _ in range(2):
+            share(lambda part: seen.append(threading.get_ident()), 3)
+        assert threading.active_count() == before
+        assert seen == [threading.get_ident()] * 2
+        both = threading.Barrier(2)
+        share(lambda part: both.wait(timeout=20), 3)  # by two, though three are allowed
+        threads._mine.crew._rest()
+        three = threading.Barrier(3)
+        share(lambda part: three.wait(timeout=20), 3)
+    assert free == []
+
+
+def test_cores_that_nothing_runs_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(threads, "_LOAD", tmp_path / "loadavg")
+    assert threads.idle_cores() > 8  # a system that does not say
+    for text, idle in (("0.8 0.5 0.4 3/512 77", 5), ("9 9 9 12/512 77", 0), ("", 2**30)):
+        (tmp_path / "loadavg").write_text(text)
+        assert threads.idle_cores() == idle
+
+
 @pytest.mark.parametrize(
     ("wanted", "variable", "workers", "blas", "found"),
-    [
+    [  # what the library gives
         (None, None, 1, 1, 1),
         (None, None, 2, 1, 1),  # a sweep in processes
         (None, None, 1, 4, 1),  # linear algebra has its own threads
@@ -209,6 +254,25 @@ def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, f
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)
     assert threads_of_a_run(wanted, workers) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "found"),
+    [([], None, 8), ([], "2", 2), (["--cores=3"], "2", 3), (["--jobs=4"], None, 2)],
+)
+def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable, found):
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    if variable:
+        monkeypatch.setenv(threads.VARIABLE, variable)
+    given = []
+    runner = "gradflow.runs.runner.execute"
+    monkeypatch.setattr(runner, lambda *args, **named: given.append(args[-1]) or ())
+    config = tmp_path / "c.yaml"
+    config.write_text("{cell: rnn, seed: [0, 1, 2, 3], sequence_length: 3}")
+    CliRunner().invoke(app, ["analyze", str(config), "--format=csv", *arguments])
+    assert given == [found]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "٣", "9" * 5000, " 2"])
@@ -241,6 +305,7 @@ from gradflow.config.load import from_mapping
 from gradflow.runs.runner import execute
 
 threads._PENANCE = 0  # a busy machine shares as well
+threads.idle_cores = lambda: 64
 print(kernel() or "")
 if (kernel() or "") != sys.argv[1]:
     raise SystemExit
@@ -278,13 +343,22 @@ def test_no_byte_depends_on_how_many_there_are(kernel):
     assert len(set(lines)) == 6
 
 
+BUSY_OR_NOT = """
+from gradflow.machine import threads
+threads.idle_cores = lambda: 64
+from gradflow.__main__ import main
+main()
+"""
+
+
 @pytest.mark.skipif(threads.cores() < 2 or not TASKS.exists(), reason="needs two cores and /proc")
 def test_a_signal_ends_a_run_that_is_shared():
     environment = {name: v for name, v in os.environ.items() if not name.endswith("NUM_THREADS")}
     config = b"{cell: lstm, hidden_size: 1024, sequence_length: 4000, tape_memory: 100000000}"
     process = subprocess.Popen(
-        [*GRADFLOW, "analyze", "-", "--quiet", "--cores", "2"],
-        env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", BUSY_OR_NOT, "analyze", "-", "--quiet", "--cores", "2"],
+        env=environment, cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     process.stdin.write(config)
     process.stdin.close()

@@ -32,3 +32,22 @@ def test_parts_are_views_of_columns():
     parts[1][...] = 0
     assert not z[..., 3:6].any()
     assert parts[2][0].flags.c_contiguous
+
+
+def test_transposes_are_whole():
+    for shape in ((1, 1), (2, 15, 3), (2, 3, 33, 40), (0, 5)):
+        matrices = np.arange(float(np.prod(shape))).reshape(shape)
+        found = arrays.transposed(matrices)
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, matrices.mT)
+
+
+def test_distinct_values_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    for shape in ((), (0,), (1,), (40,), (3, 5)):
+        values = rng.integers(-4, 4, shape)
+        found, where = arrays.distinct(values)
+        expected, inverse = np.unique(values, return_inverse=True)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(where, inverse)
+        np.testing.assert_array_equal(found[where], values)

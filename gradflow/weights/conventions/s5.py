@@ -2,7 +2,7 @@
 `C` complex (I, H) and `D` (I); or `Lambda_re` and `Lambda_im`, and C (I, H, 2).
 
 A bidirectional layer, whose C has 2 H columns, is refused. S5's own code may keep one of each pair
-of conjugates, under which its output is twice the real part: its file does not tell.
+of conjugates, under which its output is twice the real part: its file does not say.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _layers(module: Module) -> Sequence[CellLayer]:
         L_re=eigenvalues, L_im=eigenvalues, log_step="log_step", B_re="B", B_im="B", C_re="C",
         C_im="C", D="D",
     )  # fmt: skip
-    notes = ["read as of degree 1 and not liquid, which the file does not tell"]
+    notes = ["read as of degree 1 and not liquid, which the file does not say"]
     if "Lambda_re" in module:
         notes.append("if each unit is one of a pair of conjugates, the output is twice as large")
     return [

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gradflow.config.load import from_mapping
 from gradflow.errors import InputError
 from gradflow.formats.view import View
-from gradflow.runs.runner import execute
 
 matplotlib = pytest.importorskip("matplotlib")
+from figure_checks import (  # noqa: E402
+    assert_readable,
+    assert_same_bytes,
+    holds,
+    results_of,
+    words,
+)
+
 from gradflow.formats import plots  # noqa: E402
+from gradflow.formats.plots import style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import apart  # noqa: E402
+from gradflow.formats.plots.scales import apart, wide, wrapped  # noqa: E402
 
-SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 30, "input_size": 3}
-HEADS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
-
-
-def results_of(**config):
-    experiment = from_mapping({**SMALL, "cell": "rnn", **config})
-    return list(execute(experiment)), View(title=experiment.title, config=experiment.config)
+SCALES = [0.1 * k for k in range(1, 15)]
+CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
+         "mingru", "minlstm"]  # fmt: skip
+CUT = {"type": "equations", "name": "cut", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+       "step": "h[t] = 0 * h[t-1] + W @ x[t]"}  # fmt: skip
+LINEAR = {"type": "rnn", "activation": "linear"}
+RELU = {"type": "rnn", "activation": "relu"}
 
 
 @pytest.fixture(scope="module")
@@ -32,60 +40,130 @@ def one():
     return results_of(title="One $run$ & <more>")
 
 
-@pytest.mark.parametrize("kind", plots.FORMATS)
-def test_same_results_same_bytes(one, kind):
-    found = plots.content(*one, kind)
-    assert found.startswith(HEADS[kind])
-    assert found == plots.content(*one, kind)
+@pytest.mark.parametrize("suffix", plots.FORMATS)
+def test_same_results_same_bytes(one, suffix):
+    found = plots.content(*one, suffix)
+    assert_same_bytes(*one, suffixes=[suffix])
     matplotlib.rcParams["lines.linewidth"] = 9  # the user's own settings change nothing
-    assert found == plots.content(*one, kind)
+    assert found == plots.content(*one, suffix)
     matplotlib.rcdefaults()
 
 
 def test_the_curve_and_its_band_are_what_was_measured(one):
     [result], _ = one
     [ax] = plots.figure(*one).axes
-    curve = ax.lines[2].get_ydata() if len(ax.lines) > 2 else None
-    relative = result.flow.relative.log10()
-    assert any(
-        len(line.get_ydata()) == 31 and np.allclose(line.get_ydata(), relative) for line in ax.lines
-    ), curve
+    assert holds(ax, result.flow.relative.log10())
     [band] = ax.collections[:1]
     edges = band.get_paths()[0].vertices
     expected = result.flow.log10_percentiles - result.flow.state[0].log10()
     assert edges[:, 1].min() == pytest.approx(expected[:, 0].min())
     assert edges[:, 1].max() == pytest.approx(expected[:, 2].max())
+    assert f"horizon {result.diagnosis.horizon}" in words(ax)
+    assert any(line.get_xdata()[0] == result.diagnosis.horizon for line in ax.lines)
+
+
+def test_what_lies_beyond_the_thresholds_is_shaded(one):
+    results, view = one
+    [ax] = plots.figure(results, replace(view, thresholds=(1e-2, 1e2))).axes
+    corners = {round(patch.get_y() + patch.get_height(), 3) for patch in ax.patches}
+    assert -2.0 in corners
+    assert "below 0.01 or above 100 times the start" in " ".join(words(ax.figure))
 
 
 def test_an_svg_is_one_and_turns_dark(one):
     text = plots.content(*one, "svg").decode()
     root = ElementTree.fromstring(text)
     assert root.tag.endswith("svg")
+    assert root.get("role") == "img"
+    assert root.get("aria-label").startswith("One $run$ & <more>. rnn")
     assert "prefers-color-scheme: dark" in text
     assert "One $run$ &amp; &lt;more&gt;" in text
     linked = set(re.findall(r"(?:href|src)=\"(?!#)([^\"]*)", text))
     assert not linked  # no network
 
 
+def test_a_theme_is_for_one_page(one):
+    results, view = one
+    for theme, paper in (("light", style.PAPER), ("dark", style.turned()[style.PAPER])):
+        svg = plots.content(results, replace(view, theme=theme), "svg").decode()
+        assert "prefers-color-scheme" not in svg
+        assert f"fill: {paper}" in svg
+        figure = plots.figure(results, replace(view, theme=theme))
+        assert matplotlib.colors.to_hex(figure.get_facecolor()) == paper
+    png = {theme: plots.content(results, replace(view, theme=theme), "png")
+           for theme in ("auto", "light", "dark")}  # fmt: skip
+    assert png["auto"] == png["light"] != png["dark"]
+    dark = plots.content(results, replace(view, theme="dark"), "svg").decode()
+    assert not set(re.findall("#[0-9a-f]{6}", dark)) & {style.INK, style.FAINT, style.SHADE}
+
+
+def test_colours_can_be_told_from_the_page():
+    """Of names and lines, at least 2.4 to 1 (WCAG's contrast), of ink and notes 4.5 to 1."""
+    turned = style.turned()
+
+    def light(colour):
+        parts = np.array(matplotlib.colors.to_rgb(colour))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    def contrast(a, b):
+        high, low = sorted([light(a), light(b)], reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    ordered = [c for n in range(1, style.MOST_ORDERED + 1) for c in style.colours(n, ordered=True)]
+    for colour in (*style.COLOURS, *ordered):
+        assert contrast(colour, style.PAPER) > 2.4, colour
+        assert contrast(turned[colour], turned[style.PAPER]) > 2.4, colour
+    for colour in (style.INK, style.FAINT):
+        assert contrast(colour, style.PAPER) > 4.5
+        assert contrast(turned[colour], turned[style.PAPER]) > 4.5
+
+
 @pytest.mark.parametrize(
-    ("config", "panels", "lines", "heat"),
+    ("config", "lines", "heat", "names"),
     [
-        ({}, 1, [1], False),
-        ({"cell": ["rnn", "lstm", "gru"]}, 1, [3], False),
-        ({"cell": ["rnn", "gru"], "ws_scale": [0.5, 1.0, 2.0]}, 2, [3, 3], False),
-        ({"ws_scale": [0.1 * k for k in range(1, 15)]}, 1, [14], True),
-        ({"cell": ["rnn", "gru"], "ws_scale": [0.2 * k for k in range(1, 8)]}, 2, [7, 7], True),
-        ({"layers": 2}, 1, [3], False),
+        ({}, [1], False, []),
+        ({"cell": ["rnn", "lstm", "gru"]}, [3], False, ["rnn", "lstm", "gru"]),
+        ({"cell": ["rnn", "gru"], "ws_scale": [0.5, 1.0]}, [2, 2], False, ["W_s×0.5", "gru"]),
+        ({"cell": ["rnn", "mingru"], "ws_scale": [0.5, 1.0]}, [2, 1], False, ["W_s×0.5", "mingru"]),
+        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [*[2] * 8, 1], False, CELLS[:9]),
+        ({"ws_scale": SCALES}, [14], True, ["W_s×", "0.5"]),
+        ({"ws_scale": SCALES[:10]}, [10], False, ["W_s×0.1", "W_s×1.0"]),
+        ({"cell": ["rnn", "gru"], "ws_scale": SCALES[:7]}, [7, 7], True, ["gru"]),
+        ({"cell": CELLS}, [13], True, CELLS),
+        ({"cell": {"type": "lstm", "forget_bias": [0.0, 1.0, 3.0]}}, [3], False,
+         ["forget_bias 0.0", "forget_bias 3.0"]),
+        ({"layers": 2}, [3], False, ["all layers", "layer 0", "layer 1"]),
+        ({"layers": 2, "bidirectional": True}, [2, 2], False, ["forward", "reverse", "layer 0"]),
+        ({"cell": ["rnn", "lstm"], "seed": [0, 1, 2], "over": True}, [2], False, ["lstm"]),
+        ({"seed": [0, 1, 2], "over": True}, [1], False, []),
+        ({"cell": RELU, "ws_scale": [1.0, 1e90]}, [1], False, ["1 diverged, not drawn", "W_s×1.0"]),
+        ({"cell": CUT}, [1], False, []),
+        ({"sequence_length": 1}, [1], False, []),
+        ({"loss": {"kind": "mse", "at": "all"}}, [1], False, []),
+        ({"title": "A title of so many words that it takes more than the width of a column"}, [1],
+         False, []),
     ],
-)
-def test_which_runs_share_a_panel(config, panels, lines, heat):
+)  # fmt: skip
+def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
     results, view = results_of(**config)
-    found, more = plan(results)
-    assert len(found) == panels
-    assert [len(panel.results) for panel in found] == lines
-    assert all(panel.heat == heat for panel in found)
+    groups, more = plan(results)
+    assert [len(group.results) for group in groups] == lines
+    assert all(group.heat == heat for group in groups)
     assert more == 0
-    plots.figure(results, view)
+    figure = plots.figure(results, view)
+    assert_readable(figure)
+    there = " · ".join(words(figure))
+    for name in names:
+        assert name in there
+
+
+def test_every_curve_is_drawn_under_its_name():
+    results, view = results_of(cell=["rnn", "gru"], ws_scale=[0.5, 1.0])
+    for ax, pair in zip(plots.figure(results, view).axes, (results[:2], results[2:]), strict=True):
+        for result in pair:
+            assert holds(ax, result.flow.relative.log10())
+        assert ax.get_ylim() == plots.figure(results, view).axes[0].get_ylim()
 
 
 def test_many_panels_are_counted_and_not_drawn():
@@ -94,28 +172,58 @@ def test_many_panels_are_counted_and_not_drawn():
     found, more = plan(results)
     assert len(found) == MOST_PANELS
     assert more > 0
-    plots.figure(results, view)
+    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, view)))
 
 
-def test_magnitudes_past_float_range_are_drawn_from_their_logs():
-    config = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogonal",
-              "ws_scale": 1e-40}  # fmt: skip
+def test_over_seeds_the_band_holds_every_seed():
+    seeds = {"seed": [0, 1, 2, 3]}
+    runs, _ = results_of(**seeds)
+    merged, view = results_of(over=True, **seeds)
+    curves = np.array([run.flow.relative.log10() for run in runs])
+    [ax] = plots.figure(merged, view).axes
+    [band] = ax.collections[:1]
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert edges.min() == pytest.approx(curves.min())
+    assert edges.max() == pytest.approx(curves.max())
+    assert np.allclose(merged[0].over.log10_band[:, 0], curves.min(axis=0))
+    assert np.allclose(merged[0].over.log10_band[:, 1], curves.max(axis=0))
+    assert holds(ax, curves.mean(axis=0))
+    assert "lowest to highest" in " ".join(words(ax.figure))
+
+
+def test_a_heat_map_has_the_critical_scale():
+    results, view = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+                               measure="theory", ws_init="orthogonal")  # fmt: skip
+    figure = plots.figure(results, view)
+    assert_readable(figure)
+    marked = {
+        text.split()[0]: float(text.split()[-1])
+        for text in words(figure.axes[0]) if re.fullmatch(r"(rate 1 at|theory) [\d.]+", text)
+    }  # fmt: skip
+    assert marked["rate"] == pytest.approx(1.0, abs=0.02)  # orthogonal: g is the rate
+    assert marked["theory"] == pytest.approx(1.0, abs=0.05)
+    assert [text.get_text() for text in figure.axes[0].child_axes[0].get_yticklabels()] == [
+        "1e-9", "1e-3", "1", "1e3", "1e9"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scale", "end"), [(1e-14, -420.0), (1e14, 420.0)])
+def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
+    config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",
+              "loss": "probe"}  # fmt: skip
     results, view = results_of(**config)
     [ax] = plots.figure(results, view).axes
-    low, _ = ax.get_ylim()
-    assert low < -1100
+    assert holds(ax, np.linspace(0, end, 31))
+    low, high = ax.get_ylim()
+    assert low <= min(end, 0)
+    assert high >= max(end, 0)
+    ticks = [text.get_text() for text in ax.get_yticklabels()]
+    assert f"1e{'-' if end < 0 else ''}400" in ticks
 
 
-def test_exact_zeros_and_diverged_runs():
-    zero = {"type": "equations", "name": "cut", "state": {"h": "H"},
-            "parameters": {"W": ["H", "I"]}, "step": "h[t] = 0 * h[t-1] + W @ x[t]"}  # fmt: skip
-    plots.figure(*results_of(cell=zero))
-    relu = {"type": "rnn", "activation": "relu"}
-    lost = results_of(cell=relu, ws_scale=1e90)
+def test_what_diverged_everywhere_is_refused():
     with pytest.raises(InputError, match="nothing to draw"):
-        plots.figure(*lost)
-    some = results_of(cell=relu, ws_scale=[1.0, 1e90])
-    assert "1 diverged" in plots.content(*some, "svg").decode()
+        plots.figure(*results_of(cell=RELU, ws_scale=1e90))
 
 
 def test_labels_keep_their_distance():
@@ -126,6 +234,14 @@ def test_labels_keep_their_distance():
         order = np.argsort(heights, kind="stable")
         gaps = np.diff([placed[i] for i in order])
         assert np.all(gaps >= 0.05 - 1e-9)
+
+
+def test_text_is_broken_where_it_would_not_fit():
+    pieces = ["short", "a piece of several words", "end"]
+    lines = wrapped(pieces, " · ", 0.8, 7)
+    assert all(wide(line, 7) <= 0.8 for line in lines)
+    assert " ".join(lines).replace(" · ", " ").split() == " ".join(pieces).split()
+    assert wrapped(pieces, " · ", 9.0, 7) == [" · ".join(pieces)]
 
 
 def test_without_matplotlib_the_message_names_it(monkeypatch):

@@ -127,6 +127,5 @@ def _said(pair: Pair) -> str:
         return ""
     largest = pair.largest
     far = "on one side only" if math.isinf(largest.decades) else f"{short(largest.decades)} decades"
-    return f"{clean(largest.name)}: {far}" + (
-        "" if largest.lag is None else f" at lag {largest.lag}"
-    )
+    lag = "" if largest.lag is None else f", lag {largest.lag}"
+    return f"{clean(largest.name)}: {far}{lag}"

@@ -74,25 +74,21 @@ def panels(groups: Sequence[Group], name: str, drawn: Drawn, view: View) -> list
 
 
 def notes(results: Sequence[Result], measures: Sequence[str]) -> list[str]:
-    """Why a run has no such thing, or what there is to know of the numbers."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Why a run has no such thing, a line for all cells that lack it alike; or what there is to
+    know of the numbers."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for name in measures:
         for result in results:
             note = result.measures[name].note if name in result.measures else None
             if note is not None:
-                label = str(result.axes["cell"])
-                said = words.clean(note).removeprefix(f"{label} ")
-                found.setdefault((name, said), []).append(label)
-    lines = [f"{name}: {_of(labels, said)}" for (name, said), labels in found.items()]
+                label, text = str(result.axes["cell"]), words.clean(note)
+                found.setdefault((name, text.replace(label, "")), {})[label] = text
+    lines = []
+    for (name, said), texts in found.items():
+        one = next(iter(texts.values()))
+        of_all = len(texts) == 1 or one == said
+        lines.append(f"{name}: {one if of_all else 'not of ' + ', '.join(texts)}")
     return lines[:_MOST_NOTES]
-
-
-def _of(labels: Sequence[str], said: str) -> str:
-    """What is said of one cell, or of several that lack the same."""
-    own = list(dict.fromkeys(labels))
-    if not said.startswith("has no"):
-        return said
-    return f"{own[0]} {said}" if len(own) == 1 else f"not of {', '.join(own)}"
 
 
 def _has(result: Result, name: str, drawn: Drawn) -> bool:
@@ -157,6 +153,7 @@ def _ends(groups: Sequence[Group], name: str, drawn: Lags) -> tuple[float, float
 
 def _lags(group: Group, name: str, drawn: Lags, scale: tuple[float, float]) -> Panel:
     alone = len(group.results) == 1
+    banded = sum(_has(result, name, drawn) for result in group.results) <= _FEW_BANDS
 
     def draw(ax: Axes) -> None:
         ax.set_ylim(*scale)
@@ -168,7 +165,7 @@ def _lags(group: Group, name: str, drawn: Lags, scale: tuple[float, float]) -> P
             there = {column: line for column, line in curves.items() if line is not None}
             if drawn.middle not in there:
                 continue
-            _curves(ax, drawn, there, colour, alone, len(group.results) <= _FEW_BANDS)
+            _curves(ax, drawn, there, colour, alone, banded)
             for column, line in there.items():
                 if alone and column in drawn.named:
                     ends.append((_within(line, scale), drawn.named[column], colour))
@@ -181,7 +178,7 @@ def _lags(group: Group, name: str, drawn: Lags, scale: tuple[float, float]) -> P
             named_ends(ax, *zip(*ends, strict=True))
 
     title = group.title if group.title else drawn.title
-    facts = drawn.title if group.title else _band_said(drawn, alone)
+    facts = drawn.title if group.title else "" if alone else _band_said(drawn, banded)
     y = RELATIVE if drawn.relative else drawn.label
     return Panel(draw, title, facts, LAG, y, shares=f"{name} {drawn.title}")
 
@@ -226,11 +223,11 @@ def _within(line: Array, scale: tuple[float, float]) -> Array:
     return np.where(np.isneginf(line), scale[0], line)
 
 
-def _band_said(drawn: Lags, alone: bool) -> str:
+def _band_said(drawn: Lags, banded: bool) -> str:
     """What line and band are, where their ends have no names."""
-    if alone or drawn.band is None:
-        return ""
-    low, high = (drawn.named.get(column, "") for column in drawn.band)
-    middle = drawn.named.get(drawn.middle, "")
-    dashed = "".join(f", dashed: {drawn.named[column]}" for column in drawn.dashed)
-    return f"{middle}; band: {low} to {high}{dashed}"
+    called = [drawn.named.get(drawn.middle, "")]
+    if banded and drawn.band is not None:
+        low, high = (drawn.named.get(column, "") for column in drawn.band)
+        called.append(f"band: {low} to {high}")
+    called += [f"dashed: {drawn.named[column]}" for column in drawn.dashed]
+    return "; ".join(filter(None, called))

@@ -35,7 +35,7 @@ def figure(results: Sequence[Result], view: View) -> Figure:
     rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
     shown = [result for group in groups for result in group.results]
     notes = [*curves.notes(groups, view, asked), *measured.notes([*results, *shown], asked)]
-    return sheet.figure(rows, view.title, said(results, more), notes)
+    return sheet.figure(rows, view.title, said(results, shown, more), notes)
 
 
 def into(ax: Axes, results: Sequence[Result], view: View) -> None:
@@ -89,10 +89,13 @@ def in_grid(aspects: Sequence[Sequence[Panel]], groups: int) -> list[list[Panel]
     ]  # fmt: skip
 
 
-def said(results: Sequence[Result], more: int) -> list[str]:
-    """What all runs have in common, and what is not drawn."""
+def said(results: Sequence[Result], shown: Sequence[Result], more: int) -> list[str]:
+    """What all runs that are shown have in common, and what is not drawn."""
     lost = sum(result.flow is None and not result.layers for result in results)
-    found = [*words.settings(results)]
+    left = {axis: [one.axes.get(axis) for one in shown] for axis in results[0].varied}
+    found = [words.phrase(axis, values[0]) for axis, values in left.items()
+             if lost and len(set(values)) == 1]  # fmt: skip
+    found += words.settings(results)
     found += [f"{lost} diverged, not drawn"] if lost else []
     found += [f"{more} more panels not drawn"] if more else []
     return found

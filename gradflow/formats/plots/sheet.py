@@ -15,6 +15,7 @@ from gradflow.formats.plots import heat, style
 from gradflow.formats.plots.scales import plain, wrapped
 
 _HEIGHT = 2.2  # inches of a panel
+_USED = 0.94  # of the width, by text: pixels make it a little wider
 _SCALE = 0.6  # inches that a scale takes beside a panel
 _SHOWN = 100  # pixels of an inch in a notebook
 
@@ -71,8 +72,8 @@ def figure(
         width = style.PAGE if columns > 1 else style.COLUMN
         heights = [max(panel.height for panel in row) for row in rows]
         head = _title(title, width)
-        foot = wrapped(said, " · ", width - 0.1, style.TINY)
-        foot += wrapped(notes, " · ", width - 0.1, style.TINY)
+        foot = wrapped(said, " · ", _USED * width, style.TINY)
+        foot += wrapped(notes, " · ", _USED * width, style.TINY)
         height = sum(heights) + 0.15 * len(head) + 0.115 * len(foot) + 0.1
         made = Sheet(figsize=(width, height), layout="constrained")
         made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
@@ -94,7 +95,7 @@ def figure(
 
 def _title(title: str | None, width: float) -> list[str]:
     text = words.clean(title) if title else ""
-    return [plain(line) for line in wrapped([text], "", width - 0.1, style.HEAD, True) if line]
+    return [plain(line) for line in wrapped([text], "", _USED * width, style.HEAD, True) if line]
 
 
 def _row(axes: Sequence[Axes], row: Sequence[Panel], inches: float) -> None:

@@ -24,7 +24,7 @@ COLOURS = (
 read."""
 
 _TURNED = {
-    INK: "#e6e6e6", FAINT: "#a6a6a6", SHADE: "#262626", PAPER: "#161616",
+    INK: "#e6e6e6", FAINT: "#a6a6a6", SHADE: "#2a2a2a", PAPER: "#161616",
     "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fc99a", "#b3589a": "#e29bcb",
     "#a67c00": "#e6c14a", "#3fa0dc": "#9ad7ff", "#666666": "#b0b0b0", "#882255": "#e07a9e",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -153,12 +154,15 @@ def _along(ax: Axes, group: Group) -> None:
 def _listed(
     ax: Axes, group: Group, drawn: Rows, found: Sequence[Sequence[Row]], names: Sequence[str]
 ) -> None:
-    """A row a run, the figures in it told apart by colour."""
-    colours = dict(zip(names, style.colours(len(names), ordered=False), strict=True))
+    """A row a run, the figures in it told apart by colour: those that most runs have."""
+    counts = Counter(row.name for own in found for row in own)
+    shown = sorted(names, key=lambda name: -counts[name])[: len(style.COLOURS)]
+    colours = dict(zip(shown, style.COLOURS, strict=False))
     _mark(ax, drawn.mark, upright=True)
     for called, colour in colours.items():
         ax.plot([], [], "o", ms=3.8, mew=0, color=colour, label=plain(called))
-    for y, own in enumerate(found):
+    for y, rows in enumerate(found):
+        own = [row for row in rows if row.name in colours]
         for row, offset in zip(own, _offsets(len(own)), strict=True):
             _dot(ax, row, y + offset, colours[row.name])
     ax.set_xlim(*_scale(drawn, found))

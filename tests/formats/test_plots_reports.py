@@ -1,0 +1,194 @@
+"""Figures of a training's checkpoints, of critical values, of two results next to each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_results import made, sweep
+
+from gradflow.checks.compare import Side, compare
+from gradflow.config.load import from_mapping
+from gradflow.criticality import Critical, Point
+from gradflow.errors import InputError
+from gradflow.formats.view import View
+
+pytest.importorskip("matplotlib")
+from figure_checks import assert_readable, assert_same_bytes, holds, words
+
+from gradflow.formats import FORMATS, plots
+from gradflow.formats.plots.tracking import _shared
+
+VIEW = View(title="A title")
+
+
+def checkpoints(count, folder="run/", **more):
+    """A net whose rate rises from checkpoint to checkpoint."""
+    found = []
+    for i in range(count):
+        result = made(rate=0.7 + 0.3 * i / max(count - 1, 1), **more)
+        axes = {"checkpoint": f"{folder}epoch-{10 * i:03d}.pt", **result.axes}
+        found.append(replace(result, axes=axes, varied=("checkpoint", *more)))
+    return found
+
+
+def twelve():
+    return checkpoints(12)
+
+
+def critical(cells=("rnn", "lstm", "gru"), seeds=(0, 1), missing=()):
+    """Nets whose rate is (g / value)^½, value 1.5 and more."""
+    experiment = from_mapping({"cell": list(cells), "seed": list(seeds), "hidden_size": 4})
+    found = []
+    for i, run in enumerate(experiment.runs):
+        value = 1.5 + i / 2
+        tried = tuple(Point(g, math.log(g / value) / 2, 0.01) for g in np.geomspace(0.1, 10, 9))
+        ends = (tried[0], tried[-1])
+        if run.cell.name in missing:
+            found.append(Critical(i, run, "ws_scale", None, None, ends, 0, tried, "no crossing"))
+            continue
+        interval = (0.97 * value, 1.03 * value)
+        found.append(Critical(i, run, "ws_scale", value, interval, ends, 1, tried, None, value))
+    return found
+
+
+def changed():
+    """A sweep, and the same with one curve moved and one run gone."""
+    before = sweep()
+    after = [made(0, "rnn", rate=0.5, ws_scale=0.5, varied=("cell", "ws_scale")), *sweep()[1:5]]
+    return compare(Side(before, VIEW.thresholds), Side(after, VIEW.thresholds))
+
+
+REPORTS = {"tracking": twelve, "critical": critical, "comparison": changed, "runs": sweep}
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_a_report_is_drawn_and_the_same_whenever_it_is(kind):
+    report = REPORTS[kind]()
+    assert_readable(plots.figure(report, VIEW, kind))
+    assert_same_bytes(report, VIEW, kind)
+    assert all(kind in FORMATS[suffix].shows for suffix in plots.FORMATS)
+    [content] = FORMATS["svg"].show(kind, report, VIEW)
+    assert content == plots.content(report, VIEW, "svg", kind)
+
+
+# Checkpoints
+
+
+def test_a_dozen_checkpoints_are_a_map_with_rate_and_horizon():
+    report = twelve()
+    figure = plots.figure(report, VIEW, "tracking")
+    heat, rates, horizons = figure.axes
+    assert [text.get_text() for text in heat.get_yticklabels()] == [
+        f"{10 * i:03d}" for i in range(12)
+    ]
+    assert heat.get_ylabel() == "checkpoint epoch-*.pt"
+    assert any(np.allclose(line.get_ydata(), [r.diagnosis.rate for r in report])
+               for line in rates.lines if len(line.get_ydata()) == 12)  # fmt: skip
+    reached = [r.diagnosis.horizon or 100 for r in report]
+    assert any(np.array_equal(line.get_ydata(), reached) for line in horizons.lines)
+    beyond = sum(line.get_marker() == "^" for line in horizons.lines)
+    assert beyond == sum(r.diagnosis.horizon is None for r in report) > 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 11])
+def test_a_few_checkpoints_are_curves(count):
+    report = checkpoints(count)
+    figure = plots.figure(report, VIEW, "tracking")
+    assert_readable(figure)
+    for result in report:
+        assert holds(figure.axes[0], result.flow.relative.log10())
+
+
+def test_checkpoints_of_a_sweep_have_a_column_each():
+    report = [*checkpoints(3, ws_scale=0.5), *checkpoints(3, ws_scale=1.0)]
+    figure = plots.figure(report, VIEW, "tracking")
+    assert len(figure.axes) == 6
+    assert_readable(figure)
+    assert {"W_s×0.5", "W_s×1.0"} <= set(words(figure))
+
+
+def test_checkpoints_that_diverged_are_named():
+    first, last = checkpoints(2)
+    gone = replace(last, flow=None, diverged_at=3)
+    text = " ".join(words(plots.figure([first, gone], VIEW, "tracking")))
+    assert "diverged, not drawn: 010" in text
+    with pytest.raises(InputError, match="nothing to draw"):
+        plots.figure([gone], VIEW, "tracking")
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        (["epoch-08.pt", "epoch-09.pt", "epoch-10.pt"], ("epoch-", ".pt")),
+        (["a1b", "a11b"], ("a", "b")),
+        (["same", "same"], ("same", "")),
+        (["x", "yz"], ("", "")),
+    ],
+)
+def test_what_names_share_cuts_no_number(names, shared):
+    assert _shared(names) == shared
+
+
+# Critical values
+
+
+def test_every_net_crosses_at_its_value():
+    report = critical(seeds=(0,))
+    [ax] = plots.figure(report, VIEW, "critical").axes
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    theory = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
+    assert dots == theory == [found.value for found in report]
+    for found in report:
+        logs = [point.log_rate / math.log(10) for point in found.tried]
+        assert any(np.allclose(line.get_ydata(), logs) for line in ax.lines
+                   if len(line.get_ydata()) == len(logs))  # fmt: skip
+        assert f"{found.value:.3g}" in words(ax)
+    assert {"rnn", "lstm", "gru"} <= set(words(ax))
+
+
+def test_seeds_share_a_colour_and_a_name():
+    [ax] = plots.figure(critical(seeds=(0, 1, 2)), VIEW, "critical").axes
+    dots = [line.get_color() for line in ax.lines if line.get_marker() == "o"]
+    assert len(dots) == 9
+    assert len(set(dots)) == 3
+    assert "1.5 to 2.5" in words(ax)
+
+
+def test_a_net_without_a_crossing_says_so():
+    figure = plots.figure(critical(missing=("lstm",)), VIEW, "critical")
+    assert_readable(figure)
+    assert "no crossing" in words(figure.axes[0])
+
+
+def test_nets_that_have_nothing_to_vary_are_refused():
+    nothing = [replace(found, tried=(), ends=None, value=None) for found in critical()]
+    with pytest.raises(InputError, match="nothing to draw"):
+        plots.figure(nothing, VIEW, "critical")
+
+
+# Comparisons
+
+
+def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
+    comparison = changed()
+    distances, *curves = plots.figure(comparison, VIEW, "comparison").axes
+    names = [text.get_text() for text in distances.get_yticklabels()]
+    assert sorted(names) == sorted(pair.name for pair in comparison.pairs)
+    held = {pair.name: pair.held for pair in comparison.pairs}
+    assert [held[name] for name in names] == sorted(held.values())
+    by_name = {ax.get_title(loc="left"): ax for ax in curves}
+    moved = next(p for p in comparison.pairs if not p.held and p.change is None)
+    for result in moved.results:
+        assert holds(by_name[moved.name], result.flow.state.log10())
+    assert {"before", "now"} <= set(words(by_name[moved.name]))
+
+
+def test_results_that_did_not_change_are_compared():
+    side = Side(sweep(), VIEW.thresholds)
+    comparison = compare(side, side)
+    figure = plots.figure(comparison, VIEW, "comparison")
+    assert_readable(figure)
+    assert "6 runs: 6 within 0.05 decades" in words(figure)

@@ -218,6 +218,20 @@ def test_figures_of_measures_are_compared_too(name, one, other, decades):
     assert pair.held == (decades <= 0.05)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_curve_that_only_one_side_has_is_as_far_apart_as_can_be(first):
+    plain = made(T=20)
+    curves = {"log10_sigma_max": np.zeros(21)}
+    asked = replace(plain, measures={"jacobian": Measured(curves=curves)})
+    [pair] = compared([asked], [asked]).pairs
+    assert "log10_sigma_max" in {one.name for one in pair.deviations}
+    sides = ([asked], [plain]) if first else ([plain], [asked])
+    [pair] = compared(*sides).pairs
+    found = next(one for one in pair.deviations if one.name == "log10_sigma_max")
+    assert (found.decades, found.lag) == (math.inf, 0)
+    assert not pair.held
+
+
 def test_the_loss_and_totals_are_compared():
     before = made(T=20)
     [pair] = compared([before], [replace(before, loss=before.loss * 2)]).pairs

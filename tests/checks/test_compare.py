@@ -205,6 +205,10 @@ def test_places_are_compared_each():
         ("m_none", None, None, 0.0),
         ("m_time", math.inf, math.inf, 0.0),
         ("m_time", 3.0, math.inf, math.inf),
+        ("m_word", "calm", "calm", 0.0),
+        ("m_word", "calm", "wild", math.inf),
+        ("m_word", "calm", None, math.inf),
+        ("m_word", None, "calm", math.inf),
     ],
 )
 def test_figures_of_measures_are_compared_too(name, one, other, decades):

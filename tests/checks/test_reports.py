@@ -74,6 +74,12 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     )
 
 
+def test_a_single_run_that_is_as_before_is_named():
+    side = Side(sweep()[:1], (1e-3, 1e3))
+    (line,) = Report("c", (), compare(side, side), "b.json").lines
+    assert (line.outcome, line.of, line.runs) == ("held", "rnn W_s×0.5", 1)
+
+
 def test_of_runs_that_hold_alike_one_figure_is_told():
     same = [made(n, rate=0.9, seed=n, varied=("seed",)) for n in range(3)]
     wanted = [Wanted("horizon", least=1), Wanted("verdict", one_of=("vanishing",))]

@@ -69,6 +69,24 @@ class Comparison:
         """Whether every run is there on both sides and within the tolerance."""
         return all(pair.held for pair in self.pairs)
 
+    @property
+    def unlike(self) -> dict[str, tuple[object, object]]:
+        """Why runs have no counterpart: settings that have one value in all such runs of the one
+        side and another in all of the other, by name with both; empty where there are none."""
+        gone = [b for b, a in (pair.results for pair in self.pairs) if a is None and b is not None]
+        new = [a for b, a in (pair.results for pair in self.pairs) if b is None and a is not None]
+        sides = [[settings(result) for result in side] for side in (gone, new)]
+        if not all(sides):
+            return {}
+        values = [{n: {repr(one.get(n)) for one in side} for n in side[0]} for side in sides]
+        alike = [{n for n, found in own.items() if len(found) == 1} for own in values]
+        there = [name for name in sides[0][0] if name in alike[0] & alike[1]]
+        return {
+            name: (sides[0][0][name], sides[1][0][name])
+            for name in there
+            if values[0][name] != values[1][name]
+        }
+
 
 @dataclass(frozen=True)
 class Side:

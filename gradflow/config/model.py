@@ -225,10 +225,10 @@ class Thresholds(Strict):
     """Bounds on the gradient relative to lag 0."""
 
     vanishing: Annotated[float, Field(gt=0, lt=1)] = Field(
-        1e-3, description="below it the gradient has vanished"
+        default=1e-3, description="below it the gradient has vanished"
     )
     exploding: Annotated[float, Field(gt=1, le=1e300)] = Field(
-        1e3, description="above it it has exploded"
+        default=1e3, description="above it it has exploded"
     )
 
 

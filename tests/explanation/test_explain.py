@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from gradflow.cells import Cell
 from gradflow.config.load import from_mapping
 from gradflow.explanation import explain
 from gradflow.explanation.advice import MOST_RUNS
+from gradflow.formats import FORMATS, View
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 24, "batch_size": 8, "sequence_length": 60, "input_size": 8}
@@ -135,3 +137,22 @@ def test_trained_nets_get_no_advice(tmp_path):
     [found] = explain(from_mapping({**config, "cell": cell}), execute)
     assert found.advice == ()
     assert found.factors[""].predicted is not None
+
+
+def test_markdown_and_json_say_what_the_table_says():
+    config = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogonal",
+              "title": "two nets"}  # fmt: skip
+    content = explained({**config, "ws_scale": [0.8, 1.0]}, advice=False)
+    content += explained({**config, "ws_scale": 0.5, "sequence_length": 3})
+    view = View(title="two nets")
+    shown = {name: "".join(FORMATS[name].show("explanation", content, view))
+             for name in ("table", "markdown", "json")}  # fmt: skip
+    assert shown["markdown"].startswith("### two nets\n")
+    runs = json.loads(shown["json"])["runs"]
+    for run, one in zip(runs, content, strict=True):
+        assert run["diagnosis"]["verdict"] == one.result.diagnosis.verdict
+    for text in ("the size of W_s: a gain of 0.8 is small", "gain of W_s"):
+        assert text in " ".join(shown["table"].split())
+        assert text in shown["markdown"]
+    assert shown["markdown"].count("#### W_s") == 2  # those of the sweep
+    assert "| k |" in shown["markdown"]  # the sum over k of the short one

@@ -489,3 +489,19 @@ def test_the_shell_completes_set():
     ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_CWORD": "4",
                      "COMP_WORDS": "gradflow analyze c.yaml --set hidden"})  # fmt: skip
     assert "hidden_size=" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--equations"], "--equations: needs the name of a cell: gradflow cells lstm --equations"),
+        (["--numpy"], "--numpy: needs the name of a cell: gradflow cells lstm --numpy"),
+        (["lstmm"], "cells: there is no cell 'lstmm': did you mean lstm"),
+        (["qqq"], "cells: there is no cell 'qqq': expected one of "),
+    ],
+    ids=str,
+)
+def test_cells_says_what_it_needs(arguments, message, capsys):
+    code, out, err = main(capsys, "cells", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err

@@ -232,8 +232,6 @@ def test_an_output_layer_and_a_checkpoint_in_the_place_of_the_file(folder, capsy
          " fits: head.kernel.T"),
         ([("file: w.npz", "file: w.npz\n  W_o: head.kernel.T\n  b_o: k")],
          "c.yaml:7:8: error: weights.b_o: expected the shape (5,), found (4,)"),
-        ([("sequence_length: 6", "hidden_size: 5")],
-         "c.yaml:2:14: error: hidden_size: expected 4, which w.npz has, found 5"),
         ([("sequence_length: 6", "layers: [1, 2]")],
          "c.yaml:2:9: error: layers: expected one number of layers with parameters, at most"),
         ([('"rnn.kernel[:, 0:4].T"', "3")],

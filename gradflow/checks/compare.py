@@ -87,6 +87,15 @@ class Comparison:
             if values[0][name] != values[1][name]
         }
 
+    @property
+    def unpaired(self) -> str:
+        """The same in a sentence; empty where there is nothing to say."""
+        said = [f"{name} {before} before, {after} after"
+                for name, (before, after) in self.unlike.items()]  # fmt: skip
+        if not said:
+            return ""
+        return f"Runs are paired by their settings, and these differ: {', '.join(said)}."
+
 
 @dataclass(frozen=True)
 class Side:
@@ -165,8 +174,7 @@ def _parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
     """The net as a whole, then its places: the end of their names, and either side."""
     yield "", a, b
     for one, other in zip(a.layers, b.layers, strict=True):
-        reverse = "_reverse" if one.direction == "reverse" else ""
-        yield f"_l{one.layer}{reverse}", one, other
+        yield f"_{one.place}", one, other
 
 
 # Chaos

@@ -57,7 +57,8 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """How many expectations and runs are as they were to be, in a sentence."""
+        """How many expectations and runs are as they were to be, in a sentence, and why runs of
+        the baseline have no counterpart."""
         said = []
         if self.judgements:
             outcomes = [_outcome(one) for one in self.judgements]
@@ -70,7 +71,8 @@ class Report:
             said.append(
                 f"{_many(len(pairs), 'run')} compared with {self.baseline}: {held} as before"
             )
-        return ("; ".join(said) or "Nothing is expected") + "."
+        why = self.comparison.unpaired if self.comparison is not None else ""
+        return ("; ".join(said) or "Nothing is expected") + "." + f" {why}" * bool(why)
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,8 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     for pair in comparison.pairs:
         if pair.chaotic is not None:
             yield f"{pair.name}: {pair.chaotic}."
-    if unlike := comparison.unlike:
-        said = ", ".join(f"{name} {before} before, {after} after"
-                         for name, (before, after) in unlike.items())  # fmt: skip
-        yield f"Runs are paired by their settings, and these differ: {said}."
+    if comparison.unpaired:
+        yield comparison.unpaired
     held = sum(pair.held for pair in comparison.pairs)
     yield f"{len(comparison.pairs)} runs: {held} within {comparison.tolerance:g} decades."
 

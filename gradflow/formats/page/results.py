@@ -15,6 +15,7 @@ from gradflow.formats.page.measured import measured
 from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, beyond, column, columns
 from gradflow.formats.parts import with_parts
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
@@ -87,20 +88,10 @@ def _runs(results: Sequence[Result], view: View) -> Table:
         found.insert(0, column("run", [str(result.run) for result in results]))
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
     found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
-    found += _totals(results)
+    for name, texts in totals(results).items():
+        found.append(column(f"‖∂L/∂{name}‖", texts, f"total_{name}"))
     what = "curve" if "layer" in results[0].varied else "run"
     return Table("runs", f"A row a {what}", found)
-
-
-def _totals(results: Sequence[Result]) -> Iterator[Column]:
-    """The norms of ∂L/∂W, as far as there are such weights."""
-    for name in ("W_s", "W_x"):
-        texts = [
-            "" if r.flow is None or name not in r.flow.totals else _short(r.flow.totals[name])
-            for r in results
-        ]
-        if any(texts):
-            yield column(f"‖∂L/∂{name}‖", texts, f"total_{name}")
 
 
 def _short(value: Magnitudes) -> str:
@@ -128,8 +119,8 @@ def _facts(result: Result) -> dict[str, str]:
             facts[axis] = words.setting(result, axis)
     facts |= {name: words.clean(str(v)) for name, v in result.options.items()}
     if result.flow is not None:
-        totals = result.flow.totals.items()
-        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in totals}
+        every = result.flow.totals.items()
+        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in every}
     return facts
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
-from gradflow.checks.report import difference
-from gradflow.formats.comparison import told
+from gradflow.checks.report import Report, difference
+from gradflow.formats.comparison import sentences
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -285,11 +285,13 @@ def test_what_tells_runs_without_a_counterpart_apart_is_told():
     after = [made(r, cell, seed=4, T=50) for r, cell in enumerate(("rnn", "lstm"))]
     found = compared(before, after)
     assert found.unlike == {"sequence_length": (100, 50), "seed": (0, 4)}
-    [said, _] = told(found)
+    [said, _] = sentences(found)
     assert said == (
         "Runs are paired by their settings, and these differ: "
         "sequence_length 100 before, 50 after, seed 0 before, 4 after."
     )
+    report = Report("c.yaml", comparison=found, baseline="old.json")
+    assert report.summary == f"4 runs compared with old.json: 0 as before. {said}"
     for other in (before, [*before, made(2, "gru")], before[:1]):
         assert compared(before, other).unlike == {}
     assert compared(before[:1], [made(0, "gru")]).unlike == {"cell": ("rnn", "gru")}

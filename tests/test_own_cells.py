@@ -107,6 +107,13 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
         ),
         (("options: {", "options: {unused: 2, "), "cell.options.unused: 'unused' is used nowhere"),
         (("options: {", "help: {flor: x}\n  options: {"), "cell.help.flor: 'flor' is no option"),
+        (("options: {", "help: {floor: 3}\n  options: {"), "cell.help.floor: expected text"),
+        (("options: {", "bounds: {floor: 3}\n  options: {"), "bounds.floor: expected a mapping"),
+        (
+            ("options: {floor: 0.0}", "options: {floor: 1}\n  bounds: {floor: {gt: 0}}"),
+            "'floor' is no number with a point, and only such have bounds",
+        ),
+        (("step: |", "stop: |"), "cell: the key step is required"),
         (("options: {", "gauge: {h: 3}\n  options: {"), "gauge.h: expected parts of the state"),
         (("options: {", "cite: 3\n  options: {"), "cell.cite: expected text"),
         (("b_f: H,", "b_f: {shape: H, role: [a]},"), "b_f.role: expected one of input, recurrent"),
@@ -122,6 +129,13 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
 )
 def test_a_form_that_is_none_is_told(tmp_path, change, told):
     assert any(told in fault for fault in faults(tmp_path, MGU.replace(*change)))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "cell: 3", "cell: {}"])
+def test_a_file_without_a_cell_is_told(tmp_path, text):
+    written(tmp_path, text, "my.yaml")
+    (told,) = faults(tmp_path, "cell: [./my.yaml, ./my.yaml]")[:1]
+    assert "expected a mapping with state, parameters and step in ./my.yaml" in told
 
 
 IN_A_FILE = MGU[: MGU.index("sequence_length")]

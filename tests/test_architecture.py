@@ -71,7 +71,7 @@ INSIDE = {
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words", "glossary", "sparklines",
+        "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots", "page",
@@ -91,7 +91,7 @@ INSIDE = {
         "activations", "reparametrized", "keras_config", "keras_traits", "onnx_traits", "pytorch",
         "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm", "s5", "",
     ],
-    "api": ["sources", "engine", "frames", "dataset", "answers", "results", "calls", ""],
+    "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
     "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [

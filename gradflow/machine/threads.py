@@ -36,7 +36,7 @@ Work = Callable[[slice], object]
 _Order = tuple[Context, Work, slice]
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep
-_LOOKS = 0.01  # seconds until a core that others had is looked for again
+_LOOKS = 0.004  # seconds until a core that others had is looked for again
 _PENANCE = 4  # times as long as was lost because a helper had no core, nothing is shared
 _STRICTEST = 64  # times that, where it happens again and again
 
@@ -219,7 +219,7 @@ class _Crew:
 
 
 class _Helper:
-    """A thread that does what it is told, one order at a time. It waits at one gate, and opens
+    """A thread that does what it is given, one order at a time. It waits at one gate, and opens
     another when it has done what it took; what it has not taken yet can be taken back."""
 
     def __init__(self) -> None:

@@ -71,7 +71,7 @@ class Magnitudes(ArrayLike):
 
     def reshape(self, *shape: int) -> Magnitudes:
         """The same numbers in another shape."""
-        return Magnitudes(self.mantissa.reshape(*shape), self.exponent.reshape(*shape))
+        return Magnitudes(np.reshape(self.mantissa, shape), np.reshape(self.exponent, shape))
 
     @staticmethod
     def read(texts: Sequence[str]) -> Magnitudes:

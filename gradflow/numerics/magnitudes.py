@@ -71,7 +71,8 @@ class Magnitudes(ArrayLike):
 
     def reshape(self, *shape: int) -> Magnitudes:
         """The same numbers in another shape."""
-        return Magnitudes(np.reshape(self.mantissa, shape), np.reshape(self.exponent, shape))
+        own = (np.asarray(a).reshape(*shape) for a in (self.mantissa, self.exponent))
+        return Magnitudes(*own)
 
     @staticmethod
     def read(texts: Sequence[str]) -> Magnitudes:

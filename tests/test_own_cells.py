@@ -147,13 +147,13 @@ CONSTANT = "constants: {k: {shape: H, init: ones, role: bias}}"
     [
         (
             ("type: equations", "type: lstm"),
-            "2:9: error: cell.type: expected equations, or no type: the cell is what stands here, "
-            'found "lstm"',
+            "2:9: error: cell.type: expected equations, or no type: the cell is what is written "
+            'here, found "lstm"',
         ),
         (
             ("cell:", "hidden_size: 3\ncell:"),
-            "1:1: error: hidden_size: does nothing in the file of a cell: beside cell nothing "
-            "stands there",
+            "1:1: error: hidden_size: does nothing in the file of a cell, which is what is under "
+            "cell",
         ),
         (
             ("options", f"{CONSTANT}\n  options"),

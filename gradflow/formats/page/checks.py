@@ -38,9 +38,9 @@ def _answer(report: Report) -> Answer:
         failing += sum(not pair.held for pair in report.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
     total = sum(counts.values())
-    told = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
+    answer = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
     mark = "missed" if failing else "held"
-    return Answer(told, mark, shares, more=[_counted(report)])
+    return Answer(answer, mark, shares, more=[_counted(report)])
 
 
 def _counted(report: Report) -> str:
@@ -59,7 +59,7 @@ def _sections(report: Report, view: View) -> Iterator[Section]:
 
 
 def expectations(report: Report) -> Section:
-    """What was asked for, by line; where that told several runs at once, run by run too."""
+    """What was asked for, by line; where that is said of several runs at once, run by run too."""
     lines = report.lines
     rows = [checks.row_of(line) for line in lines]
     marks = [_mark(line.outcome) for line in lines]
@@ -109,7 +109,7 @@ def of_comparison(found: Comparison, view: View) -> Page:
             tiles.append(Tile("farthest apart", comparison.decades(pair.largest.decades), note))
     tiles.append(Tile("tolerance", f"{found.tolerance:g}", "decades"))
     shares = {"held": len(held), "missed": len(pairs) - len(held)}
-    said = [sentence(words.clean(text)) for text in comparison.told(found)]
+    said = [sentence(words.clean(text)) for text in comparison.sentences(found)]
     answer = Answer(
         said[-1],
         "held" if found.held else "missed",

@@ -15,6 +15,7 @@ from gradflow.formats.page.measured import measured
 from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, beyond, column, columns
 from gradflow.formats.parts import with_parts
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
@@ -87,20 +88,10 @@ def _runs(results: Sequence[Result], view: View) -> Table:
         found.insert(0, column("run", [str(result.run) for result in results]))
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
     found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
-    found += _totals(results)
+    for name, texts in totals(results).items():
+        found.append(column(f"‖∂L/∂{name}‖", texts, f"total_{name}"))
     what = "curve" if "layer" in results[0].varied else "run"
     return Table("runs", f"A row a {what}", found)
-
-
-def _totals(results: Sequence[Result]) -> Iterator[Column]:
-    """The norms of ∂L/∂W, as far as there are such weights."""
-    for name in ("W_s", "W_x"):
-        texts = [
-            "" if r.flow is None or name not in r.flow.totals else _short(r.flow.totals[name])
-            for r in results
-        ]
-        if any(texts):
-            yield column(f"‖∂L/∂{name}‖", texts, f"total_{name}")
 
 
 def _short(value: Magnitudes) -> str:
@@ -128,8 +119,8 @@ def _facts(result: Result) -> dict[str, str]:
             facts[axis] = words.setting(result, axis)
     facts |= {name: words.clean(str(v)) for name, v in result.options.items()}
     if result.flow is not None:
-        totals = result.flow.totals.items()
-        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in totals}
+        every = result.flow.totals.items()
+        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in every}
     return facts
 
 
@@ -155,10 +146,10 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             column(head, texts, marks=beyond(texts, view) if head.startswith("relative") else ())
             for head, texts in pairs
         ]
-        told = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
+        prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
         if "W_s" in flow.terms:
-            told.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table("lags", "The gradient at each lag", found, told, is_filtered=is_long)
+            prose.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
+        yield Table("lags", "The gradient at each lag", found, prose, is_filtered=is_long)
         if measured := markdown.measured_columns(results[0], view):
             yield Table(
                 "measured-lags",
@@ -173,12 +164,12 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             for at, (head, texts) in enumerate(pairs)
         ]
         start = words.relative_to(results)
-        told = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
+        prose = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
         yield Table(
             "lags",
             "The relative gradient at each lag",
             found,
-            told,
+            prose,
             is_filtered=is_long,
         )
 

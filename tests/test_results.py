@@ -254,3 +254,15 @@ def test_verify_explain_and_critical_take_configs():
     linear = {"type": "rnn", "activation": "linear"}
     [found] = gradflow.critical({"cell": linear, "ws_init": "orthogonal", **SMALL})
     assert found.value == pytest.approx(1)
+
+
+def test_curves_by_place():
+    configs = {"net": {}, "net l0 l1": {"layers": 2}, "l0 l0_reverse": {"bidirectional": True},
+               "l0 l0_reverse l1 l1_reverse": {"layers": 2, "bidirectional": True},
+               "": {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e90}}  # fmt: skip
+    for places, more in configs.items():
+        [result] = gradflow.analyze({"cell": "gru", **SMALL, **more})
+        assert " ".join(result.flows) == places
+        for place, flow in result.flows.items():
+            parts = {part.place: part.flow for part in result.layers}
+            assert flow is parts.get(place, result.flow)

@@ -174,8 +174,7 @@ def _parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
     """The net as a whole, then its places: the end of their names, and either side."""
     yield "", a, b
     for one, other in zip(a.layers, b.layers, strict=True):
-        reverse = "_reverse" if one.direction == "reverse" else ""
-        yield f"_l{one.layer}{reverse}", one, other
+        yield f"_{one.place}", one, other
 
 
 # Chaos

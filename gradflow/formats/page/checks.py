@@ -45,7 +45,7 @@ def _answer(report: Report) -> Answer:
 
 def _counted(report: Report) -> str:
     """How many there are of what."""
-    return replace(report, baseline="the baseline").summary
+    return words.clean(replace(report, baseline="the baseline").summary)
 
 
 def _sections(report: Report, view: View) -> Iterator[Section]:

@@ -91,7 +91,7 @@ INSIDE = {
         "activations", "reparametrized", "keras_config", "keras_traits", "onnx_traits", "pytorch",
         "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm", "s5", "",
     ],
-    "api": ["sources", "engine", "frames", "dataset", "answers", "results", "calls", ""],
+    "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
         "values", "measured", "runs", "tracking", "",

@@ -494,6 +494,22 @@ def test_the_shell_completes_set():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--equations"], "--equations: needs the name of a cell: gradflow cells lstm --equations"),
+        (["--numpy"], "--numpy: needs the name of a cell: gradflow cells lstm --numpy"),
+        (["lstmm"], "cells: there is no cell 'lstmm': did you mean lstm"),
+        (["qqq"], "cells: there is no cell 'qqq': expected one of "),
+    ],
+    ids=str,
+)
+def test_cells_says_what_it_needs(arguments, message, capsys):
+    code, out, err = main(capsys, "cells", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("analyze", "lstm"), "lstm: error: no such file; a config may come in a pipe, "
                               "echo 'cell: lstm' | gradflow analyze -"),
         (("verify", "cell: gru"), "cell: gru: error: no such file; a config may come in a pipe, "

@@ -71,7 +71,7 @@ class Magnitudes(ArrayLike):
 
     def reshape(self, *shape: int) -> Magnitudes:
         """The same numbers in another shape."""
-        own = (np.asarray(a).reshape(*shape) for a in (self.mantissa, self.exponent))
+        own = (np.asarray(part).reshape(*shape) for part in (self.mantissa, self.exponent))
         return Magnitudes(*own)
 
     @staticmethod

@@ -1,7 +1,8 @@
 """Small faults that could be in a source: its syntax tree with one node changed.
 
 A mutation replaces the text of one node and leaves every other character where it is. What no test
-can see is not changed: annotations, docstrings, texts, decorators, what only a type checker reads.
+can see is not changed: annotations, docstrings, texts, decorators, assertions, what only a type
+checker reads.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _seen_by_tests(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     for child in ast.iter_child_nodes(node):
-        if child in skipped or isinstance(child, ast.JoinedStr | ast.Assert):
+        if child in skipped or isinstance(child, ast.JoinedStr | ast.Assert) or _is_strict(child):
             continue
         if _is_cast(child):  # its first argument is a type
             assert isinstance(child, ast.Call)
@@ -115,6 +116,11 @@ def _seen_by_tests(node: ast.AST) -> Iterator[ast.AST]:
             continue
         yield child
         yield from _seen_by_tests(child)
+
+
+def _is_strict(node: ast.AST) -> bool:
+    """`zip(..., strict=True)`, an assertion."""
+    return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _is_cast(node: ast.AST) -> bool:

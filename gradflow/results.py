@@ -123,11 +123,12 @@ class Diagnosis:
 
 class Spread(NamedTuple):
     """A number over several seeds: its median, minimum and maximum; None: unknown, and of a horizon
-    never within T."""
+    never within T. `seeds`: how many have such a number."""
 
     middle: float | Magnitudes | None
     low: float | Magnitudes | None
     high: float | Magnitudes | None
+    seeds: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +148,11 @@ class OverSeeds:
     verdicts: Mapping[str, int]
     figures: Mapping[str, Spread | str]
     log10_band: Array = field(default_factory=lambda: NO_SAMPLES)
+
+    def has_gaps(self, figure: str) -> bool:
+        """Whether a figure is that of some of the seeds alone, since others have none."""
+        found = self.figures.get(figure)
+        return isinstance(found, Spread) and 0 < found.seeds < self.seeds
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,7 @@ def _bounds(name: str, bound: Any) -> Any:
     figure, _ = without_place(name)
     if figure in REACHES or (
         kind_of(figure) is None and figure not in curves()
-    ):  # what is not known is told with the nearest name
+    ):  # what is not known is reported with the nearest name
         return {"min": bound}
     raise InputError(f"{name}: expected (least, most), such as (0.98, None), found {bound!r}")
 

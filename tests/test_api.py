@@ -160,3 +160,28 @@ def test_the_engine_takes_lists_whole_numbers_and_no_state():
         gradflow.backpropagate(plain, np.ones((2, 3, 6)))
     [flow, _] = gradflow.backpropagate(plain, np.ones((2, 3, 5), int))
     assert flow.state.shape == (7,)
+
+
+def test_a_net_and_an_array_may_stand_in_the_config():
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (5, 2), "weight_hh_l0": (5, 5), "bias_ih_l0": 5, "bias_hh_l0": 5}
+    state = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    x = rng.normal(size=(30, 2))
+    cell = {"cell": {"type": "rnn", "activation": "tanh"}}
+
+    class Net:
+        def state_dict(self):
+            return state
+
+    [apart] = gradflow.analyze(cell, weights=state, input=x)
+    for config in ({**cell, "weights": state, "input": x}, {**cell, "weights": Net(), "input": x},
+                   {**cell, "weights": state, "input": x.tolist()}):  # fmt: skip
+        [result] = gradflow.analyze(config)
+        np.testing.assert_array_equal(result.flow.state, apart.flow.state)
+    report = gradflow.check({**cell, "weights": state, "input": x, "expect": {"loss": {"min": 0}}})
+    assert report.judgements[0].value == apart.loss
+    [other] = gradflow.analyze({**cell, "weights": state, "input": x}, input=2 * x)
+    assert other.loss != apart.loss
+    for net in (Net(), state):
+        with pytest.raises(gradflow.InputError, match="a net goes in weights: analyze"):
+            gradflow.analyze(net)

@@ -71,7 +71,7 @@ INSIDE = {
     ],
     "formats": [
         "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words", "glossary", "sparklines",
+        "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
         "comparison", "junit", "github", "plots", "page",

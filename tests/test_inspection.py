@@ -163,16 +163,16 @@ def test_a_tensor_of_the_right_shape_is_offered_as_the_output_layer(save):
 def test_what_the_file_does_not_tell_is_a_default_with_its_choices(save):
     config = inspect(save(ONE["rnn"])).config
     assert (
-        "\n# the file does not tell the activation: tanh or linear or relu or sigmoid?\n"
+        "\n# the file does not give the activation: tanh or linear or relu or sigmoid?\n"
         "cell: {type: rnn, activation: tanh}\n"
     ) in config
-    assert "not tell" not in inspect(save(ONE["gru"])).config
+    assert "not give" not in inspect(save(ONE["gru"])).config
 
 
 def test_each_option_that_is_asked_for_stands_at_its_likeliest_value(save):
     config = inspect(save(ONE["keras gru"])).config
     assert (
-        "# the file does not tell the reset: after or before?\n"
+        "# the file does not give the reset: after or before?\n"
         "cell: {type: gru, activation: tanh, recurrent_activation: sigmoid, reset: after}\n"
     ) in config
 

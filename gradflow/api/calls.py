@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.api.answers import Answers
 from gradflow.api.results import Results
-from gradflow.api.sources import Source, given, load, loaded, named
+from gradflow.api.sources import Source, load, loaded, taken
 from gradflow.errors import Fault, InputError
 from gradflow.formats.view import View
 from gradflow.machine.blas import one_thread
@@ -215,9 +215,9 @@ def check(
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
-    found = named(config)
-    source = found if isinstance(found, str) else "config"
-    experiment, wanted = load_expected(found, **given(weights, input))
+    plain, given = taken(config, weights, input)
+    source = plain if isinstance(plain, str) else "config"
+    experiment, wanted = load_expected(plain, **given)
     if not wanted and baseline is None:
         raise InputError(Fault("nothing is expected: add `expect:`, or give a baseline", source))
     saved = None if baseline is None else read_results(baseline)

@@ -89,9 +89,9 @@ class Results(Sequence[Result]):
 
         rows = with_parts(self._results)
         some = rows[:_SHOWN]
-        told = bool(some and some[0].varied)
+        differ = bool(some and some[0].varied)
         columns = (
-            words.identity(some) if told else {"cell": [str(one.axes["cell"]) for one in some]}
+            words.identity(some) if differ else {"cell": [str(one.axes["cell"]) for one in some]}
         )
         columns |= {
             "rate per step": [words.rate_with_error(one.diagnosis) for one in some],

@@ -28,7 +28,7 @@ def load(config: Source, *, weights: Any = None, input: Any = None) -> Experimen
 
     Args:
         config: the path of a YAML file, its text, or the same keys and values as a mapping, which
-            may hold NumPy numbers and arrays.
+            may hold NumPy numbers and arrays, a net as `weights` and an array as `input`.
         weights: instead of the config's: a file, a module with a `state_dict()`, or a state
             dict, names to arrays or tensors; None: what the config says.
         input: instead of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
@@ -48,30 +48,50 @@ def loaded(config: Source, weights: Any, input: Any, believing: bool = False) ->
         return config
     from gradflow.config.expect import opened
 
-    document, folder, text = opened(named(config))
-    how = given(weights, input)
-    return experiment_of(document, folder, text=text, believing=believing, **how)
+    plain, given = taken(config, weights, input)
+    document, folder, text = opened(plain)
+    return experiment_of(document, folder, text=text, believing=believing, **given)
 
 
-def given(weights: Any, input: Any) -> dict[str, Any]:
-    """Weights and input as what reads a config takes them."""
-    from gradflow.weights.given import given as read
+def taken(
+    config: object, weights: Any = None, input: Any = None
+) -> tuple[str | Mapping[str, Any], dict[str, Any]]:
+    """A config's path or its keys and values, and what goes in the place of its weights and input,
+    as what reads a config takes them. A net or an array may stand in the mapping itself.
 
+    Raises:
+        InputError: it is no config, or the weights are none.
+    """
+    from gradflow.weights.given import given, is_module, is_state_dict
+
+    plain = named(config)
+    if isinstance(plain, Mapping):
+        net, array = plain.get("weights"), plain.get("input")
+        if is_module(net) or is_state_dict(net):
+            plain = {key: value for key, value in plain.items() if key != "weights"}
+            weights = net if weights is None else weights
+        if isinstance(array, list | tuple) or hasattr(array, "__array__"):
+            plain = {key: value for key, value in plain.items() if key != "input"}
+            input = array if input is None else input
     series = {"series": input}
     if isinstance(weights, str | PathLike):
-        return {"checkpoint": str(weights), **series}
+        return plain, {"checkpoint": str(weights), **series}
     if weights is None:
-        return series
-    tensors = read(weights)
-    return {"tensors": tensors, "checkpoint": tensors.source, **series}
+        return plain, series
+    tensors = given(weights)
+    return plain, {"tensors": tensors, "checkpoint": tensors.source, **series}
 
 
 def named(config: object) -> str | Mapping[str, Any]:
     """A config's path or mapping; YAML text as the mapping that it is.
 
     Raises:
-        InputError: it is none of these, or a cell's name alone.
+        InputError: it is none of these, a net, or a cell's name alone.
     """
+    from gradflow.weights.given import is_module, is_state_dict
+
+    if is_module(config) or is_state_dict(config):
+        raise InputError('a net goes in weights: analyze({"sequence_length": 100}, weights=net)')
     if isinstance(config, Mapping):
         return config
     if not isinstance(config, str | PathLike):

@@ -106,7 +106,7 @@ class Cell:
             for size, number in zip(shape, sizes, strict=True):
                 if size.h:
                     return self.sized((number - size.n - size.i * I) // size.h, I)
-        raise ValueError("no parameter tells H: give the cell sized, cell.sized(H, I)")
+        raise ValueError("no parameter has H: give the cell sized, cell.sized(H, I)")
 
 
 @lru_cache(maxsize=256)

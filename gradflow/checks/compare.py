@@ -30,7 +30,7 @@ class Pair:
     """A run of the one side and that of the other.
 
     Attributes:
-        name: what tells it from the others.
+        name: how it differs from the others.
         runs: its number on either side; None where it is not there.
         deviations: the largest first.
         chaotic: that only the intervals of the rates were compared, and why.
@@ -69,6 +69,33 @@ class Comparison:
         """Whether every run is there on both sides and within the tolerance."""
         return all(pair.held for pair in self.pairs)
 
+    @property
+    def unlike(self) -> dict[str, tuple[object, object]]:
+        """Why runs have no counterpart: settings that have one value in all such runs of the one
+        side and another in all of the other, by name with both; empty where there are none."""
+        gone = [b for b, a in (pair.results for pair in self.pairs) if a is None and b is not None]
+        new = [a for b, a in (pair.results for pair in self.pairs) if b is None and a is not None]
+        sides = [[settings(result) for result in side] for side in (gone, new)]
+        if not all(sides):
+            return {}
+        values = [{n: {repr(one.get(n)) for one in side} for n in side[0]} for side in sides]
+        alike = [{n for n, found in own.items() if len(found) == 1} for own in values]
+        there = [name for name in sides[0][0] if name in alike[0] & alike[1]]
+        return {
+            name: (sides[0][0][name], sides[1][0][name])
+            for name in there
+            if values[0][name] != values[1][name]
+        }
+
+    @property
+    def unpaired(self) -> str:
+        """The same in a sentence; empty where there is nothing to say."""
+        said = [f"{name} {before} before, {after} after"
+                for name, (before, after) in self.unlike.items()]  # fmt: skip
+        if not said:
+            return ""
+        return f"Runs are paired by their settings, and these differ: {', '.join(said)}."
+
 
 @dataclass(frozen=True)
 class Side:
@@ -103,7 +130,7 @@ def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparis
 
 
 def _by_settings(results: Iterable[Result]) -> dict[tuple[object, int], Result]:
-    """By what tells one run from another; of runs that nothing tells apart, by their order too."""
+    """By what differs between runs; of runs that are alike, by their order too."""
     seen: defaultdict[object, int] = defaultdict(int)
     found: dict[tuple[object, int], Result] = {}
     for result in results:
@@ -171,9 +198,9 @@ def _by_rate(a: Result, b: Result, growth: float) -> Pair:
         decades = apart(one.diagnosis.rate, other.diagnosis.rate)
         found.append(Deviation(f"rate{ending}", decades, None, _rate(one), _rate(other)))
     found.sort(key=lambda one: -one.decades)
-    told = f"1e{growth:.0f}" if growth < 1e6 else "far"
+    factor = f"1e{growth:.0f}" if growth < 1e6 else "far"
     chaotic = (
-        f"the gradient grows by {told} from end to end: the rates' intervals "
+        f"the gradient grows by {factor} from end to end: the rates' intervals "
         f"{'overlap' if held else 'do not overlap'}, curves are not compared"
     )
     return Pair("", (None, None), tuple(found), held=held, chaotic=chaotic)

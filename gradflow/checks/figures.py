@@ -51,7 +51,7 @@ class Found:
         value: the number or word; None: unknown.
         low, high: the interval that a number is known to be in, both `value` where it is exact.
         text: how people read it.
-        unit: what a difference from a bound is told in: "", or `decades`.
+        unit: what a difference from a bound is in: "", or `decades`.
     """
 
     value: Number | str | None

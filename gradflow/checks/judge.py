@@ -27,7 +27,7 @@ class Judgement:
 
     Attributes:
         wanted: what was asked for.
-        run, name: the run's number, and what tells it from the others; empty where it is alone.
+        run, name: the run's number, and how it differs from the others; empty if it is alone.
         outcome: held, missed or undecided.
         got: what was found, as people read it.
         value: the same as a number or word; None: unknown.
@@ -79,7 +79,7 @@ def judge(wanted: Sequence[Wanted], results: Iterable[Result]) -> list[Judgement
 
 
 def label(result: Result) -> str:
-    """What tells a run from the others; the cell of one that is alone."""
+    """How a run differs from the others; the cell of one that is alone."""
     axes = result.varied or ("cell",)
     return " ".join(
         str(result.axes[axis]) if axis in _BARE else phrase(axis, result.axes[axis])

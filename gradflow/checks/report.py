@@ -52,25 +52,27 @@ class Report:
 
     @property
     def lines(self) -> list[Line]:
-        """What is to be told: expectations in their order, then the runs of the baseline."""
+        """What is to be said: expectations in their order, then the runs of the baseline."""
         return [*_expected(self.judgements), *_compared(self.comparison, self.baseline)]
 
     @property
     def summary(self) -> str:
-        """How many expectations and runs are as they were to be, in a sentence."""
-        told = []
+        """How many expectations and runs are as they were to be, in a sentence, and why runs of
+        the baseline have no counterpart."""
+        said = []
         if self.judgements:
             outcomes = [_outcome(one) for one in self.judgements]
             there = [outcome for outcome in _OUTCOMES if outcome in outcomes]
             counted = ", ".join(f"{outcomes.count(one)} {one}" for one in there)
-            told.append(f"{_many(len(outcomes), 'figure')}: {counted}")
+            said.append(f"{_many(len(outcomes), 'figure')}: {counted}")
         if self.comparison is not None:
             pairs = self.comparison.pairs
             held = sum(pair.held for pair in pairs)
-            told.append(
+            said.append(
                 f"{_many(len(pairs), 'run')} compared with {self.baseline}: {held} as before"
             )
-        return ("; ".join(told) or "Nothing is expected") + "."
+        why = self.comparison.unpaired if self.comparison is not None else ""
+        return ("; ".join(said) or "Nothing is expected") + "." + f" {why}" * bool(why)
 
 
 @dataclass(frozen=True)

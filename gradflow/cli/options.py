@@ -80,8 +80,8 @@ ThemeOption = Annotated[
     Theme,
     typer.Option(
         "--theme",
-        help="The page that figures are for; auto: an SVG follows its reader, PNG and PDF are for "
-        "a light one.",
+        help="The page that figures are for, or that is written; auto: HTML and SVG follow their "
+        "reader, PNG and PDF are for a light page.",
     ),
 ]
 

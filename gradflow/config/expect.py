@@ -120,11 +120,11 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
     wrong: list[Fault] = []
     for number, text in enumerate(texts):
         source = f"--expect {text}"
-        told = written(text)
-        if told is None:
+        split = written(text)
+        if split is None:
             wrong.append(Fault("expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE", source))
             continue
-        name, bound, value = told
+        name, bound, value = split
         faults = Faults(Document(source, None, {}, {}))
         if name in curves(experiment.parts):
             wrong.append(Fault(f"{name} is a column against lag, not a figure of a run", source))
@@ -141,7 +141,7 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
 
 
 def _asked(data: Tree, experiment: Experiment | None) -> list[str]:
-    """The measures that are asked for; all, where that cannot be told."""
+    """The measures that are asked for; all, if that is not known."""
     if experiment is not None:
         return [one.name for one in experiment.measures]
     return list(OPTIONAL)

@@ -33,8 +33,8 @@ NotNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
 CellChoice: TypeAlias = Any
-"""A cell: `cells` looks at it, since what it may be is told by equations, which are read where they
-are used."""
+"""A cell: `cells` looks at it, since what it may be follows from equations, which are read where
+they are used."""
 
 
 # Tags in brackets: pydantic puts them into its locations, where they must not look like keys.
@@ -225,17 +225,17 @@ class Thresholds(Strict):
     """Bounds on the gradient relative to lag 0."""
 
     vanishing: Annotated[float, Field(gt=0, lt=1)] = Field(
-        1e-3, description="below it the gradient has vanished"
+        default=1e-3, description="below it the gradient has vanished"
     )
     exploding: Annotated[float, Field(gt=1, le=1e300)] = Field(
-        1e3, description="above it it has exploded"
+        default=1e3, description="above it it has exploded"
     )
 
 
 class Config(Strict):
-    """How gradflow is told what to run. Only `cell` has no default, and `weights` can tell it. A
-    key that takes a list, or a range of numbers, runs every combination, in the order in which the
-    keys stand here."""
+    """What gradflow is to run. Only `cell` has no default, and `weights` can say it. A key
+    that takes a list, or a range of numbers, runs every combination, in the order of the keys
+    here."""
 
     title: str | None = Field(None, description="a heading for the results")
     cell: Axis[CellChoice] = Field(

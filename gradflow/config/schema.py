@@ -35,15 +35,19 @@ _OWN: list[Schema] = [
 ]
 """The user's own cell: a file, or a mapping that names one or holds equations."""
 
+_TRAINED = "_trained"
+"""Behind the name of a cell, what it may be where a file has its parameters."""
+
 
 def schema() -> Schema:
-    """What `load` accepts, as far as it can be told without opening the files that are named."""
+    """What `load` accepts, as far as that is known without opening the files that are named."""
     model = Config.model_json_schema()
     del model["required"]
     cell = model["properties"]["cell"]
     for key in ("items", "type", "minItems", "anyOf"):
         cell.pop(key, None)
     model["$defs"] |= {name: _cell(CELLS[name].equations, [name]) for name in CELLS}
+    model["$defs"] |= {f"{name}{_TRAINED}": _trained(name) for name in CELLS}
     shipped: list[Schema] = [
         {"enum": list(CELLS)},
         *({"$ref": f"#/$defs/{name}"} for name in CELLS),
@@ -108,11 +112,15 @@ def _option(given: Option, bounds: dict[str, float]) -> Schema:
 def _cell_of_a_file() -> Schema:
     """The cell with `weights`: nothing, a name, or options whose `type` the file says."""
     one: list[Schema] = [{"enum": list(CELLS)}]
-    for name in CELLS:
-        names = [name, *(short for short, long in PROJECTING.items() if long == name)]
-        one.append(_cell(CELLS[name].equations, names, required=False))
+    one += [{"$ref": f"#/$defs/{name}{_TRAINED}"} for name in CELLS]
     alone = {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": 1}
     return {"anyOf": [{"type": "null"}, *one, alone]}
+
+
+def _trained(name: str) -> Schema:
+    """A cell whose `type` the file may say."""
+    names = [name, *(short for short, long in PROJECTING.items() if long == name)]
+    return _cell(CELLS[name].equations, names, required=False)
 
 
 def _one_or_many(items: list[Schema]) -> Schema:

@@ -20,7 +20,7 @@ _CHOSEN = {
 
 def schema_text() -> str:
     """The JSON Schema of a config."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def starter_text() -> str:

@@ -31,13 +31,13 @@ PROJECTING = {"lstm": "lstmp"}
 
 @dataclass(frozen=True, eq=False)
 class FileNet:
-    """What a file of weights tells.
+    """What a file of weights says.
 
     Attributes:
         file: as the config names it.
         sizes: config key to the value that the file gives.
         cell: the type of its cells.
-        options: those options of the cells that it tells.
+        options: those options of the cells that it says.
         undetermined: those that it does not, with a value that each may well have.
         trained: the parameters.
         tensors: all that the file holds.
@@ -74,7 +74,7 @@ def with_file(data: Mapping[str, Tree], file: str, faults: Faults) -> dict[str, 
 def read_weights(
     data: Mapping[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None = None
 ) -> FileNet | None:
-    """What the file of the key `weights` tells, which is read unless its `tensors` are given; None
+    """What the file of the key `weights` says, which is read unless its `tensors` are given; None
     if there is no such key, or if what is there is wrong (which the validation of the
     whole config says)."""
     try:
@@ -114,7 +114,7 @@ def read_weights(
 
 
 def completed(data: Mapping[str, Tree], net: FileNet, faults: Faults) -> dict[str, Tree]:
-    """The config with what the file tells put in; notes where the two contradict each other."""
+    """The config with what the file says put in; notes where the two contradict each other."""
     filled = dict(data)
     for key, value in net.sizes.items():
         given = data.get(key, value)
@@ -135,7 +135,7 @@ def file_net(
     layers: Sequence[RecurrentLayer],
     output: tuple[Any, Any] | None = None,
 ) -> FileNet:
-    """What the layers of a net, and its output layer, tell a config. Raises InputError where the
+    """What the layers of a net, and its output layer, say to a config. Raises InputError where the
     layers are not of one kind."""
     from gradflow.weights.layers import CellLayer  # if there is a file
 
@@ -199,7 +199,7 @@ def _options(layer: RecurrentLayer) -> str:
 
 
 def _kind(layer: RecurrentLayer) -> tuple[str, dict[str, str | int]]:
-    """The cell that computes a layer, and those of its options that the file tells."""
+    """The cell that computes a layer, and those of its options that the file says."""
     projects = "W_p" in layer.arrays
     cell = PROJECTING[layer.cell] if projects else layer.cell
     known = {o: v for o, v in layer.options.items() if o in CELLS[cell]().options}
@@ -229,7 +229,7 @@ def _cell(given: Tree, net: FileNet, faults: Faults) -> Tree:
         given = "".join(f", {option}: {net.undetermined[option]}" for option in missing)
         it = "it" if len(missing) == 1 else "them"
         message = (
-            f"{net.file} does not tell the {' and the '.join(missing)}: say {it}, for example "
+            f"{net.file} does not give the {' and the '.join(missing)}: say {it}, for example "
             f"`cell: {{type: {net.cell}{given}}}`"
         )
         faults.add(("cell",), message)

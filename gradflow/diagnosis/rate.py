@@ -79,7 +79,7 @@ def rate_of(y: Array) -> Rate | None:
     )
     window = _window(d, scatters, noise)
     if window is None and len(d) < FEWEST:
-        window = _least_bent(d)  # too short for its bends to be told from chance
+        window = _least_bent(d)  # too short for its bends to be known from chance
     if window is None or (not window.by_scatter and is_u_shaped(y)):
         return None
     start, stop = window.start, window.stop

@@ -390,7 +390,7 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
 
 
 def _finite(states: Array) -> Array:
-    """(K, R): whether a state (K, R, N, S) is finite. Its sum tells, but where that overflows."""
+    """(K, R): whether a state (K, R, N, S) is finite. Its sum says so, unless that overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         finite: Array = np.isfinite(states.sum(axis=(2, 3)))
     for at in np.argwhere(~finite):

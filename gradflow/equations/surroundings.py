@@ -23,7 +23,7 @@ class Around(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A recurrent weight, named by the function around its product where that tells it apart, else
+    """A recurrent weight, named by the function around its product if no other has that name, else
     by its parameters. `kind`: `matrix` or `diagonal`."""
 
     name: str

@@ -212,7 +212,7 @@ class Writer:
         """The name of e^-z, which sigmoid(z) left."""
         raise NotImplementedError
 
-    def add(self, node: Node, target: str, sign: float = 1.0) -> None:
+    def add(self, node: Node, target: str, sign: float) -> None:
         """Add sign x a value to an array."""
         value = self.value(node)
         value = bare(value) if abs(sign) == 1 else f"{_number(abs(sign))} * {value}"

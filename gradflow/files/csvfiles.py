@@ -267,7 +267,7 @@ def _read_rows(
 
 
 def _width(line: str, layout: _Layout) -> int:
-    """The number of fields in a line; 0 where quotes make it hard to tell."""
+    """The number of fields in a line; 0 if quotes make that hard."""
     if '"' in line:
         return 0
     return line.count(layout.separator) + 1 if layout.separator else len(line.split())

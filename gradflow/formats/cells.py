@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradflow import __version__
+from gradflow.cells import CELLS
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations
 from gradflow.equations.report import report
 from gradflow.formats import markdown
 from gradflow.formats.view import View
 
-_HINT = "In a config: `cell: lstm`, or with options `cell: {type: lstm, forget_bias: 1.0}`."
 _LONGEST = 100  # columns of a line of prose
 
 
@@ -24,7 +24,7 @@ def text(cells: Sequence[Equations], view: View) -> Iterator[str]:
     for equations in cells:
         yield from _paragraph(_described(equations), view.width)
         yield "\n"
-    yield from _wrapped(_HINT, view.width, 0)
+    yield from _wrapped(_hint(cells), view.width, 0)
 
 
 def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
@@ -49,13 +49,25 @@ def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
             columns = [[str(option[key]) for option in options] for key in keys]
             yield from markdown.table(list(zip(heads, columns, strict=True)), left=len(heads))
             yield "\n"
-    yield f"{_HINT}\n"
+    yield f"{_hint(cells)}\n"
 
 
 def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
     """The same as one JSON object."""
     facts = {"gradflow": __version__, "format": 1, "cells": list(map(_described, cells))}
     yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
+
+
+def _hint(cells: Sequence[Equations]) -> str:
+    """How a config names one: that which is shown, of many the LSTM."""
+    example = cells[0] if len(cells) == 1 else CELLS["lstm"].equations
+    has_name = example.name in CELLS or CELLS.is_own(example.name)
+    type_ = example.name if has_name else "./FILE.yaml"
+    said = f"In a config: `cell: {type_}`"
+    if not example.options:
+        return f"{said}."
+    name, default = next(iter(example.defaults.items()))
+    return f"{said}, or with options `cell: {{type: {type_}, {name}: {default}}}`."
 
 
 def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
@@ -78,12 +90,13 @@ def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, indent: int = 2) -> Iterator[str]:
     """In lines that fit, those after the first further in."""
-    starts = {
-        "initial_indent": " " * indent,
-        "subsequent_indent": " " * (indent + 2 * (indent > 0)),
-    }
     lines = textwrap.wrap(
-        text, min(width, _LONGEST), break_long_words=False, break_on_hyphens=False, **starts
+        text,
+        min(width, _LONGEST),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2 * (indent > 0)),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     yield from (f"{line}\n" for line in lines)
 

@@ -39,7 +39,7 @@ def table(comparison: Comparison, view: View) -> Iterator[str]:
     for block in blocks(columns[2:], columns[:2], view.width) if rows else ():
         yield from (render(line, view.colour) for line in grid(block))
         yield "\n"
-    for text in told(comparison):
+    for text in sentences(comparison):
         for line in fold(clean(text).split(" "), " ", view.width):
             yield render(line, view.colour)
 
@@ -63,11 +63,13 @@ def decades(value: float) -> str:
     return f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.3g}"
 
 
-def told(comparison: Comparison) -> Iterator[str]:
+def sentences(comparison: Comparison) -> Iterator[str]:
     """What is to be said below a table."""
     for pair in comparison.pairs:
         if pair.chaotic is not None:
             yield f"{pair.name}: {pair.chaotic}."
+    if comparison.unpaired:
+        yield comparison.unpaired
     held = sum(pair.held for pair in comparison.pairs)
     yield f"{len(comparison.pairs)} runs: {held} within {comparison.tolerance:g} decades."
 
@@ -79,7 +81,7 @@ def to_markdown(comparison: Comparison, view: View) -> Iterator[str]:
         columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
         yield from markdown_table([(head, list(cells)) for head, cells in columns], left=3)
         yield "\n"
-    yield from (f"- {prose(clean(line))}\n" for line in told(comparison))
+    yield from (f"- {prose(clean(line))}\n" for line in sentences(comparison))
 
 
 def to_csv(comparison: Comparison, view: View) -> Iterator[str]:

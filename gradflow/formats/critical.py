@@ -233,5 +233,5 @@ def named(found: Critical, axes: Sequence[str]) -> str:
 
 
 def called(found: Critical, content: Sequence[Critical]) -> str:
-    """What tells a net from the others."""
+    """How a net differs from the others."""
     return named(found, varied(content))

@@ -18,7 +18,7 @@ MOST = 10
 def export(report: Report, view: View) -> Iterator[str]:
     """A workflow command for each of the first errors, then what all came to."""
     errors = [line for line in report.lines if line.fails]
-    yield from (command(_told(line), *_place(line, report), line.line) for line in errors[:MOST])
+    yield from (command(_message(line), *_place(line, report), line.line) for line in errors[:MOST])
     if len(errors) > MOST:
         yield command(f"… and {len(errors) - MOST} more", "gradflow check", report.source, None)
     yield f"{clean(report.summary)}\n"
@@ -56,7 +56,7 @@ def _place(line: Line, report: Report) -> tuple[str, str]:
     return f"gradflow: {line.what}", report.source
 
 
-def _told(line: Line) -> str:
+def _message(line: Line) -> str:
     off = f", {line.off}" if line.off else ""
     return f"{line.outcome}: {line.of}: wanted {line.what}, got {line.got}{off}"
 

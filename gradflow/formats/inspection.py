@@ -260,7 +260,7 @@ def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:
                 choices = " or ".join(option_choices(layer, option))
                 yield (
                     "yellow",
-                    f"The file does not tell the {option} of the {layer.cell}: {choices}?",
+                    f"The file does not give the {option} of the {layer.cell}: {choices}?",
                 )
             yield from (("dim", f"Note: {words.clean(note)}") for note in layer.notes)
     able = [net for net in found.nets if not net.faults]

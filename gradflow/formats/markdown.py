@@ -12,6 +12,7 @@ from gradflow.formats import words
 from gradflow.formats.glossary import terms
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.parts import with_parts
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -33,7 +34,8 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
         return
     yield f"{prose(' · '.join(words.settings(shown)))}\n\n"
     columns, left = summary_columns(shown)
-    yield from table(columns, left)
+    sums = [(f"‖∂L/∂{name}‖ total", texts) for name, texts in totals(shown).items()]
+    yield from table([*columns, *sums], left)
     yield "\n"
     yield from (f"- {prose(line)}\n" for line in _lines(shown, view))
     if not words.shows_lags(shown, view):
@@ -91,7 +93,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def summary_columns(results: Sequence[Result]) -> tuple[list[Column], int]:
-    """What tells the runs apart, then what each came to; and how many columns are of words."""
+    """How the runs differ, then what each came to; and how many columns are of words."""
     diagnoses = [result.diagnosis for result in results]
     names = words.identity(results) if len(results) > 1 else {}
     if results[0].over is not None:

@@ -118,10 +118,11 @@ def _spread(values: Sequence[Value]) -> Spread | str:
         return _spread_of_magnitudes(magnitudes)
     numbers = [value for value in values if isinstance(value, int | float) and value == value]
     if not numbers:
-        return Spread(None, None, None)
+        return Spread(None, None, None, 0)
     found = sorted(numbers)
     middle = (found[(len(found) - 1) // 2], found[len(found) // 2])
-    return Spread(*map(_finite, (float(sum(middle) / 2), found[0], found[-1])))
+    median, low, high = map(_finite, (float(sum(middle) / 2), found[0], found[-1]))
+    return Spread(median, low, high, len(found))
 
 
 def _counts(values: Sequence[Value]) -> str:
@@ -138,7 +139,7 @@ def _spread_of_magnitudes(values: Sequence[Magnitudes]) -> Spread:
     a, b = found[(len(found) - 1) // 2], found[len(found) // 2]
     apart = np.maximum(a.exponent - b.exponent, -1100).astype(np.int64)
     middle = Magnitudes.of((np.ldexp(a.mantissa, apart) + b.mantissa) / 2, b.exponent)
-    return Spread(middle, found[0], found[-1])
+    return Spread(middle, found[0], found[-1], len(found))
 
 
 def _number(over: OverSeeds, name: str, missing: float) -> float:

@@ -27,6 +27,7 @@ from gradflow.formats.layout import (
 )
 from gradflow.formats.parts import with_parts
 from gradflow.formats.sparklines import Curves
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -282,8 +283,8 @@ def _groups(
     too wide for one, in several."""
     heads = [_totals(results, head) for head in ("‖∂L/∂{}‖", "∂L/∂{}")]
     for least in (_BAR[0], -GAP):
-        for totals in heads:
-            whole = [*names.values(), *facts, *totals]
+        for sums in heads:
+            whole = [*names.values(), *facts, *sums]
             if (room := room_beside(whole, width)) >= least:
                 return [[*whole, curves.column(room)] if least > 0 else whole]
     if room_beside([*names.values(), *facts], width) >= -GAP:
@@ -302,14 +303,9 @@ def _groups(
 
 
 def _totals(results: Sequence[Result], head: str) -> list[Column]:
-    """The norms of dL/dW, as far as there are such weights."""
-    columns = []
-    for name in ("W_s", "W_x"):
-        found = [None if r.flow is None else r.flow.totals.get(name) for r in results]
-        texts = ["" if norm is None else words.short(_text(norm)) for norm in found]
-        if any(texts):
-            columns.append(Column((head.format(name), "total"), [*map(Cell, texts)]))
-    return columns
+    """The norms of dL/dW."""
+    found = totals(results).items()
+    return [Column((head.format(name), "total"), [*map(Cell, texts)]) for name, texts in found]
 
 
 def _diagnoses(results: Sequence[Result]) -> list[Column]:

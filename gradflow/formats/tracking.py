@@ -272,7 +272,7 @@ def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
 
 
 def columns(results: Sequence[Result], view: View) -> list[tuple[str, Sequence[str]]]:
-    """What tells checkpoints and runs apart, what each came to, and its gradient at some lags."""
+    """How checkpoints and runs differ, what each came to, and its gradient at some lags."""
     lags = shown_lags(results, view.lags)
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]

@@ -21,7 +21,7 @@ from gradflow.runs.bundle import DIRECTIONS
 from gradflow.verification import Comparison, Verification
 
 _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name in CURVES.values()}}
-"""What people are told was compared, in the order in which it is shown."""
+"""What was compared, in the order in which it is shown."""
 
 
 def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:

@@ -179,7 +179,8 @@ def shows_typical(result: Result) -> bool:
 
 
 def spread(result: Result, figure: str) -> str:
-    """A figure over seeds: its median, in brackets the lowest and highest: `17 (14 to > 100)`."""
+    """A figure over seeds: its median, in brackets the lowest and highest, and of how many seeds
+    that is where others have none: `17 (14 to > 100)`, `0.98 (1 of 3)`."""
     over = result.over
     found = None if over is None else over.figures.get(figure)
     if not isinstance(found, Spread) or result.flow is None:
@@ -192,8 +193,11 @@ def spread(result: Result, figure: str) -> str:
             return UNKNOWN
         return _factor(value) if figure == "rate" else _steps(value)
 
-    middle, low, high = map(said, found)
-    return middle if low == high == middle else f"{middle} ({low} to {high})"
+    middle, low, high = map(said, found[:3])
+    more = [] if low == high == middle else [f"{low} to {high}"]
+    if over is not None and over.has_gaps(figure):
+        more.append(f"{found.seeds} of {over.seeds}")
+    return f"{middle} ({', '.join(more)})" if more else middle
 
 
 def outcome(result: Result) -> str:
@@ -215,6 +219,8 @@ def explanations(results: Sequence[Result], *, interval: str) -> Iterator[str]:
             "Over the seeds: medians, the lowest and highest in brackets; curves are geometric "
             "means."
         )
+        if any(r.over.has_gaps(name) for r in there if r.over for name in ("rate", "half_life")):
+            yield "n of m: so many of the seeds have such a number, the others have none."
         return
     if any(d.rate_ci is not None for d in found):
         yield f"{interval}: interval of this net's rate over inputs, not over other weights."

@@ -147,7 +147,7 @@ def _more(indent: str, count: int) -> Iterator[str]:
 def _cell_lines(offer: Offer, guessed: bool) -> Iterator[str]:
     """The cell; options that the file does not hold are at the likeliest value."""
     for option, choices in offer.choices.items():
-        yield f"# the file does not tell the {option}: {' or '.join(choices)}?"
+        yield f"# the file does not give the {option}: {' or '.join(choices)}?"
     if guessed and offer.cell != "rnn":
         yield "# if its gates are in the order that `gradflow cells` shows"
     listed = ", ".join(f"{option}: {value}" for option, value in offer.options.items())

@@ -219,7 +219,7 @@ class _Crew:
 
 
 class _Helper:
-    """A thread that does what it is told, one order at a time. It waits at one gate, and opens
+    """A thread that does what it is given, one order at a time. It waits at one gate, and opens
     another when it has done what it took; what it has not taken yet can be taken back."""
 
     def __init__(self) -> None:

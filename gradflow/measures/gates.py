@@ -26,7 +26,7 @@ from gradflow.measures.steps import blocks_of_values
 from gradflow.numerics.arrays import Array
 
 PERCENTILES = (10, 50, 90)
-_LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are told apart
+_LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are kept apart
 
 
 def gates(subject: Subject) -> list[Measured]:

@@ -3,7 +3,7 @@ average, and at least.
 
 A gradient that arrives at s_T with length one has, at s_{T-k}, a length between the smallest and
 the largest singular value of M_k = J_T J_{T-1} ... J_{T-k+1}, J_t = ∂s_t/∂s_{t-1} of the full
-state; of one with a random direction the mean square is σ_rms² = ‖M_k‖²_F / S. The largest tells
+state; of one with a random direction the mean square is σ_rms² = ‖M_k‖²_F / S. The largest says
 whether the gradient must vanish, the smallest whether it must explode (Pascanu, Mikolov and Bengio
 2013, arXiv:1211.5063; Saxe, McClelland and Ganguli 2014, arXiv:1312.6120). Each is found for some
 samples of the batch, and what is reported is the mean over them of the logarithms.

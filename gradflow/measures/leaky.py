@@ -36,7 +36,7 @@ class Leaky(NamedTuple):
 
 
 def length_of(share: float) -> int:
-    """How many distances tell all of a covariance that decays with 1 - a a step."""
+    """How many distances say all of a covariance that decays with 1 - a a step."""
     return int(min(2048, max(64, 20 / share)))
 
 

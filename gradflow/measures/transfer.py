@@ -34,7 +34,7 @@ from gradflow.numerics.arrays import Array
 
 _FREQUENCIES = 64
 _CLOSE = 1e-10
-_LEAST = 1e-12  # a growth that is told from 0
+_LEAST = 1e-12  # a growth that is taken for more than 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Averages:
 
 
 def is_simple(cell: SizedCell) -> bool:
-    """Whether units meet in recurrent matrices alone, square ones, and no weight tells one unit
+    """Whether units meet in recurrent matrices alone, square ones, and no weight treats one unit
     from another."""
     shapes = {part.shape for part in cell.parts.values()}
     symbolic = differentiate(cell.report.reduced, cell.gauge)

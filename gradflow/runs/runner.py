@@ -72,7 +72,7 @@ def execute(
 
 
 def time_steps(run: Run) -> int:
-    """The steps of a run, forward and backward, that `progress` is told of."""
+    """The steps of a run, forward and backward, that `progress` hears of."""
     return (1 + backward_passes(run)) * run.sequence_length * len(run.places)
 
 

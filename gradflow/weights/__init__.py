@@ -1,6 +1,6 @@
 """From a file of trained parameters to recurrent layers in gradflow's layout.
 
-`read` opens the file, `find_layers` tells what is in it, `choose_net` gives the layers to analyse.
+`read` opens the file, `find_layers` says what is in it, `choose_net` gives the layers to analyse.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameters that are in memory: a state dict of arrays or tensors, or the module that has one.
 
 Nothing is imported for it: a tensor is asked for its numbers, `detach().cpu().numpy()`, a module
-for its `state_dict()` and, where it tells them, its `named_modules()`.
+for its `state_dict()` and, if it has them, its `named_modules()`.
 """
 
 from __future__ import annotations

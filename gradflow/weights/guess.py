@@ -17,10 +17,10 @@ _SIDES = (
     *(("recurrent", "kernel"), ("recurrent", "weight"), ("wh", "wx"), ("wh", "wi"), ("wr", "wx")),
     *(("lh", "lx"), ("h", "x"), ("h", "i"), ("s", "x"), ("u", "w"), ("r", "w")),
 )
-"""How names tell recurrent weights from those of the input."""
+"""How names of recurrent weights differ from those of the input."""
 
 _STRONG = 14
-"""So many of them tell it surely enough for a cell of one gate, where shapes say little."""
+"""So many of them are sure enough for a cell of one gate, where shapes say little."""
 
 _BIASES = (
     *(("weights", "biases"), ("weight", "bias"), ("kernel", "bias")),

@@ -32,8 +32,8 @@ class RecurrentLayer:
         convention: whose layout the file has: `PyTorch`, `Keras`, `Flax`, `ONNX`, that of a
             package, or `named`.
         cell: the cell that it is.
-        options: the cell's options that the file tells (`activation`, `reset`).
-        undetermined: those of its options that the file does not tell.
+        options: the cell's options that the file says (`activation`, `reset`).
+        undetermined: those of its options that the file does not say.
         likely: what these would be by default, where that is known of what wrote the file.
         merge: how the outputs of both directions become one: `concat`, `sum`, `ave` or `mul`.
         unsupported: what the file says of the layer that gradflow's cells do not compute.
@@ -76,7 +76,7 @@ class RecurrentLayer:
 
     @property
     def exit(self) -> str:
-        """The name of one whose tensor tells what the layer hands on."""
+        """The name of one whose tensor shows what the layer hands on."""
         raise NotImplementedError
 
     @property
@@ -185,10 +185,10 @@ class CellLayer(RecurrentLayer):
 
 @dataclass(frozen=True)
 class Net:
-    """A net that the names in a file tell of.
+    """A net that the names in a file show.
 
     `layers` reads and checks it, or raises InputError. `aside` says that it is not meant where a
-    file also has nets that are not, and nothing tells which.
+    file also has nets that are not, and nothing says which.
     """
 
     prefix: str
@@ -207,7 +207,7 @@ class NetPlace:
 
 @dataclass(frozen=True)
 class Traits:
-    """What a file tells of a layer besides its numbers, as `RecurrentLayer` has it.
+    """What a file says of a layer besides its numbers, as `RecurrentLayer` has it.
 
     `order` says where gradflow's gates are among the blocks of the file; empty: the same.
     """

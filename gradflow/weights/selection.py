@@ -226,7 +226,7 @@ def _named_layer(tensors: Tensors, names: Mapping[str, str]) -> RecurrentLayer:
 
 
 def _transposed(arrays: Mapping[str, Array]) -> bool:
-    """Whether W_x is (I, G) and W_s (H, G), which a G of 3 or 4 times H tells."""
+    """Whether W_x is (I, G) and W_s (H, G), which a G of 3 or 4 times H shows."""
     W_x, W_s = arrays["W_x"], arrays["W_s"]
     if W_x.ndim != 2 or W_s.ndim != 2 or "W_p" in arrays:
         return False

@@ -63,7 +63,7 @@ class Tensors(Mapping[str, Array]):
     Attributes:
         source: the file, as the user named it.
         stored: what is known of each tensor without reading it.
-        attributes: what the file tells beyond tensors: for Keras `config` (the model's, parsed),
+        attributes: what the file says beyond tensors: for Keras `config` (the model's, parsed),
             `keras_version` and `groups` (names of layers by HDF5 group), for ONNX `nodes`, for
             pickled PyTorch modules `modules` (class and plain attributes by the module's name).
         format: what kind of file it is, in words.

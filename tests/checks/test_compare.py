@@ -10,7 +10,8 @@ import pytest
 
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
-from gradflow.checks.report import difference
+from gradflow.checks.report import Report, difference
+from gradflow.formats.comparison import sentences
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -259,3 +260,20 @@ def test_a_net_that_is_dead_from_the_start_is_like_another_and_unlike_a_live_one
     assert (found["horizon"], found["verdict"]) == (0.0, 0.0)  # both have no curve to read
     [pair] = compared([dead], [made(T=30)]).pairs
     assert next(one for one in pair.deviations if one.name == "horizon").decades == math.inf
+
+
+def test_what_tells_runs_without_a_counterpart_apart_is_told():
+    before = [made(r, cell, seed=0) for r, cell in enumerate(("rnn", "lstm"))]
+    after = [made(r, cell, seed=4, T=50) for r, cell in enumerate(("rnn", "lstm"))]
+    found = compared(before, after)
+    assert found.unlike == {"sequence_length": (100, 50), "seed": (0, 4)}
+    [said, _] = sentences(found)
+    assert said == (
+        "Runs are paired by their settings, and these differ: "
+        "sequence_length 100 before, 50 after, seed 0 before, 4 after."
+    )
+    report = Report("c.yaml", comparison=found, baseline="old.json")
+    assert report.summary == f"4 runs compared with old.json: 0 as before. {said}"
+    for other in (before, [*before, made(2, "gru")], before[:1]):
+        assert compared(before, other).unlike == {}
+    assert compared(before[:1], [made(0, "gru")]).unlike == {"cell": ("rnn", "gru")}

@@ -6,6 +6,7 @@ import re
 import jsonschema
 import pytest
 
+from gradflow.cells import CELLS
 from gradflow.config.documented import table
 from gradflow.config.load import SWEPT, from_mapping, load
 from gradflow.config.model import Config
@@ -82,3 +83,11 @@ def test_the_reference_has_every_key_once_and_marks_the_axes():
     defaults = {row[0].split("`")[1]: row[1] for row in rows}
     assert defaults["hidden_size"] == "`64`"
     assert defaults["cell"] == "–"
+
+
+def test_the_schema_says_nothing_twice():
+    """It is a file next to the user's config: what stands in several places is written once."""
+    text = schema_text()
+    assert len(text) < 300_000
+    for name in CELLS:
+        assert text.count(f'"{name}_trained": {{') == 1

@@ -103,7 +103,7 @@ def test_the_output_layer_can_come_from_the_file(folder):
     [
         (
             "weights: rnn.npz",
-            "config.yaml:1:1: error: cell: rnn.npz does not tell the activation: say it, for "
+            "config.yaml:1:1: error: cell: rnn.npz does not give the activation: say it, for "
             "example `cell: {type: rnn, activation: tanh}`",
         ),
         (
@@ -293,7 +293,7 @@ def keras(folder, gates=4):
 def test_all_that_a_file_does_not_tell_is_asked_for_at_once(tmp_path):
     (fault,) = faults(tmp_path, keras(tmp_path, 3))
     assert fault.endswith(
-        "keras.npz does not tell the activation and the recurrent_activation and the reset: say "
+        "keras.npz does not give the activation and the recurrent_activation and the reset: say "
         "them, for example `cell: {type: gru, activation: tanh, recurrent_activation: sigmoid, "
         "reset: after}`"
     )

@@ -72,7 +72,7 @@ def test_a_scaled_identity_gives_powers_at_every_lag(g, T, log10_T, N):
     np.testing.assert_allclose(of_bias - of_bias[0], logs[:-1], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("g", [1e60, 1e-60, 1e150, 1e-150])
+@pytest.mark.parametrize("g", [1e60, 1e-60, 1e150, 1e-150, 1e205, 1e-205])
 @both_batches
 def test_a_step_may_change_the_gradient_by_many_orders(g, N):
     curve = flow(still_net(g * np.eye(2), T=200, N=N))
@@ -292,6 +292,13 @@ def test_float32_reaches_as_far_as_float64():
     net = still_net(0.5 * np.eye(2), T=2000, N=20, state=1.0)
     net = Net(net.cell, mapped(net.params, np.float32), *map(np.float32, net[2:]))
     np.testing.assert_allclose(flow(net).relative.log10()[-1], -602.0599913279624, rtol=1e-10)
+
+
+def test_a_cell_without_sizes_takes_them_from_parameters_and_inputs():
+    net = random_net(LSTM(), N=3, I=2, H=4)
+    found = unroll(net.cell.cell, net.params, net.x, net.s0)
+    assert (found.cell.H, found.cell.I) == (4, 2)
+    assert_same_bytes(flow(net), backpropagate(found, net.ds_T)[0])
 
 
 # Divergence

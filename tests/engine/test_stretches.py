@@ -48,6 +48,19 @@ def test_they_are_what_whole_matrices_give(monkeypatch, exponents):
     np.testing.assert_allclose(found(monkeypatch, True, 1, exponents), whole, rtol=0, atol=1e-10)
 
 
+def test_blocks_that_are_wide_and_blocks_that_are_not_add_up(monkeypatch):
+    """A block is wide by its own size: what is added has one sign."""
+    totals = []
+    for wide in (False, True):
+        rng = np.random.default_rng(0)
+        terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
+        for number in range(3):
+            monkeypatch.setattr(terms_room, "SHARED", 0 if wide and number % 2 else 2**60)
+            terms.add(*blocks(rng, np.zeros(K, int)))
+        totals.append(np.concatenate([terms.total(name).log10() for name in WIDTHS]))
+    np.testing.assert_allclose(totals[1], totals[0], atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_threads_give_the_same_bytes(monkeypatch, count):
     exponents = np.array([0, -3, 5])

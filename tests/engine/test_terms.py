@@ -208,3 +208,15 @@ def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
         roots(alone.cumulative).log10(),
     )
     np.testing.assert_allclose(*running, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_running_sum_that_cancels_keeps_its_digits(last):
+    """At one lag of a block, before others or behind them, all that came before is taken away but
+    for a billionth."""
+    data = given(1, EXPONENTS["level"])
+    ((_, right),) = data.factors
+    data.left[:last] = data.left[0]
+    data.left[last] = -data.left[0]
+    right[last] = right[:last].sum(axis=0) * (1 - 1e-9)
+    assert max(worst_errors(data).values()) < 1e-7  # of a difference that has lost nine digits

@@ -45,18 +45,19 @@ def _is_free(cell):
 def test_groups_give_the_terms(cell):
     net = random_net(cell, R=2, seed=3, H=3, I=2 if _is_free(cell) else 3)
     done = both_ways(net)
-    exponent = np.zeros(net.x.shape[:-1], dtype=np.int64)
+    exponent = np.broadcast_to(np.arange(net.x.shape[-2]), net.x.shape[:-1])  # of each sample
+    dz = done.dz * np.exp2(-exponent)[..., None]
     one = np.ones((*net.x.shape[:-1], 1))
     params = {name: net.params[name] for name in net.cell.parameters}
     rights = Rights(net.x, done.states[:-1], done.local, one, params)
     found = dict.fromkeys(CURVES.values(), 0.0)
     for group in groups(net.cell):
         squares = {curve: [] for curve in group.widths}
-        for left, outer, unit in group.factors(done.dz, exponent, rights):
+        for left, outer, unit in group.factors(dz, exponent, rights):
             for curve in squares:
-                products = [left[..., rows].mT @ right[curve] for rows, right in outer]
-                square = sum((p * np.exp2(2.0 * unit.max(-1))[..., None, None] * p).sum((-1, -2))
-                             for p in products)  # fmt: skip
+                scaled = left * np.exp2(1.0 * unit)[..., None]
+                products = [scaled[..., rows].mT @ right[curve] for rows, right in outer]
+                square = sum((p * p).sum((-1, -2)) for p in products)
                 squares[curve].append(square)
         for curve, own in squares.items():
             found[curve] = found[curve] + np.concatenate(own)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equations.evaluated import drawn, of_weight, passes, sizes, values
+from gradflow.cells import CELLS
 from gradflow.equations.compile import compiled
 from gradflow.equations.declaration import declared
 from gradflow.equations.differentiate import STRUCTURED, operands_of, partials
@@ -100,3 +101,9 @@ def test_a_sum_of_hundreds_of_products_is_one_sum():
     plain = {"state": {"h": "H"}, "parameters": parameters, "step": "\n".join(lines)}
     equations = declared(plain)
     assert compiled(equations, {}).code.source
+
+
+@pytest.mark.parametrize(("name", "partials"), [("cifg", 5), ("slstm", 9), ("lstm", 6), ("gru", 5)])
+def test_no_vertex_is_taken_out_at_a_cost(name, partials):
+    """Numbers that a unit keeps for each step: two more of cifg and slstm, were one taken out."""
+    assert CELLS[name]().sized(4, 3).local == 4 * partials

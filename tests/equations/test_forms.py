@@ -62,6 +62,13 @@ def initial(text, shape=(3, 3), **names):
     return Initial(shape, np.random.default_rng(1), names, {}, np.zeros(shape)).of(text)
 
 
+def test_initial_values_are_drawn_by_the_generator_that_is_given():
+    drawn = np.random.default_rng(1).standard_normal((3, 3))
+    np.testing.assert_array_equal(initial("normal(2, 0.5)"), 2 + 0.5 * drawn)
+    drawn = np.random.default_rng(1).random((3, 3))
+    np.testing.assert_array_equal(initial("uniform(-1, 3)"), -1 + 4 * drawn)
+
+
 def test_initial_values_know_rows_and_matrices():
     np.testing.assert_array_equal(
         initial("10 * row + index"), [[0, 1, 2], [10, 11, 12], [20, 21, 22]]
@@ -95,6 +102,23 @@ def test_a_wrong_initial_value_is_told(init, told):
 def test_a_size_in_the_step_is_told_what_to_do():
     with pytest.raises(EquationsError, match=r"make a constant of it, \{shape: 1, init: H\}"):
         cell_of("h[t] = h[t-1] / H + W @ x[t]").sized(2, 2)
+
+
+@pytest.mark.parametrize("factor", ["2 *", "-2 *", "0.5 *", "-", ""])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "h[t] = tanh({} (U @ h[t-1]) + W @ x[t])",
+        "h[t] = tanh({} u * h[t-1] + W @ x[t])",
+        "a = tanh(W @ x[t])\nh[t] = tanh({} u * a + 2 * h[t-1]) {}a",
+        "h[t] = {} tanh(U @ h[t-1] + W @ x[t])",
+    ],
+)
+def test_numbers_before_a_product_are_factors_of_its_derivatives(step, factor):
+    parameters = {"W": ["H", "I"], "U": ["H", "H"], "u": "H"}
+    used = {name: shape for name, shape in parameters.items() if name in step}
+    cell = cell_of(step.format(factor, "- 3 * " if factor else "+ "), parameters=used)
+    assert agree(cell, random_net(cell, seed=1, H=3, I=2))
 
 
 @pytest.mark.fuzz

@@ -6,7 +6,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from gradflow.equations.functions import FUNCTIONS, rest_from, sigmoid, sigmoid_slope_from
+from gradflow.equations.functions import (
+    FUNCTIONS,
+    larger,
+    rest_from,
+    sigmoid,
+    sigmoid_slope_from,
+    smaller,
+)
 
 POINTS = np.array([1e-8, 0.3, 1.0, 2.0, 2.77, 3.5, 5.0, 12.0, 19.0, 40.0, 150.0, 350.0])
 POINTS = np.concatenate([-POINTS[::-1], POINTS])
@@ -105,3 +112,20 @@ def test_a_sigmoid_beyond_float_range_is_shut_and_has_no_slope(dtype):
     assert (rest[2:].astype(float) < 1e-300).all()
     np.testing.assert_array_equal(slope[:2], 0)
     assert (slope[2:].astype(float) < 1e-300).all()
+
+
+@pytest.mark.parametrize("which", ["first", "second", "both"])
+def test_at_a_kink_the_side_that_a_complex_step_goes_to_decides(which):
+    """a - b is 1e-9, which is no more than the square of the step leaves; b - a moves by 1e-5i."""
+    a, b = np.array([0.5 + 1e-9]), np.array([0.5])
+    a = a - 1e-5j if which != "second" else a
+    b = b + 1e-5j if which != "first" else b
+    out = np.empty(1, complex)
+    larger(a, b, out)
+    np.testing.assert_array_equal(out, b)
+    smaller(a, b, out)
+    np.testing.assert_array_equal(out, a)
+    larger(a + 1e-3, b, out)
+    np.testing.assert_array_equal(out, a + 1e-3)
+    smaller(a + 1e-3, b, out)
+    np.testing.assert_array_equal(out, b)

@@ -32,6 +32,16 @@ def mistakes(made):
     return [(m.where, m.at.line, m.at.column, m.message) for m in raised.value.mistakes]
 
 
+def test_a_function_without_its_argument_says_how_it_is_called():
+    (found,) = of_step(
+        (
+            "tanh(W_n @ x[t] + U_n @ (f * h[t-1]) + b_n)",
+            "tanh * (W_n @ x[t] + U_n @ (f * h[t-1]) + b_n)",
+        )
+    )
+    assert found[3].startswith("'tanh' is a function: call it, tanh(z)")
+
+
 def of_step(*changes, **more):
     step = GOOD.step
     for old, new in changes:

@@ -80,6 +80,30 @@ def test_a_gauge_keeps_nothing_and_what_it_scales_does():
     assert Cell.of(declared(equations)).sized(3, 2).report.direct == ("c",)
 
 
+def gates_of(step, **parameters):
+    shapes = {"W": ["H", "I"], **parameters}
+    equations = {"name": "one", "state": {"h": "H"}, "parameters": shapes, "step": step}
+    found = Cell.of(declared(equations)).sized(3, 2).report
+    return [*found.gates], [keeper.name for keeper in found.keepers]
+
+
+def test_a_gate_multiplies_a_state_a_value_or_a_vector_of_parameters():
+    matrix = ["H", "H"]
+    assert gates_of("g = sigmoid(W @ x[t])\nh[t] = tanh(u * g + h[t-1])", u="H") == (["g"], [])
+    into_a_matrix = "g = sigmoid(W @ x[t])\nh[t] = tanh(U @ g + h[t-1])"
+    assert gates_of(into_a_matrix, U=matrix) == ([], [])
+    beside_a_vector = "g = sigmoid(W @ x[t])\nh[t] = tanh(u * h[t-1] + g)"
+    assert gates_of(beside_a_vector, u="H") == ([], [])
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "hard_sigmoid", "keras2_hard_sigmoid"])
+def test_what_is_left_of_a_gate_keeps_too(function):
+    rest = f"z = {function}(W @ x[t])\nh[t] = (1 - z) * h[t-1] + tanh(V @ x[t])"
+    assert gates_of(rest, V=["H", "I"])[1] == ["1-z"]
+    twice = f"z = {function}(W @ x[t])\nh[t] = (1 + z) * h[t-1] + tanh(V @ x[t])"
+    assert gates_of(twice, V=["H", "I"])[1] == []
+
+
 def _steps(cell, net_states, x, params):
     samples = cell.samples(net_states[:-1], net_states[1:], x, params)
     return {part: samples.of(node) for part, node in cell.report.reduced.new.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -43,3 +44,16 @@ def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
     for parameter in equations.parameters:
         assert f" {parameter.name} " in words
     assert equations.about in words
+
+
+def test_the_last_line_says_how_a_config_names_it():
+    def last(*found):
+        return "".join(cells.text(list(found), View(width=200))).splitlines()[-1]
+
+    gru, indrnn = (CELLS[name].equations for name in ("gru", "indrnn"))
+    lstm = "`cell: lstm`, or with options `cell: {type: lstm, forget_bias: 0.0}`"
+    assert lstm in last(gru, indrnn)
+    assert last(gru).startswith("In a config: `cell: gru`, or with options `cell: {type: gru, ")
+    own = replace(gru, name="my_own")
+    assert "`cell: ./FILE.yaml`, or with options `cell: {type: ./FILE.yaml, reset: " in last(own)
+    assert cells._hint([replace(own, options=())]) == "In a config: `cell: ./FILE.yaml`."

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from command import main
+from formats.made_results import made
 from gradflow.config.load import from_mapping
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, View, words
 from gradflow.formats.flat import figures
 from gradflow.formats.merging import over_seeds, view_over_seeds
 from gradflow.formats.schema import results_schema
+from gradflow.results import Diagnosis
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 14, "input_size": 3}
@@ -186,3 +188,22 @@ def test_what_was_made_one_is_not_read_back(tmp_path, monkeypatch, capsys):
     code, _, err = main(capsys, "show", "one.json")
     assert code == 2
     assert "made one over their seeds" in err
+
+
+def test_a_median_of_some_of_the_seeds_says_of_how_many():
+    rates = [0.98, None, None, 0.99]
+    runs = [
+        made(n, seed=n, varied=("seed",), diagnosis=Diagnosis("stable", rate, horizon=n or None))
+        for n, rate in enumerate(rates)
+    ]
+    [one] = over_seeds(runs)
+    assert words.spread(one, "rate") == "0.9850 (0.9800 to 0.9900, 2 of 4)"
+    assert words.spread(one, "horizon") == "2.5 (1 to > 100)"  # which every seed has
+    [one] = over_seeds(runs[:3])
+    assert words.spread(one, "rate") == "0.9800 (1 of 3)"
+    assert words.spread(one, "half_life") == words.UNKNOWN
+    text = "".join(FORMATS["table"].show("results", [one, one], View(width=200)))
+    assert "n of m: so many of the seeds have such a number" in text
+    [one] = over_seeds(runs[:1])
+    assert words.spread(one, "rate") == "0.9800"
+    assert "n of m" not in "".join(FORMATS["table"].show("results", [one, one], View(width=200)))

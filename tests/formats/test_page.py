@@ -237,6 +237,31 @@ def test_the_config_is_there_whole_and_harmless(no_figures):
     assert "\\u202e" in shown
 
 
+@pytest.mark.parametrize(("theme", "media"), [("dark", "@media screen {"), ("light", "not all")])
+def test_a_theme_holds_on_any_screen(theme, media, no_figures):
+    text, root = page(sweep(), theme=theme)
+    assert media in text
+    assert "prefers-color-scheme" not in text
+    assert [e.get("content") for e in root.iter("meta") if e.get("name") == "color-scheme"] == [
+        theme
+    ]
+
+
+def test_what_was_measured_is_a_table_by_gate_or_by_run(no_figures):
+    small = {"hidden_size": 3, "batch_size": 4, "sequence_length": 4, "input_size": 2}
+    for scales, heads in {
+        (1.0,): ["gate", "mean", "p10"],
+        (1.0, 2.0): ["run", "i_mean", "i_p10"],
+    }.items():
+        config = {"cell": "lstm", "measure": ["gates"], "ws_scale": list(scales)}
+        _, root = page(list(execute(from_mapping({**small, **config}))))
+        [table] = [e for e in root.iter("table") if e.get("id") == "measure-gates-table"]
+        head, *rows = [texts_of(row) for row in table.iter("tr")]
+        assert head[:3] == heads
+        assert len(rows) == (3 if len(scales) == 1 else 2)
+        assert all(0 < float(row[1]) < 1 for row in rows)
+
+
 # Commands
 
 

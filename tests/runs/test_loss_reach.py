@@ -70,11 +70,11 @@ def test_one_sweep_carries_all_origins_and_is_counted():
                            ({"bidirectional": True, "layers": 2}, 12)):  # fmt: skip
         config = {"cell": "lstm", "sequence_length": 12, "hidden_size": 4, "tape_memory": 1, **more}
         experiment = gradflow.load({**config, "loss": {"kind": "mse", "at": "all"}})
-        told = []
-        list(execute(experiment, told.append))
+        said = []
+        list(execute(experiment, said.append))
         [run] = experiment.runs
         assert passes(run) == expected
-        assert sum(told) == time_steps(run) == 12 * len(run.places) * (2 + expected)
+        assert sum(said) == time_steps(run) == 12 * len(run.places) * (2 + expected)
 
 
 @pytest.mark.parametrize("kind", ["mse", "probe"])

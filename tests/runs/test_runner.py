@@ -57,9 +57,9 @@ def test_progress_adds_up_to_the_time_steps_of_all_runs(workers, layers, tmp_pat
     executor = Recorder() if workers else None
 
     def steps_told(journal):
-        told = []
-        list(execute(experiment, told.append, executor, workers or 1, journal))
-        return sum(told)
+        said = []
+        list(execute(experiment, said.append, executor, workers or 1, journal))
+        return sum(said)
 
     total = sum(map(time_steps, experiment.runs))
     with Journal(tmp_path, experiment.runs, experiment.thresholds) as journal:

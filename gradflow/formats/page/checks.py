@@ -37,9 +37,9 @@ def _answer(report: Report) -> Answer:
         failing += sum(not pair.held for pair in report.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
     total = sum(counts.values())
-    told = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
+    answer = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
     mark = "missed" if failing else "held"
-    return Answer(told, mark, shares, more=[sentence(words.clean(report.summary))])
+    return Answer(answer, mark, shares, more=[sentence(words.clean(report.summary))])
 
 
 def _sections(report: Report, view: View) -> Iterator[Section]:
@@ -53,7 +53,7 @@ def _sections(report: Report, view: View) -> Iterator[Section]:
 
 
 def expectations(report: Report) -> Section:
-    """What was asked for, by line; where that told several runs at once, run by run too."""
+    """What was asked for, by line; where that is said of several runs at once, run by run too."""
     lines = report.lines
     rows = [checks.row_of(line) for line in lines]
     marks = [_mark(line.outcome) for line in lines]
@@ -103,7 +103,7 @@ def of_comparison(found: Comparison, view: View) -> Page:
             tiles.append(Tile("farthest apart", comparison.decades(pair.largest.decades), note))
     tiles.append(Tile("tolerance", f"{found.tolerance:g}", "decades"))
     shares = {"held": len(held), "missed": len(pairs) - len(held)}
-    said = [sentence(words.clean(text)) for text in comparison.told(found)]
+    said = [sentence(words.clean(text)) for text in comparison.sentences(found)]
     answer = Answer(
         said[-1],
         "held" if found.held else "missed",
@@ -136,11 +136,12 @@ def _compared(found: Comparison) -> Iterator[Section]:
     notes = [f"Decades: |log10 of the ratio|; up to {found.tolerance:g} is held."]
     tables = [Table("compared", "Each run, where the two sides are farthest apart", columns, notes)]
     every = [(pair, one) for pair in found.pairs for one in pair.deviations]
+    every.sort(key=lambda pair_and_one: -pair_and_one[1].decades)
     if len(every) > len(found.pairs):
         tables.append(
             Table(
                 "deviations",
-                "Everything that was compared",
+                "Everything that was compared, the farthest apart first",
                 [
                     column("run", [pair.name for pair, _ in every]),
                     column("of", [one.name for _, one in every]),

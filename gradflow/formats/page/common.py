@@ -12,7 +12,7 @@ from gradflow.formats.view import View
 from gradflow.results import Result
 
 MANY = 4
-"""So many names are told one by one."""
+"""So many names are given one by one."""
 
 
 def titled(view: View, otherwise: str) -> str:
@@ -33,14 +33,14 @@ def sentence(text: str) -> str:
 
 def notes(results: Sequence[Result]) -> Iterator[Section]:
     """What was taken for granted, and which runs diverged; nothing where there is nothing."""
-    told: dict[str, list[str]] = {}
+    by_note: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
-            told.setdefault(words.clean(note), []).append(words.name(result))
+            by_note.setdefault(words.clean(note), []).append(words.name(result))
     found = [
         sentence(f"{', '.join(dict.fromkeys(names))}: {note}" if len(results) > 1 and
                  len(set(names)) <= MANY else note)
-        for note, names in told.items()
+        for note, names in by_note.items()
     ]  # fmt: skip
     if found:
         yield Section("notes", "Notes", [Prose(found)])

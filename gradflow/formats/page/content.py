@@ -85,7 +85,7 @@ class Drawing:
         svg: the figure.
         says: what it shows in a sentence, for those who cannot see it.
         caption: what stands below.
-        is_wide: whether a phone scrolls it rather than shrinks it.
+        is_large: whether it is scrolled rather than shrunk.
         dark: what its colours become on a dark page.
     """
 
@@ -94,7 +94,7 @@ class Drawing:
     svg: Markup
     says: str
     caption: str
-    is_wide: bool = False
+    is_large: bool = False
     dark: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -107,6 +107,7 @@ class Facts:
 
     facts: Sequence[tuple[str, str]]
     is_list: bool = False
+    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ def _sections(content: Sequence[Critical], view: View) -> Iterator[Section]:
         yield Section("figure", "Figure", drawn)
     heads, lines = critical.rows(content)
     found = columns(zip(heads, zip(*lines, strict=True), strict=True))
-    told = [*critical.sentences(content)]
+    prose = [*critical.sentences(content)]
     table = Table("nets", critical.about(content), found)
-    yield Section("nets", "Nets", [table, Prose(told)] if told else [table])
+    yield Section("nets", "Nets", [table, Prose(prose)] if prose else [table])
     tried = [(critical.called(one, content), point) for one in content for point in one.tried]
     if tried:
         points = [
@@ -61,8 +61,10 @@ def _sections(content: Sequence[Critical], view: View) -> Iterator[Section]:
             column(content[0].vary, [f"{point.value:.6g}" for _, point in tried]),
             column("rate per step", [f"{point.rate:.6g}" for _, point in tried], "rate"),
         ]
-        told = ["0: most samples have no gradient at all. inf: the forward state left float range."]
-        table = Table("tried", "Every value that was tried, and the rate there", points, told)
+        prose = [
+            "0: most samples have no gradient at all. inf: the forward state left float range."
+        ]
+        table = Table("tried", "Every value that was tried, and the rate there", points, prose)
         yield Section("tried", "Values tried", [table])
     yield provenance(view)
 

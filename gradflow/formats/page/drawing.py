@@ -26,7 +26,7 @@ WITHOUT = "The figures of this page need matplotlib: pip install matplotlib"
 
 _PIXELS = 4 / 3  # a point
 _LARGER = 1.3  # on a page than in a paper's column
-_WIDE = 500  # points: a figure that a phone scrolls rather than shrinks
+_LARGE = 500  # points: a figure that is scrolled rather than shrunk
 _TURNED = re.compile(r'\[style\*="[a-z]+: (#\w+)"\]\{[a-z]+:(#\w+)')
 _REFERENCE = re.compile(r'(?:url\(|href=")#([^")]+)')
 _URL = re.compile(r"url\(#([^)]+)\)")
@@ -79,7 +79,7 @@ def inline(svg: bytes, number: int, says: str, caption: str) -> Drawing:
     root.attrib |= {"aria-hidden": "true", "focusable": "false"}
     markup = Markup(ElementTree.tostring(root, encoding="unicode"))
     dark = {light: dark for light, dark in _TURNED.findall(text) if f'="{light}"' in markup}
-    return Drawing(markup, says, caption, width >= _WIDE, dark)
+    return Drawing(markup, says, caption, max(width, height) >= _LARGE, dark)
 
 
 def _name(qualified: Any) -> str:

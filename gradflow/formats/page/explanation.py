@@ -31,8 +31,11 @@ def _sections(content: Sequence[Explanation], view: View) -> Iterator[Section]:
             heads, (*rows, total) = explanation.cells(sum_)
             id = f"sum-{one.result.run}-{sum_.parameter}"
             found = columns(zip(heads, zip(*rows, strict=True), strict=True))
-            told = [f"The sum of the terms: {total[-1]}."]
-            parts.append(Table(id, explanation.caption(sum_), found, told, is_filtered=False))
+            prose = [f"The sum of the terms: {total[-1]}" + ("." if sum_.signed else _OF_MATRICES)]
+            parts.append(Table(id, explanation.caption(sum_), found, prose, is_filtered=False))
         yield Section(f"run-{one.result.run}", name, parts)
     yield from figure([one.result for one in content], view)
     yield provenance(view)
+
+
+_OF_MATRICES = ", the norm of ∂L/∂W: they are matrices, whose norms do not add up."

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from gradflow.formats import markdown, runs, words
 from gradflow.formats.glossary import of_rates, terms
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.page.answers import answer
-from gradflow.formats.page.common import cells_of, notes, provenance, sentence, titled
+from gradflow.formats.page.common import cells_of, notes, provenance, titled
 from gradflow.formats.page.content import Column, Facts, Page, Part, Prose, Section, Table
 from gradflow.formats.page.drawing import drawings
+from gradflow.formats.page.measured import measured
 from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, beyond, column, columns
 from gradflow.formats.parts import with_parts
+from gradflow.formats.totals import totals
 from gradflow.formats.view import View
-from gradflow.measures import MEASURES
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
 _WHAT = "Gradient flow"
+_FEW = 100  # runs whose figure is seen at one glance; of more, the table is of more use
 
 
 def page(results: Sequence[Result], view: View, of_runs: bool = False) -> Page:
@@ -41,18 +42,20 @@ def _sections(results: Sequence[Result], view: View, of_runs: bool) -> Iterator[
 def body(results: Sequence[Result], view: View, of_runs: bool = False) -> Iterator[Section]:
     """The figure, the runs, what was measured and the lags; there is at least one run."""
     shown = with_parts(results)
-    yield from figure(results, view)
+    drawn = list(figure(results, view))
+    yield from drawn if len(shown) <= _FEW else ()
     if len(shown) > 1:
         yield Section("runs", "Runs", [_runs(shown, view), Prose(list(_said(shown, view)))])
     else:
         yield Section(
             "run", "The run", [Facts([*_facts(shown[0]).items()]), Prose(list(_said(shown, view)))]
         )
+    yield from drawn if len(shown) > _FEW else ()
     if of_runs:
         every = [column(head, texts) for head, texts in runs.shown(results, view)]
         yield Section("figures", "Every figure", [Table("figures", "A row a run", every)])
         return
-    yield from _measured(shown)
+    yield from measured(shown)
     if lags := list(_lags(shown, view)):
         yield Section("lags", "Lag by lag", lags)
 
@@ -85,20 +88,10 @@ def _runs(results: Sequence[Result], view: View) -> Table:
         found.insert(0, column("run", [str(result.run) for result in results]))
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
     found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
-    found += _totals(results)
+    for name, texts in totals(results).items():
+        found.append(column(f"‖∂L/∂{name}‖", texts, f"total_{name}"))
     what = "curve" if "layer" in results[0].varied else "run"
     return Table("runs", f"A row a {what}", found)
-
-
-def _totals(results: Sequence[Result]) -> Iterator[Column]:
-    """The norms of ∂L/∂W, as far as there are such weights."""
-    for name in ("W_s", "W_x"):
-        texts = [
-            "" if r.flow is None or name not in r.flow.totals else _short(r.flow.totals[name])
-            for r in results
-        ]
-        if any(texts):
-            yield column(f"‖∂L/∂{name}‖", texts, f"total_{name}")
 
 
 def _short(value: Magnitudes) -> str:
@@ -123,44 +116,12 @@ def _facts(result: Result) -> dict[str, str]:
     facts = {}
     for axis, value in result.axes.items():
         if value is not None and not (axis == "bidirectional" and value is False):
-            facts[axis.replace("_", " ")] = words.setting(result, axis)
-    facts |= {name.replace("_", " "): words.clean(str(v)) for name, v in result.options.items()}
+            facts[axis] = words.setting(result, axis)
+    facts |= {name: words.clean(str(v)) for name, v in result.options.items()}
     if result.flow is not None:
-        totals = result.flow.totals.items()
-        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in totals}
+        every = result.flow.totals.items()
+        facts |= {f"‖∂L/∂{name}‖, total": _short(norm) for name, norm in every}
     return facts
-
-
-# What was measured besides
-
-_DEEP = re.compile(r"_([4-9]|\d\d+)$")  # of many numbered figures; JSON has them all
-
-
-def _measured(results: Sequence[Result]) -> Iterator[Section]:
-    """A table a measure, each with what it means."""
-    names = list(dict.fromkeys(name for result in results for name in result.measures))
-    tables: list[Part] = []
-    for name in names:
-        found = [(r, r.measures[name]) for r in results if name in r.measures]
-        figures = [
-            *dict.fromkeys(f for _, one in found for f in one.figures if not _DEEP.search(f))
-        ]
-        meaning = sentence(MEASURES[name].meaning) if name in MEASURES else ""
-        of = [words.name(result) for result, _ in found]
-        cells = [column("run", of)] if len(results) > 1 else []
-        for one in figures:
-            texts = [words.number(m.figures[one]) if one in m.figures else "" for _, m in found]
-            cells.append(column(one.removeprefix(f"{name}_"), texts, one))
-        notes = {sentence(words.clean(m.note)) for _, m in found if m.note is not None}
-        if figures and len(results) > 1:
-            tables.append(Table(f"measure-{name}", f"{name}: {meaning}", cells, sorted(notes)))
-        elif figures:
-            tables += [Prose([f"{name}: {meaning}"]), Facts([(c.head, c.texts[0]) for c in cells])]
-            tables += [Prose(sorted(notes))] if notes else []
-        elif notes:
-            tables.append(Prose([f"{name}: {note}" for note in sorted(notes)]))
-    if tables:
-        yield Section("measures", "Measured besides", tables)
 
 
 # Lags
@@ -185,10 +146,10 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             column(head, texts, marks=beyond(texts, view) if head.startswith("relative") else ())
             for head, texts in pairs
         ]
-        told = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
+        prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
         if "W_s" in flow.terms:
-            told.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table("lags", "The gradient at each lag", found, told, is_filtered=is_long)
+            prose.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
+        yield Table("lags", "The gradient at each lag", found, prose, is_filtered=is_long)
         if measured := markdown.measured_columns(results[0], view):
             yield Table(
                 "measured-lags",
@@ -203,12 +164,12 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
             for at, (head, texts) in enumerate(pairs)
         ]
         start = words.relative_to(results)
-        told = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
+        prose = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
         yield Table(
             "lags",
             "The relative gradient at each lag",
             found,
-            told,
+            prose,
             is_filtered=is_long,
         )
 

@@ -62,13 +62,13 @@ def _sections(results: Sequence[Result], view: View) -> Iterator[Section]:
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
     found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
     vanishing, exploding = view.thresholds
-    told = [
+    prose = [
         f"horizon: the first lag whose gradient leaves {vanishing:g} to {exploding:g} times that "
         "of lag 0.",
         "lag: log10 ‖∂L/∂s‖ at that lag. curve: the relative gradient against lag.",
         *words.explanations(results, interval="±"),
     ]
-    table = Table("checkpoints", "A row a checkpoint and run", found, told)
+    table = Table("checkpoints", "A row a checkpoint and run", found, prose)
     yield Section("checkpoints", "Checkpoints", [table])
     yield from notes(results)
     yield provenance(view)

@@ -28,7 +28,7 @@ TRANSPOSED = frozenset(one.NAME for one in _ALL if one.TRANSPOSED)
 
 
 def find_nets(tensors: Tensors) -> list[Net]:
-    """The recurrent nets that a file's names and attributes tell of, none of them read yet."""
+    """The recurrent nets that a file's names and attributes show, none of them read yet."""
     return tensors.once("nets", lambda: list(_nets(tensors)))
 
 

@@ -1,4 +1,4 @@
-"""The activations that gradflow's cells have, and what a file that tells of others is told.
+"""The activations that gradflow's cells have, and what is said of a file that has others.
 
 `activation` is that of the state and the candidate, `recurrent_activation` that of the gates; an
 rnn has only the first.
@@ -24,13 +24,13 @@ def options_of(cell: str) -> tuple[str, ...]:
 
 
 def sort_out(cell: str, found: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Of the activations that a file tells by option: those that the cell can have, and what is
+    """Of the activations that a file has by option: those that the cell can have, and what is
     to be said of those that it cannot."""
-    told = {option: found[option] for option in options_of(cell) if option in found}
-    able = {option: value for option, value in told.items() if value in CHOICES[option]}
+    given = {option: found[option] for option in options_of(cell) if option in found}
+    able = {option: value for option, value in given.items() if value in CHOICES[option]}
     unable = tuple(
         f"{option} {value[:60]} (gradflow has {', '.join(CHOICES[option])})"
-        for option, value in told.items()
+        for option, value in given.items()
         if option not in able
     )
     return able, unable

@@ -76,7 +76,7 @@ class _Cell:
 
 
 _Layer = tuple[list[_Cell], Described | None]
-"""The cells of a layer, and what the configuration tells of it."""
+"""The cells of a layer, and what the configuration says of it."""
 
 
 def find(tensors: Tensors) -> Iterator[Net]:
@@ -107,7 +107,7 @@ def _below(layers: Mapping[str, _Layer], key: str) -> str | None:
 
 
 def _matched(tensors: Tensors) -> list[tuple[_Cell, Described | None]]:
-    """The cells with what the configuration tells of their layers, in the model's order."""
+    """The cells with what the configuration says of their layers, in the model's order."""
     model = described(tensors.attributes.get("config"))
     by_name: dict[str, list[Described]] = {}
     for one in model:
@@ -142,7 +142,7 @@ def _natural(path: str) -> list[str]:
 
 
 def _cells(tensors: Tensors) -> list[_Cell]:
-    """The cells that the names of tensors tell of."""
+    """The cells that the names of tensors show."""
     patterns = [_KERAS_3, _KERAS_2] + ([_KERAS_1] if "groups" in tensors.attributes else [])
     cells: dict[str, _Cell] = {}
     loose: dict[str, list[str]] = {}
@@ -332,7 +332,7 @@ def _joined(tensors: Tensors, names: Names, blocks: list[Array]) -> Array:
 
 
 def _from_cudnn(arrays: dict[str, Array]) -> bool:
-    """Whether the arrays have cuDNN's layout, which a bias of 2G tells; if so, they are put into
+    """Whether the arrays have cuDNN's layout, which a bias of 2G shows; if so, they are put into
     that of the other layers, as Keras does when it loads such weights."""
     W_x, W_s, bias = arrays["W_x"], arrays["W_s"], arrays.get("b")
     if bias is None or bias.ndim != 1 or W_x.ndim != 2 or W_s.ndim != 2:
@@ -347,7 +347,8 @@ def _from_cudnn(arrays: dict[str, Array]) -> bool:
 
 
 def _reset(bias: Array | None, half: Half | None) -> str | None:
-    """Whether a GRU resets before or after its recurrent product: its bias tells, or the config."""
+    """Whether a GRU resets before or after its recurrent product: its bias shows it, or the
+    config."""
     if bias is not None:
         return "after" if bias.ndim == 2 else "before"
     if half is not None:

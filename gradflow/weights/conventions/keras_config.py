@@ -1,4 +1,4 @@
-"""What a Keras model's configuration tells of its recurrent layers, from Keras 1 to Keras 3.
+"""What a Keras model's configuration says of its recurrent layers, from Keras 1 to Keras 3.
 
 Wrappers (`Bidirectional`, `TimeDistributed`, those of others), models within models and subclasses
 of Keras's layers are followed; each direction has its own configuration.
@@ -75,7 +75,7 @@ class Described:
 
     @property
     def key(self) -> str:
-        """What tells it from all others of its file."""
+        """How it differs from all others of its file."""
         return self.cell_path or self.path
 
     @property

@@ -28,7 +28,7 @@ def traits(
     """What holds of each cell that a layer may turn out to be.
 
     `half` is its configuration, if there is one; `version` the Keras that wrote the file; `reset`
-    how a GRU resets, where the file tells; `cudnn` whether it has the layout of cuDNN, which has
+    how a GRU resets, if the file says so; `cudnn` whether it has the layout of cuDNN, which has
     the usual activations only.
     """
     if half is not None and half.cell is None:
@@ -36,19 +36,19 @@ def traits(
         notes = (*notes, f"the class {kind} is not one of Keras's own: taken for one by its name")
     found = {}
     for cell in ("rnn", "lstm", "gru"):
-        told, unable = _told(cell, half, version, cudnn)
+        given, unable = _activations(cell, half, version, cudnn)
         missing = [
             option
             for option in options_of(cell)
-            if option not in told and not any(one.startswith(f"{option} ") for one in unable)
+            if option not in given and not any(one.startswith(f"{option} ") for one in unable)
         ]
         likely, remark = _defaults(version, [*missing], half)
         if cell == "gru":
             missing += [] if reset else ["reset"]
-            told |= {"reset": reset} if reset else {}
+            given |= {"reset": reset} if reset else {}
             likely["reset"] = "before" if _before_2_3(version) else "after"
         found[cell] = Traits(
-            told,
+            given,
             tuple(missing),
             {option: likely[option] for option in missing},
             (*unsupported, *unable),
@@ -58,10 +58,10 @@ def traits(
     return found
 
 
-def _told(
+def _activations(
     cell: str, half: Half | None, version: str | None, cudnn: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The activations that the configuration tells, and what is not among gradflow's."""
+    """The activations that the configuration has, and what is not among gradflow's."""
     if cudnn or (half is not None and half.kind.startswith("CuDNN")):
         return {option: USUAL[option] for option in options_of(cell)}, ()
     if half is None:
@@ -70,7 +70,7 @@ def _told(
     if names.get("recurrent_activation") == "hard_sigmoid":
         major = _numbers(version)[:1]
         if not major:
-            del names["recurrent_activation"]  # one of two, and the file does not tell which
+            del names["recurrent_activation"]  # one of two, and the file does not say which
         elif major < (3,):
             names["recurrent_activation"] = "keras2_hard_sigmoid"
     return sort_out(cell, names)
@@ -102,11 +102,11 @@ def _defaults(
     if half is not None and _names("lstm", half).get("recurrent_activation") == "hard_sigmoid":
         likely["recurrent_activation"] = "hard_sigmoid"
         return likely, (
-            "the recurrent_activation is Keras's hard_sigmoid, and the file does not tell whether"
+            "the recurrent_activation is Keras's hard_sigmoid, and the file does not say whether"
             " it is of Keras 3 (hard_sigmoid here) or before (keras2_hard_sigmoid)"
         )
     listed = " and the ".join(missing)
-    remark = f"the file does not tell the {listed}"
+    remark = f"the file does not give the {listed}"
     if "recurrent_activation" not in missing:
         return likely, remark
     if _before_2_3(version):

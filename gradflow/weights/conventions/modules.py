@@ -103,7 +103,7 @@ def found(
     tensors: Tensors, members: Sequence[str], marks: Sequence[str], least: int
 ) -> list[Module]:
     """The modules that have at least `least` of the `marks`, with all the `members` there are.
-    Modules that only wrap are left out of a prefix where that tells no two apart."""
+    Modules that only wrap are left out of a prefix if all names still differ."""
     listed = "|".join(re.escape(one) for one in members)
     pattern = re.compile(rf"(?:(?P<prefix>.*)[./])?(?P<member>{listed})", re.DOTALL)
     whole: dict[str, dict[str, str]] = {}

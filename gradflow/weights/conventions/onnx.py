@@ -79,12 +79,12 @@ def find(tensors: Tensors) -> Iterator[Net]:
     }
     constants = Constants(tensors)
     names = Counter(node.name for node in nodes)
-    told: set[object] = set()
+    seen: set[object] = set()
     for chain in _chains(found):
         same = tuple(_identity(constants, one) for one in chain)
-        if same in told:  # the same weights again, as in the branches of an If
+        if same in seen:  # the same weights again, as in the branches of an If
             continue
-        told.add(same)
+        seen.add(same)
         node = chain[0].node
         prefix = node.name if names[node.name] == 1 else "".join(node.outputs[:1])
         below = chain[0].below.name if chain[0].below else None
@@ -178,15 +178,15 @@ def _origins(constants: Constants, node: Node) -> tuple[str, ...]:
 
 
 def _written_out(tensors: Tensors, rest: Sequence[str]) -> Iterator[Net]:
-    """The cells that only the names of tensors tell of, each once though branches repeat it."""
-    told: set[object] = set()
+    """The cells that only the names of tensors show, each once though branches repeat it."""
+    seen: set[object] = set()
     for net in pytorch.find(tensors, rest):
         if _BRANCH.search(net.prefix):
             own = [name for name in rest if name.startswith(f"{net.prefix}.")]
             same = tuple(_digest(tensors, name) for name in own)
-            if own and same in told:
+            if own and same in seen:
                 continue
-            told.add(same)
+            seen.add(same)
         yield Net(net.prefix, partial(_noted, net))
 
 

@@ -27,10 +27,10 @@ def traits(node: Node, cell: str, direction: int) -> Traits:
     usual = _USUAL[cell]
     listed = list(_functions(node))
     found = listed[direction * len(usual) : (direction + 1) * len(usual)] or usual
-    told = {"activation": found[-1]}
+    given = {"activation": found[-1]}
     if cell != "rnn":
-        told["recurrent_activation"] = found[0]
-    options, unable = sort_out(cell, told)
+        given["recurrent_activation"] = found[0]
+    options, unable = sort_out(cell, given)
     unsupported = [*unable]
     if cell == "lstm" and len(found) > 2 and found[1] != found[2]:
         unsupported.append(f"activations {found[1]} of the candidate and {found[2]} of the state")

@@ -1,7 +1,8 @@
 """PyTorch: `weight_ih_l0`, `weight_hh_l0_reverse`, ... of RNN, LSTM and GRU, and of their cells.
 
 Gates are ordered as gradflow has them: LSTM `i f g o`, GRU `r z n`, reset after. A state dict does
-not tell tanh from relu. `reparametrized` puts together what weight norm and the like keep apart.
+not say whether tanh or relu. `reparametrized` puts together what weight norm and the like keep
+apart.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ def _missing(
 
 
 def _nonlinearity(tensors: Tensors, names: _Roles) -> str | None:
-    """The activation of an RNN where the file has the module itself, which tells it."""
+    """The activation of an RNN where the file has the module itself, which says so."""
     modules: Mapping[str, Mapping[str, Any]] = tensors.attributes.get("modules", {})
     name = next(iter(names["W_s"].values()))
     facts = modules.get(name.rpartition(".")[0], {}) if modules else {}
-    told = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(facts.get("mode")))
-    return told or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
+    given = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(facts.get("mode")))
+    return given or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
 
 
 def _layer(tensors: Tensors, place: NetPlace, names: _Roles) -> RecurrentLayer:

@@ -1,7 +1,7 @@
 """s5-pytorch, and S5's own code: `Lambda`, `log_step`, `B`, `C` and `D`, recognised to be refused.
 
 The state is complex and diagonal, as that of `lru`, but a step is exp(Δ Λ) with Δ = exp(log_step),
-and what the file keeps is Λ and Δ; nor does it tell how B is discretised, or whether the layer is
+and what the file keeps is Λ and Δ; nor does it say how B is discretised, or whether the layer is
 liquid.
 """
 
@@ -29,6 +29,6 @@ def find(tensors: Tensors) -> Iterator[Net]:
 def _refused(module: Module) -> Sequence[CellLayer]:
     raise module.refused(
         "it is an S5 layer, and gradflow has no such cell: the file has Λ and log_step, and does"
-        " not tell how B is discretised (zero-order hold or bilinear); write its step as a cell of"
+        " not say how B is discretised (zero-order hold or bilinear); write its step as a cell of"
         " your own (docs/cells.md), and save the real and imaginary parts of Λ, B and C apart"
     )

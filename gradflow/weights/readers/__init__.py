@@ -19,7 +19,7 @@ READERS = {
     ".msgpack": "flax_msgpack",
     ".onnx": "onnx",
 }
-"""The module of this package that reads a suffix, where the content does not tell."""
+"""The module of this package that reads a suffix, if the content does not say so."""
 
 _HEAD = 4096
 

@@ -1,6 +1,6 @@
 """A msgpack file without its arrays: instead of each the number of its span in the file.
 
-What an object is, its first byte tells; containers have a count of objects, others a length
+What an object is, its first byte says; containers have a count of objects, others a length
 (github.com/msgpack/msgpack/blob/master/spec.md).
 """
 

@@ -32,7 +32,7 @@ from gradflow.weights.tensors import (
 _MAX_BYTES = 2 << 30
 _MAX_ITEMS = 200_000
 _ARRAY, _SCALAR = 1, 3  # the extensions that flax writes; 2 is a complex number
-_MOST_SAID = 4096  # bytes that tell shape and dtype of an array
+_MOST_SAID = 4096  # bytes that give shape and dtype of an array
 _CHUNKED = "__msgpack_chunked_array__"
 _SKIPPED = ("opt_state",)
 """Where flax's TrainState keeps the moments of its optimizer."""

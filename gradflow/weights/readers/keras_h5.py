@@ -39,7 +39,7 @@ _FREE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class _Dataset:
-    """Numbers of a file: where they lie, `start` being None where only HDF5 can tell."""
+    """Numbers of a file: where they lie, `start` being None if only HDF5 knows."""
 
     name: str
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ def read(file: RegularFile) -> Tensors:
 
 def _hdf5_part(file: RegularFile) -> tuple[Part, str | None, str | None]:
     """The HDF5 file, in a `.keras` archive or by itself, and what an archive has besides:
-    the configuration, and the version of Keras that its metadata tells."""
+    the configuration, and the version of Keras that its metadata has."""
     if file.read_at(0, min(4, file.size)) != b"PK\3\4":
         return Part(file, 0, file.size), None, None
     archive = Archive(file, "a Keras archive")
@@ -104,7 +104,7 @@ def _open(part: Part) -> Iterator[Any]:
 def _contents(
     part: Part, config: str | None, version: str | None, alive: Alive
 ) -> tuple[list[_Dataset], dict[str, Any]]:
-    """What there is to read, and what the file tells of it."""
+    """What there is to read, and what the file says of it."""
     source = part.file.source
     datasets: list[_Dataset] = []
     groups: dict[str, str] = {}

@@ -105,8 +105,4 @@
     const place = table.closest(".filtered");
     if (place && rows.length >= FILTERED_FROM) place.prepend(filtered(table, rows));
   }
-
-  addEventListener("beforeprint", () => {
-    for (const one of document.querySelectorAll("details")) one.open = true;
-  });
 })();

@@ -2,7 +2,8 @@
 
 Forward, backward and all curves but the share, one core, float64, initial values of the cell: a
 table of milliseconds, and of the time of a step per component of the state, relative to the
-LSTM's. CELLS.md has the last one.
+LSTM's; likewise what a step and its chain rule take of multiplications by matrices, of passes over
+entries and of calls. CELLS.md has the last one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +46,63 @@ def task(name: str) -> tuple[Task, int]:
     return pass_, cell.S
 
 
+class Counted(np.ndarray):  # type: ignore[type-arg]
+    """Counts what NumPy does with it, and with what comes of it."""
+
+    multiplied = passed = calls = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):  # type: ignore[no-untyped-def]
+        bare = [a.view(np.ndarray) if isinstance(a, Counted) else a for a in inputs]
+        if out:
+            options["out"] = tuple(a.view(np.ndarray) for a in out)
+        result = getattr(ufunc, method)(*bare, **options)
+        Counted.calls += 1
+        if ufunc is np.matmul:
+            Counted.multiplied += result.size * bare[0].shape[-1]
+        else:
+            Counted.passed += max(np.size(result), *map(np.size, bare))
+        return out[0] if out else result.view(Counted)
+
+    def __setitem__(self, key, value):  # type: ignore[no-untyped-def]
+        super().__setitem__(key, value)
+        Counted.calls += 1
+        Counted.passed += np.size(self[key])
+
+
+class Effort(NamedTuple):
+    """What a step of one sample, its partials and its chain rule take for a component of the
+    state: multiplications by matrices, entries that NumPy passes over, and calls of NumPy."""
+
+    multiplied: float
+    passed: float
+    calls: float
+
+    @staticmethod
+    def of(name: str) -> Effort:
+        """That of a cell at H and I of this benchmark."""
+        cell = CELLS[name]().sized(H, I)
+        rng = np.random.default_rng(0)
+        params = {p.name: 0.1 + rng.random((1, *p.shape)) for p in cell.parameters.values()}
+        w = cell.bind(params, 1)
+        for key, value in vars(w).items():
+            if isinstance(value, np.ndarray):
+                setattr(w, key, value.view(Counted))
+        widths = (cell.G, cell.saved, cell.S_all, cell.S_all, I, cell.local, cell.S_all)
+        z, saved, s, s_next, x, local, ds = (
+            rng.random((1, 1, width)).view(Counted) for width in widths
+        )
+        dz, ds_prev = (rng.random((1, 1, n)).view(Counted) for n in (cell.G_all, cell.S_all))
+        Counted.multiplied = Counted.passed = Counted.calls = 0
+        with np.errstate(all="ignore"):
+            cell.prepare(z, saved, x, w)
+            cell.step(cell.forward_views(z, saved, s, s_next, x), w)
+            cell.linearize(z, saved, s, s_next, x, local, w)
+            cell.settle(local, ds, dz, w)
+            cell.pullback(cell.backward_views(local, ds, dz, ds_prev), w)
+        counts = (Counted.multiplied, Counted.passed, Counted.calls)
+        return Effort(*(count / cell.S for count in counts))
+
+
 def table(times: dict[str, Times], sizes: dict[str, int]) -> Iterable[str]:
     """The file, line by line."""
     yield f"{HEADING}\n"
@@ -52,17 +111,23 @@ def table(times: dict[str, Times], sizes: dict[str, int]) -> Iterable[str]:
         "medians. S: components of the state; a step's time per component, over the LSTM's, which "
         f"has {sizes['lstm']}.\n"
     )
-    yield "| cell | S | ms | per component |"
-    yield "|---|---:|---:|---:|"
-    base = times["lstm"].median / sizes["lstm"]
+    yield "| cell | S | ms | per component | multiplications | passes | calls |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    base, lstm = times["lstm"].median / sizes["lstm"], Effort.of("lstm")
+    above = []
     for name, found in times.items():
         ratio = found.median / sizes[name] / base
-        yield f"| {name} | {sizes[name]} | {1e3 * found.median:.1f} | {ratio:.2f} |"
-    above = [name for name in times if times[name].median / sizes[name] / base > MOST]
+        counts = [own / its for own, its in zip(Effort.of(name), lstm, strict=True)]
+        figures = " | ".join(f"{figure:.2f}" for figure in (ratio, *counts))
+        yield f"| {name} | {sizes[name]} | {1e3 * found.median:.1f} | {figures} |"
+        above += [name] if ratio > MOST else []
     yield f"\nMore than {MOST} times the LSTM's: {', '.join(above) or 'none'}."
     yield (
-        "A cell with H components that takes as many products as an LSTM, which has 2 H, takes "
-        "about twice as long per component; layernorm takes a dozen passes over 4 H rows each way."
+        "Multiplications by matrices, entries that NumPy passes over and its calls, in a step, its "
+        "partials and its chain rule, all per component, over the LSTM's. What is above has more "
+        "of each: a GRU and CfC have three products for H components where the LSTM has four for "
+        "2 H, and as many calls for half its components; layer norm passes over 4 H rows a dozen "
+        "times each way."
     )
 
 

@@ -21,6 +21,7 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
+_NOTHING = ("return", "return None", "return False")
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _changed(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.Break() if isinstance(node, ast.Continue) else ast.Continue()
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield ast.Pass()
-    elif isinstance(node, ast.Return) and node.value and ast.unparse(node.value) != "None":
+    elif isinstance(node, ast.Return) and ast.unparse(node) not in _NOTHING:
         yield ast.Return(ast.Constant(None))
 
 

@@ -29,13 +29,16 @@ from gradflow.engine.backward import unwatched  # noqa: E402
 from gradflow.runs.scheduling.pages import keep_freed_memory  # noqa: E402
 
 KINDS: dict[str, Callable[[str, str], bool]] = {
-    "recurrent products": lambda file, name: file == "products.py" and name == "product",
-    "input product": lambda file, name: name == "_input_product",
-    "forward, by element": lambda file, name: name in ("step", "sigmoid"),
-    "local derivatives": lambda file, name: name == "linearize" or file == "activations.py",
+    "recurrent products": lambda file, name: file == "products.py",
+    "input product": lambda file, name: name in ("_input_product", "multiply"),
+    "forward, by element": lambda file, name: (
+        name in ("step", "sigmoid", "_sigmoid_of", "rest_from")
+    ),
+    "local derivatives": lambda file, name: name == "linearize" or file == "functions.py",
     "backward, by element": lambda file, name: name == "pullback",
     "terms of the weights": lambda file, name: (
-        file in ("terms.py", "outer.py") or "ascontiguousarray" in name
+        file in ("terms.py", "uses.py", "outer.py", "stretches.py", "running.py")
+        or "ascontiguousarray" in name
     ),
     "norms, range checks": lambda file, name: (
         file in ("gradient.py", "magnitudes.py", "backward.py") or "reduce" in name

@@ -25,8 +25,10 @@ Results. `Results` is a sequence of `Result`; `to_pandas`, `to_polars`, `to_xarr
 
     result.axes       what was run, by key of the config: {"cell": "lstm", "ws_scale": 0.5, ...}
     result.diagnosis  `Diagnosis`: verdict; rate (factor per step), half_life, horizon (steps)
-    result.flow       `GradientFlow`: curves against lag, 0 the last state; None where it diverged
-    result.layers     `LayerResult`, the same of each layer and direction
+    result.flow       `GradientFlow`: curves against lag, 0 the last state; None if it diverged,
+                      and of a bidirectional net, which has no one state
+    result.flows      the same by place: `net`, `l0`, `l0_reverse`
+    result.layers     `LayerResult`, diagnosis and curves of each layer and direction
     result.measures   `Measured` by name, what `measure:` asked for
 
 A curve is `Magnitudes`: it acts as an array of floats, and is exact beyond their range.

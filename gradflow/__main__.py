@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -37,6 +38,7 @@ def _run() -> str | int | None:
 
     open_streams()
     use_one_thread()
+    gc.set_threshold(20_000, 10, 10)  # little of what is imported is garbage to look for: 8 ms
     # pydantic, which typer loads, would search every installed package for plugins: 16 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from gradflow.cli import app

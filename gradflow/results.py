@@ -177,6 +177,11 @@ class LayerResult:
         """`<LayerResult 0 forward: vanishing, rate 0.6365, horizon 14>`."""
         return f"<LayerResult {self.layer} {self.direction}: {self.diagnosis}>"
 
+    @property
+    def place(self) -> str:
+        """Its name among the places of the net: `l0`, `l0_reverse`."""
+        return f"l{self.layer}" + ("_reverse" if self.direction == "reverse" else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -227,6 +232,13 @@ class Result:
         said = [axes.phrase(name, value) for name, value in pairs if value is not None]
         name = " ".join(said) or str(self.axes.get("cell", ""))
         return f"{name}, {self.diagnosis}"
+
+    @property
+    def flows(self) -> dict[str, GradientFlow]:
+        """What there is of curves: `net`, of the whole, where it has one state, and of a net of
+        several layers or both directions each place, `l0`, `l0_reverse`; none where it diverged."""
+        whole = {} if self.flow is None else {"net": self.flow}
+        return {**whole, **{part.place: part.flow for part in self.layers}}
 
     @property
     def sequence_length(self) -> int:

@@ -91,7 +91,7 @@ INSIDE = {
         "activations", "reparametrized", "keras_config", "keras_traits", "onnx_traits", "pytorch",
         "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm", "s5", "",
     ],
-    "api": ["sources", "engine", "frames", "dataset", "answers", "results", "calls", ""],
+    "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
     "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import ours
+from benchmarks import cells, ours
 from benchmarks.problems import GRID, NAMES, OPERATIONS, Problem, draw, problems
 from benchmarks.report import Setting, markdown
 from benchmarks.timing import Ratio, Times, side_by_side
@@ -165,3 +165,16 @@ def test_every_contestant_computes_the_same(name):
     if name != "lstm":  # PyTorch counts c's way through h as well
         np.testing.assert_allclose(looped, curve, rtol=1e-9)
     assert looped.shape == curve.shape
+
+
+def test_every_cell_can_be_timed_next_to_the_lstm(monkeypatch):
+    for name, size in {"T": 3, "H": 4, "N": 2, "I": 3}.items():
+        monkeypatch.setattr(cells, name, size)
+    made = {name: cells.task(name) for name in ("lstm", "gru", "sru")}
+    for run, _ in made.values():
+        run()
+    times = {name: Times((1e-3,)) for name in made}
+    text = "\n".join(cells.table(times, {name: size for name, (_, size) in made.items()}))
+    assert "| lstm | 8 | 1.0 | 1.00 | 1.00 | 1.00 | 1.00 |" in text
+    assert "| gru | 4 | 1.0 | 2.00 | 1.50 |" in text
+    assert "More than 1.5 times the LSTM's: gru, sru." in text

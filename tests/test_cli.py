@@ -489,3 +489,41 @@ def test_the_shell_completes_set():
     ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_CWORD": "4",
                      "COMP_WORDS": "gradflow analyze c.yaml --set hidden"})  # fmt: skip
     assert "hidden_size=" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--equations"], "--equations: needs the name of a cell: gradflow cells lstm --equations"),
+        (["--numpy"], "--numpy: needs the name of a cell: gradflow cells lstm --numpy"),
+        (["lstmm"], "cells: there is no cell 'lstmm': did you mean lstm"),
+        (["qqq"], "cells: there is no cell 'qqq': expected one of "),
+    ],
+    ids=str,
+)
+def test_cells_says_what_it_needs(arguments, message, capsys):
+    code, out, err = main(capsys, "cells", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("analyze", "lstm"), "lstm: error: no such file; a config may come in a pipe, "
+                              "echo 'cell: lstm' | gradflow analyze -"),
+        (("verify", "cell: gru"), "cell: gru: error: no such file; a config may come in a pipe, "
+                                  "echo 'cell: gru' | gradflow analyze -"),
+        (("analyze", "c.yaml", "--seed", "3"),
+         "No such option: --seed; seed is a key of the config: --set seed=..."),
+        (("check", "c.yaml", "--hidden-size=3"),
+         "--hidden-size; hidden_size is a key of the config: --set hidden_size=..."),
+        (("inspect", "c.yaml", "--seed", "3"), "No such option: --seed"),
+        (("analyze", "c.yaml", "--outputs", "3"), "No such option: --outputs"),
+    ],
+)  # fmt: skip
+def test_what_a_newcomer_may_type(config, capsys, arguments, message):
+    code, out, err = main(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert ("--set" in err) == ("--set" in message)

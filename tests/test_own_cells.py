@@ -107,6 +107,13 @@ def test_mistakes_stand_at_their_place_in_the_file_with_the_line_marked(tmp_path
         ),
         (("options: {", "options: {unused: 2, "), "cell.options.unused: 'unused' is used nowhere"),
         (("options: {", "help: {flor: x}\n  options: {"), "cell.help.flor: 'flor' is no option"),
+        (("options: {", "help: {floor: 3}\n  options: {"), "cell.help.floor: expected text"),
+        (("options: {", "bounds: {floor: 3}\n  options: {"), "bounds.floor: expected a mapping"),
+        (
+            ("options: {floor: 0.0}", "options: {floor: 1}\n  bounds: {floor: {gt: 0}}"),
+            "'floor' is no number with a point, and only such have bounds",
+        ),
+        (("step: |", "stop: |"), "cell: the key step is required"),
         (("options: {", "gauge: {h: 3}\n  options: {"), "gauge.h: expected parts of the state"),
         (("options: {", "cite: 3\n  options: {"), "cell.cite: expected text"),
         (("b_f: H,", "b_f: {shape: H, role: [a]},"), "b_f.role: expected one of input, recurrent"),
@@ -124,6 +131,13 @@ def test_a_form_that_is_none_is_told(tmp_path, change, told):
     assert any(told in fault for fault in faults(tmp_path, MGU.replace(*change)))
 
 
+@pytest.mark.parametrize("text", ["[1, 2]", "cell: 3", "cell: {}"])
+def test_a_file_without_a_cell_is_told(tmp_path, text):
+    written(tmp_path, text, "my.yaml")
+    (told,) = faults(tmp_path, "cell: [./my.yaml, ./my.yaml]")[:1]
+    assert "expected a mapping with state, parameters and step in ./my.yaml" in told
+
+
 IN_A_FILE = MGU[: MGU.index("sequence_length")]
 CONSTANT = "constants: {k: {shape: H, init: ones, role: bias}}"
 
@@ -133,13 +147,13 @@ CONSTANT = "constants: {k: {shape: H, init: ones, role: bias}}"
     [
         (
             ("type: equations", "type: lstm"),
-            "2:9: error: cell.type: expected equations, or no type: the cell is what stands here, "
-            'found "lstm"',
+            "2:9: error: cell.type: expected equations, or no type: the cell is what is written "
+            'here, found "lstm"',
         ),
         (
             ("cell:", "hidden_size: 3\ncell:"),
-            "1:1: error: hidden_size: does nothing in the file of a cell: beside cell nothing "
-            "stands there",
+            "1:1: error: hidden_size: does nothing in the file of a cell, which is what is under "
+            "cell",
         ),
         (
             ("options", f"{CONSTANT}\n  options"),

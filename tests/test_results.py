@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -180,6 +181,10 @@ def test_answers_show_what_the_command_prints(tmp_path, capsys):
         assert len(repr(answers)) < 300
         assert text in str(answers)
         assert text in answers._repr_markdown_()
+        answers.save(tmp_path / "found.md")
+        assert text in (tmp_path / "found.md").read_text(encoding="utf-8")
+    with pytest.raises(gradflow.InputError, match=r"expected a name that ends in one of .txt"):
+        gradflow.critical(small).save(tmp_path / "found.xlsx")
 
 
 def test_save_and_load(results, tmp_path):
@@ -254,3 +259,35 @@ def test_verify_explain_and_critical_take_configs():
     linear = {"type": "rnn", "activation": "linear"}
     [found] = gradflow.critical({"cell": linear, "ws_init": "orthogonal", **SMALL})
     assert found.value == pytest.approx(1)
+
+
+def test_curves_by_place():
+    configs = {"net": {}, "net l0 l1": {"layers": 2}, "l0 l0_reverse": {"bidirectional": True},
+               "l0 l0_reverse l1 l1_reverse": {"layers": 2, "bidirectional": True},
+               "": {"cell": {"type": "rnn", "activation": "linear"}, "ws_scale": 1e90}}  # fmt: skip
+    for places, more in configs.items():
+        [result] = gradflow.analyze({"cell": "gru", **SMALL, **more})
+        assert " ".join(result.flows) == places
+        for place, flow in result.flows.items():
+            parts = {part.place: part.flow for part in result.layers}
+            assert flow is parts.get(place, result.flow)
+
+
+def test_a_table_is_as_wide_as_the_terminal_of_the_prompt(monkeypatch):
+    results = gradflow.analyze({**SWEEP, "hidden_size": [4, 6]})
+    answers = gradflow.explain(SWEEP, advice=False)
+
+    def widest(shown):
+        return max(map(len, str(shown).splitlines()))
+
+    assert widest(results) > 80
+    assert widest(results) <= 100
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "72")
+    assert widest(results) <= 72
+    assert widest(answers) <= 72
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True

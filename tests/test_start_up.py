@@ -58,3 +58,10 @@ def test_a_fault_in_the_name_of_a_cell_reads_none(tmp_path):
     (tmp_path / "c.yaml").write_text("cell: [lstn, lstm, gru]\n", encoding="utf-8")
     opened, _ = watched(tmp_path, "analyze", "c.yaml")
     assert "rnn.yaml" not in opened
+
+
+def test_an_ordinary_run_imports_no_readers_and_no_masked_arrays(tmp_path):
+    (tmp_path / "c.yaml").write_text("cell: lstm\nsequence_length: 2\n", encoding="utf-8")
+    _, modules = watched(tmp_path, "analyze", "c.yaml", "--format", "csv")
+    unused = {"numpy.ma", "gradflow.files.series", "gradflow.weights", "matplotlib", "rich"}
+    assert not modules & unused

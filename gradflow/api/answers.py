@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gradflow.formats.view import View
+from gradflow.api.saving import save
+from gradflow.formats.view import Theme, View
+from gradflow.output.terminal import prompt_width
 
 if TYPE_CHECKING:
     from gradflow.formats import Report
@@ -16,7 +19,14 @@ _One = TypeVar("_One")
 
 class Answers(list[_One], Generic[_One]):
     """A list of what was found, one a run or net. `str` is the table of the command; a notebook
-    shows it too."""
+    shows it too.
+
+        >>> import gradflow
+        >>> found = gradflow.critical({"cell": "rnn", "seed": [0, 1]})
+        >>> found
+        [<Critical 0: rnn, ws_scale 1.869>, <Critical 1: rnn, ws_scale 1.94>]
+        >>> found.save("critical.csv")
+    """
 
     def __init__(self, found: Iterable[_One], report: Report, view: View) -> None:
         super().__init__(found)
@@ -34,5 +44,18 @@ class Answers(list[_One], Generic[_One]):
     def _shown(self, name: str) -> str:
         from gradflow.formats import FORMATS
 
-        view = replace(self._view, width=100)
+        view = replace(self._view, width=prompt_width())
         return "".join(map(str, FORMATS[name].show(self._report, list(self), view)))
+
+    def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
+        """Write a file in the format of its suffix, as the command's `--output`.
+
+        Args:
+            path: of the file.
+            theme: the page that a figure is for, `light` or `dark`; `auto`: an SVG follows its
+                reader, the others are for a light one.
+
+        Raises:
+            InputError: no format of such answers has this suffix, or the file cannot be written.
+        """
+        save(path, self._report, list(self), self._view, theme)

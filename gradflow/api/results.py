@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from gradflow.errors import Fault, InputError
+from gradflow.api.saving import save
+from gradflow.errors import InputError
 from gradflow.formats.view import Theme, View
+from gradflow.output.terminal import prompt_width
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
 
@@ -112,7 +113,9 @@ class Results(Sequence[Result]):
         """The tables that `gradflow analyze` prints."""
         from gradflow.formats import FORMATS
 
-        shown = FORMATS["table"].show("results", self._results, replace(self.view, width=100))
+        shown = FORMATS["table"].show(
+            "results", self._results, replace(self.view, width=prompt_width())
+        )
         return "".join(map(str, shown)).rstrip("\n")
 
     def columns(self, rows: Rows = "lags") -> dict[str, Any]:
@@ -163,19 +166,7 @@ class Results(Sequence[Result]):
         Raises:
             InputError: no format has this suffix, or the file cannot be written.
         """
-        from gradflow.formats import for_files, suffix_unfit
-        from gradflow.output.whole import WholeFile
-
-        target = Path(path)
-        able = for_files("results")
-        suffix = target.suffix.lower()
-        if suffix not in able:
-            raise InputError(Fault(suffix_unfit(suffix, "results"), str(path)))
-        if (missing := able[suffix].missing()) is not None:
-            raise InputError(Fault(missing, str(path)))
-        with WholeFile(target) as file:
-            how = replace(self.view, width=160, tables=True, theme=theme)
-            file.write(able[suffix].show("results", self._results, how))
+        save(path, "results", self._results, self.view, theme)
 
     def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
         """Draw the gradient against lag, and, in its own figure, what was measured besides.

@@ -72,7 +72,7 @@ class Comparison:
     @property
     def unlike(self) -> dict[str, tuple[object, object]]:
         """Why runs have no counterpart: settings that have one value in all such runs of the one
-        side and another in all of the other, by name with both; empty where there are none."""
+        side and another in all of the other, by name with both; empty if there are none."""
         gone = [b for b, a in (pair.results for pair in self.pairs) if a is None and b is not None]
         new = [a for b, a in (pair.results for pair in self.pairs) if b is None and a is not None]
         sides = [[settings(result) for result in side] for side in (gone, new)]
@@ -174,8 +174,7 @@ def parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
     """The net as a whole, then its places: the end of their names, and either side."""
     yield "", a, b
     for one, other in zip(a.layers, b.layers, strict=True):
-        reverse = "_reverse" if one.direction == "reverse" else ""
-        yield f"_l{one.layer}{reverse}", one, other
+        yield f"_{one.place}", one, other
 
 
 # Chaos

@@ -42,6 +42,23 @@ class _Command(TyperCommand):
         pieces = super().collect_usage_pieces(ctx)
         return [re.sub(r"\{(.*)\}|\[(\[.*\])\]", _bare, piece) for piece in pieces]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What is no option but a key of the config is set by `--set`, and told so."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            option = getattr(error, "option_name", None)
+            if isinstance(option, str) and any("--set" in param.opts for param in self.params):
+                from gradflow.config.model import Config
+
+                key = option.lstrip("-").replace("-", "_")
+                if key in Config.model_fields:
+                    told = (
+                        f"No such option: {option}; {key} is a key of the config: --set {key}=..."
+                    )
+                    vars(error).update(message=told, possibilities=None)
+            raise
+
 
 def _bare(found: re.Match[str]) -> str:
     return (found[1] or found[2]).removesuffix("...")

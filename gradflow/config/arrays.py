@@ -16,7 +16,6 @@ from gradflow.config.losses import read_target
 from gradflow.config.model import Config, FileInput, FileState
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
-from gradflow.files import series
 from gradflow.machine.memory import bytes_available
 from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import InitialState, Run, Signal
@@ -101,6 +100,8 @@ def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config
     chosen = config.initial_state
     if not isinstance(chosen, FileState):
         return config, InitialState(chosen.kind, getattr(chosen, "scale", 1.0))
+    from gradflow.files import series
+
     try:
         arrays = series.read_arrays(folder / chosen.file, source=chosen.file)
     except InputError as error:
@@ -158,6 +159,8 @@ def _series(
     chosen: FileInput, folder: Path, faults: Faults, tensors: Tensors | None
 ) -> Array | None:
     """The input file as (T, N, I)."""
+    from gradflow.files import series
+
     path = folder / chosen.file
     if chosen.window is None and chosen.stride != 1:
         message = "has no meaning without window, how many steps each is long: give both"
@@ -184,6 +187,8 @@ def _windows(chosen: FileInput, values: Array, path: Path) -> Array:
     assert chosen.window is not None
     if values.ndim == 3:
         raise InputError(Fault("window needs a (T, I) file, found (T, N, I)", str(path)))
+    from gradflow.files import series
+
     return series.windows(values, chosen.window, chosen.stride)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from pydantic import ValidationError
 
+from gradflow.cells import CELLS
 from gradflow.config import measures, tree
 from gradflow.config.arrays import GIVEN, Read, check_initial_state, read_files
 from gradflow.config.cells import Choice, cells_of
@@ -143,6 +145,10 @@ def read_config(source: str) -> bytes:
             if sys.stdin is None:
                 raise InputError(Fault("cannot be read: standard input is closed", source))
             return sys.stdin.buffer.read(tree.MAX_BYTES + 1)
+        if (source in CELLS or ": " in source) and not os.path.lexists(source):
+            text = f"cell: {source}" if source in CELLS else source
+            hint = f"no such file; a config may come in a pipe, echo '{text}' | gradflow analyze -"
+            raise InputError(Fault(hint, source))
         with open_regular(Path(source), source) as file:
             return file.read(tree.MAX_BYTES + 1)
     except OSError as error:

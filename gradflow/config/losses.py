@@ -10,7 +10,6 @@ import numpy as np
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config, EveryModel, LossModel
 from gradflow.errors import InputError
-from gradflow.files import series
 from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Loss
 
@@ -52,6 +51,8 @@ def read_target(config: Config, folder: Path, faults: Faults) -> float | Array |
             message = f"expected a class from 0 to {config.output_size - 1}, found {target:g}"
             faults.add(("loss", "target"), message)
         return target
+    from gradflow.files import series
+
     try:
         values = series.read_array(folder / target)
     except InputError as error:

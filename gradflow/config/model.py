@@ -77,7 +77,7 @@ class FileInput(Strict):
     """A series from a file: 2-d (T, I) or 3-d (T, N, I), with an embedding whole numbers (T) or
     (T, N)."""
 
-    file: FileName = Field(description="a .csv, .tsv, .npy or .npz, beside the config")
+    file: FileName = Field(description="a .csv, .tsv, .npy or .npz, next to the config")
     columns: list[Column] | None = Field(
         None, description="the columns of a CSV, by header name or number from 0"
     )
@@ -96,7 +96,7 @@ class FileState(Strict):
     """A state from a .npz file: an array (N, width) for each part by its name, `h`, `c`; of a net
     of several layers or directions `h_l0`, `h_l0_reverse`, ..."""
 
-    file: FileName = Field(description="a .npz, beside the config")
+    file: FileName = Field(description="a .npz, next to the config")
 
 
 def _kind_or(file: str) -> Discriminator:
@@ -192,7 +192,7 @@ Parameters = Annotated[
 class WeightsModel(Strict):
     """A file of trained parameters, and which of its tensors are meant."""
 
-    file: FileName = Field(description="the file, beside the config")
+    file: FileName = Field(description="the file, next to the config")
     prefix: OneOrStacked | None = Field(
         None, description="the net in a file of several; a list stacks them"
     )
@@ -244,7 +244,7 @@ class Config(Strict):
     )
     sequence_length: Axis[Size] = Field([100], description="T, the steps unrolled")
     hidden_size: Axis[Size] = Field([64], description="H, the size of the hidden state")
-    layers: Axis[Size] = Field([1], description="how many layers stand on each other")
+    layers: Axis[Size] = Field([1], description="how many layers are stacked")
     bidirectional: bool = Field(
         False, description="whether each layer runs in both directions of time"
     )
@@ -263,7 +263,7 @@ class Config(Strict):
     input: InputChoice = Field(
         GaussianSignal(kind="gaussian"),
         description="gaussian (independent N(0, 1)), zeros, {kind: gaussian, scale: 0.3} or "
-        "{file: series.csv}, a path beside the config",
+        "{file: series.csv}, a path next to the config",
     )
     initial_state: StateChoice = Field(
         Zeros(kind="zeros"),
@@ -280,8 +280,8 @@ class Config(Strict):
     )
     weights: WeightsChoice | None = Field(
         None,
-        description="a file of trained parameters in place of random ones, beside the config: "
-        ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, where the file tells it, the "
+        description="a file of trained parameters instead of random ones, next to the config: "
+        ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, if the file says it, the "
         "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
         "{file: ..., parameters: {W: TENSOR, ...}} a tensor for each parameter of the cell",
     )

@@ -84,7 +84,7 @@ class Reader:
             return None
         beside = next((key for key in data if inner and key != "cell"), None)
         if beside is not None:
-            message = "does nothing in the file of a cell: beside cell nothing stands there"
+            message = "does nothing in the file of a cell, which is what is under cell"
             mark = document.mark((beside,), key=True)
             self.faults.found.append(Fault(message, name, mark.line, mark.column, beside))
             return None
@@ -119,7 +119,7 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
         if key not in KEYS:
             add((key,), unknown_key(key, KEYS), key=True)
     if plain.get("type", "equations") != "equations":
-        message = "expected equations, or no type: the cell is what stands here"
+        message = "expected equations, or no type: the cell is what is written here"
         add(("type",), f"{message}, found {shown(plain['type'])}")
     for key in _REQUIRED:
         if key not in plain:

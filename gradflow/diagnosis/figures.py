@@ -69,7 +69,7 @@ FIGURES: tuple[DiagnosisFigure, ...] = (
     DiagnosisFigure(
         "no_rate",
         "word",
-        "why there is no rate: u-shaped, bent, zero or short; null where there is one",
+        "why there is no rate: u-shaped, bent, zero or short; null if there is one",
         lambda found: found.no_rate,
     ),
 )

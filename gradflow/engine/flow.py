@@ -361,12 +361,12 @@ def _run(
 def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
     """`cell.linearize` for the steps of these arrays."""
 
-    def some(part: slice) -> None:
+    def linearize(part: slice) -> None:
         with unwatched():
             z, saved, s, s_next, x, local = (a[part] for a in arrays)
             cell.linearize(z, saved, s, s_next, x, local, w)
 
-    share(some, len(arrays[-1]), worth=arrays[-1][0].size >= _SHARED_ELEMENTS)
+    share(linearize, len(arrays[-1]), worth=arrays[-1][0].size >= _SHARED_ELEMENTS)
 
 
 def _input_product(W: Array, x: Array, out: Array) -> None:
@@ -379,10 +379,10 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
     x_and_one[..., :I], x_and_one[..., I] = x, 1
     if N >= _FEW:
 
-        def some(part: slice) -> None:
+        def multiply(part: slice) -> None:
             np.matmul(W, x_and_one[part].mT, out=out[part].mT)
 
-        share(some, K, worth=x_and_one.size * G >= SHARED)
+        share(multiply, K, worth=x_and_one.size * G >= SHARED)
         return
     rows = np.moveaxis(x_and_one, 1, 0).reshape(x.shape[1], K * N, I + 1)
     product = W @ rows.mT  # (R, G, K·N)

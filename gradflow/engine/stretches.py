@@ -15,8 +15,10 @@ from gradflow.machine.threads import share
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, sum_of_squares
 
-_ROWS = 128  # of a stretch: fewer, and the other factor is copied too often
-_ELEMENTS = 2**18  # of the matrices of a stretch that are formed at once; measured
+# Rows of a stretch: of fewer the other factor is copied too often, and calls are short; of more,
+# there are too few stretches to be shared.
+_LEAST_ROWS, _MOST_ROWS = 128, 256
+_ELEMENTS = 2**19  # of the matrices of a stretch that are formed at once; measured
 
 
 class Stretches:
@@ -24,9 +26,10 @@ class Stretches:
 
     def __init__(self, rows: Sequence[slice]) -> None:
         self._stretches = [
-            (which, slice(start, min(start + _ROWS, own.stop)))
+            (which, slice(start, min(start + count, own.stop)))
             for which, own in enumerate(rows)
-            for start in range(own.start, own.stop, _ROWS)
+            for count in [max(_LEAST_ROWS, min(_MOST_ROWS, (own.stop - own.start) // 2))]
+            for start in range(own.start, own.stop, count)
         ]
         owners = [which for which, _ in self._stretches]
         firsts = [owners.index(which) for which in range(len(rows))]

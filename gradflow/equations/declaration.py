@@ -98,7 +98,9 @@ def check_keys(plain: Plain, mistakes: Mistakes) -> None:
     """Tell of keys of a mapping from code that do nothing."""
     kind = plain.get("type", "equations")
     if kind != "equations":
-        message = f"expected equations, or no type: the cell is what stands here, found {kind!r}"
+        message = (
+            f"expected equations, or no type: the cell is what is written here, found {kind!r}"
+        )
         mistakes.add("type", At(1, 1), message)
     places: list[tuple[str, Plain, Sequence[str]]] = [("", plain, KEYS)]
     for group in ("parameters", "constants"):

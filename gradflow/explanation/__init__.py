@@ -64,6 +64,5 @@ def most_time_steps(experiment: Experiment, advice: bool = True) -> int:
 def _by_place(result: Result) -> dict[str, Factors]:
     found = {"": factors_of(result.diagnosis, result.measures)}
     for part in result.layers:
-        name = f"l{part.layer}" + ("_reverse" if part.direction == "reverse" else "")
-        found[name] = factors_of(part.diagnosis, part.measures)
+        found[part.place] = factors_of(part.diagnosis, part.measures)
     return {name: own for name, own in found.items() if own is not None}

@@ -83,8 +83,8 @@ def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
     for line in _on_memory(cell):
         yield from _wrapped(line, width)
     for option in cell["options"]:
-        told = f"option {option['name']}: {option['values']} (default {option['default']})"
-        yield from _wrapped(told, width)
+        text = f"option {option['name']}: {option['values']} (default {option['default']})"
+        yield from _wrapped(text, width)
         yield from _wrapped(option["meaning"], width, 4)
 
 

@@ -76,7 +76,7 @@ def _curves(
 ) -> Iterator[tuple[GradientFlow | None, Mapping[str, Measured], int | None, str | None]]:
     """(curve, measures, layer, direction): the whole net, where it has one state, then each part.
 
-    Where there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
+    If there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
     DuckDB takes a column whose first value is -inf for dates or text.
     """
     parts = result.layers

@@ -126,8 +126,7 @@ def _rate(result: Result, place: str) -> float | None:
     if not place:
         return result.diagnosis.rate
     for part in result.layers:
-        turned = "_reverse" if part.direction == "reverse" else ""
-        if place == f"l{part.layer}{turned}":
+        if place == part.place:
             return part.diagnosis.rate
     return None
 

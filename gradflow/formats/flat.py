@@ -34,9 +34,8 @@ def figures(result: Result) -> dict[str, Value]:
     """Every figure of a run by its flat name, those of a net's places behind those of the whole."""
     found: dict[str, Value] = own(result)
     for part in result.layers:
-        suffix = f"_l{part.layer}" + ("_reverse" if part.direction == "reverse" else "")
         for name, value in own(part).items():
-            found[_with_place(name, suffix)] = value
+            found[_with_place(name, f"_{part.place}")] = value
     return found
 
 

@@ -41,7 +41,7 @@ def table(found: Inspection, view: View) -> Iterator[str]:
         yield render(line, colour)
     if found.config is not None:
         yield from _heading(
-            "Config, to save beside the file and run with gradflow analyze:", colour
+            "Config, to save next to the file and run with gradflow analyze:", colour
         )
         yield found.config
         yield from _other_configs(found, colour)
@@ -129,7 +129,7 @@ def to_markdown(found: Inspection, view: View) -> Iterator[str]:
     remarks = list(dict.fromkeys(text for _, text in _remarks(found)))
     yield from ("\n", *(f"- {markdown.prose(text)}\n" for text in remarks)) if remarks else ()
     if found.config is not None:
-        yield "\nConfig, to save beside the file and run with `gradflow analyze`:\n\n"
+        yield "\nConfig, to save next to the file and run with `gradflow analyze`:\n\n"
         yield from markdown.fenced(found.config, "yaml")
 
 
@@ -159,7 +159,7 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
     yield from grid(_tensor_columns(found, grouped))
     if grouped:
         yield from _prose(
-            f"* stands for any number: {len(found.stored):,} tensors in all, each by itself with"
+            f"* means any number: {len(found.stored):,} tensors in all, each by itself with"
             " --tensors.",
             width,
             "dim",
@@ -268,7 +268,8 @@ def _remarks(found: Inspection) -> Iterator[tuple[str, str]]:
         yield (
             "yellow",
             "No recurrent layer is recognised here by a convention. By shapes and endings of names"
-            " these may be one: whether they are, and how their gates stand, is for you to say.",
+            " these may be one: whether they are, and how their gates are ordered,"
+            " is for you to say.",
         )
     elif len(able) > 1:
         yield "", f"{len(able)} nets: the config takes one; a list as prefix stacks those that fit."

@@ -36,7 +36,7 @@ Work = Callable[[slice], object]
 _Order = tuple[Context, Work, slice]
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep
-_LOOKS = 0.01  # seconds until a core that others had is looked for again
+_LOOKS = 0.004  # seconds until a core that others had is looked for again
 _PENANCE = 4  # times as long as was lost because a helper had no core, nothing is shared
 _STRICTEST = 64  # times that, where it happens again and again
 

@@ -126,6 +126,6 @@ def numbered(figures: Figures, name: str) -> list[float]:
 
 
 def known(figures: Figures, name: str) -> float | None:
-    """A figure that is a number; None where there is none."""
+    """A figure that is a number; None if there is none."""
     value = figures.get(name)
     return float(value) if isinstance(value, int | float) else None

@@ -94,7 +94,7 @@ MEASURE = Measure(
     figures=(
         Figure("factors_gain", "number", "‖W_s‖_F/√H, of a cell that is one recurrent product"),
         Figure("factors_slope", "number", "√⟨φ'²⟩ of the function around it"),
-        Figure("factors_gate", "word", "the gate that keeps the state, where there is one"),
+        Figure("factors_gate", "word", "the gate that keeps the state, if there is one"),
         Figure("factors_keep", "number", "its geometric mean: what the direct path keeps a step"),
     ),
     of=factors,

@@ -70,7 +70,7 @@ MEASURE = Measure(
         ),
         Curve(
             "grad_c",
-            "the part of it that is ∂L/∂c; empty where there is no c",
+            "the part of it that is ∂L/∂c; empty if there is no c",
             any_size=True,
             of=lambda flow: flow.parts.get("c"),
         ),
@@ -100,7 +100,7 @@ class Gradient:
         self._scales = {
             part: cell.parts[scale].rows for scale, own in cell.gauge.items() for part in own
         }
-        # Blocks of mean squares over the batch, of each part and, where there are several, of the
+        # Blocks of mean squares over the batch, of each part and, if there are several, of the
         # whole state behind them, (P, K, R), and the exponents that they are in units of.
         self._means: list[tuple[Array, Array]] = []
         self._samples: list[tuple[Array, Array]] = []  # each sample's square, (K, R, N), likewise

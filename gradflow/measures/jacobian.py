@@ -53,7 +53,7 @@ def jacobian(
 
     Returns:
         One a run: curves (T+1,) `log10_sigma_max`, `log10_sigma_rms`, `log10_sigma_min`, and
-        `log10_bound` where there is one; figures of the recurrent matrices. -inf is an exact zero.
+        `log10_bound` if there is one; figures of the recurrent matrices. -inf is an exact zero.
     """
     return [_of_run(one_run(layers, r), samples, progress) for r in range(len(layers[0].last))]
 
@@ -234,7 +234,7 @@ class _Bound:
         return slopes, np.where(np.abs(kept) <= 1e-14 * np.abs(own), 0.0, kept)
 
     def _one_slope(self, J_T: Array) -> Array:
-        """(n, S): what W_s is multiplied with off the diagonal; 1 where there is nothing."""
+        """(n, S): what W_s is multiplied with off the diagonal; 1 if there is nothing."""
         off_diagonal = self._W - np.diag(np.diagonal(self._W))
         at = np.unravel_index(np.abs(off_diagonal).argmax(), off_diagonal.shape)
         largest = off_diagonal[at]
@@ -255,7 +255,7 @@ class _Bound:
 
 def _figures(layers: Sequence[Trajectory]) -> dict[str, float | str | None]:
     """`sigma_max_W_s` and `spectral_radius_W_s` of every recurrent weight, with its gate behind the
-    name where there are several, and of layers upon each other with the layer; an elementwise one
+    name if there are several, and of layers upon each other with the layer; an elementwise one
     is a diagonal matrix, and what is not square has no radius."""
     found: dict[str, float | str | None] = {}
     for number, layer in enumerate(layers):

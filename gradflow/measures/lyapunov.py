@@ -77,7 +77,7 @@ class Exponents:
     @property
     def convergence(self) -> float:
         """How far the exponents still move: the largest difference between the two halves of the
-        window, of the means over the samples; NaN where there are no halves."""
+        window, of the means over the samples; NaN if there are no halves."""
         known = np.isfinite(self.halves).all(axis=(0, 1))
         if not known.any():
             return math.nan

@@ -38,7 +38,7 @@ MEASURE = Measure(
         Curve(
             "grad_other",
             "likewise of the parameters that are neither input nor recurrent weights nor biases; "
-            "empty where there are none",
+            "empty if there are none",
             any_size=True,
             later=True,
             of=_term("other"),

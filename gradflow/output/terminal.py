@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
 
+_PROMPT_WIDTH = 100  # where a prompt has no terminal, as in a notebook
 _PATIENCE = 0.5  # seconds of work that need no bar
 _REFRESH = 0.1  # seconds between two looks of a notebook's bar
 
@@ -87,6 +88,12 @@ def width_and_colour(screen: bool) -> tuple[int, bool]:
         return _PIPE_WIDTH, forced
     is_able = os.environ.get("TERM") != "dumb" and not refused
     return shutil.get_terminal_size().columns, forced or is_able
+
+
+def prompt_width() -> int:
+    """How wide a table may be that a Python prompt or a notebook prints."""
+    screen = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
 
 
 def write(pieces: Iterable[str]) -> None:

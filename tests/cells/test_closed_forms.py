@@ -64,6 +64,11 @@ def lru(net):
     return np.tile(-rate, (T, 1))
 
 
+def s5(net):
+    rate = of_each(mpmath.exp, exact(net.params["log_step"][0])) * exact(net.params["L_re"][0])
+    return np.tile(rate, (T, 1))
+
+
 PRODUCTS = {
     "mingru": (mingru, ["h"], {"update_bias": 4.0}),
     "minlstm": (minlstm, ["h"], {"forget_bias": -4.0}),
@@ -71,6 +76,7 @@ PRODUCTS = {
     "rglru": (rglru, ["h"], {}),
     "s6": (s6, ["h"], {"d_state": 3}),
     "lru": (lru, ["re", "im"], {}),
+    "s5": (s5, ["re", "im"], {}),
 }
 """Cell: the logarithms of what every step multiplies the gradient with, (T, rows of a part); the
 parts it is of, together; options."""
@@ -242,3 +248,13 @@ def test_a_legendre_memory_holds_what_it_is_given():
     at_rest = np.linalg.solve(np.eye(8) - p["A"], p["B"])
     np.testing.assert_allclose(at_rest, np.eye(8)[0], atol=1e-12)
     assert np.abs(np.linalg.eigvals(p["A"])).max() < 1
+
+
+@pytest.mark.parametrize("N", [1, 2, 9])
+def test_a_number_less_itself_has_no_gradient(N):
+    """U - U^T of one unit: its terms are 0, not what rounding leaves of a difference."""
+    (found,) = gradflow.analyze(
+        {"cell": "antisymmetric", "hidden_size": 1, "batch_size": N, "sequence_length": 9}
+    )
+    assert not found.flow.terms["W_s"].floats().any()
+    assert found.flow.state.log10().min() > -1

@@ -206,6 +206,10 @@ def test_places_are_compared_each():
         ("m_none", None, None, 0.0),
         ("m_time", math.inf, math.inf, 0.0),
         ("m_time", 3.0, math.inf, math.inf),
+        ("m_word", "calm", "calm", 0.0),
+        ("m_word", "calm", "wild", math.inf),
+        ("m_word", "calm", None, math.inf),
+        ("m_word", None, "calm", math.inf),
     ],
 )
 def test_figures_of_measures_are_compared_too(name, one, other, decades):
@@ -217,6 +221,20 @@ def test_figures_of_measures_are_compared_too(name, one, other, decades):
     found = next(d for d in pair.deviations if d.name == name)
     assert found.decades == pytest.approx(decades)
     assert pair.held == (decades <= 0.05)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_curve_that_only_one_side_has_is_as_far_apart_as_can_be(first):
+    plain = made(T=20)
+    curves = {"log10_sigma_max": np.zeros(21)}
+    asked = replace(plain, measures={"jacobian": Measured(curves=curves)})
+    [pair] = compared([asked], [asked]).pairs
+    assert "log10_sigma_max" in {one.name for one in pair.deviations}
+    sides = ([asked], [plain]) if first else ([plain], [asked])
+    [pair] = compared(*sides).pairs
+    found = next(one for one in pair.deviations if one.name == "log10_sigma_max")
+    assert (found.decades, found.lag) == (math.inf, 0)
+    assert not pair.held
 
 
 def test_the_loss_and_totals_are_compared():

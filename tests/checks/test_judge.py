@@ -41,6 +41,7 @@ def vanishing(rate=0.9, low=0.88, high=0.92, **more):
         ({"most": 0.9}, "undecided", "at the bound"),
         ({"most": 0.89}, "undecided", "0.01 too large"),
         ({"least": 0.91}, "undecided", "0.01 too small"),
+        ({"least": 0.88, "most": 0.9}, "undecided", "at the bound"),  # the upper one
         ({"most": 0.8799}, "missed", "0.0201 too large"),
         ({"least": 0.9201}, "missed", "0.0201 too small"),
         ({"least": 0.95, "most": 1.05}, "missed", "0.05 too small"),
@@ -56,6 +57,11 @@ def test_a_rate_is_judged_by_its_interval(bounds, outcome, off):
         assert found.off == off
     else:
         assert found.off.endswith("within it")
+
+
+def test_what_lies_at_the_lower_bound_is_not_too_small():
+    found = judge_run(Wanted("rate", least=0.9, most=0.91), of(vanishing(0.9, 0.9, 0.92)))
+    assert (found.outcome, found.off) == ("undecided", "0.01 within it")
 
 
 def test_an_exact_rate_holds_its_own_bound_and_both_at_once():

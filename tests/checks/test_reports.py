@@ -66,9 +66,18 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     assert lines[3].got == "diverged at step 37"
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
+    assert repr(report()) == (
+        "<Report: 11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed>"
+    )
     assert str(report()).splitlines()[1] == (
         "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"
     )
+
+
+def test_a_single_run_that_is_as_before_is_named():
+    side = Side(sweep()[:1], (1e-3, 1e3))
+    (line,) = Report("c", (), compare(side, side), "b.json").lines
+    assert (line.outcome, line.of, line.runs) == ("held", "rnn W_s×0.5", 1)
 
 
 def test_of_runs_that_hold_alike_one_figure_is_told():

@@ -230,6 +230,10 @@ def test_an_output_layer_and_a_checkpoint_in_the_place_of_the_file(folder, capsy
         ([("file: w.npz", "file: w.npz\n  W_o: head.kernel")],
          "c.yaml:6:8: error: weights.W_o: expected the shape (O, 4), found (4, 5); its transpose"
          " fits: head.kernel.T"),
+        ([("file: w.npz", "file: w.npz\n  W_o: head.kernel.T\n  b_o: k")],
+         "c.yaml:7:8: error: weights.b_o: expected the shape (5,), found (4,)"),
+        ([("sequence_length: 6", "layers: [1, 2]")],
+         "c.yaml:2:9: error: layers: expected one number of layers with parameters, at most"),
         ([('"rnn.kernel[:, 0:4].T"', "3")],
          "c.yaml:7:10: error: weights.parameters.W_f: expected text, found 3"),
         ([("  file: w.npz", "  file: no.npz")],

@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
+import gradflow
 from gradflow.engine.terms import Terms
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from reference import norms, worst_error
@@ -208,6 +209,16 @@ def test_parameters_of_one_left_factor_do_not_disturb_each_other(N, exponents):
         roots(alone.cumulative).log10(),
     )
     np.testing.assert_allclose(*running, rtol=1e-13, atol=1e-13)
+
+
+def test_a_cotangent_of_zero_is_no_underflow(monkeypatch):
+    """What only the output uses has one at the last step alone: it is measured once."""
+    again = []
+    monkeypatch.setattr(Terms, "_add_uneven", lambda self, *given: again.append(self.names))
+    (result,) = gradflow.analyze({"cell": "sru", "hidden_size": 4, "sequence_length": 30})
+    assert not again
+    assert np.isfinite(result.flow.terms["other"].log10()[:1]).all()
+    assert (result.flow.terms["other"].log10()[1:] == -np.inf).all()
 
 
 @pytest.mark.parametrize("last", [1, 3])

@@ -34,6 +34,9 @@ class Functions:
         e = self.exp(z)
         return e / (1 + e)
 
+    def expm1(self, z):
+        return self.exp(z) - 1
+
     def softplus(self, z):
         return pick(z, lambda v: v > 0, lambda w: w + self.log(1 + self.exp(-w)),
                     lambda w: self.log(1 + self.exp(w)))  # fmt: skip

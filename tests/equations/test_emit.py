@@ -80,3 +80,29 @@ def test_settle_is_there_where_the_output_is_more_than_a_part():
     plain = {"state": {"h": "H"}, "parameters": {"W": ["H", "I"]}, "step": "h[t] = W @ x[t]"}
     assert code(declared(plain)).settle is None
     assert code(declared({**plain, "output": "tanh(h[t])"})).settle is not None
+
+
+INPUT_ALONE = {
+    "mingru": {"sigmoid", "max", "larger"},
+    "minlstm": {"softplus", "sigmoid"},
+    "layernorm_lstm": {"normalise"},
+}
+
+
+@pytest.mark.parametrize("name", INPUT_ALONE)
+def test_what_the_input_alone_decides_is_prepared_for_a_block(name):
+    """Once for all steps; the step itself has none of it but what the state comes into."""
+    cell = next(cell for cell in VARIANTS if cell.name == name)
+    prepare, step = ast.parse(code(cell.equations, cell.options).source).body[:2]
+    assert (prepare.name, step.name) == ("prepare", "step")
+    early, late = (
+        {getattr(n.func, "attr", getattr(n.func, "id", "")) for n in ast.walk(function)
+         if isinstance(n, ast.Call)} for function in (prepare, step)
+    )  # fmt: skip
+    assert early & INPUT_ALONE[name]
+    assert name == "layernorm_lstm" or not late - {"multiply"}
+
+
+def test_gates_that_see_the_state_leave_nothing_to_prepare():
+    cell = next(cell for cell in VARIANTS if cell.name == "gru")
+    assert code(cell.equations, cell.options).prepare is None

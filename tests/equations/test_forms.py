@@ -121,6 +121,15 @@ def test_numbers_before_a_product_are_factors_of_its_derivatives(step, factor):
     assert agree(cell, random_net(cell, seed=1, H=3, I=2))
 
 
+@pytest.mark.parametrize(
+    "more", ["2 ** a", "max(1, 3, 2) * a", "min(1, 3, 2) * a", "a[0:H]", "U.T.T @ a", "a ** b"]
+)
+def test_numbers_are_calculated_beforehand(more):
+    step = f"a = sigmoid(W @ x[t] + U @ h[t-1])\nb = sigmoid(U @ h[t-1])\nh[t] = {more} - b"
+    cell = cell_of(step, parameters={"W": ["H", "I"], "U": ["H", "H"]})
+    assert agree(cell, random_net(cell, seed=1, H=3, I=2))
+
+
 @pytest.mark.fuzz
 @pytest.mark.parametrize("cell", variants(all_functions=True), ids=lambda cell: cell.label)
 def test_every_choice_of_every_cell_agrees_with_complex_steps(cell):

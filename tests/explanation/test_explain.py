@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,10 @@ from gradflow.cells import Cell
 from gradflow.config.load import from_mapping
 from gradflow.explanation import explain
 from gradflow.explanation.advice import MOST_RUNS
+from gradflow.explanation.factors import factors_of
+from gradflow.formats import FORMATS, View
+from gradflow.measures.measured import Measured
+from gradflow.results import Diagnosis
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 24, "batch_size": 8, "sequence_length": 60, "input_size": 8}
@@ -135,3 +140,46 @@ def test_trained_nets_get_no_advice(tmp_path):
     [found] = explain(from_mapping({**config, "cell": cell}), execute)
     assert found.advice == ()
     assert found.factors[""].predicted is not None
+
+
+def test_markdown_and_json_say_what_the_table_says():
+    config = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogonal",
+              "title": "two nets"}  # fmt: skip
+    content = explained({**config, "ws_scale": [0.8, 1.0]}, advice=False)
+    content += explained({**config, "ws_scale": 0.5, "sequence_length": 3})
+    view = View(title="two nets")
+    shown = {name: "".join(FORMATS[name].show("explanation", content, view))
+             for name in ("table", "markdown", "json")}  # fmt: skip
+    assert shown["markdown"].startswith("### two nets\n")
+    runs = json.loads(shown["json"])["runs"]
+    for run, one in zip(runs, content, strict=True):
+        assert run["diagnosis"]["verdict"] == one.result.diagnosis.verdict
+    for text in ("the size of W_s: a gain of 0.8 is small", "gain of W_s"):
+        assert text in " ".join(shown["table"].split())
+        assert text in shown["markdown"]
+    assert shown["markdown"].count("#### W_s") == 2  # those of the sweep
+    assert "| k |" in shown["markdown"]  # the sum over k of the short one
+
+
+def of_figures(rate=0.9, **figures):
+    return factors_of(Diagnosis("vanishing", rate), {"any": Measured(figures=figures)})
+
+
+def test_factors_are_there_where_their_figures_are():
+    assert of_figures(factors_gain=0.8) is None  # without slopes
+    assert of_figures(rate=None, paths_rate=0.8) is None
+    assert of_figures() is None
+    alone = of_figures(rate=0.9, paths_rate=0.9)
+    assert [f.name for f in alone.factors] == ["direct path"]
+    assert alone.decides == "the direct path, which is all there is"
+    half = of_figures(rate=0.45, paths_rate=0.9)
+    assert [f.value for f in half.factors] == pytest.approx([0.9, 0.5])
+    assert half.decides == "the recurrent weights: they make 0.5 of it a step"
+    gated = of_figures(rate=0.8, paths_rate=0.7, factors_gate="f", gates_f_p10=0.6, gates_f_p50=0.7,
+                       gates_f_p90=0.8, gates_f_time_scale_p50=2.8)  # fmt: skip
+    assert gated.factors[0].name == "direct path f"
+    assert gated.factors[0].detail == (
+        "f is 0.7 in the median, 0.6 to 0.8 for four in five, a time scale of 2.8 steps"
+    )
+    timed = of_figures(rate=0.8, paths_rate=0.7, factors_gate="f", gates_f_time_scale_p50=2.8)
+    assert timed.factors[0].detail == "a time scale of 2.8 steps"

@@ -206,7 +206,7 @@ def test_a_sweep_of_a_thousand_runs_is_below_5_mb():
     text = b"".join(FORMATS["html"].show("results", thousand_runs(), View()))
     assert len(text) < 5e6
     assert text.count(b"<tr>") == 1001
-    assert b"Too many runs to stand beside each other" in text
+    assert b"Too many runs to be side by side" in text
 
 
 def test_of_too_many_rows_it_is_said_how_many_are_missing():

@@ -11,7 +11,7 @@ from equations.published import CELLS as PUBLISHED
 from gradflow.cells import CELLS, GRU, LSTM, RNN
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import declared
-from gradflow.measures.paths import paths
+from gradflow.measures.paths import _rate, paths
 from gradflow.numerics import arrays
 from measures.subjects import subject_of, subjects_of_stack, with_parameters
 from nets import LABELS, VARIANTS, one_run, random_net, random_stack
@@ -203,3 +203,13 @@ def test_a_plain_rnn_has_no_direct_path_and_says_so():
     (measured,) = paths(subject_of(random_net(RNN())))
     assert measured.note.startswith("rnn has no direct path")
     assert not measured.curves
+
+
+def test_the_rate_of_the_path_is_that_of_its_last_three_quarters():
+    k = np.arange(101.0)
+    curve = 5 - 0.3 * k
+    curve[:25] = 100.0
+    assert _rate(curve) == pytest.approx(math.exp(-0.3), rel=1e-12)
+    late = np.where(k < 40, -np.inf, 7 + 0.2 * k)
+    assert _rate(late) == pytest.approx(math.exp(0.2), rel=1e-12)
+    assert _rate(np.where(k < 100, -np.inf, 0.0)) is None

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from gradflow.cells import CELLS, GRU, LSTM, RNN
+from gradflow.cells.cell import Cell
+from gradflow.equations.declaration import declared
 from gradflow.measures import leaky, meanfield, transfer
 from gradflow.measures.flows import backpropagate
-from gradflow.measures.theory import theory
+from gradflow.measures.theory import Elman, elman_of, theory
 from gradflow.runs.initializers import gaussian, orthogonal
 from measures.subjects import subject_of
-from nets import random_net
+from nets import VARIANTS, random_net
 
 SLOPES = {"tanh": lambda z: mpmath.sech(z) ** 2,
           "sigmoid": lambda z: 1 / (2 + mpmath.exp(z) + mpmath.exp(-z)),
@@ -176,3 +178,17 @@ def test_of_weights_that_are_not_random_too():
     (found,) = theory(subject_of(net, {"trained": True}))
     assert found.note.startswith("of the random net with weights of the same size")
     assert found.figures["rate_predicted"] > 0
+
+
+def test_only_a_nonlinearity_around_one_recurrent_product_is_an_elman_net():
+    found = {cell.label: elman_of(cell.sized(4, 4)) for cell in VARIANTS}
+    known = {label: one for label, one in found.items() if one is not None}
+    assert {label.partition("[")[0] for label in known} == {"rnn"}
+    assert known["rnn"] == Elman("tanh", 1.0, 1.0)
+    assert known["rnn[leak=0.3]"] == Elman("tanh", 0.3, 1.0)
+    more = {"state": {"h": "H", "c": "H"}, "parameters": {"W": ["H", "I"], "U": ["H", "H"]}}
+    step = "h[t] = tanh(W @ x[t] + U @ h[t-1])\nc[t] = h[t] + 0.5 * c[t-1]"
+    assert elman_of(Cell.of(declared({**more, "step": step})).sized(4, 4)) is None
+    two = {"state": {"h": "H"}, "parameters": {**more["parameters"], "V": ["H", "H"]}}
+    step = "h[t] = tanh(W @ x[t] + U @ h[t-1] + V @ tanh(h[t-1]))"
+    assert elman_of(Cell.of(declared({**two, "step": step})).sized(4, 4)) is None

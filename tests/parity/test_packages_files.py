@@ -185,8 +185,15 @@ def test_mlstm(tmp_path, head):
     close(outputs(run), seen[0][:, head, -1], rtol=2e-4)  # of the 1e-6 that it divides by besides
 
 
-def test_s5_is_named_and_refused(tmp_path):
-    package = pytest.importorskip("s5")
-    torch.save(package.S5(6, 8).state_dict(), tmp_path / "net.pt")
-    (net,) = inspect(tmp_path / "net.pt").nets
-    assert "it is an S5 layer" in net.faults[0]
+@pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
+def test_s5(tmp_path, discretization):
+    package = pytest.importorskip("s5.s5_model")
+    module, x = drawn(package.S5(6, 8)), signal(6)
+    module.seq.discretize = getattr(package, f"discretize_{discretization}")
+    run = run_of(tmp_path, module, x)
+    if discretization != "zoh":
+        text = (tmp_path / "config.yaml").read_text()
+        path = tmp_path / "other.yaml"
+        path.write_text(text.replace("discretization: zoh", f"discretization: {discretization}"))
+        (run,) = load(path).runs
+    close(outputs(run), module(x.swapaxes(0, 1))[:, -1])

@@ -69,7 +69,7 @@ def check_drawn(seeds, name=None, least=50):
 
 
 # Drawn as wildly as here, a thousand at a time, others leave plain floats going forward in one run
-# of a hundred (a bias of 10 in a softplus of dt), which `check` does not tell from a fault.
+# of a hundred (a bias of 10 in a softplus of dt), which `check` takes for a fault.
 WIDELY_HELD = ("rnn", "lstm", "lstmp", "gru", "mgu", "peephole", "indrnn")
 
 

@@ -289,6 +289,32 @@ def test_damage_is_named_by_its_place(damage, message, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: run.update(measured={"sizes": {}}), r"measured: .*sizes|measured.sizes"),
+        (lambda run: run["measured"]["gates"].pop("note"), "measured.gates.note is missing"),
+        (lambda run: run["measured"].update(gates=3), "measured.gates: expected an object"),
+        (
+            lambda run: run["measured"]["gates"]["figures"].update(gates_f_p50={"float": "big"}),
+            "a number that is not finite",
+        ),
+        (
+            lambda run: run["measured"]["gates"]["figures"].update(gates_f_p50=[1]),
+            "a number or a word",
+        ),
+    ],
+)
+def test_damage_to_a_measure_is_named_too(damage, message, tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "lstm", **SMALL, "measure": "gates"})
+    data = json.loads(path.read_text())
+    damage(data["runs"][0])
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=message):
+        gradflow.load_results(path)
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("lags", "some", "config.lags: expected auto, all or a list"),

@@ -72,7 +72,7 @@ for name, model in models.items():
     model.save(f"{folder}/{name}.h5")
     model.save_weights(f"{folder}/{name}.weights.h5")
 
-# Gates as they were before Keras 3, in a file that does not tell them.
+# Gates as they were before Keras 3, in a file that does not say so.
 old = build(layers.LSTM(4, recurrent_activation=lambda z: keras.ops.clip(0.2 * z + 0.5, 0, 1), **S))
 os.mkdir(f"{folder}/old")
 np.save(f"{folder}/old/gates.npy", keras.ops.convert_to_numpy(old(3 * x, training=False)))

@@ -52,6 +52,29 @@ def test_arrays_in_pieces_are_put_together(tmp_path):
     np.testing.assert_array_equal(tensors["w"], array)
 
 
+def in_pieces(shape, *pieces):
+    """An array that says it has this shape."""
+    chunks = {str(k): piece for k, piece in enumerate(pieces)}
+    return {"w": {"__msgpack_chunked_array__": True, "shape": list(shape), "chunks": chunks}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (in_pieces([4], np.zeros(2, "f4"), np.zeros(2, "f8")), "no numbers of one type"),
+        (in_pieces([4]), "no numbers of one type"),
+        (in_pieces([5], np.zeros(2, "f4"), np.zeros(2, "f4")), "an impossible shape"),
+        (in_pieces([-4], np.zeros(4, "f4")), "an impossible shape"),
+        ({"w": {"__msgpack_chunked_array__": True, "chunks": 3}}, "no numbers of one type"),
+    ],
+    ids=str,
+)
+def test_pieces_that_do_not_fit_are_told(tmp_path, content, message):
+    path = writers.write_msgpack(tmp_path / "net.msgpack", content)
+    with pytest.raises(InputError, match=message):
+        read(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -59,6 +82,8 @@ def test_arrays_in_pieces_are_put_together(tmp_path):
         (msgpack.packb({"a": 1}), "holds no tensors"),
         (msgpack.packb({"a": {"w": msgpack.ExtType(9, b"")}}), "is not an array as Flax writes"),
         (msgpack.packb({"w": msgpack.ExtType(1, b"\x93\x91\x05\xa7float32\xc4\1\0")}), "claims"),
+        (msgpack.packb({"w": msgpack.ExtType(1, b"\xc1")}), "is not an array as Flax writes"),
+        (msgpack.packb({"w": msgpack.ExtType(1, b"\x92\1\2")}), "is not an array as Flax writes"),
         (b"\x82\xa1a\1\xa1a\2", "a key twice"),
         (b"\x81" * 2000 + b"\xc0", "not Flax's msgpack, or damaged|a key twice"),
         (b"\xdd\xff\xff\xff\xff", "not Flax's msgpack, or damaged"),

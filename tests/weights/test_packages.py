@@ -99,6 +99,26 @@ def lru(P=H, diagonal=False):
     return arrays, step, np.zeros((N, H), complex), inputs
 
 
+def s5(apart=False):
+    """S5 by zero-order hold, Λ complex or its parts `apart`."""
+    rate, phase, log_step, D = np.exp(normal(H)), normal(H + 1)[1:], 0.3 * normal(H), normal(I)
+    B, C = normal(H, I, 2), normal(I, H, 2)
+    Lambda = -rate + 1j * phase
+    decay = np.exp(Lambda * np.exp(log_step))
+    B_bar = ((decay - 1) / Lambda)[:, None] * (B[..., 0] + 1j * B[..., 1])
+
+    def step(h, x):
+        h = decay * h + x @ B_bar.T
+        return h, (h @ (C[..., 0] + 1j * C[..., 1]).T).real + D * x
+
+    arrays = {"B": B, "C": C, "D": D, "log_step": log_step[:, None] if apart else log_step}
+    if apart:
+        arrays |= {"Lambda_re": Lambda.real, "Lambda_im": Lambda.imag}
+    else:
+        arrays |= {"Lambda": np.stack([Lambda.real, Lambda.imag], axis=-1)}
+    return {f"seq.{name}": a for name, a in arrays.items()}, step, np.zeros((N, H), complex), I
+
+
 def mamba(S=5, R=2):
     arrays = {
         "A_log": 0.3 * normal(H, S), "D": normal(H), "x_proj.weight": normal(R + 2 * S, H),
@@ -178,7 +198,8 @@ def mlstm(heads=1):
 
 NETS = {
     "mingru": mingru(), "minlstm": minlstm(), "lru": lru(), "lru fewer": lru(P=2),
-    "lru diagonal": lru(diagonal=True), "s6": mamba(), "slstm": slstm(),
+    "lru diagonal": lru(diagonal=True), "s5": s5(), "s5 apart": s5(apart=True), "s6": mamba(),
+    "slstm": slstm(),
     "slstm one head": slstm(heads=1, conv=False), "slstm GPU": slstm(form="GPU"),
     "slstm full": slstm(form="full", conv=False), "slstm bare": slstm(bare=True), "mlstm": mlstm(),
 }  # fmt: skip
@@ -293,8 +314,12 @@ MISSES = [
         "expected floating-point numbers, found int64",
     ),
     (
-        {f"seq.{name}": normal(8) for name in ("Lambda", "log_step", "D")},
-        "it is an S5 layer, and gradflow has no such cell",
+        without(s5()[0], "seq.C"),
+        "tensor 'seq.C' is missing: the net 'seq' has",
+    ),
+    (
+        s5()[0] | {"seq.C": normal(I, 2 * H, 2)},
+        "tensor 'seq.C': expected the shape (I, H, 2) = (3, 4, 2), found (3, 8, 2)",
     ),
     (
         {f"{at}.to_hidden_and_gate.weight": normal(8, 3) for at in "ab"},

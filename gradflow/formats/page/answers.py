@@ -16,7 +16,8 @@ _THE = ("falls ", "grows ", "stays ", "that of ")
 
 
 def answer(results: Sequence[Result], view: View) -> Answer:
-    """Of one run what it came to, of several how many came to what, and which stand out."""
+    """Of one run what it came to, of several how many came to what, and which are unlike the
+    others."""
     if not results:
         return Answer("No runs.")
     if len(results) == 1:

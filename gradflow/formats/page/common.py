@@ -53,7 +53,7 @@ def provenance(view: View) -> Section:
 
 
 def made_with(made: Mapping[str, object], of: str = "") -> Iterator[Part]:
-    """The head of a JSON: versions, then the config; `of`: the file that it stands in."""
+    """The head of a JSON: versions, then the config; `of`: the file that it is in."""
     own = [("file", words.clean(of))] if of else []
     own.append(("gradflow", words.clean(str(made.get("gradflow")))))
     yield Facts(sorted([*own, *_facts(made.get("provenance"))], key=lambda fact: len(fact[1]) > 40))

@@ -19,12 +19,12 @@ class Column:
     """One column of a table.
 
     Attributes:
-        head: what stands above it.
+        head: what is above it.
         texts: a text a row.
         name: what a filter may call it besides its head: the key of a config, a figure's name.
         marks: a class a row, `vanishing` or `missed`, which is drawn as a coloured sign; empty:
             none has one.
-        is_number: whether it holds numbers, which stand at the right and sort by size.
+        is_number: whether it holds numbers, which are at the right and sort by size.
         curves: a sparkline a row, in the place of texts.
     """
 
@@ -84,7 +84,7 @@ class Drawing:
     Attributes:
         svg: the figure.
         says: what it shows in a sentence, for those who cannot see it.
-        caption: what stands below.
+        caption: what is below.
         is_large: whether it is scrolled rather than shrunk.
         dark: what its colours become on a dark page.
     """
@@ -101,7 +101,7 @@ class Drawing:
 @dataclass(frozen=True)
 class Facts:
     """Names, each with what is to be said of it; without a name, more of the one before. As a list
-    each has a line of its own, else they stand beside each other."""
+    each has its own line, else they are side by side."""
 
     kind = "facts"
 
@@ -157,7 +157,7 @@ class Answer:
     Attributes:
         sentence: the answer.
         mark: the verdict or outcome that it is drawn as.
-        shares: where there are several, how many came to which: drawn as one bar.
+        shares: if there are several, how many came to which: drawn as one bar.
         tiles: the figures next to it.
         more: sentences below.
     """

@@ -12,7 +12,7 @@ from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.tables import column, columns
 from gradflow.formats.view import View
 
-_SHOWN = 6  # nets that have a figure of their own in the short answer
+_SHOWN = 6  # nets that have their own figure in the short answer
 
 
 def page(content: Sequence[Critical], view: View) -> Page:

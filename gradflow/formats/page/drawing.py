@@ -1,6 +1,6 @@
 """Figures within a page: the SVG of `plots`, made to live among other elements.
 
-A figure brings a style sheet, identifiers and declarations of its own, which in a page would be
+A figure brings a style sheet, its own identifiers and declarations, which in a page would be
 everyone's. Style becomes attributes, which the page's policy lets pass and its style sheet
 recolours for light and dark; identifiers are numbered by figure.
 """
@@ -22,7 +22,7 @@ from gradflow.formats.page.content import Drawing, Part, Prose
 from gradflow.formats.view import View
 
 WITHOUT = "The figures of this page need matplotlib: pip install matplotlib"
-"""What stands in the place of figures where it is not installed."""
+"""What is shown instead of figures where it is not installed."""
 
 _PIXELS = 4 / 3  # a point
 _LARGER = 1.3  # on a page than in a paper's column
@@ -41,7 +41,7 @@ def drawings(
     Args:
         report, content, view: what is drawn, as `Format.show` takes it.
         says: the figure in a sentence, for those who cannot see it.
-        caption: what stands below.
+        caption: what is below.
         number: of the figure on its page, from 1.
     """
     drawn = FORMATS["svg"]

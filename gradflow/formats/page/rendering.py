@@ -1,6 +1,6 @@
 """A page as the bytes of one HTML file that needs nothing else.
 
-Style sheet and script stand in the file, and its policy lets no other be loaded or run: what is
+Style sheet and script are in the file, and its policy lets no other be loaded or run: what is
 fetched from elsewhere, or hidden in somebody's title, has no effect even where it got through.
 """
 
@@ -29,7 +29,7 @@ MARKS = {
     "missed": "✗",
     "undecided": "?",
 }
-"""The sign of each verdict and outcome: colour is never all that tells them apart."""
+"""The sign of each verdict and outcome: colour is never all that differs."""
 
 
 def rendered(page: Page, theme: Theme = "auto") -> bytes:

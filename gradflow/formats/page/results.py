@@ -61,7 +61,7 @@ def body(results: Sequence[Result], view: View, of_runs: bool = False) -> Iterat
 
 
 def figure(results: Sequence[Result], view: View, number: int = 1) -> Iterator[Section]:
-    """The figure of these results, in a section of its own."""
+    """The figure of these results, in its own section."""
     shown = with_parts(results)
     said = answer(shown, view).sentence
     caption = "The relative gradient ‖∂L/∂s‖ against lag, on a log scale; lag 0 is the last state."
@@ -76,7 +76,7 @@ def figure(results: Sequence[Result], view: View, number: int = 1) -> Iterator[S
 
 
 def _runs(results: Sequence[Result], view: View) -> Table:
-    """What tells the runs apart, what each came to, its totals and its curve."""
+    """How the runs differ, what each came to, its totals and its curve."""
     names = axis_names(results[0].varied)
     verdicts = [result.diagnosis.verdict for result in results]
     pairs, _ = markdown.summary_columns(results)
@@ -131,7 +131,7 @@ _LONG = 30  # lags that are looked for rather than read
 
 
 def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
-    """The gradient against lag, of as many runs as stand beside each other."""
+    """The gradient against lag, of as many runs as fit side by side."""
     there = [result for result in results if result.flow is not None]
     is_long = (
         max((len(choose_lags(r.sequence_length, view.lags)) for r in there), default=0) > _LONG
@@ -175,7 +175,7 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
 
 
 _ELSEWHERE = (
-    "Too many runs to stand beside each other: a .csv or .json file, --output flow.csv, holds the "
+    "Too many runs to be side by side: a .csv or .json file, --output flow.csv, holds the "
     "gradient of each at every lag."
 )
 

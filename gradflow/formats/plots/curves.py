@@ -63,7 +63,7 @@ def overlaid(result: Result, name: str, overlay: Overlay) -> Array | None:
 
 def band(result: Result) -> Array | None:
     """(T+1, 2 or 3): of the seeds the lowest and the highest curve; of the samples the 10th, 50th
-    and 90th percentile. None where there is no such thing."""
+    and 90th percentile. None if there is no such thing."""
     flow, over = result.flow, result.over
     if over is not None:
         return over.log10_band if len(over.log10_band) and over.seeds > 1 else None

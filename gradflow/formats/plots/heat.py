@@ -73,7 +73,7 @@ def named_rows(ax: Axes, group: Group) -> None:
 
 
 def _rows(curves: Sequence[Array | None], low: float, high: float) -> Array:
-    """(runs, T+1), cut off where the colours end; NaN where there is none."""
+    """(runs, T+1), cut off where the colours end; NaN if there is none."""
     longest = max(0 if curve is None else len(curve) for curve in curves)
     rows = np.full((len(curves), longest), np.nan)
     for row, curve in zip(rows, curves, strict=True):

@@ -18,7 +18,7 @@ HEAT_FROM = 12
 """From so many runs on, those along a number, or so many cells, become a heat map."""
 
 MOST_LINES = 8
-"""Lines in a panel; what else there is has panels of its own."""
+"""Lines in a panel; what else there is has its own panels."""
 
 MOST_PANELS = 12
 """Groups of runs in a figure; what else there is is counted."""
@@ -31,7 +31,7 @@ class Group:
     Attributes:
         title: what they have in common.
         results: the runs, in order.
-        names: what tells each from the others.
+        names: how each differs from the others.
         axis: the setting along which they lie; None: they differ in several, or are alone.
         ordered: whether that is a number, or the checkpoints of a training, which are in order
             like numbers.
@@ -85,7 +85,7 @@ def plan(results: Sequence[Result]) -> tuple[list[Group], int]:
 
 
 def _spelled(results: Sequence[Result]) -> list[Result]:
-    """The runs, those options that differ as axes of their own where all cells are of one kind."""
+    """The runs, those options that differ as their own axes if all cells are of one kind."""
     kinds = {str(result.axes["cell"]).partition("[")[0] for result in results}
     names = dict.fromkeys(name for result in results for name in result.options)
     differ = [
@@ -108,7 +108,7 @@ def _spelled(results: Sequence[Result]) -> list[Result]:
 
 def _along(results: Sequence[Result], varied: Sequence[str]) -> str | None:
     """The setting along which runs lie in a panel: the checkpoints, the number with the most
-    values, the seed only where there is no other."""
+    values, the seed only if there is no other."""
     if CHECKPOINT in varied:
         return CHECKPOINT
     numbers = [
@@ -155,7 +155,7 @@ def _groups(
 
 
 def _name(result: Result, inside: Sequence[str], along: str | None) -> str:
-    """What tells a run from the others of its group; the bare value along the rows of a map."""
+    """How a run differs from the others of its group; the bare value along the rows of a map."""
     if along is not None and along not in KNOWN:
         return clean(str(result.axes[along]))
     there = [axis for axis in inside if result.axes.get(axis) is not None]

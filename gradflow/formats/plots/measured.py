@@ -47,7 +47,7 @@ def asked(view: View) -> tuple[str, ...]:
 
 
 def drawings(measures: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
-    """What measures of these names have panels of their own for."""
+    """What measures of these names have their own panels for."""
     for name in measures:
         for one in MEASURES[name].drawn:
             if not isinstance(one, Overlay):

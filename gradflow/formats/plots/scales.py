@@ -31,7 +31,7 @@ def finite(line: Array) -> Array:
 
 
 def bounds(curves: Sequence[Array], zero: bool = True) -> tuple[float, float]:
-    """The ends of all finite values, with 0 among them if `zero`; 0 where there are none."""
+    """The ends of all finite values, with 0 among them if `zero`; 0 if there are none."""
     values = np.concatenate([np.ravel(curve) for curve in curves] + [np.zeros(1 if zero else 0)])
     values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)

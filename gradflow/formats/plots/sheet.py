@@ -16,7 +16,7 @@ from gradflow.formats.plots.scales import plain, wrapped
 
 _HEIGHT = 2.2  # inches of a panel
 _USED = 0.94  # of the width, by text: pixels make it a little wider
-_SCALE = 0.6  # inches that a scale takes beside a panel
+_SCALE = 0.6  # inches that a scale takes next to a panel
 _SHOWN = 100  # pixels of an inch in a notebook
 
 
@@ -30,7 +30,7 @@ class Panel:
         facts: what is said below the title.
         x, y: what the scales are of.
         shares: panels next to each other that have the same text here have one y scale, which
-            stands at the first of them alone; "": it stands at each.
+            is at the first of them alone; "": it is at each.
         height: inches.
     """
 

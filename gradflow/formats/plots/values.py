@@ -154,7 +154,7 @@ def _along(ax: Axes, group: Group) -> None:
 def _listed(
     ax: Axes, group: Group, drawn: Rows, found: Sequence[Sequence[Row]], names: Sequence[str]
 ) -> None:
-    """A row a run, the figures in it told apart by colour: those that most runs have."""
+    """A row a run, the figures in it by colour: those that most runs have."""
     counts = Counter(row.name for own in found for row in own)
     shown = sorted(names, key=lambda name: -counts[name])[: len(style.COLOURS)]
     colours = dict(zip(shown, style.COLOURS, strict=False))

@@ -77,3 +77,25 @@ def test_each_number_of_an_initial_state_counts():
         changed = {k: a + (1e-12 if k == name else 0) for k, a in arrays.items()}
         keys.add(of(replace(RUN, initial_state=InitialState("file", arrays=changed))))
     assert len(keys) == 3
+
+
+def test_each_kind_of_value_counts_as_what_it_is():
+    plain = Fingerprints()._plain
+    values = [
+        1,
+        "1",
+        1.0,
+        True,
+        None,
+        [1],
+        (1, 2),
+        {"a": 1},
+        np.float32(1),
+        np.int64(1),
+        np.ones(1),
+    ]
+    shown = [repr(plain(value)) for value in values]
+    assert len(set(shown)) == len(values)
+    assert plain([1, 2]) == plain((1, 2))
+    with pytest.raises(TypeError, match="no fingerprint of a object"):
+        plain(object())

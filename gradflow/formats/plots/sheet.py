@@ -48,7 +48,7 @@ class Sheet(Figure):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Its picture, and how many pixels wide that is to be shown."""
-        from gradflow.formats.plots.files import content
+        from gradflow.formats.plots.saving import content
 
         return content(self, "png"), {"width": round(self.get_figwidth() * _SHOWN)}
 

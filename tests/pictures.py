@@ -37,10 +37,16 @@ def _words(figure: ElementTree.Element) -> list[str]:
 def _shapes(figure: ElementTree.Element) -> Iterator[tuple[str | float, ...]]:
     """What is drawn, with its style, and the edges of it: left, top, right, bottom."""
     for element in figure.iter():
-        kind = f"{element.tag.removeprefix(_SVG)} {element.get('style', '')}"
+        kind = f"{element.tag.removeprefix(_SVG)} {_style(element)}"
         if element.tag == f"{_SVG}path":
             numbers = [float(text) for text in _NUMBER.findall(element.get("d", ""))]
             x, y = numbers[::2], numbers[1::2]
             yield kind, *((min(x), min(y), max(x), max(y)) if x else ())
         elif element.tag in (f"{_SVG}use", f"{_SVG}text", f"{_SVG}image"):
             yield kind, float(element.get("x", 0)), float(element.get("y", 0))
+
+
+def _style(element: ElementTree.Element) -> str:
+    """Its declarations in order; without the font, which each matplotlib writes in its own way."""
+    declared = sorted(one.strip() for one in element.get("style", "").split(";"))
+    return "; ".join(one for one in declared if not one.startswith("font"))

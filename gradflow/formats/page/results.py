@@ -53,7 +53,9 @@ def body(results: Sequence[Result], view: View, of_runs: bool = False) -> Iterat
     yield from drawn if len(shown) > _FEW else ()
     if of_runs:
         every = [column(head, texts) for head, texts in runs.shown(results, view)]
-        yield Section("figures", "Every figure", [Table("figures", "A row a run", every)])
+        yield Section(
+            "figures", "Every figure", [Table("figures", "Every figure of every run", every)]
+        )
         return
     yield from measured(shown)
     if lags := list(_lags(shown, view)):

@@ -126,7 +126,8 @@ def head(ax: Axes, panel: Panel, inches: float = style.COLUMN) -> None:
         )  # fmt: skip
     if panel.title:
         title = "\n".join(wrapped([panel.title], "", inches, style.TITLE, bold=True))
-        ax.set_title(plain(title), pad=4 + len(facts) * 9.5)
+        pad = 4 + len(facts) * 9.5
+        ax.set_title(plain(title), loc="left", pad=pad, fontsize=style.TITLE, fontweight="bold")
 
 
 def in_rows(panels: Sequence[Panel]) -> list[list[Panel]]:

@@ -65,15 +65,16 @@ def main() -> None:
             # What an interrupted run leaves.
             text = markdown(settings, {}, busy, versions)
             options.output.write_text("\n".join([text, coverage]), encoding="utf-8")
-    profile = subprocess.run(
-        [sys.executable, "-m", "benchmarks.profile", *arguments[1:]],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-    )
+    profile, against_one = (
+        subprocess.run(
+            [sys.executable, "-m", module, *arguments[1:]],
+            cwd=ROOT, check=True, stdout=subprocess.PIPE,
+        ).stdout.decode()
+        for module in ("benchmarks.profile", "benchmarks.cores")
+    )  # fmt: skip
     processes, sweeps = whole_processes(rounds=5), sweep()
-    ours = profile.stdout.decode()
-    text = markdown(settings, processes, busy, versions, sweeps, ours, single_runs(rounds=5))
+    single = single_runs(rounds=5)
+    text = markdown(settings, processes, busy, versions, sweeps, profile, against_one, single)
     text = "\n".join([text, coverage]) if coverage else text
     options.output.write_text(text, encoding="utf-8")
     print(text)

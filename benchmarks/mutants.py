@@ -216,6 +216,18 @@ def explanations() -> dict[tuple[str, ...], str]:
     }
 
 
+def stale(known: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The explanations of mutants that are there no more, since their line is another."""
+    there: dict[str, set[tuple[str, ...]]] = {}
+    for key in known:
+        file, path = key[0], ROOT / key[0]
+        if file not in there:
+            found = mutations(file, path.read_bytes()) if path.exists() else []
+            there[file] = {mutation.key for mutation in found}
+        if key not in there[file]:
+            yield key
+
+
 Found = dict[str, str]
 """Outcomes by mutant, as text that JSON can name."""
 
@@ -313,6 +325,7 @@ def main() -> None:
             forget(folder)
         found = run(chosen, folder, asked.jobs, until)
     print(*report(chosen, found), sep="\n")
+    print(*(f"explained, and there no more: {key}" for key in stale(explanations())), sep="\n")
     left = sum(name_of(mutation) not in found for _, mutation in chosen)
     if left:
         print(f"{left} not tried yet: the same command goes on", file=sys.stderr)

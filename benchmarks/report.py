@@ -47,6 +47,13 @@ a division for each gate, and about thirty passes over memory) weighs as much as
 """
 
 
+ALL_CORES = """How many times faster one run is on all cores than on one, with every curve and the
+share of W_s (`python -m benchmarks.cores`); in brackets the middle half of the rounds. **bare
+products**: the same of the recurrent products alone, dealt out to threads that never wait for each
+other.
+"""
+
+
 SWEEPS = """Seconds for 1,000 seeds of H = 32, T = 100, N = 16 (`python -m benchmarks.sweeps`), and
 how many times longer than the default. A second core can halve the time, a bundle only save the
 calls of a step, not its arithmetic, which is most of it here (see below): so much is to be gained
@@ -106,6 +113,7 @@ def markdown(
     versions: str,
     sweeps: Mapping[str, Mapping[str, float]] | None = None,
     profile: str = "",
+    all_cores: str = "",
     single: Mapping[tuple[int, int, int], Mapping[str, Times]] | None = None,
 ) -> str:
     """The whole of RESULTS.md."""
@@ -119,6 +127,8 @@ def markdown(
     for setting in settings:
         if setting.found:
             sections += [*_tables(setting), _levels(setting)]
+    if all_cores:
+        sections += ["## All cores against one\n", ALL_CORES, all_cores]
     if processes:
         sections.append(_processes(processes))
     if single:

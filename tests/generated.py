@@ -51,8 +51,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "config reference": config.table,
     "config mappings": config.mappings,
     "cell options": config.options,
-    "csv columns": columns.reference,
-    "measures, from what they declare": measures.reference,
+    "csv columns": columns.documented,
+    "measures, from what they declare": measures.sections,
 }
 _PART = re.compile(rf"<!-- ({'|'.join(PARTS)}) -->\n(.*?)<!-- end -->", re.DOTALL)
 

@@ -185,3 +185,17 @@ def test_a_net_and_an_array_may_stand_in_the_config():
     for net in (Net(), state):
         with pytest.raises(gradflow.InputError, match="a net goes in weights: analyze"):
             gradflow.analyze(net)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (3, "expected a path, YAML text or a mapping .*, found a int"),
+        ("lstm", 'no such file; a cell is given as {"cell": "lstm"}'),
+        ("cell: [", "config:1:"),
+    ],
+)
+def test_what_is_no_config_says_what_is_one(config, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gradflow.InputError, match=told):
+        gradflow.analyze(config)

@@ -92,6 +92,14 @@ INSIDE = {
         "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm", "s5", "",
     ],
     "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
+    "formats.plots": [
+        "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
+        "values", "measured", "runs", "tracking", "",
+    ],
+    "formats.page": [
+        "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",
+        "critical", "results", "checks", "explanation", "tracking", "",
+    ],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
     "saved": ["values", "curves", "measured", "runs", "file", ""],
     "weights": [

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cells, ours
+from benchmarks import cores as all_cores
 from benchmarks.problems import GRID, NAMES, OPERATIONS, Problem, draw, problems
 from benchmarks.report import Setting, markdown
 from benchmarks.timing import Ratio, Times, side_by_side
@@ -178,3 +179,12 @@ def test_every_cell_can_be_timed_next_to_the_lstm(monkeypatch):
     assert "| lstm | 8 | 1.0 | 1.00 | 1.00 | 1.00 | 1.00 |" in text
     assert "| gru | 4 | 1.0 | 2.00 | 1.50 |" in text
     assert "More than 1.5 times the LSTM's: gru, sru." in text
+
+
+def test_all_cores_are_timed_against_one():
+    """A line for each problem; rounds that others disturbed are left out unless all were."""
+    heading, rule, line = all_cores.table([Problem("lstm", 2, 8, 2, "float32")], 2, 0.0)
+    assert heading.count("|") == rule.count("|") == line.count("|")
+    cell, dtype, shape, *_, count = (field.strip() for field in line.strip("|").split("|"))
+    assert (cell, dtype, shape) == ("lstm", "float32", "2, 8, 2")
+    assert int(count) >= 1

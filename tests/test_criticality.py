@@ -159,3 +159,24 @@ def test_a_net_without_recurrent_weights_has_no_empty_setting_and_no_range_in_th
         assert "None" not in shown
         assert shown.count("rate at ") == ends
         assert "".join(to_markdown(found, View())).count("rate at ") == ends
+
+
+def test_without_a_range_an_option_is_tried_within_its_bounds() -> None:
+    [found] = critical({"cell": "rnn", **SHORT}, "cell.leak")
+    tried = [point.value for point in found.tried]
+    assert 0 < min(tried) <= 1e-3
+    assert max(tried) == 1
+    [found] = critical({"cell": "lstm", **SHORT}, "cell.forget_bias")
+    assert min(point.value for point in found.tried) < 0 < max(p.value for p in found.tried)
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [((2, 1), "the smaller first, found 2 1"), ((-1, 1), "expected at least 0 for bias_scale")],
+)
+def test_a_range_that_is_none_is_told(between: tuple[float, float], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        critical({"cell": "rnn", **SHORT}, "bias_scale", between=between)
+
+
+SHORT = {"hidden_size": 3, "batch_size": 2, "sequence_length": 40}

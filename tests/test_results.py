@@ -142,6 +142,19 @@ def test_xarray_of_layers_and_of_cells_without_a_setting():
     assert gates.rate.sel(cell="mingru").notnull().sum() == 1
 
 
+def test_xarray_has_the_options_of_the_cells_and_may_be_empty():
+    pytest.importorskip("xarray")
+    swept = {"cell": [{"type": "lstm", "forget_bias": [0.0, 2.0]}, "rnn"], "seed": [0, 1]}
+    data = gradflow.analyze({**SMALL, **swept}).to_xarray()
+    assert data.forget_bias.dims == ("cell",)
+    assert data.forget_bias.values[:2].tolist() == [0.0, 2.0]
+    assert np.isnan(float(data.forget_bias[2]))
+    assert "chrono" not in data.coords or data.chrono.isnull().any()
+    of_lstm = data.isel(cell=[0, 1]).swap_dims(cell="forget_bias")
+    assert of_lstm.relative.sel(forget_bias=2.0, seed=1, lag=5) > 0
+    assert not gradflow.analyze(SWEEP)[:0].to_xarray().sizes
+
+
 def test_representations_are_short():
     [result] = gradflow.analyze(STACK)
     shown = [result, result.flow, *result.layers, *result.measures.values(), gradflow.load(SWEEP),

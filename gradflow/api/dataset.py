@@ -19,20 +19,34 @@ from gradflow.results import Result
 def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
     """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
     or '' of a word, if there is none."""
+    if not results:
+        return xarray.Dataset()
     by_lag, by_run = columns(results, view, "lags"), columns(results, view, "runs")
-    varied = list(results[0].varied) if results else []
+    varied = list(results[0].varied)
     places = []
     if any(result.layers for result in results):
         by_lag["place"] = list(map(_place, by_lag["layer"], by_lag["direction"]))
         places = ["place"]
     every = (*CURVES, *MORE_CURVES, *part_curves(view.parts), *asked_curves(view.measures))
-    known = settings(results[0], view.options) if results else {}
+    known = settings(results[0], view.options)
     over_lags, over_runs = _Grid(by_lag, [*varied, *places, "lag"]), _Grid(by_run, varied)
     arrays = {one.name: over_lags.filled(by_lag[one.name], one.meaning) for one in every}
     arrays |= {name: over_runs.filled(own) for name, own in by_run.items() if name not in known}
-    found = xarray.Dataset(arrays, coords=over_lags.coordinates)
+    coordinates = {**over_lags.coordinates, **_options(by_run, varied, view)}
+    found = xarray.Dataset(arrays, coords=coordinates)
     found["lag"].attrs["units"] = "steps"
     return found
+
+
+def _options(
+    by_run: dict[str, Any], varied: Sequence[str], view: View
+) -> dict[str, tuple[str, Any]]:
+    """The options in which the cells differ, along the axis of the cells."""
+    if "cell" not in varied:
+        return {}
+    firsts = [by_run["cell"].index(cell) for cell in dict.fromkeys(by_run["cell"])]
+    found = {name: [by_run[name][at] for at in firsts] for name in view.options}
+    return {name: ("cell", own) for name, own in found.items() if len(set(map(str, own))) > 1}
 
 
 def _place(layer: float, direction: str | None) -> str:

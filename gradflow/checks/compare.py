@@ -154,7 +154,7 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
         return replace(_by_rate(a, b, growth), name=name, runs=runs)
     found = [
         deviation
-        for ending, one, other in _parts(a, b)
+        for ending, one, other in parts(a, b)
         for deviation in deviations(
             Seen(one, before.thresholds), Seen(other, after.thresholds), ending
         )
@@ -170,7 +170,7 @@ def _diverged(result: Result) -> str:
     return f"diverged at step {result.diverged_at}"
 
 
-def _parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
+def parts(a: Result, b: Result) -> Iterator[tuple[str, Part, Part]]:
     """The net as a whole, then its places: the end of their names, and either side."""
     yield "", a, b
     for one, other in zip(a.layers, b.layers, strict=True):
@@ -191,7 +191,7 @@ def _growth(result: Result) -> float:
 def _by_rate(a: Result, b: Result, growth: float) -> Pair:
     """Whether the intervals of the rates overlap, of the net and of every place."""
     found, held = [], True
-    for ending, one, other in _parts(a, b):
+    for ending, one, other in parts(a, b):
         overlap = _overlap(one, other)
         held &= overlap
         decades = apart(one.diagnosis.rate, other.diagnosis.rate)

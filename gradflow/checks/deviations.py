@@ -59,7 +59,7 @@ class Seen:
 
 def deviations(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     """Of everything that a part has on either side; `ending` is that of the names."""
-    for name, one, other in _curves(a.part, b.part):
+    for name, one, other in log10_curves(a.part, b.part):
         yield _curve(name + ending, one, other)
     yield from _totals(a.part.flow, b.part.flow, ending)
     for name in ("rate", "rate_low", "rate_high"):
@@ -69,7 +69,7 @@ def deviations(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     yield from _measured(a.part, b.part, ending)
 
 
-def _curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]]:
+def log10_curves(a: Part, b: Part) -> Iterator[tuple[str, Array | None, Array | None]]:
     """(name, log10 of the one, of the other) of every column that either side has."""
     parts = dict.fromkeys(name for p in (a, b) if p.flow is not None for name in p.flow.parts)
     asked = [name for name in dict.fromkeys([*a.measures, *b.measures]) if name in MEASURES]

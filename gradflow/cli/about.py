@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting
+from gradflow.cli.base import app, plain_view, reporting
 from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
-from gradflow.formats import View
-from gradflow.output.terminal import width_and_colour, write
+from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +61,7 @@ def cells(
         chosen = [cell.equations]
     else:
         chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
-    return Destinations.of("cells", format, None).write(chosen, _view)
+    return Destinations.of("cells", format, None).write(chosen, plain_view)
 
 
 def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
@@ -74,7 +73,7 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
     run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
     if numpy:
         return write([run.cell.compiled_for(64, 64).code.source])
-    return Destinations.of("cells", format, None).write([run.cell.equations], _view)
+    return Destinations.of("cells", format, None).write([run.cell.equations], plain_view)
 
 
 def _offered() -> Iterator[Equations]:
@@ -86,11 +85,6 @@ def _offered() -> Iterator[Equations]:
             yield CELLS.own(name).equations
         except InputError as error:  # noqa: PERF203 (each may fail)
             print(error.faults[0].message, file=sys.stderr)
-
-
-def _view(screen: bool) -> View:
-    width, colour = width_and_colour(screen)
-    return View(width=width, colour=colour)
 
 
 class Described(str, Enum):

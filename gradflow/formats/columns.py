@@ -73,7 +73,7 @@ def asked_curves(names: Iterable[str]) -> tuple[Curve, ...]:
 OPTIONS_MEANING = "one column for each option of the cells: `forget_bias`, `reset`, …"
 
 
-def reference() -> str:
+def documented() -> str:
     """The columns of the CSV as a Markdown table; neighbours of one meaning share a row."""
     shown = [(field.name, field.meaning) for field in (*RUN, LAG)]
     shown += [(curve.name, curve.meaning) for curve in CURVES]

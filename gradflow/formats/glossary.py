@@ -8,7 +8,7 @@ from gradflow.formats.view import View
 from gradflow.results import Diagnosis, Result
 
 
-def terms(results: Sequence[Result], view: View) -> Iterator[str]:
+def explained(results: Sequence[Result], view: View) -> Iterator[str]:
     """A sentence on each of rate, half-life, horizon and verdict that is there."""
     found = [result.diagnosis for result in results if result.flow is not None]
     yield from of_rates(found)

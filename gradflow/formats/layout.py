@@ -17,6 +17,13 @@ GAP = 2
 
 Line = list["Span"]
 
+VERDICT_STYLES = {
+    "vanishing": "bright_blue",
+    "exploding": "red",
+    "stable": "green",
+    "diverged": "bold red",
+}
+
 
 class Span(NamedTuple):
     """Some text in one style, in rich's words; `""` is the terminal's own."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradflow.formats import words
-from gradflow.formats.glossary import terms
+from gradflow.formats.glossary import explained
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.parts import with_parts
 from gradflow.formats.totals import totals
@@ -132,7 +132,7 @@ def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
             yield f"{measure}: {(' ' if result.measures[measure].note else ', ').join(pieces)}"
     if len(results) > 1:
         yield words.verdicts(results)
-        yield from terms(results, view)
+        yield from explained(results, view)
     yield from words.explanations(results, interval="95 % interval")
 
 

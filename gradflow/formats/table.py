@@ -11,10 +11,11 @@ import numpy as np
 
 from gradflow.axes import PLACE_AXES
 from gradflow.formats import charts, words
-from gradflow.formats.glossary import of_rates, terms
+from gradflow.formats.glossary import explained, of_rates
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
     GAP,
+    VERDICT_STYLES,
     Cell,
     Column,
     Line,
@@ -34,12 +35,6 @@ from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
 _DIM = "dim"
-_STYLES = {
-    "vanishing": "bright_blue",
-    "exploding": "red",
-    "stable": "green",
-    "diverged": "bold red",
-}
 _MARKS = {"vanishing": "↓", "exploding": "↑"}
 _WIDE = 110  # from here on, the parts of the state have room
 _INDENT = len("half-life  ")
@@ -142,7 +137,7 @@ def _relative_cells(relative: Magnitudes, view: View) -> list[Cell]:
     """Relative gradients: marked and coloured beyond the thresholds."""
     sides = [_side(log, view) for log in relative.log10().tolist()]
     return [
-        Cell(words.short(text), _STYLES.get(side, ""), _MARKS.get(side, ""))
+        Cell(words.short(text), VERDICT_STYLES.get(side, ""), _MARKS.get(side, ""))
         for text, side in zip(relative.texts(), sides, strict=True)
     ]
 
@@ -159,7 +154,7 @@ def _bars(relative: Magnitudes, view: View, width: int) -> Column:
     logs = relative.log10()
     low, high = charts.bounds(logs)
     cells = [
-        Cell(charts.bar(log, low, high, width), _STYLES.get(_side(log, view), ""))
+        Cell(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, view), ""))
         for log in logs.tolist()
     ]
     return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
@@ -206,7 +201,7 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
         facts["loss"] = [words.short(result.loss)]
     measured = dict(words.measured(result))
     for name, pieces in (*facts.items(), *measured.items()):
-        style = _STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
+        style = VERDICT_STYLES.get(diagnosis.verdict, "") if name == "verdict" else ""
         starts = chain([name], repeat(""))
         has_note = name in measured and result.measures[name].note is not None
         gap = "  " if name == "total" or (name in measured and not has_note) else " "
@@ -253,7 +248,7 @@ def _heads(result: Result) -> list[str]:
 
 def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
-    styles = [_STYLES.get(result.diagnosis.verdict, "") for result in results]
+    styles = [VERDICT_STYLES.get(result.diagnosis.verdict, "") for result in results]
     verdicts = [Cell(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
@@ -266,7 +261,7 @@ def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
         if result.flow is None:
             yield from _prose(f"{words.name(result)}: {words.reach(result, view)}", view, "")
     yield from _prose(words.verdicts(results) + ".", view, "")
-    yield from _prose(" ".join(terms(results, view)), view)
+    yield from _prose(" ".join(explained(results, view)), view)
     for text in words.explanations(results, interval="± 95 %"):
         yield from _prose(text, view)
     yield from _prose(curves.scale(), view) if curves.shown else ()

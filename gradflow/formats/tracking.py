@@ -14,6 +14,7 @@ from gradflow.formats import charts, words
 from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
+    VERDICT_STYLES,
     Cell,
     Column,
     Line,
@@ -30,12 +31,6 @@ from gradflow.formats.view import Lags, View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
-_STYLES = {
-    "vanishing": "bright_blue",
-    "exploding": "red",
-    "stable": "green",
-    "diverged": "bold red",
-}
 _HORIZONS = ("horizon", "horizon_typical", "projected_horizon")
 _BAR = (8, 40)  # the fewest and most characters of a bar
 
@@ -165,7 +160,7 @@ def _groups(results: Sequence[Result], view: View) -> tuple[list[list[Column]], 
     """All columns side by side, or the gradients below the rest where the width asks for it; and
     whether there is room for the horizons' bars."""
     key = _checkpoints(results)
-    styles = [_STYLES.get(result.diagnosis.verdict, "") for result in results]
+    styles = [VERDICT_STYLES.get(result.diagnosis.verdict, "") for result in results]
     facts = [*_parts(results), *_facts(results, styles)]
     logs = _log_columns(results, shown_lags(results, view.lags))
     groups = [[key, *facts, *logs]]

@@ -14,7 +14,7 @@ _SCOPES = {
 }
 
 
-def reference() -> str:
+def sections() -> str:
     """A section a measure: those that are asked for, then those of every net."""
     return "\n".join(line for name in (*OPTIONAL, *ALWAYS) for line in _section(MEASURES[name]))
 

@@ -71,7 +71,8 @@ class Magnitudes(ArrayLike):
 
     def reshape(self, *shape: int) -> Magnitudes:
         """The same numbers in another shape."""
-        return Magnitudes(self.mantissa.reshape(*shape), self.exponent.reshape(*shape))
+        own = (np.asarray(part).reshape(*shape) for part in (self.mantissa, self.exponent))
+        return Magnitudes(*own)
 
     @staticmethod
     def read(texts: Sequence[str]) -> Magnitudes:

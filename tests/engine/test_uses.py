@@ -27,6 +27,16 @@ MORE = {
     "and its transpose": own("h[t] = tanh(W @ x[t] + U @ h[t-1] - 2 * (U.T @ tanh(h[t-1])))"),
     "an expression": own("h[t] = tanh(W @ x[t] + (U * U) @ h[t-1])"),
     "entry by entry": own("h[t] = tanh(W @ x[t] + U @ h[t-1] + 3 * u * h[t-1] + b)", u="H", b="H"),
+    "a matrix of states": Cell.of(
+        declared(
+            {
+                "state": {"M": ["H", "2"]},
+                "parameters": {**PARTS, "v": "2"},
+                "step": "M[t] = tanh(U @ M[t-1] + outer(W @ x[t], v))",
+                "output": "M[t] @ v",
+            }
+        )
+    ),
     "exp of a vector": own("h[t] = exp(-exp(u)) * h[t-1] + W @ x[t] + tanh(U @ h[t-1])", u="H"),
 }
 ALL = [*VARIANTS, *(Cell.of(made) for made, *_ in CELLS.values()), *MORE.values()]

@@ -76,6 +76,11 @@ def test_initial_values_know_rows_and_matrices():
     M = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [0.0, 0.0, 4.0]])
     np.testing.assert_allclose(initial("inv(M) @ M", M=M), np.eye(3), atol=1e-15)
     np.testing.assert_allclose(initial("expm(M - M)", M=M), np.eye(3))
+    np.testing.assert_array_equal(initial("M.T", M=M), M.T)
+    np.testing.assert_array_equal(initial("M[1:]", shape=(2, 3), M=M), M[1:])
+    np.testing.assert_array_equal(initial("max(M, 1.5) - min(M, 1.5)", M=M), np.abs(M - 1.5))
+    assert (initial("sum(M)", M=M) == 11).all()
+    np.testing.assert_array_equal(initial("linear(M)", M=M), M)
     assert np.isnan(initial("inv(M)", M=np.zeros((3, 3)))).all()
 
 
@@ -91,7 +96,7 @@ def test_a_constant_may_be_there_for_others_alone():
 @pytest.mark.parametrize(
     ("init", "told"),
     [("expn(W)", "unknown function 'expn'"), ("inv(W, 2)", "inv takes 1 argument"),
-     ("rwo + 1", "unknown name 'rwo'")],
+     ("rwo + 1", "unknown name 'rwo'"), ("W[t]", "initial values know no time")],
 )  # fmt: skip
 def test_a_wrong_initial_value_is_told(init, told):
     parameters = {"W": ["H", "I"], "u": {"shape": "H", "init": init}}

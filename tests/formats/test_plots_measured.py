@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 from figure_checks import (
+    SMALL,
     T,
     assert_readable,
     assert_same_bytes,
@@ -15,6 +16,7 @@ from figure_checks import (
     words,
 )
 
+import gradflow
 from gradflow.formats import plots
 from gradflow.measures import MEASURES, OPTIONAL
 from gradflow.measures.drawn import Lags, Overlay, Rows, Spectrum, numbered
@@ -174,6 +176,14 @@ def test_all_together():
     assert len(figure.axes) == 1 + sum(not isinstance(one, Overlay) for one in panels)
     assert {type(one) for one in panels} == {Lags, Overlay, Rows, Spectrum}
     assert_readable(figure)
+
+
+def test_saved_results_are_drawn_the_same(tmp_path):
+    results = gradflow.analyze({**SMALL, "cell": ["rnn", "gru"], "measure": OPTIONAL})
+    results.save(tmp_path / "results.json")
+    results.save(tmp_path / "drawn.svg")
+    gradflow.load_results(tmp_path / "results.json").save(tmp_path / "again.svg")
+    assert (tmp_path / "drawn.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
 
 
 def test_factors_that_were_not_asked_for_have_no_panel():

@@ -16,10 +16,11 @@ from gradflow.errors import InputError
 from gradflow.formats.view import View
 
 pytest.importorskip("matplotlib")
-from figure_checks import assert_readable, assert_same_bytes, holds, words
+from figure_checks import assert_readable, assert_same_bytes, holds, results_of, words
 
 from gradflow.formats import FORMATS, plots
 from gradflow.formats.plots.tracking import _shared
+from gradflow.measures import ALWAYS, MEASURES
 
 VIEW = View(title="A title")
 
@@ -181,8 +182,13 @@ def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     assert [held[name] for name in names] == sorted(held.values())
     by_name = {ax.get_title(loc="left"): ax for ax in curves}
     moved = next(p for p in comparison.pairs if not p.held and p.change is None)
+    largest = next(one for one in moved.deviations if one.lag is not None)
+    shown = next(
+        curve.of for name in ALWAYS for curve in MEASURES[name].curves if curve.name == largest.name
+    )
     for result in moved.results:
-        assert holds(by_name[moved.name], result.flow.state.log10())
+        assert holds(by_name[moved.name], shown(result.flow).log10())
+    assert by_name[moved.name].get_ylabel() == largest.name
     assert {"before", "now"} <= set(words(by_name[moved.name]))
 
 
@@ -192,3 +198,17 @@ def test_results_that_did_not_change_are_compared():
     figure = plots.figure(comparison, VIEW, "comparison")
     assert_readable(figure)
     assert "6 runs: 6 within 0.05 decades" in words(figure)
+
+
+def test_a_layer_that_moved_is_drawn():
+    """Of a bidirectional net, which has no one state, the layer that the distance is of."""
+    config = {"cell": "rnn", "layers": 2, "bidirectional": True}
+    (one,), view = results_of(**config)
+    (other,), _ = results_of(**config, wx_scale=1.2)
+    other = replace(other, axes=one.axes)
+    comparison = compare(*(Side([result], view.thresholds) for result in (one, other)))
+    [pair] = comparison.pairs
+    moved = next(one for one in pair.deviations if one.lag is not None)
+    _, ax = plots.figure(comparison, VIEW, "comparison").axes
+    assert ax.get_ylabel() == moved.name.removeprefix("log10_")
+    assert {"before", "now"} <= set(words(ax))

@@ -119,3 +119,12 @@ def test_text():
 def test_results_may_not_be_put_into_them(curve):
     with pytest.raises(TypeError):
         np.add(INSIDE, 1, out=(curve,))
+
+
+def test_one_of_plain_numbers_is_as_good():
+    """As what comes back from a journal is made of."""
+    plain = Magnitudes(0.75, -2000)
+    assert plain.reshape(1).texts() == BEYOND[:1].texts()
+    assert f"{plain:.3e}" == "6.532e-603"
+    assert float(plain) == 0.0
+    assert plain.max() == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePath
 
 from gradflow.checks.compare import Comparison
@@ -39,7 +40,12 @@ def _answer(report: Report) -> Answer:
     total = sum(counts.values())
     answer = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
     mark = "missed" if failing else "held"
-    return Answer(answer, mark, shares, more=[sentence(words.clean(report.summary))])
+    return Answer(answer, mark, shares, more=[_counted(report)])
+
+
+def _counted(report: Report) -> str:
+    """How many there are of what."""
+    return words.clean(replace(report, baseline="the baseline").summary)
 
 
 def _sections(report: Report, view: View) -> Iterator[Section]:

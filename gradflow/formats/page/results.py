@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradflow.formats import markdown, runs, words
-from gradflow.formats.glossary import of_rates, terms
+from gradflow.formats.glossary import explained, of_rates
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.page.answers import answer
 from gradflow.formats.page.common import cells_of, notes, provenance, titled
@@ -53,7 +53,9 @@ def body(results: Sequence[Result], view: View, of_runs: bool = False) -> Iterat
     yield from drawn if len(shown) > _FEW else ()
     if of_runs:
         every = [column(head, texts) for head, texts in runs.shown(results, view)]
-        yield Section("figures", "Every figure", [Table("figures", "A row a run", every)])
+        yield Section(
+            "figures", "Every figure", [Table("figures", "Every figure of every run", every)]
+        )
         return
     yield from measured(shown)
     if lags := list(_lags(shown, view)):
@@ -101,7 +103,7 @@ def _short(value: Magnitudes) -> str:
 def _said(results: Sequence[Result], view: View) -> Iterator[str]:
     """What the words of the table mean."""
     if len(results) > 1:
-        yield from terms(results, view)
+        yield from explained(results, view)
         yield (
             "curve: the relative gradient at log-spaced lags, on one log scale for all; it ends "
             "where it leaves the thresholds, the thin line is its start."

@@ -11,7 +11,9 @@ from gradflow.formats import words
 from gradflow.formats.page.content import Column
 from gradflow.formats.view import View
 
-_NUMBER = re.compile(r"(> ?)?[-+]?(\d[\d,]*(\.\d*)?(e[-+]?\d+)?|inf)\b.*")
+_NUMBER = re.compile(
+    r"(> ?)?[-+]?(\d[\d,]*(\.\d*)?(e[-+]?\d+)?|inf|infinite)( (±|\(|to ).*)?"  # with its error
+)
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
 
 

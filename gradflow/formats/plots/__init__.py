@@ -52,7 +52,7 @@ def figure(report: Any, view: View, kind: str = "results") -> Figure:
         raise InputError(WHERE_TO_GET_IT) from None
     found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, view)
     if view.theme == "dark":
-        from gradflow.formats.plots.files import turn
+        from gradflow.formats.plots.saving import turn
 
         turn(found)
     return found
@@ -68,7 +68,7 @@ def into(ax: Axes, results: Sequence[Result], view: View) -> None:
 
     runs.into(ax, results, view)
     if view.theme == "dark":
-        from gradflow.formats.plots.files import turn
+        from gradflow.formats.plots.saving import turn
 
         turn(ax)
 
@@ -77,9 +77,9 @@ def content(report: Any, view: View, suffix: str, kind: str = "results") -> byte
     """The bytes of a file, `suffix` one of FORMATS; `kind` as for `figure`. An SVG follows the
     reader's choice of a light or a dark page where the view has no theme."""
     found = figure(report, view, kind)
-    from gradflow.formats.plots import files
+    from gradflow.formats.plots import saving
 
-    return files.content(found, suffix, view.theme)
+    return saving.content(found, suffix, view.theme)
 
 
 def _show(kind: str, suffix: str) -> Callable[[Any, View], Iterator[bytes]]:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from gradflow.checks.compare import Comparison, Pair
+from gradflow.checks.compare import Comparison, Pair, parts
+from gradflow.checks.deviations import Deviation, log10_curves
 from gradflow.errors import InputError
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
@@ -29,6 +30,7 @@ from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.view import View
 from gradflow.formats.words import clean, short
 from gradflow.numerics.arrays import Array
+from gradflow.results import Result
 
 _MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
 _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
@@ -89,12 +91,13 @@ def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
 
 
 def _curves(pair: Pair) -> Panel | None:
-    """The gradient before and now; None where a run has none on either side."""
-    before, after = (_curve(result) for result in pair.results)
-    lines = [(line, name, colour)
-             for line, name, colour in ((before, "before", style.FAINT),
-                                        (after, "now", _HELD if pair.held else _MISSED))
-             if line is not None]  # fmt: skip
+    """What is apart most against lag, or else the gradient, before and now; None where neither
+    side has such a thing."""
+    name, before, after = _most_distant(pair)
+    lines = [(line, called, colour)
+             for line, called, colour in ((before, "before", style.FAINT),
+                                          (after, "now", _HELD if pair.held else _MISSED))
+             if line is not None and len(line)]  # fmt: skip
     if not lines:
         return None
 
@@ -106,26 +109,45 @@ def _curves(pair: Pair) -> Panel | None:
         ax.set_ylim(*with_room(*bounds([line for line, _, _ in lines], zero=False)))
         along_lags(ax, max(len(line) for line, _, _ in lines) - 1)
         decades(ax)
-        largest = pair.largest
-        if largest is not None and largest.lag is not None and pair.change is None:
-            ax.axvline(largest.lag, color=style.INK, lw=0.6, ls=(0, (1, 1.6)))
+        at = _of_a_curve(pair)
+        if at is not None and at.lag is not None:
+            ax.axvline(at.lag, color=style.INK, lw=0.6, ls=(0, (1, 1.6)))
         named_ends(ax, *zip(*lines, strict=True))
 
-    return Panel(draw, clean(pair.name), _said(pair), LAG, "‖∂L/∂s‖")
+    return Panel(draw, clean(pair.name), _said(pair), LAG, name)
 
 
-def _curve(result: object) -> Array | None:
-    flow = getattr(result, "flow", None)
-    return None if flow is None else np.asarray(flow.state.log10())
+def _most_distant(pair: Pair) -> tuple[str, Array | None, Array | None]:
+    """The name of a curve, and its logarithms on either side."""
+    one, other = pair.results
+    shown = _of_a_curve(pair)
+    if one is not None and other is not None and shown is not None:
+        for ending, a, b in parts(one, other):
+            for name, before, after in log10_curves(a, b):
+                if name + ending == shown.name:
+                    return shown.name.removeprefix("log10_"), before, after
+    return "grad_norm", _gradient(one), _gradient(other)
+
+
+def _of_a_curve(pair: Pair) -> Deviation | None:
+    """The largest distance of a curve; None where none was compared."""
+    return next((one for one in pair.deviations if one.lag is not None), None)
+
+
+def _gradient(result: Result | None) -> Array | None:
+    """That of the whole net, or of its lowest layer where it has no one state."""
+    if result is None:
+        return None
+    flows = [result.flow, *(layer.flow for layer in result.layers)]
+    found = next((flow for flow in flows if flow is not None), None)
+    return None if found is None else found.state.log10()
 
 
 def _said(pair: Pair) -> str:
     """Where the two are apart most."""
-    if pair.change is not None:
-        return pair.change
-    if pair.largest is None:
-        return ""
-    largest = pair.largest
-    far = "on one side only" if math.isinf(largest.decades) else f"{short(largest.decades)} decades"
-    lag = "" if largest.lag is None else f", lag {largest.lag}"
-    return f"{clean(largest.name)}: {far}{lag}"
+    shown = _of_a_curve(pair) or pair.largest
+    if pair.change is not None or shown is None:
+        return pair.change or ""
+    far = "on one side only" if math.isinf(shown.decades) else f"{short(shown.decades)} decades"
+    lag = "" if shown.lag is None else f", lag {shown.lag}"
+    return f"{clean(shown.name)}: {far}{lag}"

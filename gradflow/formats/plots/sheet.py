@@ -48,7 +48,7 @@ class Sheet(Figure):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Its picture, and how many pixels wide that is to be shown."""
-        from gradflow.formats.plots.files import content
+        from gradflow.formats.plots.saving import content
 
         return content(self, "png"), {"width": round(self.get_figwidth() * _SHOWN)}
 
@@ -126,7 +126,8 @@ def head(ax: Axes, panel: Panel, inches: float = style.COLUMN) -> None:
         )  # fmt: skip
     if panel.title:
         title = "\n".join(wrapped([panel.title], "", inches, style.TITLE, bold=True))
-        ax.set_title(plain(title), pad=4 + len(facts) * 9.5)
+        pad = 4 + len(facts) * 9.5
+        ax.set_title(plain(title), loc="left", pad=pad, fontsize=style.TITLE, fontweight="bold")
 
 
 def in_rows(panels: Sequence[Panel]) -> list[list[Panel]]:

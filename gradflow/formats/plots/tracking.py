@@ -40,12 +40,16 @@ def figure(results: Sequence[Result], view: View) -> Figure:
         [_rate(group, pattern) for group in groups],
         [_horizon(group, pattern) for group in groups],
     ]
+    asked = measured.asked(view)
+    aspects += [measured.panels(groups, *one, view) for one in measured.drawings(asked)]
+    aspects = [aspect for aspect in aspects if aspect]
     said = words.settings(named)
     lost = [str(one.axes[CHECKPOINT]) for one in named if one.flow is None]
     said += [f"diverged, not drawn: {', '.join(lost[:4])}"] if lost else []
     said += [f"{more} more panels not drawn"] if more else []
-    notes = [*curves.notes(groups, view, measured.asked(view)), "bars: 95 % interval of the rate"]
+    notes = [*curves.notes(groups, view, asked), "bars: 95 % interval of the rate"]
     notes += ["triangle: beyond the last lag"] if any(_beyond(r) for r in named) else []
+    notes += measured.notes(named, asked)
     return sheet.figure(in_grid(aspects, len(groups)), view.title, said, notes)
 
 

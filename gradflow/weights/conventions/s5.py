@@ -31,7 +31,8 @@ def find(tensors: Tensors) -> Iterator[Net]:
 
 def _layers(module: Module) -> Sequence[CellLayer]:
     step = module.tensors.shape(module.name("log_step"))
-    H, letters = (step[0], "H, 1") if len(step) == 2 else (*module.shape("log_step", "H"), "H")
+    letters = "H, 1" if len(step) == 2 else "H"
+    H = module.shape("log_step", letters)[0]
     (I,) = module.shape("D", "I")  # noqa: E741
     L_re, L_im = _parts(module, "Lambda", "H", (H,))
     B_re, B_im = _parts(module, "B", "H, I", (H, I))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from xml.etree import ElementTree
 
 from page_runner import differences
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-NEAR = 1.0
+MADE_WITH = "3.11."
+"""The matplotlib that has made the figures of the pages."""
+NEAR = 1.0 if version("matplotlib").startswith(MADE_WITH) else 6.0
 """How far apart, in points, the same edge of two figures may be: another BLAS rounds the other way,
-and another matplotlib may leave out other points of a line."""
+and another matplotlib has other widths of letters, and so other axes."""
 
 
 def figure_differences(ours: bytes, theirs: bytes) -> Iterator[str]:
@@ -37,10 +40,16 @@ def _words(figure: ElementTree.Element) -> list[str]:
 def _shapes(figure: ElementTree.Element) -> Iterator[tuple[str | float, ...]]:
     """What is drawn, with its style, and the edges of it: left, top, right, bottom."""
     for element in figure.iter():
-        kind = f"{element.tag.removeprefix(_SVG)} {element.get('style', '')}"
+        kind = f"{element.tag.removeprefix(_SVG)} {_style(element)}"
         if element.tag == f"{_SVG}path":
             numbers = [float(text) for text in _NUMBER.findall(element.get("d", ""))]
             x, y = numbers[::2], numbers[1::2]
             yield kind, *((min(x), min(y), max(x), max(y)) if x else ())
         elif element.tag in (f"{_SVG}use", f"{_SVG}text", f"{_SVG}image"):
             yield kind, float(element.get("x", 0)), float(element.get("y", 0))
+
+
+def _style(element: ElementTree.Element) -> str:
+    """Its declarations in order; without the font, which each matplotlib writes in its own way."""
+    declared = sorted(one.strip() for one in element.get("style", "").split(";"))
+    return "; ".join(one for one in declared if not one.startswith("font"))

@@ -92,3 +92,11 @@ def test_explanations_are_of_mutants_that_are_there_or_are_said_to_be_stale():
     _, mutation = next(drawn(1, 5, "diagnosis"))
     gone, nowhere = (mutation.file, "a line", "1", "(2)"), ("gradflow/no.py", "x", "1", "(2)")
     assert list(stale([mutation.key, gone, nowhere])) == [gone, nowhere]
+
+
+def test_the_page_shows_the_table():
+    page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    (total,) = (line for line in page.splitlines() if line.startswith("| all |"))
+    mutants, killed, explained, left = map(int, total.strip("| ").split(" | ")[1:])
+    assert mutants == killed + explained + left >= 300
+    assert left <= 0.05 * mutants

@@ -116,7 +116,7 @@ FIGURE = b"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.
     [
         (b"vanishing", b"stable", "but printed"),
         (b"0.5<", b"0.8<", "shown 0.5 but printed 0.8"),
-        (b"L 50", b"L 59", "in place of"),
+        (b"L 50", b"L 69", "in place of"),
         (b'y="2"', b'y="22"', "in place of"),
         (b"<text>vanishing</text>", b"", "but printed"),
         (b"#8c8c8c", b"#ff0000", "other ones"),

@@ -57,7 +57,7 @@ def taken(
     config: object, weights: Any = None, input: Any = None
 ) -> tuple[str | Mapping[str, Any], dict[str, Any]]:
     """A config's path or its keys and values, and what goes in the place of its weights and input,
-    as what reads a config takes them. A net or an array may stand in the mapping itself.
+    as what reads a config takes them. A net or an array may be in the mapping itself.
 
     Raises:
         InputError: it is no config, or the weights are none.

@@ -43,7 +43,7 @@ class _Command(TyperCommand):
         return [re.sub(r"\{(.*)\}|\[(\[.*\])\]", _bare, piece) for piece in pieces]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What is no option but a key of the config is set by `--set`, and told so."""
+        """What is no option but a key of the config is set by `--set`, and the error says so."""
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
@@ -53,10 +53,9 @@ class _Command(TyperCommand):
 
                 key = option.lstrip("-").replace("-", "_")
                 if key in Config.model_fields:
-                    told = (
-                        f"No such option: {option}; {key} is a key of the config: --set {key}=..."
-                    )
-                    vars(error).update(message=told, possibilities=None)
+                    advice = f"{key} is a key of the config: --set {key}=..."
+                    message = f"No such option: {option}; {advice}"
+                    vars(error).update(message=message, possibilities=None)
             raise
 
 

@@ -82,11 +82,11 @@ class Reader:
             message = f"expected a mapping with state, parameters and step in {name}"
             self.faults.add(path, message)
             return None
-        beside = next((key for key in data if inner and key != "cell"), None)
-        if beside is not None:
+        neighbour = next((key for key in data if inner and key != "cell"), None)
+        if neighbour is not None:
             message = "does nothing in the file of a cell, which is what is under cell"
-            mark = document.mark((beside,), key=True)
-            self.faults.found.append(Fault(message, name, mark.line, mark.column, beside))
+            mark = document.mark((neighbour,), key=True)
+            self.faults.found.append(Fault(message, name, mark.line, mark.column, neighbour))
             return None
         lines = tuple(raw.decode("utf-8", "replace").split("\n"))
         return plain, Source(document, inner, lines)

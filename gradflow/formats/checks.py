@@ -10,7 +10,7 @@ from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
 from gradflow.checks.report import Line, Report
-from gradflow.formats.layout import Cell, Column, blocks, fold, grid, render
+from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import View
@@ -33,7 +33,7 @@ def table(report: Report, view: View) -> Iterator[str]:
     styles = [STYLES.get(line.outcome, "") for line in lines]
     columns = [
         Column(
-            (head,), [Cell(row[at], styles[i] * (at == 0)) for i, row in enumerate(rows)], "left"
+            (head,), [Entry(row[at], styles[i] * (at == 0)) for i, row in enumerate(rows)], "left"
         )
         for at, head in enumerate(HEADS)
         if any(row[at] for row in rows)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.formats.checks import STYLES, compared
-from gradflow.formats.layout import Cell, Column, blocks, fold, grid, render
+from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
 from gradflow.formats.markdown import prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import View
@@ -30,7 +30,7 @@ def table(comparison: Comparison, view: View) -> Iterator[str]:
     columns = [
         Column(
             (head,),
-            [Cell(row[at], STYLES.get(row[0], "") * (at == 0)) for row in rows],
+            [Entry(row[at], STYLES.get(row[0], "") * (at == 0)) for row in rows],
             "right" if head in _NUMBERS else "left",
         )
         for at, head in enumerate(HEADS)

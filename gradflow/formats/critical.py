@@ -132,7 +132,7 @@ def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
     yield []
     heads, lines = rows(content)
     columns = [
-        Column((head,), [layout.Cell(line[i]) for line in lines], "left" if i == 0 else "decimal")
+        Column((head,), [layout.Entry(line[i]) for line in lines], "left" if i == 0 else "decimal")
         for i, head in enumerate(heads)
     ]
     yield from grid(columns)

@@ -13,7 +13,7 @@ from gradflow.explanation.expansion import Expansion
 from gradflow.explanation.factors import Factors
 from gradflow.formats import words
 from gradflow.formats.json import diagnosis, head, plain
-from gradflow.formats.layout import Cell, Column, Line, Span, fold, grid, render
+from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.view import View
@@ -184,7 +184,7 @@ def _sum(sum_: Expansion, view: View) -> Iterator[Line]:
     yield from fold(caption(sum_).split(" "), " ", view.width, "dim")
     heads, rows = cells(sum_)
     columns = [
-        Column((head,), [Cell(row[at]) for row in rows], "right" if at == 0 else "decimal")
+        Column((head,), [Entry(row[at]) for row in rows], "right" if at == 0 else "decimal")
         for at, head in enumerate(heads)
     ]
     yield from grid(columns)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gradflow import __version__
 from gradflow.formats import markdown, words
-from gradflow.formats.layout import Cell, Column, Line, Span, fold, grid, render
+from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
 from gradflow.formats.view import View
 from gradflow.inspection import FoundNet, Inspection, option_choices
 from gradflow.inspection.offers import yaml_text
@@ -191,11 +191,11 @@ def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:
     for members in groups.values():
         first, stored = members[0], found.stored[members[0]]
         alone = len(members) == 1
-        names.append(Cell(first if alone else re.sub(r"\d+", "*", first)))
-        counts.append(Cell("" if alone else str(len(members))))
-        shapes.append(Cell(" × ".join(map(str, stored.shape)) or "scalar"))
-        dtypes.append(Cell(words.clean(stored.dtype)))
-        reads.append(Cell(_use(uses.get(first, [])), "green"))
+        names.append(Entry(first if alone else re.sub(r"\d+", "*", first)))
+        counts.append(Entry("" if alone else str(len(members))))
+        shapes.append(Entry(" × ".join(map(str, stored.shape)) or "scalar"))
+        dtypes.append(Entry(words.clean(stored.dtype)))
+        reads.append(Entry(_use(uses.get(first, [])), "green"))
     columns = [Column(("tensor",), names, "left")]
     if any(cell.text for cell in counts):
         columns.append(Column(("tensors",), counts, "right"))
@@ -236,7 +236,7 @@ def _layer_columns(found: Inspection) -> list[Column]:
         del shown["P"]
     numbers = ("layer", "I", "H", "P")
     return [
-        Column((head,), [Cell(text) for text in texts], "right" if head in numbers else "left")
+        Column((head,), [Entry(text) for text in texts], "right" if head in numbers else "left")
         for head, texts in shown.items()
     ]
 

@@ -32,8 +32,8 @@ class Span(NamedTuple):
     style: str = ""
 
 
-class Cell(NamedTuple):
-    """One cell of a column. A mark is right of the number, aligned by itself."""
+class Entry(NamedTuple):
+    """One entry of a column. A mark is right of the number, aligned by itself."""
 
     text: str
     style: str = ""
@@ -42,28 +42,28 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the lines of its head, its cells from top to bottom, and how they align."""
+    """A column: the lines of its head, its entries from top to bottom, and how they align."""
 
     heads: Sequence[str]
-    cells: Sequence[Cell]
+    entries: Sequence[Entry]
     align: Literal["left", "right", "decimal"] = "decimal"
 
     @cached_property
     def texts(self) -> list[str]:
-        """The cells' texts, all of one width; marks, if any, in the last place."""
-        texts = [cell.text for cell in self.cells]
+        """The entries' texts, all of one width; marks, if any, in the last place."""
+        texts = [entry.text for entry in self.entries]
         if self.align == "decimal":
             texts = _aligned(texts)
         width = max(map(cell_len, texts), default=0)
         texts = [_padded(text, width, self.align == "right") for text in texts]
-        if any(cell.mark for cell in self.cells):
-            pairs = zip(texts, self.cells, strict=True)
-            texts = [text + (cell.mark or " ") for text, cell in pairs]
+        if any(entry.mark for entry in self.entries):
+            pairs = zip(texts, self.entries, strict=True)
+            texts = [text + (entry.mark or " ") for text, entry in pairs]
         return texts
 
     @cached_property
     def width(self) -> int:
-        """What the widest of heads and cells takes."""
+        """What the widest of heads and entries takes."""
         return max(map(cell_len, (*self.heads, *self.texts[:1])))
 
     def head(self, line: int, lines: int) -> Span:
@@ -75,7 +75,7 @@ class Column:
     def row(self, row: int) -> Span:
         """A cell, as wide as the column."""
         text = self.texts[row]
-        return Span(_padded(text, self.width, self.align == "right"), self.cells[row].style)
+        return Span(_padded(text, self.width, self.align == "right"), self.entries[row].style)
 
 
 def _padded(text: str, width: int, right: bool) -> str:
@@ -104,7 +104,7 @@ def blocks(columns: Sequence[Column], keys: Sequence[Column], width: int) -> Ite
     yield block
 
 
-def room_beside(columns: Sequence[Column], width: int) -> int:
+def room_left(columns: Sequence[Column], width: int) -> int:
     """What these columns and a gap leave of the width."""
     return width - _width(columns) - GAP
 
@@ -119,7 +119,7 @@ def grid(columns: Sequence[Column]) -> Iterable[Line]:
     for line in range(lines):
         yield _spaced(column.head(line, lines) for column in columns)
     yield [Span("─" * _width(columns), "dim")]
-    for row in range(len(columns[0].cells)):
+    for row in range(len(columns[0].entries)):
         yield _spaced(column.row(row) for column in columns)
 
 

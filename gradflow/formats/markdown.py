@@ -71,7 +71,7 @@ def table(columns: Sequence[Column], left: int = 0) -> Iterator[str]:
 
 def grid(columns: Sequence[layout.Column]) -> Iterator[str]:
     """A terminal's table as one of Markdown."""
-    shown = [(" ".join(c.heads), [cell.text + cell.mark for cell in c.cells]) for c in columns]
+    shown = [(" ".join(c.heads), [cell.text + cell.mark for cell in c.entries]) for c in columns]
     return _aligned(shown, [column.align == "left" for column in columns])
 
 

@@ -12,7 +12,7 @@ from gradflow.axes import KNOWN
 from gradflow.formats import words
 from gradflow.formats.csv import pointed
 from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
-from gradflow.formats.layout import Cell, Column, Line, blocks, fold, grid, render
+from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, render
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.merging import SEEDS
@@ -65,7 +65,7 @@ def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
     yield from fold(words.settings(results), " · ", view.width, "dim")
     yield []
     key, *columns = (
-        Column((head,), [Cell(text) for text in texts], "right")
+        Column((head,), [Entry(text) for text in texts], "right")
         for head, texts in shown(results, view)
     )
     for block in blocks(columns, [key], view.width):

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
-from gradflow.formats.layout import Cell, Column
+from gradflow.formats.layout import Column, Entry
 from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
@@ -52,7 +52,7 @@ class Curves:
             "" if log is None else charts.sparkline(log, self.lags, self.low, self.high)
             for log in self.logs
         ]
-        cells = [Cell(curve, style) for curve, style in zip(curves, self.styles, strict=True)]
+        cells = [Entry(curve, style) for curve, style in zip(curves, self.styles, strict=True)]
         width = max(len(self.lags), LEAST)
         return Column((charts.ends("lag 0", str(self.lags[-1]), width),), cells, "left")
 

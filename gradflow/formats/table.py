@@ -16,15 +16,15 @@ from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
     GAP,
     VERDICT_STYLES,
-    Cell,
     Column,
+    Entry,
     Line,
     Span,
     blocks,
     fold,
     grid,
     render,
-    room_beside,
+    room_left,
 )
 from gradflow.formats.parts import with_parts
 from gradflow.formats.sparklines import Curves
@@ -104,7 +104,7 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
         Column(("", "relative"), _relative_cells(relative, view)),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown_terms.items()),
     ]
-    columns.append(_bars(relative, view, room_beside(columns, view.width)))
+    columns.append(_bars(relative, view, room_left(columns, view.width)))
     yield from grid(columns)
     yield []
     yield from _prose(
@@ -116,28 +116,28 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
     yield from _marks(relative.log10(), view)
     yield []
     measured = words.measured_curves(result, lags)
-    more = [Column((name,), [*map(Cell, texts)]) for name, texts in measured.items()]
+    more = [Column((name,), [*map(Entry, texts)]) for name, texts in measured.items()]
     for block in blocks(more, [_lag_column(lags)], view.width) if more else ():
         yield from grid(block)
         yield []
 
 
 def _lag_column(lags: Sequence[int]) -> Column:
-    return Column(("lag",), [Cell(str(lag)) for lag in lags], "right")
+    return Column(("lag",), [Entry(str(lag)) for lag in lags], "right")
 
 
 def _magnitudes(heads: Sequence[str], values: Magnitudes, lags: Sequence[int]) -> Column:
     """The values at `lags`, blank past their end."""
     there = np.array([lag for lag in lags if lag < len(values)], dtype=np.int64)
-    cells = [Cell(words.short(text)) for text in values[there].texts()]
-    return Column(heads, cells + [Cell("")] * (len(lags) - len(cells)))
+    cells = [Entry(words.short(text)) for text in values[there].texts()]
+    return Column(heads, cells + [Entry("")] * (len(lags) - len(cells)))
 
 
-def _relative_cells(relative: Magnitudes, view: View) -> list[Cell]:
+def _relative_cells(relative: Magnitudes, view: View) -> list[Entry]:
     """Relative gradients: marked and coloured beyond the thresholds."""
     sides = [_side(log, view) for log in relative.log10().tolist()]
     return [
-        Cell(words.short(text), VERDICT_STYLES.get(side, ""), _MARKS.get(side, ""))
+        Entry(words.short(text), VERDICT_STYLES.get(side, ""), _MARKS.get(side, ""))
         for text, side in zip(relative.texts(), sides, strict=True)
     ]
 
@@ -154,7 +154,7 @@ def _bars(relative: Magnitudes, view: View, width: int) -> Column:
     logs = relative.log10()
     low, high = charts.bounds(logs)
     cells = [
-        Cell(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, view), ""))
+        Entry(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, view), ""))
         for log in logs.tolist()
     ]
     return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
@@ -228,7 +228,7 @@ def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
         there = [lag for lag in lags if lag < len(relative)]
         shown = relative[np.array(there, dtype=np.int64)]
         logs.append(shown.log10())
-        cells = _relative_cells(shown, view) + [Cell("")] * (len(lags) - len(there))
+        cells = _relative_cells(shown, view) + [Entry("")] * (len(lags) - len(there))
         columns.append(Column(_heads(result), cells))
     for block in blocks(columns, [_lag_column(lags)], view.width):
         yield from grid(block)
@@ -249,7 +249,7 @@ def _heads(result: Result) -> list[str]:
 def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
     """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
     styles = [VERDICT_STYLES.get(result.diagnosis.verdict, "") for result in results]
-    verdicts = [Cell(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
+    verdicts = [Entry(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
     curves = Curves.of(results, styles, view)
@@ -280,19 +280,19 @@ def _groups(
     for least in (_BAR[0], -GAP):
         for sums in heads:
             whole = [*names.values(), *facts, *sums]
-            if (room := room_beside(whole, width)) >= least:
+            if (room := room_left(whole, width)) >= least:
                 return [[*whole, curves.column(room)] if least > 0 else whole]
-    if room_beside([*names.values(), *facts], width) >= -GAP:
+    if room_left([*names.values(), *facts], width) >= -GAP:
         key, first, rest = [*names.values()], [[*names.values(), *facts]], heads[0]
     else:
         of_runs = dict(names)
         place = [of_runs.pop(axis) for axis in PLACE_AXES if axis in names]
         of_runs.pop("run", None)
-        key = [Column(("run",), [Cell(str(result.run)) for result in results], "right"), *place]
+        key = [Column(("run",), [Entry(str(result.run)) for result in results], "right"), *place]
         first = [*blocks([*of_runs.values()], key, width)] if of_runs else []
         rest = [*facts, *heads[0]]
     groups = [*first, *(blocks(rest, key, width) if rest else ())]
-    if (room := room_beside(groups[-1], width)) >= _BAR[0]:
+    if (room := room_left(groups[-1], width)) >= _BAR[0]:
         groups[-1].append(curves.column(room))
     return groups
 
@@ -300,7 +300,7 @@ def _groups(
 def _totals(results: Sequence[Result], head: str) -> list[Column]:
     """The norms of dL/dW."""
     found = totals(results).items()
-    return [Column((head.format(name), "total"), [*map(Cell, texts)]) for name, texts in found]
+    return [Column((head.format(name), "total"), [*map(Entry, texts)]) for name, texts in found]
 
 
 def _diagnoses(results: Sequence[Result]) -> list[Column]:
@@ -308,23 +308,23 @@ def _diagnoses(results: Sequence[Result]) -> list[Column]:
     if results[0].over is not None:
         heads = {"rate": "rate per step", "half_life": "half-life in steps"}
         columns = [
-            Column((head, "over seeds"), [Cell(words.spread(r, name)) for r in results])
+            Column((head, "over seeds"), [Entry(words.spread(r, name)) for r in results])
             for name, head in heads.items()
         ]
-        lags = [Cell(words.spread(r, "horizon")) for r in results]
+        lags = [Entry(words.spread(r, "horizon")) for r in results]
         return [*columns, Column(("horizon", "lag"), lags, "right")]
     found = [result.diagnosis for result in results]
     return [
-        Column(("rate per step", "± 95 %"), [Cell(words.rate_with_error(d)) for d in found]),
-        Column(("half-life", "in steps"), [Cell(words.half_life(d)) for d in found]),
-        Column(("horizon", "lag"), [Cell(words.horizon(r)) for r in results], "right"),
+        Column(("rate per step", "± 95 %"), [Entry(words.rate_with_error(d)) for d in found]),
+        Column(("half-life", "in steps"), [Entry(words.half_life(d)) for d in found]),
+        Column(("horizon", "lag"), [Entry(words.horizon(r)) for r in results], "right"),
     ]
 
 
 def _names(head: str, texts: Sequence[str]) -> Column:
     """One thing in which the runs differ."""
     numbers = all(re.fullmatch(r"[-+.\de]+", text) for text in texts)
-    return Column((head,), [Cell(text) for text in texts], "decimal" if numbers else "left")
+    return Column((head,), [Entry(text) for text in texts], "decimal" if numbers else "left")
 
 
 def _notes(results: Sequence[Result], view: View) -> Iterator[Line]:

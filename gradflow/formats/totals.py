@@ -8,7 +8,7 @@ from gradflow.formats import words
 from gradflow.results import Result
 
 SHOWN = ("W_s", "W_x")
-"""Those that stand beside runs; files and `--rows runs` have all."""
+"""Those that are shown next to runs; files and `--rows runs` have all."""
 
 
 def totals(results: Sequence[Result]) -> dict[str, list[str]]:

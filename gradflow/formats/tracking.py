@@ -15,15 +15,15 @@ from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
     VERDICT_STYLES,
-    Cell,
     Column,
+    Entry,
     Line,
     Span,
     blocks,
     fold,
     grid,
     render,
-    room_beside,
+    room_left,
 )
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
@@ -164,10 +164,10 @@ def _groups(results: Sequence[Result], view: View) -> tuple[list[list[Column]], 
     facts = [*_parts(results), *_facts(results, styles)]
     logs = _log_columns(results, shown_lags(results, view.lags))
     groups = [[key, *facts, *logs]]
-    if room_beside(groups[0], view.width) < _BAR[0]:
+    if room_left(groups[0], view.width) < _BAR[0]:
         groups = [*blocks(facts, [key], view.width), *blocks(logs, [key], view.width)]
     for columns in groups:
-        if (room := room_beside(columns, view.width)) >= _BAR[0]:
+        if (room := room_left(columns, view.width)) >= _BAR[0]:
             columns.append(_bars(results, styles, room))
             return groups, True
     return groups, False
@@ -175,7 +175,7 @@ def _groups(results: Sequence[Result], view: View) -> tuple[list[list[Column]], 
 
 def change(results: Sequence[Result]) -> str:
     """What the training has made of the horizon."""
-    names = [cell.text for cell in _checkpoints(results).cells]
+    names = [cell.text for cell in _checkpoints(results).entries]
     horizons = [words.horizon(result) for result in results]
     if len(results) == 1:
         return f"Horizon: {horizons[0]} at {names[0]}."
@@ -189,7 +189,7 @@ def common_folder(results: Sequence[Result]) -> str:
 
 
 def _checkpoints(results: Sequence[Result]) -> Column:
-    return Column((CHECKPOINT,), [*map(Cell, checkpoint_names(results))], "left")
+    return Column((CHECKPOINT,), [*map(Entry, checkpoint_names(results))], "left")
 
 
 def checkpoint_names(results: Sequence[Result]) -> list[str]:
@@ -204,17 +204,17 @@ def _parts(results: Sequence[Result]) -> list[Column]:
     if not any(axis in result.axes for result in results for axis in PLACE_AXES):
         return []
     texts = [" ".join(str(result.axes.get(axis, "")) for axis in PLACE_AXES) for result in results]
-    return [Column(("layer",), [Cell(text.strip()) for text in texts], "left")]
+    return [Column(("layer",), [Entry(text.strip()) for text in texts], "left")]
 
 
 def _facts(results: Sequence[Result], styles: Sequence[str]) -> list[Column]:
     found = [result.diagnosis for result in results]
-    verdicts = [Cell(one.verdict, style) for one, style in zip(found, styles, strict=True)]
+    verdicts = [Entry(one.verdict, style) for one, style in zip(found, styles, strict=True)]
     return [
         Column(("verdict",), verdicts, "left"),
-        Column(("rate per step",), [Cell(words.rate_with_error(one)) for one in found]),
-        Column(("half-life",), [Cell(words.half_life(one)) for one in found]),
-        Column(("horizon",), [Cell(words.horizon(result)) for result in results], "right"),
+        Column(("rate per step",), [Entry(words.rate_with_error(one)) for one in found]),
+        Column(("half-life",), [Entry(words.half_life(one)) for one in found]),
+        Column(("horizon",), [Entry(words.horizon(result)) for result in results], "right"),
     ]
 
 
@@ -223,7 +223,7 @@ def _bars(results: Sequence[Result], styles: Sequence[str], width: int) -> Colum
     width = min(width, _BAR[1])
     longest = max(result.sequence_length for result in results)
     cells = [
-        Cell(charts.bar(_reach(result), 0, longest, width), style)
+        Entry(charts.bar(_reach(result), 0, longest, width), style)
         for result, style in zip(results, styles, strict=True)
     ]
     return Column((f"0{longest:>{width - 1}}",), cells, "left")
@@ -239,7 +239,7 @@ def _reach(result: Result) -> float:
 def _log_columns(results: Sequence[Result], lags: Sequence[int]) -> list[Column]:
     logs = [log10_gradient(result, lags) for result in results]
     return [
-        Column((f"lag {lag}",), [Cell(_log(row[i])) for row in logs]) for i, lag in enumerate(lags)
+        Column((f"lag {lag}",), [Entry(_log(row[i])) for row in logs]) for i, lag in enumerate(lags)
     ]
 
 

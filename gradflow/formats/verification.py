@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from gradflow import __version__
 from gradflow.cells.contract import CURVES
 from gradflow.formats import markdown, words
-from gradflow.formats.layout import GAP, Cell, Column, Line, Span, blocks, fold, grid, render
+from gradflow.formats.layout import GAP, Column, Entry, Line, Span, blocks, fold, grid, render
 from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.bundle import DIRECTIONS
@@ -79,7 +79,7 @@ def _block(name: str, verification: Verification, view: View) -> Iterator[Line]:
     heads = ("quantity", "lags", "backpropagated", "complex step", "error", "holds")
     rows = [_row(quantity, group) for quantity, group in _by_quantity(verification)]
     columns = [
-        Column((head,), [*map(Cell, texts)], "left")
+        Column((head,), [*map(Entry, texts)], "left")
         for head, texts in zip(heads, zip(*rows, strict=True), strict=False)
     ]
     for block in blocks(columns[1:], columns[:1], view.width) if columns else ():

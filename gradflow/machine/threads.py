@@ -48,7 +48,7 @@ def cores() -> int:
 
 
 def idle_cores() -> int:
-    """How many cores of this machine nothing runs on at this moment, as far as its system tells."""
+    """How many cores of this machine nothing runs on at this moment, as far as its system says."""
     try:
         running = int(_LOAD.read_text().split()[3].split("/")[0])
     except (OSError, ValueError, IndexError):
@@ -71,7 +71,7 @@ def threads_of_a_run(wanted: int | None = None, workers: int = 1, otherwise: int
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
     GRADFLOW_CORES says, or `otherwise`. The command gives every core; the library, which may be one
     of many in a pool, one. Never more than there are cores for, and one where linear algebra has
-    threads of its own."""
+    its own threads."""
     if wanted is None:
         wanted = asked() or otherwise
     room = cores() // workers if blas.threads() == 1 else 1

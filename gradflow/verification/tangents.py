@@ -38,7 +38,7 @@ class Tangents:
         cells, params, goal: the net, by place, and its loss.
         inputs: (T, N, I) by place, along its own time.
         states: (T+1, N, S_all), likewise, as the net went through them.
-        steps: (steps,) by place, the steps of its own time at which the loss is read.
+        steps: (steps,) by place, the steps, in its own time, at which the loss is read.
         merge: what the directions of a layer make of their outputs.
         truncate: the state is cut off from its past behind every so many steps; None: nowhere.
     """

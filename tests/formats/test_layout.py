@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from gradflow.formats.layout import Cell, Column, Span, blocks, fold, grid, render, room_beside
+from gradflow.formats.layout import Column, Entry, Span, blocks, fold, grid, render, room_left
 
-KEY = Column(("lag",), [Cell("1"), Cell("10")], "right")
-COLUMNS = [Column(("x",), [Cell("1"), Cell("2" * n)], "left") for n in (3, 7, 5, 9, 2, 8, 4, 6, 30)]
+KEY = Column(("lag",), [Entry("1"), Entry("10")], "right")
+COLUMNS = [
+    Column(("x",), [Entry("1"), Entry("2" * n)], "left") for n in (3, 7, 5, 9, 2, 8, 4, 6, 30)
+]
 
 
 @pytest.mark.parametrize("width", range(20, 90))
@@ -14,14 +16,14 @@ def test_blocks_are_full_but_fit_and_hold_every_column_once(width):
     assert [column for block in found for column in block[1:]] == COLUMNS
     for block, after in zip(found, [*found[1:], None], strict=True):
         assert block[0] is KEY
-        room = room_beside(block, width)
+        room = room_left(block, width)
         assert room + 2 >= 0 or len(block) == 2
         assert after is None or after[1].width > room
 
 
 def test_grid_aligns_decimal_points_and_marks():
-    cells = [Cell("1.00"), Cell("12.5"), Cell("3.2e-05", mark="↓"), Cell("0"), Cell("")]
-    key = Column(("lag",), [Cell(str(lag)) for lag in (0, 1, 10, 100, 1000)], "right")
+    cells = [Entry("1.00"), Entry("12.5"), Entry("3.2e-05", mark="↓"), Entry("0"), Entry("")]
+    key = Column(("lag",), [Entry(str(lag)) for lag in (0, 1, 10, 100, 1000)], "right")
     page = [render(line, colour=False) for line in grid([key, Column(("a", "b"), cells)])]
     assert page == [
         "      a\n",
@@ -36,7 +38,7 @@ def test_grid_aligns_decimal_points_and_marks():
 
 
 def test_wide_characters_take_two_columns():
-    column = Column(("名前",), [Cell("勾配"), Cell("ab")], "right")
+    column = Column(("名前",), [Entry("勾配"), Entry("ab")], "right")
     assert [render(line, colour=False) for line in grid([column])] == [
         "名前\n",
         "────\n",

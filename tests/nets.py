@@ -241,7 +241,7 @@ def random_stack(cell, *, layers=2, directions=1, T=7, R=1, N=3, I=2, H=4, seed=
     for layer in range(layers):
         for direction in range(directions):
             at = layer, direction
-            width = directions * cell.sized(H, I).P if layer else I
+            width = directions * cells[layer - 1, 0].P if layer else I
             net = random_net(cell, T=T, R=R, N=N, I=width, H=H, seed=[seed, layer, direction])
             x = net.x if x is None else x
             cells[at], params[at], s0[at] = net.cell, net.params, net.s0

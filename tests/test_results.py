@@ -247,6 +247,9 @@ def test_an_array_as_input():
     ("bad", "message"),
     [
         ("x.csv", "expected an array of numbers, found a str"),
+        (np.full((3, 2), 1 + 2j), "expected an array of real numbers, found complex128"),
+        ([[1, 2j]], "expected an array of real numbers, found complex128"),
+        (np.full((3, 2), 1, dtype="m8[s]"), r"real numbers, found timedelta64\[s\]"),
         ([[1, 2], [3]], "expected an array of numbers, found a list"),
         (np.ones(3), r"expected an array of shape \(T, I\) or \(T, N, I\), found \(3,\)"),
         (np.full((3, 2), np.nan), "expected finite numbers"),

@@ -10,6 +10,7 @@ The first run needs `pytest --gradflow-update`, which writes the baselines; late
 # loads no NumPy for it.
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class GradientFlow:
 
     Attributes:
         folder: where the baselines of this file of tests are.
-        test: the name of the test.
+        test: the name of the test, after those of its classes.
         update: whether they are written anew.
     """
 
@@ -85,11 +86,14 @@ class GradientFlow:
         return results
 
     def path(self, name: str = "") -> Path:
-        """The file of the next baseline of this test."""
+        """The file of the next baseline of this test: its name, and where signs in it are replaced
+        or its end is cut, what tells it from others that would look the same."""
         key = f"{self.test}.{name}" if name else self.test
         self._seen[key] = count = self._seen.get(key, 0) + 1
         numbered = key if count == 1 else f"{key}-{count}"
-        plain = re.sub(r"[^\w.=-]+", "_", numbered)[:_LONGEST]
+        plain = re.sub(r"[^\w.=\[\]-]+", "_", numbered, flags=re.ASCII)[:_LONGEST]
+        if plain != numbered or re.search(r"-\d+$", name):
+            plain += f"-{hashlib.sha256(repr((key, count)).encode()).hexdigest()[:8]}"
         return self.folder / f"{plain}.json"
 
 
@@ -98,4 +102,6 @@ def gradient_flow(request: pytest.FixtureRequest) -> GradientFlow:
     """Holds nets to baselines next to the tests, which `--gradflow-update` writes anew."""
     file = Path(request.path)
     update = bool(request.config.getoption("--gradflow-update"))
-    return GradientFlow(file.parent / FOLDER / file.stem, request.node.name, update)
+    classes = [node.name for node in request.node.listchain() if isinstance(node, pytest.Class)]
+    test = ".".join([*classes, request.node.name])
+    return GradientFlow(file.parent / FOLDER / file.stem, test, update)

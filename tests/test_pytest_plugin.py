@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import gradflow
+from gradflow.pytest_plugin import GradientFlow
 
 ROOT = Path(gradflow.__file__).parent.parent
 SUITE = """
@@ -28,6 +29,10 @@ def test_each(gradient_flow, cell):
     gradient_flow({**CONFIG, "cell": cell}, horizon=1)
     gradient_flow({**CONFIG, "cell": cell, "seed": 1})
     gradient_flow({**CONFIG, "cell": cell, "seed": 2}, name="a name / with signs")
+
+class TestTwin:
+    def test_one(self, gradient_flow):
+        gradient_flow({**CONFIG, "ws_scale": 0.5})
 """
 
 
@@ -56,21 +61,33 @@ def test_baselines_are_kept_beside_the_tests(suite):
     assert "no baseline yet: pytest --gradflow-update writes it" in out
     assert not (folder / "gradient_flow").exists()
     assert run("--gradflow-update")[0] == 0
-    kept = sorted(path.name for path in (folder / "gradient_flow" / "test_nets").iterdir())
-    assert kept == [
-        "test_each_gru_-2.json",
-        "test_each_gru_.a_name_with_signs.json",
-        "test_each_gru_.json",
-        "test_each_lstm_-2.json",
-        "test_each_lstm_.a_name_with_signs.json",
-        "test_each_lstm_.json",
+    names = [path.name for path in (folder / "gradient_flow" / "test_nets").iterdir()]
+    assert sorted(re.sub("-[0-9a-f]{8}", "-8DIGITS", name) for name in names) == [
+        "TestTwin.test_one.json",
+        "test_each[gru]-2.json",
+        "test_each[gru].a_name_with_signs-8DIGITS.json",
+        "test_each[gru].json",
+        "test_each[lstm]-2.json",
+        "test_each[lstm].a_name_with_signs-8DIGITS.json",
+        "test_each[lstm].json",
         "test_one.json",
     ]
     code, out = run()
-    assert (code, "3 passed" in out) == (0, True)
+    assert (code, "4 passed" in out) == (0, True)
     assert "rnn" in json.dumps(
         json.loads((folder / "gradient_flow/test_nets/test_one.json").read_text())
     )
+
+
+def test_no_two_baselines_share_a_file(tmp_path):
+    tests = [f"test[{one}]" for one in ("a/b", "a:b", "a b", "a_b", "x" * 150, "x" * 151)]
+    flows = [GradientFlow(tmp_path, test, False) for test in [*tests, "test"]]
+    paths = [flow.path(name) for flow in flows for name in ("", "", "n", "n", "n-2", "n/m", "n m")]
+    assert len({*paths}) == len(paths)
+    assert max(len(path.name) for path in paths) < 128
+    assert [flow.path() for flow in (GradientFlow(tmp_path, test, False) for test in tests)] == [
+        paths[7 * at] for at in range(len(tests))
+    ]
 
 
 def test_what_changes_fails_with_the_line_and_the_curve(suite):
@@ -80,15 +97,15 @@ def test_what_changes_fails_with_the_line_and_the_curve(suite):
     (folder / "test_nets.py").write_text(
         text.replace('"hidden_size": 4', '"hidden_size": 4, "output_size": 2')
     )
-    code, out = run("-k", "one")
+    code, out = run("-k", "test_one and not Twin")
     assert code == 1
     assert ">       gradient_flow(CONFIG)" in re.sub(r">\s+gradient", ">       gradient", out)
     assert "within 0.05 decades" in out
     assert "    0  1.00" in out
     assert "gradflow/testing.py" not in out  # the traceback ends in the test
     assert "gradflow/pytest_plugin.py" not in out
-    assert run("-k", "one", "--gradflow-update")[0] == 0
-    assert run("-k", "one")[0] == 0
+    assert run("-k", "test_one and not Twin", "--gradflow-update")[0] == 0
+    assert run("-k", "test_one and not Twin")[0] == 0
 
 
 def test_expectations_hold_beside_the_baseline(suite):
@@ -97,7 +114,7 @@ def test_expectations_hold_beside_the_baseline(suite):
     (folder / "test_nets.py").write_text(
         text.replace("gradient_flow(CONFIG)", "gradient_flow(CONFIG, horizon={'max': 1})")
     )
-    code, out = run("-k", "one", "--gradflow-update")
+    code, out = run("-k", "test_one and not Twin", "--gradflow-update")
     assert code == 1
     assert "horizon at most 1" in out
 

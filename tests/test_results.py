@@ -155,6 +155,31 @@ def test_xarray_has_the_options_of_the_cells_and_may_be_empty():
     assert not gradflow.analyze(SWEEP)[:0].to_xarray().sizes
 
 
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"cell": "lstm", "ws_scale": [1, 1.0, 2]},
+        {"cell": {"type": "lstm", "forget_bias": [2.0, 2.0000000001]}},
+        {"cell": ["lstm", "lstm"]},
+        {"cell": ["mingru", "rnn", "rnn"], "ws_scale": [0.5, 2.0], "layers": 2},
+    ],
+)
+def test_xarray_keeps_runs_of_equal_settings(swept):
+    pytest.importorskip("xarray")
+    found = gradflow.analyze({**SMALL, **swept})
+    data = found.to_xarray()
+    assert data.sizes["run"] == len(found)
+    for result in found:
+        own = data.sel(run=result.run)
+        curve = own.relative.sel(place="l1") if result.layers else own.relative
+        part = result.layers[1] if result.layers else result
+        np.testing.assert_array_equal(curve, part.flow.relative)
+        assert own.rate.equals(own.rate.copy(data=result.diagnosis.rate))
+        for name in result.varied:
+            value = result.axes[name]
+            assert np.isnan(own[name]) if value is None else own[name] == value
+
+
 def test_representations_are_short():
     [result] = gradflow.analyze(STACK)
     shown = [result, result.flow, *result.layers, *result.measures.values(), gradflow.load(SWEEP),
@@ -247,6 +272,9 @@ def test_an_array_as_input():
     ("bad", "message"),
     [
         ("x.csv", "expected an array of numbers, found a str"),
+        (np.full((3, 2), 1 + 2j), "expected an array of real numbers, found complex128"),
+        ([[1, 2j]], "expected an array of real numbers, found complex128"),
+        (np.full((3, 2), 1, dtype="m8[s]"), r"real numbers, found timedelta64\[s\]"),
         ([[1, 2], [3]], "expected an array of numbers, found a list"),
         (np.ones(3), r"expected an array of shape \(T, I\) or \(T, N, I\), found \(3,\)"),
         (np.full((3, 2), np.nan), "expected finite numbers"),

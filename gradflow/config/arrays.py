@@ -81,7 +81,11 @@ def read_files(
 def _given(array: object, faults: Faults) -> Array | None:
     """A series that is in memory, as (T, N, I)."""
     try:
-        values = np.asarray(array, dtype=np.float64)
+        found = np.asarray(array)
+        if found.dtype.kind in "cmM":  # a cast to floats would drop what is imaginary, or a unit
+            faults.add(("input",), f"expected an array of real numbers, found {found.dtype}")
+            return None
+        values = np.asarray(found, dtype=np.float64)
     except (TypeError, ValueError):
         faults.add(("input",), f"expected an array of numbers, found a {type(array).__name__}")
         return None

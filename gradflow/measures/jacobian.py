@@ -38,6 +38,7 @@ from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, exponent_of, scale
 
 _BYTES = 2**26  # of Jacobians that are formed at once
+_FARTHEST = 2.0**40  # logarithms of scales are used up to here
 _LOG10_2 = float(np.log10(2.0))
 
 
@@ -146,7 +147,10 @@ class _Product:
             value, exponent = value * factors[..., None], exponent + shift
         flat = value.reshape(len(value), -1)
         squares = np.vecdot(flat, flat)
-        largest = self._largest.squares(value, squares)
+        fine = np.isfinite(squares)
+        near = np.where(fine[:, None, None], value, 0.0)
+        largest = self._largest.squares(near, np.where(fine, squares, 0.0))
+        largest = np.where(fine, largest, np.nan)
         with np.errstate(divide="ignore"):
             logs = np.log10(np.stack([largest, squares / value.shape[-1]])) / 2
         found: tuple[Array, Array] = tuple(logs + exponent * _LOG10_2)
@@ -154,10 +158,13 @@ class _Product:
 
 
 def _powers(logs: Array) -> tuple[Array, Array]:
-    """e to the power of `logs` (n, S), in units of a power of two (n,)."""
-    power = logs / np.log(2.0)
+    """e to the power of `logs` (n, S), in units of a power of two (n,); NaN of a sample with logs
+    that are no numbers, or so large that they have no digits for it."""
+    there = np.all(np.abs(logs) < _FARTHEST, axis=-1, keepdims=True)
+    power = np.where(there, logs, 0.0) / np.log(2.0)
     top = np.floor(power.max(axis=-1))
-    return np.exp2(power - top[:, None]), top.astype(np.int64)
+    factors = np.where(there, np.exp2(power - top[:, None]), np.nan)
+    return factors, top.astype(np.int64)
 
 
 def _inverses(J: Array) -> tuple[Array, Array]:

@@ -27,8 +27,6 @@ from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes, log_norms_joined, root_sum_of_squares
 
-_FARTHEST = 600.0  # a gauge's e^±m stays within float range up to here
-
 
 def paths(subject: Subject) -> list[Measured]:
     """The direct path of each run.
@@ -128,7 +126,8 @@ def _signs(trajectory: Trajectory, part: str) -> Array:
     for scale, scaled in cell.gauge.items():
         if part in scaled:
             m = s[..., cell.parts[scale].rows]
-            signs[..., rows] = drawn * np.exp(np.clip(m, -_FARTHEST, _FARTHEST))
+            limit = 0.85 * math.log(np.finfo(m.dtype).max)  # e^±m is within float range up to here
+            signs[..., rows] = drawn * np.exp(np.where(np.abs(m) <= limit, m, np.nan))
     return signs
 
 

@@ -21,6 +21,7 @@ from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
 from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import squares_of
 
 SATURATED = 0.1
 
@@ -48,9 +49,10 @@ def gains(trajectory: Trajectory) -> dict[str, Array]:
     blocks = cell.report.blocks
     for block in blocks:
         weight = evaluate(block.weight, trajectory.params, cell.H, cell.I)
-        axes = tuple(range(1, weight.ndim))
-        squares = (weight.astype(np.float64) ** 2).sum(axis=axes) / weight.shape[1]
-        found["gain" if len(blocks) == 1 else f"gain_{block.name}"] = np.sqrt(squares)
+        squares, exponent = squares_of(weight.astype(np.float64), weight.ndim - 1)
+        found["gain" if len(blocks) == 1 else f"gain_{block.name}"] = np.ldexp(
+            np.sqrt(squares / weight.shape[1]), exponent.astype(np.int32)
+        )
     return found
 
 

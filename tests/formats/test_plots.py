@@ -16,6 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
     assert_readable,
     assert_same_bytes,
+    curves,
     holds,
     results_of,
     words,
@@ -219,6 +220,18 @@ def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
     assert high >= max(end, 0)
     ticks = [text.get_text() for text in ax.get_yticklabels()]
     assert f"1e{'-' if end < 0 else ''}400" in ticks
+
+
+def test_a_gradient_that_starts_at_zero_has_no_curve():
+    config = {"loss": {"kind": "mse", "target": 0.0}, "wx_scale": 0}
+    [ax] = plots.figure(*results_of(**config)).axes
+    assert not any(np.isfinite(line).any() for line in curves(ax))
+
+
+@pytest.mark.parametrize("suffix", plots.FORMATS)
+def test_letters_that_the_font_lacks_are_no_trouble(suffix):
+    found = plots.content(*results_of(title="漢字 😀 ع"), suffix)
+    assert suffix != "svg" or "漢字 😀 ع" in found.decode()
 
 
 def test_what_diverged_everywhere_is_refused():

@@ -12,7 +12,7 @@ from equations.published import equations
 from gradflow.cells import CELLS, GRU, RNN, Cell
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
-from gradflow.measures.jacobian import jacobian
+from gradflow.measures.jacobian import _powers, jacobian
 from gradflow.measures.singular import Largest
 from gradflow.runs.initializers import orthogonal
 from measures.jacobians import exact_jacobians, linear_net, log10_singular_values
@@ -248,3 +248,9 @@ def test_the_largest_singular_value_of_a_sequence_is_that_of_each():
         found = largest.squares(A, np.square(A).sum(axis=(1, 2)))
         true = np.linalg.svd(A, compute_uv=False)[:, 0] ** 2
         np.testing.assert_allclose(found, true, rtol=1e-12)
+
+
+def test_scales_by_powers_of_two_and_a_gap_where_they_have_no_digits():
+    factors, shift = _powers(np.array([[0.0, math.log(12.0)], [1e33, 0.0], [np.inf, 0.0]]))
+    np.testing.assert_allclose(factors[0] * 2.0 ** shift[0], [1, 12], rtol=1e-15)
+    assert np.isnan(factors[1:]).all()

@@ -10,9 +10,11 @@ import pytest
 from equations.published import CELLS as PUBLISHED
 from gradflow.cells import CELLS, GRU, LSTM, RNN
 from gradflow.cells.cell import Cell
+from gradflow.config.load import from_mapping
 from gradflow.equations.declaration import declared
 from gradflow.measures.paths import _rate, paths
 from gradflow.numerics import arrays
+from gradflow.runs.runner import execute
 from measures.subjects import subject_of, subjects_of_stack, with_parameters
 from nets import LABELS, VARIANTS, one_run, random_net, random_stack
 
@@ -213,3 +215,13 @@ def test_the_rate_of_the_path_is_that_of_its_last_three_quarters():
     late = np.where(k < 40, -np.inf, 7 + 0.2 * k)
     assert _rate(late) == pytest.approx(math.exp(0.2), rel=1e-12)
     assert _rate(np.where(k < 100, -np.inf, 0.0)) is None
+
+
+def test_a_scale_past_float_range_leaves_a_gap():
+    config = {"cell": "slstm", "hidden_size": 2, "sequence_length": 2, "batch_size": 1,
+              "input_size": 3, "bias_scale": 1000, "dtype": "float32", "loss": "sum",
+              "measure": ["paths", "jacobian"],
+              "input": {"kind": "gaussian", "scale": 1e30}}  # fmt: skip
+    [result] = execute(from_mapping(config))
+    assert np.isnan(result.measures["paths"].curves["log10_direct_path"]).all()
+    assert np.isnan(result.measures["jacobian"].curves["log10_sigma_max"][1:]).all()

@@ -11,7 +11,7 @@ import pytest
 from gradflow.cells import CELLS, LSTM, RNN
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import declared
-from gradflow.measures.slopes import slopes
+from gradflow.measures.slopes import gains, slopes
 from gradflow.runs.initializers import orthogonal
 from measures.subjects import subject_of, with_parameters
 from nets import random_net
@@ -75,3 +75,11 @@ def test_a_cell_without_recurrent_weights_says_so():
     plain = {"name": "m", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]}, "step": equations}
     (measured,) = slopes(subject_of(random_net(Cell.of(declared(plain)))))
     assert measured.note == "m has no recurrent weights: no function is around their products"
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_the_gain_of_weights_that_cannot_be_squared(size):
+    net = random_net(RNN(), H=3)
+    net = net._replace(params={**net.params, "U": size * np.eye(3)[None]})
+    trajectory = subject_of(net).trajectory
+    assert gains(trajectory)["gain"] == pytest.approx(size, rel=1e-14)

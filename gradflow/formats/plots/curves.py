@@ -44,6 +44,12 @@ def start(flow: GradientFlow) -> float:
     return float(found.log10())
 
 
+def _over_start(logs: Array, flow: GradientFlow) -> Array:
+    """Logarithms, relative to the start; no number where that is an exact zero."""
+    with np.errstate(invalid="ignore"):
+        return logs - start(flow)
+
+
 def overlays(measures: Sequence[str]) -> Iterator[tuple[str, Overlay]]:
     """What measures of these names lay over the gradient."""
     for name in measures:
@@ -58,7 +64,7 @@ def overlaid(result: Result, name: str, overlay: Overlay) -> Array | None:
     values = found.curves.get(overlay.column) if found is not None else None
     if values is None or isinstance(values, Magnitudes) or result.flow is None:
         return None
-    return values - start(result.flow)
+    return _over_start(values, result.flow)
 
 
 def band(result: Result) -> Array | None:
@@ -69,7 +75,7 @@ def band(result: Result) -> Array | None:
         return over.log10_band if len(over.log10_band) and over.seeds > 1 else None
     if flow is None or not len(flow.log10_percentiles):
         return None
-    return flow.log10_percentiles - start(flow)
+    return _over_start(flow.log10_percentiles, flow)
 
 
 def ends(groups: Sequence[Group], view: View, measures: Sequence[str] = ()) -> tuple[float, float]:

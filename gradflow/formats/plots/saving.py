@@ -32,7 +32,7 @@ _PARTS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor
 def content(figure: Figure, kind: str, theme: Theme = "auto") -> bytes:
     """The bytes of a `svg`, `png` or `pdf` file. Of theme `auto` an SVG follows its reader."""
     made = io.BytesIO()
-    with mpl.rc_context({**style.SETTINGS, **_SETTINGS}):
+    with mpl.rc_context({**style.SETTINGS, **_SETTINGS}), style.any_letter():
         paper = figure.get_facecolor()
         figure.savefig(
             made, format=kind, metadata=_UNDATED[kind], dpi=_DPI, facecolor=paper, edgecolor="none"

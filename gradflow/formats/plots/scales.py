@@ -155,5 +155,6 @@ def wrapped(
 def wide(text: str, size: float, bold: bool = False) -> float:
     """The inches that a text takes."""
     font = FontProperties(family=style.FONTS, size=size, weight="bold" if bold else "normal")
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    with style.any_letter():
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -70,6 +72,16 @@ SETTINGS: dict[Any, Any] = {
     "figure.dpi": 100,
 }
 """matplotlib's settings while a figure is drawn and written, whatever the user's own are."""
+
+
+@contextmanager
+def any_letter() -> Iterator[None]:
+    """Letters that the font lacks (they are drawn as a box; an SVG has them as text) go without
+    matplotlib's warnings."""
+    with warnings.catch_warnings():
+        for said in ("Glyph .* missing", "Matplotlib currently does not support"):
+            warnings.filterwarnings("ignore", said, UserWarning)
+        yield
 
 
 def colours(count: int, ordered: bool) -> Sequence[str]:

@@ -155,6 +155,31 @@ def test_xarray_has_the_options_of_the_cells_and_may_be_empty():
     assert not gradflow.analyze(SWEEP)[:0].to_xarray().sizes
 
 
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"cell": "lstm", "ws_scale": [1, 1.0, 2]},
+        {"cell": {"type": "lstm", "forget_bias": [2.0, 2.0000000001]}},
+        {"cell": ["lstm", "lstm"]},
+        {"cell": ["mingru", "rnn", "rnn"], "ws_scale": [0.5, 2.0], "layers": 2},
+    ],
+)
+def test_xarray_keeps_runs_of_equal_settings(swept):
+    pytest.importorskip("xarray")
+    found = gradflow.analyze({**SMALL, **swept})
+    data = found.to_xarray()
+    assert data.sizes["run"] == len(found)
+    for result in found:
+        own = data.sel(run=result.run)
+        curve = own.relative.sel(place="l1") if result.layers else own.relative
+        part = result.layers[1] if result.layers else result
+        np.testing.assert_array_equal(curve, part.flow.relative)
+        assert own.rate.equals(own.rate.copy(data=result.diagnosis.rate))
+        for name in result.varied:
+            value = result.axes[name]
+            assert np.isnan(own[name]) if value is None else own[name] == value
+
+
 def test_representations_are_short():
     [result] = gradflow.analyze(STACK)
     shown = [result, result.flow, *result.layers, *result.measures.values(), gradflow.load(SWEEP),

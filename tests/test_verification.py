@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import gradflow
 from gradflow.cells import CELLS, SizedCell
 from gradflow.config.load import from_mapping
 from gradflow.engine.network import Losses
@@ -158,3 +159,18 @@ def test_a_run_that_diverges_is_not_compared():
     found = verify(run_of({"type": "rnn", "activation": "linear"}, ws_scale=1e80))
     assert found.comparisons == ()
     assert "left float range at step" in found.skipped
+
+
+@pytest.mark.parametrize(
+    "more", [{"input": {"kind": "gaussian", "scale": 30}}, {"bias_scale": 1000}]
+)
+def test_an_rglru_whose_decay_rounds_to_one_has_the_right_limit(more):
+    """sqrt(1 - a^2) falls as the root of r, so that its slope by r's argument is no 0 times inf."""
+    single, double = (
+        gradflow.analyze({"cell": "rglru", **SIZES, "dtype": dtype, **more})[0]
+        for dtype in ("float32", "float64")
+    )
+    for name in ("W_x", "b_s", "other"):
+        ours, true = single.flow.totals[name].floats(), double.flow.totals[name].floats()
+        assert ours == pytest.approx(true, rel=1e-3, abs=1e-12)
+    assert not single.notes

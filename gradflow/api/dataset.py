@@ -18,11 +18,16 @@ from gradflow.results import Result
 
 def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
     """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
-    or '' of a word, if there is none."""
+    or '' of a word, if there is none. Where runs have the same settings (`ws_scale: [1, 1.0]`), the
+    axis is `run`, and along it lies what the sweep varies."""
     if not results:
         return xarray.Dataset()
     by_lag, by_run = columns(results, view, "lags"), columns(results, view, "runs")
     varied = list(results[0].varied)
+    along: dict[str, Any] = {}
+    if not _tell_apart(by_run, varied):
+        along = {name: ("run", _filled(by_run[name])) for name in varied}
+        varied = ["run"]
     places = []
     if any(result.layers for result in results):
         by_lag["place"] = list(map(_place, by_lag["layer"], by_lag["direction"]))
@@ -32,21 +37,29 @@ def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
     over_lags, over_runs = _Grid(by_lag, [*varied, *places, "lag"]), _Grid(by_run, varied)
     arrays = {one.name: over_lags.filled(by_lag[one.name], one.meaning) for one in every}
     arrays |= {name: over_runs.filled(own) for name, own in by_run.items() if name not in known}
-    coordinates = {**over_lags.coordinates, **_options(by_run, varied, view)}
+    coordinates = {**over_lags.coordinates, **along, **_options(by_run, varied, view)}
     found = xarray.Dataset(arrays, coords=coordinates)
     found["lag"].attrs["units"] = "steps"
     return found
 
 
+def _tell_apart(by_run: dict[str, Any], names: Sequence[str]) -> bool:
+    """Whether no two runs have the same values of all of these."""
+    rows = list(zip(by_run["run"], *(_plain(by_run[name]) for name in names), strict=True))
+    return len({row[1:] for row in rows}) == len(rows)
+
+
 def _options(
     by_run: dict[str, Any], varied: Sequence[str], view: View
 ) -> dict[str, tuple[str, Any]]:
-    """The options in which the cells differ, along the axis of the cells."""
-    if "cell" not in varied:
+    """The options in which the cells differ, along the axis of the cells, or of the runs."""
+    axis = next((name for name in ("cell", "run") if name in varied), None)
+    if axis is None:
         return {}
-    firsts = [by_run["cell"].index(cell) for cell in dict.fromkeys(by_run["cell"])]
+    known = _plain(by_run[axis])
+    firsts = [known.index(one) for one in dict.fromkeys(known)]
     found = {name: [by_run[name][at] for at in firsts] for name in view.options}
-    return {name: ("cell", own) for name, own in found.items() if len(set(map(str, own))) > 1}
+    return {name: (axis, own) for name, own in found.items() if len(set(map(str, own))) > 1}
 
 
 def _place(layer: float, direction: str | None) -> str:
@@ -81,6 +94,11 @@ class _Grid:
             values = ["" if value is None else value for value in values]
         array[self._at] = values if self._names else values[0]
         return self._names, array, {"description": meaning} if meaning else {}
+
+
+def _filled(values: Any) -> Any:
+    """Numbers as they are, '' if there is no word."""
+    return values if isinstance(values, np.ndarray) else _plain(values)
 
 
 def _plain(values: Any) -> list[Any]:

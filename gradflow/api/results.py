@@ -148,7 +148,8 @@ class Results(Sequence[Result]):
 
     def to_xarray(self) -> xarray.Dataset:
         """An xarray dataset: the curves over what the sweep varies and `lag` (in nets of layers
-        also `place`: net, l0, l0_reverse, ...), the figures of a run over what the sweep varies."""
+        also `place`: net, l0, l0_reverse, ...), the figures of a run over what the sweep varies;
+        over `run` where two runs have the same settings."""
         from gradflow.api.dataset import dataset
 
         found: xarray.Dataset = dataset(_library("xarray"), self._results, self.view)

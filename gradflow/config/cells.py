@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, cast
@@ -21,7 +21,7 @@ from gradflow.config.own_cells import BOUNDS, Reader
 from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
 from gradflow.equations.declaration import KEYS, Equations
-from gradflow.equations.mistakes import EquationsError
+from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import InputError
 
 LARGEST, LARGEST_SIZE = 1e100, 10**9
@@ -75,12 +75,13 @@ def cells_of(
     given = data.get("cell")
     items = given if isinstance(given, list) else [given]
     misfits, found = _Misfits(), []
+    named: dict[str, Equations] = {}
     reader = Reader(document, folder, text, faults)
     for number, item in enumerate(items):
         path: Path = ("cell", number) if isinstance(given, list) else ("cell",)
         kind = item.get("type") if isinstance(item, dict) else item
         if is_own(kind):
-            found += list(_own(reader, item, path, data, misfits))
+            found += list(_own(reader, item, path, data, misfits, named))
         elif isinstance(kind, str) and kind in CELLS:
             found += list(_shipped(kind, item, path, misfits))
         else:
@@ -111,9 +112,11 @@ def _shipped(kind: str, item: Tree, path: Path, misfits: _Misfits) -> Iterator[C
 
 
 def _own(
-    reader: Reader, item: Tree, path: Path, data: Mapping[str, Tree], misfits: _Misfits
-) -> Iterator[Choice]:
-    """One cell for every combination of its options; nothing where something is wrong."""
+    reader: Reader, item: Tree, path: Path, data: Mapping[str, Tree], misfits: _Misfits,
+    named: dict[str, Equations],
+) -> Iterator[Choice]:  # fmt: skip
+    """One cell for every combination of its options; nothing where something is wrong. `named` are
+    the config's own cells so far."""
     mapping = item if isinstance(item, dict) else {"type": item}
     kind = str(mapping["type"])
     others = ("type", *(KEYS if kind == "equations" else ()))
@@ -132,6 +135,8 @@ def _own(
             misfits.add(path, lambda: message)
             return
         add = partial(_first_mistake, path, reader.faults)
+    if (wrong_name := _taken(equations, named)) is not None:
+        add(wrong_name)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
         try:
@@ -140,6 +145,21 @@ def _own(
             add(wrong)
             return
         yield Choice(cell, item, add)
+
+
+def _taken(equations: Equations, named: dict[str, Equations]) -> EquationsError | None:
+    """What is wrong with the name of a cell that is another cell's, and so could not be told from
+    it in what is shown; a copy may have its name."""
+    name = equations.name
+    of = "a cell of gradflow" if name in CELLS else "a registered cell"
+    there = CELLS.taken(name)
+    if there is None:
+        of, there = "another cell of this config", named.setdefault(name, equations)
+    plain, known = (replace(one, about="", cite="", help=()) for one in (equations, there))
+    if plain == known:
+        return None
+    message = f"{of} has the name {name!r} and other equations: choose another name"
+    return EquationsError([Mistake("name", At(1, 1), message)])
 
 
 def _first_mistake(path: Path, faults: Faults, wrong: EquationsError) -> None:

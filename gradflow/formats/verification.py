@@ -148,9 +148,11 @@ def _plain(number: int, verification: Verification) -> dict[str, object]:
     }
 
 
-def _magnitude(number: Magnitudes) -> float | str:
-    """A number, or its decimal text where it lies past float range."""
+def _magnitude(number: Magnitudes) -> float | str | None:
+    """A number, or its decimal text where it lies past float range; None where it is none."""
     value = float(number.floats())
+    if math.isnan(value):
+        return None
     inside = math.isfinite(value) and (value != 0 or number.mantissa == 0)
     return value if inside else _text(number)
 
@@ -200,6 +202,8 @@ def _row(name: str, comparisons: list[Comparison]) -> list[str]:
 
 def _short(number: Magnitudes) -> str:
     """A scalar of any size in eight digits."""
+    if np.isnan(number.mantissa):
+        return "no number"
     return f"{Decimal(_text(number)):.8g}"
 
 

@@ -63,7 +63,8 @@ def run_bundle(
         row = int(np.searchsorted(good, r))
         own = {at: found[row] for at, found in backward.flows.items()}
         its = backward.reaches[row] if backward.reaches else None
-        read = _read(result, run, own, its, readings.output_gradient(r), thresholds)
+        W_o = readings.output_gradient(r)
+        read = _with_lost(_read(result, run, own, its, W_o, thresholds))
         yield _with_measures(read, backward.measured[row]) if run.measures else read
 
 
@@ -144,6 +145,35 @@ def _read(
         diagnosis = diagnose(whole, thresholds)
     whole = _kept(replace(whole, totals={**whole.totals, **of_output}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
+
+
+def _with_lost(result: Result) -> Result:
+    """The result with a note of the gradients that are no numbers, and without the totals and the
+    terms of which nothing is one."""
+    lost = dict.fromkeys(
+        name
+        for flow in result.flows.values()
+        for name, found in (("the state", flow.state), *flow.terms.items(), *flow.totals.items())
+        if not np.isfinite(found.mantissa).all()
+    )
+    if not lost:
+        return result
+    told = (
+        f"the gradient by {', '.join(lost)} is no number at some lags, which are empty: "
+        "a derivative within the step left float range"
+    )
+    return replace(
+        result,
+        flow=None if result.flow is None else _without_lost(result.flow),
+        layers=tuple(replace(part, flow=_without_lost(part.flow)) for part in result.layers),
+        notes=(*result.notes, told),
+    )
+
+
+def _without_lost(flow: GradientFlow) -> GradientFlow:
+    terms = {name: own for name, own in flow.terms.items() if not np.isnan(own.mantissa).all()}
+    totals = {name: own for name, own in flow.totals.items() if np.isfinite(own.mantissa).all()}
+    return replace(flow, terms=terms, totals=totals)
 
 
 def _placed(run: Run, at: Place | None, flow: GradientFlow, reached: Reach | None) -> GradientFlow:

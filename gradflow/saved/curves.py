@@ -30,15 +30,18 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
         parts: the parts of the states of all cells of the file.
     """
     curves = Curves(run, at, T)
-    state = curves.magnitudes("grad_norm")
+    state = curves.known("grad_norm")
     if state is None:
         return None
-    of_parts = {part: curves.magnitudes(f"grad_{part}") for part in _in_order(run, parts)}
-    terms = {term: curves.magnitudes(name, T) for term, name in _TERMS.items()}
+    if np.isnan(state.mantissa[0]):
+        damaged(f"{at}.grad_norm", "a number at lag 0", None)
+    of_parts = {part: curves.known(f"grad_{part}") for part in _in_order(run, parts)}
+    terms = {term: curves.known(name, T) for term, name in _TERMS.items()}
     totals = an_object(member(run, "totals", at), f"{at}.totals")
     start, typical = member(run, "start", at), member(run, "log10_typical", at)
     first = whole(member(run, "first", at), f"{at}.first", T)
-    percentiles = [curves.floats(name, -math.inf) for name in _PERCENTILES]
+    none = np.where(np.isnan(state.mantissa), math.nan, -math.inf)
+    percentiles = [np.maximum(curves.floats(name, -math.inf), none) for name in _PERCENTILES]
     return GradientFlow(
         state=state,
         parts={name: values for name, values in of_parts.items() if values is not None},
@@ -80,6 +83,11 @@ class Curves:
         where it may be."""
         values = self._values(name, length, null is not None)
         return None if values is None else magnitudes(values, f"{self.at}.{name}", null)
+
+    def known(self, name: str, length: int | None = None) -> Magnitudes | None:
+        """The same of a gradient; null, where others are not: it was no number."""
+        values = self._values(name, length, False)
+        return None if values is None else magnitudes(values, f"{self.at}.{name}", math.nan)
 
     def floats(self, name: str, null: float, length: int | None = None) -> Array:
         """The same of plain numbers; `null` is what null means."""

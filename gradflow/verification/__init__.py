@@ -6,6 +6,7 @@ hide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -187,15 +188,16 @@ def _moved_weights(cell: SizedCell, p: Params, dp: Params) -> dict[str, Array]:
 
 def _pushed(use: Use, V: Array, dz: Array, rights: dict[str, Array]) -> Array:
     """What a use of a weight gives along V, entry by entry times its cotangent: (N, rows)."""
-    left = use.factor * dz[..., use.rows]
-    V = V.T if use.transposed else V
-    if use.kind == "bias":
-        return left * V.reshape(-1)
-    right = rights[use.operand.of][..., use.operand.rows].astype(np.float64)
-    if use.kind == "diagonal":
-        return left * (right * V.reshape(-1))
-    apart = right.reshape(*right.shape[:-1], -1, use.columns)
-    return left * (V @ apart).reshape(left.shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is found to differ
+        left = use.factor * dz[..., use.rows]
+        V = V.T if use.transposed else V
+        if use.kind == "bias":
+            return left * V.reshape(-1)
+        right = rights[use.operand.of][..., use.operand.rows].astype(np.float64)
+        if use.kind == "diagonal":
+            return left * (right * V.reshape(-1))
+        apart = right.reshape(*right.shape[:-1], -1, use.columns)
+        return left * (V @ apart).reshape(left.shape)
 
 
 def _compare(
@@ -204,11 +206,18 @@ def _compare(
     """Per sample; one whose derivative is far below the batch's counts by the batch."""
     summands, other, unit = _in_one_unit(ours, theirs)
     mine = summands.sum(axis=-1)
-    rms = [float(np.sqrt(np.mean(a**2))) for a in (mine, other)]
+    if not np.isfinite(mine).all():
+        none, other_rms = Magnitudes.of(math.nan), Magnitudes.of(_rms(other), unit)
+        return Comparison(name, at, lag, none, other_rms, math.inf, tolerance)
+    rms = [_rms(a) for a in (mine, other)]
     size = max(*rms, float(np.sqrt(np.mean((summands**2).sum(axis=-1)))))
     error = float(np.abs(mine - other[:, 0]).max()) / size if size else 0.0
     mine_rms, other_rms = (Magnitudes.of(a, unit) for a in rms)
     return Comparison(name, at, lag, mine_rms, other_rms, error, tolerance)
+
+
+def _rms(a: Array) -> float:
+    return float(np.sqrt(np.mean(a**2)))
 
 
 def _is_smooth(one: Scaled, against: Scaled, tolerance: float) -> bool:

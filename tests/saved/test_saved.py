@@ -248,7 +248,7 @@ def nested(key, value):
 DAMAGE = [
     (lambda run: run.pop("grad_norm"), r"runs\[0\]\.grad_norm is missing"),
     (lambda run: run["grad_norm"].pop(), r"runs\[0\]\.grad_norm: expected a list of 7"),
-    (lambda run: run["grad_norm"].__setitem__(3, None), "grad_norm: expected numbers, found null"),
+    (lambda run: run["grad_norm"].__setitem__(0, None), "grad_norm: expected a number at lag 0"),
     (lambda run: run["grad_norm"].__setitem__(3, "1e-400"), "17 digits and an exponent"),
     (lambda run: run["grad_norm"].__setitem__(3, True), "expected numbers, found true"),
     (lambda run: run["grad_norm"].__setitem__(3, -1.0), "expected no negative number"),
@@ -359,3 +359,31 @@ def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
     [result] = gradflow.load_results(tmp_path / "r.json")
     assert result.flow.state.exponent[-1] == ZERO_EXPONENT
     assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3
+
+
+BEYOND_SQUARES = {"kind": "gaussian", "scale": 1e30}
+AT_THE_ROOT = {
+    "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = 0.5 * sqrt(h[t-1] ** 2) + tanh(W @ x[t])",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "lost"),
+    [
+        ({"cell": "gated_deltanet", "dtype": "float32", "input": BEYOND_SQUARES}, "W_x"),
+        ({"cell": AT_THE_ROOT}, "the state"),
+    ],
+    ids=["a term", "the state"],
+)
+def test_gradients_that_are_no_numbers_are_told_and_read_back(tmp_path, config, lost):
+    path = tmp_path / "results.json"
+    results, _ = written(path, {**SMALL, **config})
+    (note,) = results[0].notes
+    assert note.startswith(f"the gradient by {lost} is no number at some lags")
+    (back,) = read_results(path).results
+    assert back.notes == results[0].notes
+    same_flows(results[0].flow, back.flow)
+    (found,) = gradflow.verify({**SMALL, **config})
+    assert not found.holds
+    assert math.inf in [c.error for c in found.comparisons]

@@ -17,7 +17,7 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
-NAME = 1.15
+NAME = 1.6
 """Inches that a name beside a panel may take."""
 
 _MOST = 600  # letters: more are on no line, and are not measured

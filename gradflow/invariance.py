@@ -101,7 +101,7 @@ def _visited(
             return
         x = arrays.laid(row.astype(np.float64))
         yield x, s
-        s = _step(cell, w, x, s)
+        s = cell.one_step(x, s, w)
 
 
 def _differences_from(
@@ -111,23 +111,13 @@ def _differences_from(
     moved[..., cell.parts[gauge].rows] += _MOVED
     for part in cell.gauge[gauge]:
         moved[..., cell.parts[part].rows] *= np.exp(-_MOVED)
-    one, other = (_step(cell, w, x, start) for start in (s, moved))
+    one, other = (cell.one_step(x, start, w) for start in (s, moved))
     before, after = _parts(cell, one, one), _parts(cell, other, one)
     for part, value in before.items():
         both = np.isfinite(value).all(axis=-1) & np.isfinite(after[part]).all(axis=-1)
         gap = np.abs(value[both] - after[part][both]).max(initial=0.0)
         size = max(np.abs(a[both]).max(initial=0.0) for a in (value, after[part]))
         yield part, float(gap / size) if size > _SMALLEST else 0.0
-
-
-def _step(cell: SizedCell, w: Bound, x: Array, s: Array) -> Array:
-    z, saved, s_next = (
-        arrays.empty((len(s), width), np.float64) for width in (cell.G, cell.saved, cell.S_all)
-    )
-    z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
-    cell.prepare(z, saved, x, w)
-    cell.step(cell.forward_views(z, saved, s, s_next, x), w)
-    return s_next
 
 
 def _parts(cell: SizedCell, s: Array, like: Array) -> dict[str, Array]:

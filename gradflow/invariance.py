@@ -19,6 +19,9 @@ from gradflow.numerics.arrays import Array
 
 _SAMPLES = 8
 _MOVED = 0.5
+_VISITED = 64  # steps that are followed
+_FARTHEST = 1e6  # of a gauge; beyond it, rounding moves e^m by too much
+_SMALLEST = 1e-200
 _TOLERANCE = 1e-6  # what rounding makes of saturated gates is far below, a gauge that is none above
 
 
@@ -35,7 +38,7 @@ class Unfounded(NamedTuple):
     def message(self) -> str:
         """What is wrong, in words."""
         own = " and ".join(self.scaled)
-        what = "the output" if self.part == "output" else f"{self.part}[t]"
+        what = "output" if self.part == "output" else f"{self.part}[t]"
         return (
             f"'{self.gauge}' is no gauge of {own}: with {self.gauge} greater by {_MOVED} and {own} "
             f"e^-{_MOVED} times as large, which is to change nothing, a step gives another {what} "
@@ -43,52 +46,78 @@ class Unfounded(NamedTuple):
         )
 
 
-def unfounded(cell: SizedCell, params: Params) -> tuple[Unfounded, ...]:
-    """The gauges of a cell under which a step is not invariant, from a few states drawn at random.
+def unfounded(
+    cell: SizedCell, params: Params, x: Array | None = None, s0: Array | None = None
+) -> tuple[Unfounded, ...]:
+    """The gauges of a cell under which a step is not invariant, from a few states drawn at random
+    and from those that it visits.
 
     Args:
         cell: the cell.
         params: its parameters, by name, each of its own shape.
+        x: its input (T, N, I), of which the first steps and samples are followed; None: of none.
+        s0: the state (N, S) that it starts from.
     """
     found = []
     for gauge, scaled in cell.gauge.items():
         with np.errstate(all="ignore"):
-            worst = max(_differences(cell, params, gauge), key=lambda pair: pair[1])
+            worst = max(_differences(cell, params, gauge, x, s0), key=lambda pair: pair[1])
         if worst[1] > _TOLERANCE:
             found.append(Unfounded(gauge, tuple(scaled), *worst))
     return tuple(found)
 
 
-def _differences(cell: SizedCell, params: Params, gauge: str) -> Iterator[tuple[str, float]]:
+def _differences(
+    cell: SizedCell, params: Params, gauge: str, inputs: Array | None, s0: Array | None
+) -> Iterator[tuple[str, float]]:
     """(part, how far it is moved relative to its size) of a step, over the samples whose new state
     is finite: the largest."""
-    rng = np.random.default_rng(0)
     w = cell.bind({name: np.asarray(a, dtype=np.float64) for name, a in params.items()})
+    for x, s in (_drawn(cell), *_visited(cell, w, inputs, s0)):
+        yield from _differences_from(cell, w, gauge, x, s)
+
+
+def _drawn(cell: SizedCell) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
     x = arrays.laid(rng.standard_normal((_SAMPLES, cell.I)))
     s = arrays.empty((_SAMPLES, cell.S_all), np.float64)
     s[...] = rng.standard_normal(s.shape)
     s[: _SAMPLES // 2] = np.abs(s[: _SAMPLES // 2])  # what is to be positive
+    return x, s
+
+
+def _visited(
+    cell: SizedCell, w: Bound, inputs: Array | None, s0: Array | None
+) -> Iterator[tuple[Array, Array]]:
+    """The inputs of the first steps and the states before them, as long as these are in range."""
+    if inputs is None or s0 is None:
+        return
+    s = arrays.empty((len(s0[:_SAMPLES]), cell.S_all), np.float64)
+    s[...] = 0
+    s[:, : cell.S] = s0[:_SAMPLES, : cell.S]
+    for row in inputs[:_VISITED, :_SAMPLES]:
+        gauges = [s[:, cell.parts[name].rows] for name in cell.gauge]
+        if not np.isfinite(s).all() or any(np.abs(m).max() > _FARTHEST for m in gauges):
+            return
+        x = arrays.laid(row.astype(np.float64))
+        yield x, s
+        s = cell.one_step(x, s, w)
+
+
+def _differences_from(
+    cell: SizedCell, w: Bound, gauge: str, x: Array, s: Array
+) -> Iterator[tuple[str, float]]:
     moved = arrays.laid(s.copy())
     moved[..., cell.parts[gauge].rows] += _MOVED
     for part in cell.gauge[gauge]:
         moved[..., cell.parts[part].rows] *= np.exp(-_MOVED)
-    one, other = (_step(cell, w, x, start) for start in (s, moved))
+    one, other = (cell.one_step(x, start, w) for start in (s, moved))
     before, after = _parts(cell, one, one), _parts(cell, other, one)
     for part, value in before.items():
         both = np.isfinite(value).all(axis=-1) & np.isfinite(after[part]).all(axis=-1)
         gap = np.abs(value[both] - after[part][both]).max(initial=0.0)
         size = max(np.abs(a[both]).max(initial=0.0) for a in (value, after[part]))
-        yield part, float(gap / size) if size else 0.0
-
-
-def _step(cell: SizedCell, w: Bound, x: Array, s: Array) -> Array:
-    z, saved, s_next = (
-        arrays.empty((len(s), width), np.float64) for width in (cell.G, cell.saved, cell.S_all)
-    )
-    z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
-    cell.prepare(z, saved, x, w)
-    cell.step(cell.forward_views(z, saved, s, s_next, x), w)
-    return s_next
+        yield part, float(gap / size) if size > _SMALLEST else 0.0
 
 
 def _parts(cell: SizedCell, s: Array, like: Array) -> dict[str, Array]:

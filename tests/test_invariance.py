@@ -8,7 +8,7 @@ import gradflow
 from command import main
 from gradflow.cells import CELLS
 from gradflow.invariance import unfounded
-from gradflow.runs.sampling import parameters
+from gradflow.runs.sampling import initial_state, inputs, parameters
 from nets import VARIANTS
 
 FALSE = """\
@@ -79,4 +79,36 @@ def test_a_registered_cell_is_tried_too(monkeypatch):
 def test_the_gauges_of_the_library_are_gauges(cell, bias_scale):
     config = {"cell": {"type": cell.name, **cell.options}, "bias_scale": bias_scale}
     (run,) = gradflow.load({**config, "hidden_size": 5}).runs
-    assert unfounded(run.cells[0, 0], parameters(run)[0, 0]) == ()
+    x = inputs(run)
+    for scale in (1, 30):
+        s0 = initial_state(run)[0, 0]
+        assert unfounded(run.cells[0, 0], parameters(run)[0, 0], scale * x, s0) == ()
+
+
+FAR = """\
+cell:
+  type: equations
+  name: far
+  state: {c: H, n: H, m: H}
+  parameters: {W: [H, I], V: [H, I]}
+  gauge: {m: [c, n]}
+  output: c[t] / n[t] + max(m[t] - 3, 0)
+  step: |
+    i = V @ x[t]
+    m[t] = max(m[t-1] - 0.1, i)
+    c[t] = exp(m[t-1] - 0.1 - m[t]) * c[t-1] + exp(i - m[t]) * (W @ x[t])
+    n[t] = exp(m[t-1] - 0.1 - m[t]) * n[t-1] + exp(i - m[t])
+wx_scale: 5
+sequence_length: 30
+hidden_size: 4
+batch_size: 4
+loss: sum
+"""
+
+
+def test_a_gauge_that_is_none_far_off_is_found_where_the_run_goes():
+    with pytest.raises(gradflow.InputError, match="another output"):
+        gradflow.load(FAR)
+    with pytest.raises(gradflow.InputError, match="another output"):
+        gradflow.load(FAR.replace("wx_scale: 5", "wx_scale: [0.1, 5]"))
+    assert gradflow.load(FAR.replace("max(m[t] - 3, 0)", "0")).runs

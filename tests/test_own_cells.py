@@ -64,30 +64,23 @@ def test_the_file_of_a_shipped_cell_is_a_cell_of_ones_own(tmp_path, name):
     np.testing.assert_array_equal(own.flow.state.mantissa, same.flow.state.mantissa)
 
 
-def test_two_cells_do_not_share_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(CELLS, "_own", {})
+def test_two_cells_of_a_config_do_not_share_a_name(tmp_path):
     other = "name: {}\nstate: {{h: H}}\nparameters: {{W: [H, I]}}\nstep: h[t] = W @ x[t]\n"
     written(tmp_path, other.format("lstm"), "a.yaml")
-    (fault,) = faults(tmp_path, "cell: [lstm, ./a.yaml]")
-    assert fault == (
-        "./a.yaml:1:7: error: name: a cell of gradflow has the name 'lstm' and other equations: "
-        "choose another name"
-    )
+    for order in ("[lstm, ./a.yaml]", "[./a.yaml, lstm]"):
+        (fault,) = faults(tmp_path, f"cell: {order}")
+        assert fault == (
+            "./a.yaml:1:7: error: name: another cell of this config has the name 'lstm': "
+            "choose another name"
+        )
+    changed = load(written(tmp_path, "cell: [gru, ./a.yaml]"))  # a copy that somebody has changed
+    assert len(changed.runs) == 2
     written(tmp_path, other.format("mine"), "a.yaml")
     written(tmp_path, other.format("mine").replace("x[t]", "(2 * x[t])"), "b.yaml")
     (fault,) = faults(tmp_path, "cell: [./a.yaml, ./b.yaml]")
     assert fault.startswith("./b.yaml:1:7: error: name: another cell of this config has the name")
-    own = (
-        "{type: equations, state: {h: H}, parameters: {W: [H, I]}, step: 'h[t] = %s * (W @ x[t])'}"
-    )
-    (fault,) = faults(tmp_path, f"cell:\n  - {own % 2}\n  - {own % 3}\n")
-    assert fault.startswith("config.yaml:3:5: error: cell[1].name: another cell of this config")
     written(tmp_path, "about: A copy.\n" + other.format("mine"), "b.yaml")
     assert len(load(written(tmp_path, "cell: [./a.yaml, ./b.yaml]")).runs) == 2
-    gradflow.register({"name": "mine", "state": {"h": "H"}, "parameters": {"U": ["H", "H"]},
-                       "step": "h[t] = U @ h[t-1] + x[t][0:1]"})  # fmt: skip
-    (fault,) = faults(tmp_path, "cell: ./a.yaml")
-    assert "a registered cell has the name 'mine' and other equations" in fault
 
 
 def test_options_that_are_lists_are_swept(tmp_path):

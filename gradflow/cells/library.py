@@ -102,11 +102,6 @@ class Library(Mapping[str, CellType]):
             raise InputError(f"{message}: {type(error).__name__}: {what}") from None
         return self._own[name]
 
-    def taken(self, name: str) -> Equations | None:
-        """The declaration of the cell of gradflow, or registered, that has this name."""
-        cell = self._types.get(name) or self._own.get(name)
-        return None if cell is None else cell.equations
-
     def offered(self) -> list[str]:
         """The names of the cells that installed packages offer."""
         return sorted(set(_offers(tuple(sys.path))) - set(self._types))

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gradflow.cells.contract import (
     Bound,
@@ -38,7 +39,7 @@ from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
-from gradflow.numerics.arrays import Array, transposed
+from gradflow.numerics.arrays import Array, empty, transposed
 from gradflow.numerics.products import product, product_for
 
 
@@ -215,6 +216,17 @@ class SizedCell:
         """Put what the input alone decides into `saved`, for any number of steps; before them."""
         if self._code.prepare is not None:
             self._code.prepare(self._views("prepare", z, saved, x), w)
+
+    def one_step(self, x: Array, s: Array, w: Bound, kind: DTypeLike = np.float64) -> Array:
+        """One step forward alone: s_t (N, S_all) of x_t (N, I) and s_{t-1} (N, S_all), computed in
+        numbers of this kind, real or complex."""
+        before, after = empty(s.shape, kind), empty(s.shape, kind)
+        z, saved = (empty((len(s), width), kind) for width in (self.G, self.saved))
+        before[...] = s
+        z[..., : self.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
+        self.prepare(z, saved, x, w)
+        self.step(self.forward_views(z, saved, before, after, x), w)
+        return after
 
     def linearize(
         self, z: Array, saved: Array, s: Array, s_next: Array, x: Array, local: Array, w: Bound

@@ -75,7 +75,9 @@ def cells_of(
     given = data.get("cell")
     items = given if isinstance(given, list) else [given]
     misfits, found = _Misfits(), []
-    named: dict[str, Equations] = {}
+    kinds = [item.get("type") if isinstance(item, dict) else item for item in items]
+    named = {kind: CELLS[kind].equations for kind in kinds
+             if isinstance(kind, str) and not is_own(kind) and kind in CELLS}  # fmt: skip
     reader = Reader(document, folder, text, faults)
     for number, item in enumerate(items):
         path: Path = ("cell", number) if isinstance(given, list) else ("cell",)
@@ -116,7 +118,7 @@ def _own(
     named: dict[str, Equations],
 ) -> Iterator[Choice]:  # fmt: skip
     """One cell for every combination of its options; nothing where something is wrong. `named` are
-    the config's own cells so far."""
+    the config's cells so far, and those of gradflow that it names."""
     mapping = item if isinstance(item, dict) else {"type": item}
     kind = str(mapping["type"])
     others = ("type", *(KEYS if kind == "equations" else ()))
@@ -135,7 +137,8 @@ def _own(
             misfits.add(path, lambda: message)
             return
         add = partial(_first_mistake, path, reader.faults)
-    if (wrong_name := _taken(equations, named)) is not None:
+    is_named = kind != "equations" or "name" in mapping
+    if is_named and (wrong_name := _taken(equations, named)) is not None:
         add(wrong_name)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
@@ -150,15 +153,11 @@ def _own(
 def _taken(equations: Equations, named: dict[str, Equations]) -> EquationsError | None:
     """What is wrong with the name of a cell that is another cell's, and so could not be told from
     it in what is shown; a copy may have its name."""
-    name = equations.name
-    of = "a cell of gradflow" if name in CELLS else "a registered cell"
-    there = CELLS.taken(name)
-    if there is None:
-        of, there = "another cell of this config", named.setdefault(name, equations)
+    there = named.setdefault(equations.name, equations)
     plain, known = (replace(one, about="", cite="", help=()) for one in (equations, there))
     if plain == known:
         return None
-    message = f"{of} has the name {name!r} and other equations: choose another name"
+    message = f"another cell of this config has the name {equations.name!r}: choose another name"
     return EquationsError([Mistake("name", At(1, 1), message)])
 
 

@@ -35,7 +35,7 @@ from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.initializers import Base
 from gradflow.runs.memory import too_large
-from gradflow.runs.sampling import parameters
+from gradflow.runs.sampling import initial_state, inputs, parameters
 
 if TYPE_CHECKING:
     from gradflow.weights import Tensors
@@ -170,22 +170,28 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     return config
 
 
+_TRIED = 8  # runs of a sweep in which a gauge is tried
+
+
 def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
     """Add cells of the user's own that call a part a gauge which is none to the faults; one for
     all values of options that are numbers."""
     own = {c.cell: c.add for c in choices if c.add is not None and c.cell.equations.gauge}
-    tried = set()
+    alike: dict[object, list[Run]] = {}
     for run in runs if own else ():
-        add = own.pop(run.cell, None)
-        if add is None or run.cell.typical in tried:
-            continue
-        tried.add(run.cell.typical)
-        mistakes = [
-            Mistake(f"gauge.{found.gauge}", At(1, 1), found.message)
-            for found in unfounded(run.cells[0, 0], parameters(run)[0, 0])
-        ]
-        if mistakes:
-            add(EquationsError(mistakes))
+        if run.cell in own:
+            alike.setdefault(run.cell.typical, []).append(run)
+    for its in alike.values():
+        for run in (*its[:: -(-len(its) // _TRIED)], its[-1]):
+            mistakes = [
+                Mistake(f"gauge.{found.gauge}", At(1, 1), found.message)
+                for found in unfounded(
+                    run.cells[0, 0], parameters(run)[0, 0], inputs(run), initial_state(run)[0, 0]
+                )
+            ]
+            if mistakes:
+                own[run.cell](EquationsError(mistakes))
+                break
 
 
 def _check_lags(config: Config, faults: Faults) -> None:

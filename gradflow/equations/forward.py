@@ -282,7 +282,11 @@ class Prepare(Forward):
         late = [reduced.output] if reduced.output is not None else []
         roots = [*reduced.new.values(), *late]
         nodes = in_order(roots)
-        self.found = {id(node) for node in nodes if _is_early(node)} - {id(n) for n in roots}
+        of_states = {id(root) for root in roots}  # a new state is `step`'s, and what is made of it
+        for node in nodes:
+            if any(id(arg) in of_states for arg in node.args):
+                of_states.add(id(node))
+        self.found = {id(node) for node in nodes if _is_early(node)} - of_states
         wanted = {
             id(arg): arg
             for node in nodes

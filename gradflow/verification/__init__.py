@@ -91,7 +91,11 @@ def verify(run: Run) -> Verification:
     off from its past, they end with the chunk of steps that they began in.
     """
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
-    claims = (found for at, p in params.items() for found in unfounded(run.cells[at], p))
+    claims = (
+        found
+        for at, p in params.items()
+        for found in unfounded(run.cells[at], p, x if at == (0, 0) else None, s0[at])
+    )
     false = tuple(dict.fromkeys(found.message for found in claims))
     readings = Readings([run])
     (goal,) = readings.objectives

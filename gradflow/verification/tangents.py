@@ -16,7 +16,6 @@ import numpy as np
 from gradflow.cells import Params, SizedCell
 from gradflow.cells.contract import Bound
 from gradflow.engine.network import NetTrajectory, Place, merged
-from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, near_one, scale
 from gradflow.runs.experiment import Run
@@ -181,17 +180,10 @@ class Tangents:
 
     def _next(self, at: Place, x: Array, s: Array, p: Params) -> Array:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
-        cell, kind = self.cells[at], np.result_type(x, s, *p.values())
+        cell = self.cells[at]
         w = self._bound[at] if p is self.params[at] else cell.bind(p)
-        before, after = arrays.empty(s.shape, kind), arrays.empty(s.shape, kind)
-        z = arrays.empty((len(s), cell.G), kind)
-        saved = arrays.empty((len(s), cell.saved), kind)
-        before[...] = s
-        z[..., : cell.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
         with np.errstate(all="ignore"):  # an exponential that saturates a gate
-            cell.prepare(z, saved, x, w)
-            cell.step(cell.forward_views(z, saved, before, after, x), w)
-        return after
+            return cell.one_step(x, s, w, np.result_type(x, s, *p.values()))
 
 
 def _nothing(like: Array) -> Scaled:

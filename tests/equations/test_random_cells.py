@@ -37,6 +37,11 @@ def test_random_cells_agree_or_are_refused(part):
     assert found["judged"] > 0.7 * CI / 4
 
 
+@pytest.mark.parametrize("seed", [17180, 18663])
+def test_what_is_made_of_a_new_state_that_the_input_alone_decides(seed):
+    assert judge(seed) == "judged"
+
+
 @pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(10))
 def test_many_random_cells_agree_or_are_refused(part):

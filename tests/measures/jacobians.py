@@ -44,7 +44,12 @@ def exact_jacobians(net, n=0):
 def log10_singular_values(M):
     """Largest first, -inf of a zero."""
     with mpmath.workdps(max(DIGITS, mpmath.mp.dps)):
-        values = mpmath.svd_r(M, compute_uv=False)
+        try:
+            values = mpmath.svd_r(M, compute_uv=False)
+        except RuntimeError:  # its iteration may not end where two are equal
+            with mpmath.workdps(3 * mpmath.mp.dps):
+                squares = mpmath.eigsy(M.T * M, eigvals_only=True)
+                values = sorted((mpmath.sqrt(abs(v)) for v in squares), reverse=True)
         return np.array([float(mpmath.log10(v)) if v else -np.inf for v in values])
 
 

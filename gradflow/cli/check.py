@@ -55,6 +55,7 @@ def check(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
@@ -65,7 +66,9 @@ def check(
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
-        report = _checked(config, baseline, update_baseline, tolerance, destinations, set_, jobs)
+        report = _checked(
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+        )
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
@@ -82,6 +85,7 @@ def _checked(
     update: bool,
     tolerance: float,
     destinations: Destinations,
+    theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
 ) -> Report:
@@ -121,7 +125,9 @@ def _checked(
         if new is not None:
             new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
             print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
-        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            report, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+        )
     return report
 
 

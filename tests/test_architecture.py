@@ -70,7 +70,7 @@ INSIDE = {
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "look", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
         "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",

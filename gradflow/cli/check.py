@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import EXIT_CODES, app, plain_view, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, look, plain_look, reporting, warned
 from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import Fault, InputError
@@ -119,9 +119,9 @@ def _checked(
             results=tuple(results),
         )
         if new is not None:
-            new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
+            new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
             print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
-        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(report, lambda screen: look(experiment, tables=True, screen=screen))
     return report
 
 
@@ -187,7 +187,7 @@ def compare(
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
         destinations.write(
-            found, lambda screen: plain_view(screen, theme=theme.value, sources=sources)
+            found, lambda screen: plain_look(screen, theme=theme.value, sources=sources)
         )
     if not found.held:
         raise typer.Exit(1)

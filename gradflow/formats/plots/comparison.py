@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from gradflow.checks.compare import Comparison, Pair, parts
 from gradflow.checks.deviations import Deviation, log10_curves
 from gradflow.errors import InputError
+from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
     LAG,
@@ -27,7 +28,6 @@ from gradflow.formats.plots.scales import (
     with_room,
 )
 from gradflow.formats.plots.sheet import Panel
-from gradflow.formats.view import View
 from gradflow.formats.words import clean, short
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
@@ -37,7 +37,7 @@ _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
 _LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of distances
 
 
-def figure(comparison: Comparison, view: View) -> Figure:
+def figure(comparison: Comparison, look: Look) -> Figure:
     """A row a run with its largest distance; then the curves before and now, the most distant
     first."""
     pairs = comparison.pairs
@@ -52,7 +52,7 @@ def figure(comparison: Comparison, view: View) -> Figure:
     more = len(pairs) - _MOST_ROWS
     notes += [f"{more} more runs, nearer to each other, not drawn"] if more > 0 else []
     panels = [_distances(worst[:_MOST_ROWS], comparison.tolerance), *curves]
-    return sheet.figure(sheet.in_rows(panels), view.title, said, notes)
+    return sheet.figure(sheet.in_rows(panels), look.title, said, notes)
 
 
 def _decades(pair: Pair) -> float:

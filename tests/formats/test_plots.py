@@ -25,7 +25,7 @@ from figure_checks import (  # noqa: E402
 from gradflow.formats import plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import apart, wide, wrapped  # noqa: E402
+from gradflow.formats.plots.scales import apart, few, shortened, wide, wrapped  # noqa: E402
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -255,6 +255,29 @@ def test_text_is_broken_where_it_would_not_fit():
     assert all(wide(line, 7) <= 0.8 for line in lines)
     assert " ".join(lines).replace(" · ", " ").split() == " ".join(pieces).split()
     assert wrapped(pieces, " · ", 9.0, 7) == [" · ".join(pieces)]
+
+
+def test_a_long_text_loses_its_middle():
+    assert shortened("short", 1.0) == "short"
+    for text in ("step-001-" + "x" * 200 + "-42.npz", "ab" * 10_000):
+        found = shortened(text, 1.0, 7)
+        start, end = found.split("…")
+        assert text.startswith(start) and text.endswith(end)  # noqa: PT018
+        assert 0.8 < wide(found, 7) <= 1.0
+
+
+def test_lines_that_are_too_many_end_in_an_ellipsis():
+    assert few(["one", "two"], 2, 1.0, 7) == ["one", "two"]
+    assert few(["one", "two", "three"], 2, 1.0, 7) == ["one", "two …"]
+    inches = wide("two … ", 7)
+    assert few(["one", "two three", "four"], 2, inches, 7) == ["one", "two …"]
+
+
+def test_a_long_title_has_a_few_lines():
+    for title in ("word " * 2000, "w" * 10_000):
+        figure = plots.figure(*results_of(title=title))
+        assert_readable(figure)
+        assert figure.get_figheight() < 4
 
 
 def test_without_matplotlib_the_message_names_it(monkeypatch):

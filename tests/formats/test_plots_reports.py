@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -101,6 +102,21 @@ def test_a_few_checkpoints_are_curves(count):
     assert_readable(figure)
     for result in report:
         assert holds(figure.axes[0], result.flow.relative.log10())
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_long_names_of_checkpoints_leave_room_for_the_panels(count):
+    report = [
+        replace(one, axes={**one.axes, "checkpoint":
+                f"epoch={i:03d}-val={i}.123456789-{'x' * 90}-{i}-seed=42-lr=0.0003-{'y' * 90}.npz"})
+        for i, one in enumerate(checkpoints(count))
+    ]  # fmt: skip
+    figure = plots.figure(report, VIEW, "tracking")
+    assert_readable(figure)
+    for ax in figure.axes:
+        assert ax.get_position().width > 0.15
+        boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
 def test_checkpoints_of_a_sweep_have_a_column_each():

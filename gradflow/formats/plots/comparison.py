@@ -25,6 +25,7 @@ from gradflow.formats.plots.scales import (
     named_ends,
     plain,
     power,
+    shortened,
     with_room,
 )
 from gradflow.formats.plots.sheet import Panel
@@ -36,6 +37,7 @@ from gradflow.results import Result
 _MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
 _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
 _LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of distances
+_NAME = 1.6  # inches of the name of a run
 
 
 def figure(comparison: Comparison, view: View) -> Figure:
@@ -83,7 +85,8 @@ def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
         ax.xaxis.set_major_locator(FixedLocator([_LEAST, -4, -2, 0, 2]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power(x)))
         ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(pairs))]))
-        ax.set_yticklabels([plain(clean(pair.name)) for pair in pairs], fontsize=style.TINY)
+        names = [plain(shortened(clean(pair.name), _NAME)) for pair in pairs]
+        ax.set_yticklabels(names, fontsize=style.TINY)
         ax.set_ylim(len(pairs) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
 

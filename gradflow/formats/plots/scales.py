@@ -17,6 +17,10 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
+NAME = 1.6
+"""Inches that a name beside a panel may take."""
+
+_MOST = 600  # letters: more are on no line, and are not measured
 _LINE = 9.5  # points that a line of small text takes
 
 
@@ -98,7 +102,7 @@ def named_ends(
     places = apart(heights, _LINE / height_of(ax))
     for name, place, colour in zip(names, places, colours, strict=True):
         ax.annotate(
-            plain(name), (1, place), xycoords="axes fraction", xytext=(3, 0),
+            plain(shortened(name)), (1, place), xycoords="axes fraction", xytext=(3, 0),
             textcoords="offset points", va="center", fontsize=style.TINY, color=colour,
         )  # fmt: skip
 
@@ -149,6 +153,38 @@ def wrapped(
         else:
             lines.append(piece)
     return lines
+
+
+def few(
+    lines: Sequence[str], most: int, inches: float, size: float, bold: bool = False
+) -> list[str]:
+    """The first of the lines, each no wider than that; an ellipsis where there are more."""
+    kept = list(lines[:most])
+    if len(lines) > most:
+        while " " in kept[-1] and wide(kept[-1] + " …", size, bold) > inches:
+            kept[-1] = kept[-1].rpartition(" ")[0]
+        kept[-1] += " …"
+    return [shortened(line, inches, size, bold) for line in kept]
+
+
+def shortened(text: str, inches: float = NAME, size: float = style.TINY, bold: bool = False) -> str:
+    """The text, its middle cut out where it is wider than that."""
+    if len(text) <= _MOST and wide(text, size, bold) <= inches:
+        return text
+    low, high = 2, min(len(text) - 1, _MOST)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if wide(_cut(text, middle), size, bold) <= inches:
+            low = middle
+        else:
+            high = middle - 1
+    return _cut(text, low)
+
+
+def _cut(text: str, letters: int) -> str:
+    """So many letters of a text, from both its ends."""
+    end = letters // 2
+    return f"{text[: letters - end]}…{text[len(text) - end :]}"
 
 
 @lru_cache(maxsize=4096)

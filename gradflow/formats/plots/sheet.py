@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 
 from gradflow.formats import words
 from gradflow.formats.plots import heat, style
-from gradflow.formats.plots.scales import plain, wrapped
+from gradflow.formats.plots.scales import few, plain, shortened, wrapped
 
 _HEIGHT = 2.2  # inches of a panel
 _USED = 0.94  # of the width, by text: pixels make it a little wider
 _SCALE = 0.6  # inches that a scale takes next to a panel
+_TITLE, _FACTS, _FOOT = 3, 4, 16  # lines at most: of a title, of facts, below all panels
+_LETTERS = 1000  # of a title, more than its lines hold
 _SHOWN = 100  # pixels of an inch in a notebook
 
 
@@ -74,6 +76,7 @@ def figure(
         head = _title(title, width)
         foot = wrapped(said, " · ", _USED * width, style.TINY)
         foot += wrapped(notes, " · ", _USED * width, style.TINY)
+        foot = few(foot, _FOOT, _USED * width, style.TINY)
         height = sum(heights) + 0.15 * len(head) + 0.115 * len(foot) + 0.1
         made = Sheet(figsize=(width, height), layout="constrained")
         made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
@@ -94,8 +97,9 @@ def figure(
 
 
 def _title(title: str | None, width: float) -> list[str]:
-    text = words.clean(title) if title else ""
-    return [plain(line) for line in wrapped([text], "", _USED * width, style.HEAD, True) if line]
+    text = words.clean(title)[:_LETTERS] if title else ""
+    lines = [line for line in wrapped([text], "", _USED * width, style.HEAD, True) if line]
+    return [plain(line) for line in few(lines, _TITLE, _USED * width, style.HEAD, True)]
 
 
 def _row(axes: Sequence[Axes], row: Sequence[Panel], inches: float) -> None:
@@ -110,22 +114,24 @@ def _row(axes: Sequence[Axes], row: Sequence[Panel], inches: float) -> None:
         if inner:
             ax.tick_params(labelleft=False)
         else:
-            ax.set_ylabel(plain(panel.y))
+            ax.set_ylabel(plain(shortened(panel.y, panel.height, style.LABEL)))
     for ax, mapped in bars[-1:] if len(bars) == len(row) else bars:
         heat.bar(ax, mapped)
 
 
 def head(ax: Axes, panel: Panel, inches: float = style.COLUMN) -> None:
     """The panel's title, facts and the name of its lower scale; the panel is about so wide."""
-    ax.set_xlabel(plain(panel.x))
+    ax.set_xlabel(plain(shortened(panel.x, inches, style.LABEL)))
     facts = [line for line in wrapped([panel.facts], "", inches, style.SMALL) if line]
+    facts = few(facts, _FACTS, inches, style.SMALL)
     if facts:
         ax.annotate(
             plain("\n".join(facts)), (0, 1), xycoords="axes fraction", xytext=(0, 4), va="bottom",
             textcoords="offset points", fontsize=style.SMALL, color=style.INK,
         )  # fmt: skip
     if panel.title:
-        title = "\n".join(wrapped([panel.title], "", inches, style.TITLE, bold=True))
+        lines = wrapped([panel.title], "", inches, style.TITLE, bold=True)
+        title = "\n".join(few(lines, _TITLE, inches, style.TITLE, bold=True))
         pad = 4 + len(facts) * 9.5
         ax.set_title(plain(title), loc="left", pad=pad, fontsize=style.TITLE, fontweight="bold")
 

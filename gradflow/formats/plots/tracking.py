@@ -21,13 +21,15 @@ from gradflow.formats import words
 from gradflow.formats.plots import curves, measured, sheet, style
 from gradflow.formats.plots.layout import Group, plan
 from gradflow.formats.plots.runs import NOTHING, gradients, in_grid
-from gradflow.formats.plots.scales import along_numbers, plain
+from gradflow.formats.plots.scales import along_numbers, plain, shortened
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.view import View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
 _TICKS = 5
+_TICK = 0.65  # inches of the longest of two names along a scale
+_SHARED = 0.45  # inches of what all names begin with, or end
 
 
 def figure(results: Sequence[Result], view: View) -> Figure:
@@ -72,6 +74,7 @@ def _named(results: Sequence[Result]) -> tuple[list[Result], str]:
         )
         for result, name in zip(results, short, strict=True)
     ]
+    start, end = (shortened(own, _SHARED, style.LABEL) for own in (start, end))
     return found, f"checkpoint {start}*{end}" if start or end else "checkpoint"
 
 
@@ -96,7 +99,8 @@ def _along(ax: Axes, group: Group) -> None:
     ticks = max(2, min(_TICKS, 26 // max(longest, 1)))
     at = range(0, count, -(-count // ticks))
     ax.xaxis.set_major_locator(FixedLocator([float(i) for i in at]))
-    ax.set_xticklabels([plain(str(group.results[i].axes[CHECKPOINT])) for i in at])
+    names = [str(group.results[i].axes[CHECKPOINT]) for i in at]
+    ax.set_xticklabels([plain(shortened(name, _TICK, style.SMALL)) for name in names])
 
 
 def _rate(group: Group, pattern: str) -> Panel:

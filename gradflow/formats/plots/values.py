@@ -14,7 +14,7 @@ from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.heat import named_rows
 from gradflow.formats.plots.layout import Group
-from gradflow.formats.plots.scales import along_numbers, is_log, named_ends, plain
+from gradflow.formats.plots.scales import along_numbers, is_log, named_ends, plain, shortened
 from gradflow.formats.plots.sheet import Panel
 from gradflow.measures.drawn import Row, Rows, Spectrum
 from gradflow.numerics.arrays import Array
@@ -103,7 +103,7 @@ def _dots(
     along_numbers(ax.xaxis, log=False)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(names))]))
-    ax.set_yticklabels([plain(text) for text in names])
+    ax.set_yticklabels([plain(shortened(text, size=style.SMALL)) for text in names])
     ax.tick_params(axis="y", length=0)
 
 
@@ -160,7 +160,7 @@ def _listed(
     colours = dict(zip(shown, style.COLOURS, strict=False))
     _mark(ax, drawn.mark, upright=True)
     for called, colour in colours.items():
-        ax.plot([], [], "o", ms=3.8, mew=0, color=colour, label=plain(called))
+        ax.plot([], [], "o", ms=3.8, mew=0, color=colour, label=plain(shortened(called)))
     for y, rows in enumerate(found):
         own = [row for row in rows if row.name in colours]
         for row, offset in zip(own, _offsets(len(own)), strict=True):

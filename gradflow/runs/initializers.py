@@ -102,7 +102,7 @@ class Base:
         radius = spectral_radius(block)
         if radius == 0:
             found = f"a block {' x '.join(map(str, block.shape))} whose density "
-            found += f"leaves {many(np.count_nonzero(block), 'entry', 'entries')}"
+            found += f"leaves {many(int(np.count_nonzero(block)), 'entry', 'entries')}"
             message = f"{found} has no eigenvalue but 0, which nothing "
             message += f"brings to a spectral radius of {self.spectral_radius:g}"
             raise InputError(Fault(f"{message}: expected a larger density", key="ws_init"))

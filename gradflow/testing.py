@@ -1,5 +1,6 @@
 """Gradient flow in a test suite: `assert_gradient_flow`.
 
+from gradflow.counts import many
 from gradflow.testing import assert_gradient_flow
 
 def test_the_encoder_remembers():
@@ -22,6 +23,7 @@ from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import without_place
 from gradflow.config.expect import expected
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Look, charts, words
 from gradflow.formats.lags import choose_lags
@@ -142,7 +144,7 @@ def _bounds(name: str, bound: Any) -> Any:
         return dict(bound)
     if isinstance(bound, tuple):
         if len(bound) != 2:
-            raise InputError(f"{name}: expected (least, most), found {len(bound)} values")
+            raise InputError(f"{name}: expected (least, most), found {many(len(bound), 'value')}")
         named = zip(("min", "max"), bound, strict=True)
         return {key: value for key, value in named if value is not None}
     if isinstance(bound, str):

@@ -21,7 +21,7 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "machine", "numerics", "equations", "cells",
+    "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
     "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
     "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",

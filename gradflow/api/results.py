@@ -10,6 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.api.saving import save
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats.look import Look, Theme
 from gradflow.output.terminal import prompt_width
@@ -80,7 +81,7 @@ class Results(Sequence[Result]):
     def __repr__(self) -> str:
         """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
         counts = Counter(result.diagnosis.verdict for result in self._results)
-        runs = f"{len(self)} run{'s' * (len(self) != 1)}"
+        runs = many(len(self), "run")
         return f"<Results: {', '.join([runs, *(f'{n} {v}' for v, n in counts.items())])}>"
 
     def _repr_html_(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
+from gradflow.counts import many
 from gradflow.formats.checks import STYLES, compared
 from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
 from gradflow.formats.look import Look
@@ -71,7 +72,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     if comparison.unpaired:
         yield comparison.unpaired
     held = sum(pair.held for pair in comparison.pairs)
-    yield f"{len(comparison.pairs)} runs: {held} within {comparison.tolerance:g} decades."
+    yield f"{many(len(comparison.pairs), 'run')}: {held} within {comparison.within}."
 
 
 def to_markdown(comparison: Comparison, look: Look) -> Iterator[str]:

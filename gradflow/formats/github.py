@@ -28,8 +28,12 @@ def faults(found: Iterable[Fault]) -> Iterator[str]:
     """Faults of a config as errors on its lines."""
     found = list(found)
     for fault in found[:MOST]:
-        message = f"{fault.key}: {fault.message}" if fault.key else fault.message
-        yield command(message, "gradflow: config", fault.source or "", fault.line, fault.column)
+        file = fault.source or ""
+        of_option = file.startswith("--")  # no file: shown on the step
+        said = (file if of_option else None, fault.key, fault.message)
+        message = ": ".join(text for text in said if text)
+        file = "" if of_option else file
+        yield command(message, "gradflow: config", file, fault.line, fault.column)
     if len(found) > MOST:
         yield command(f"… and {len(found) - MOST} more", "gradflow: config", "", None)
 

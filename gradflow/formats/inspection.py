@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gradflow import __version__
+from gradflow.counts import many
 from gradflow.formats import markdown, words
 from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
 from gradflow.formats.look import Look
@@ -68,7 +69,7 @@ def _other_configs(found: Inspection, colour: bool) -> Iterator[str]:
         yield from _heading(f"Config for {title}:", colour)
         yield text
     if (more := len(titles) - _MOST_CONFIGS) > 0:
-        yield f"\n{more} more configs are shown with --format json.\n"
+        yield f"\nWith --format json: {many(more, 'more config')}.\n"
 
 
 def _title(net: FoundNet, part: str) -> str:
@@ -177,7 +178,7 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
 
 def _counts(found: Inspection) -> list[str]:
     count = sum(math.prod(stored.shape) for stored in found.stored.values())
-    return [found.format, f"{len(found.stored):,} tensors", f"{count:,} numbers"]
+    return [found.format, many(len(found.stored), "tensor"), many(count, "number")]
 
 
 def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:

@@ -20,7 +20,7 @@ def export(report: Report, look: Look) -> Iterator[str]:
     stem = PurePath(name).stem
     cases = [_expected(one, stem) for one in report.judgements]
     if report.comparison is not None:
-        tolerance = f"within {report.comparison.tolerance:g} decades of {report.baseline}"
+        tolerance = f"within {report.comparison.within} of {report.baseline}"
         for pair in report.comparison.pairs:
             case = _case(f"{stem}.baseline", f"{tolerance} [{pair.name}]")
             if not pair.held:

@@ -10,6 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from gradflow.axes import PLACE_AXES
+from gradflow.counts import many
 from gradflow.formats import charts, words
 from gradflow.formats.glossary import explained, of_rates
 from gradflow.formats.lags import choose_lags
@@ -191,7 +192,7 @@ def _facts(result: Result, look: Look) -> Iterator[Line]:
     if (factors := words.why(result)) is not None:
         facts["why"] = factors.split(" ")
     if result.over is None and diagnosis.half_life is not None:
-        facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
+        facts["half-life"] = [many(words.half_life(diagnosis), "step")]
     if result.over is None and "(" in (horizon := words.horizon(result)):
         facts["horizon"] = [horizon]
     if result.flow is not None:

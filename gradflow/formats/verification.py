@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from gradflow import __version__
 from gradflow.cells.contract import CURVES
+from gradflow.counts import many
 from gradflow.formats import markdown, words
 from gradflow.formats.layout import GAP, Column, Entry, Line, Span, blocks, fold, grid, render
 from gradflow.formats.look import Look
@@ -177,8 +178,8 @@ def _verdict(verifications: Sequence[Verification]) -> Iterator[str]:
         worst = max(c.error for c in comparisons)
         allowed = comparisons[0].tolerance
         yield (
-            f"{len(comparisons)} comparisons: {len(comparisons) - wrong} hold, {wrong} differ; "
-            f"largest relative error {worst:.1e}, allowed {allowed:.0e}."
+            f"{many(len(comparisons), 'comparison')}: {len(comparisons) - wrong} hold, {wrong} "
+            f"differ; largest relative error {worst:.1e}, allowed {allowed:.0e}."
         )
 
 

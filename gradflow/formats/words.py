@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow import axes
 from gradflow.axes import KNOWN
+from gradflow.counts import many
 from gradflow.formats.look import Look
 from gradflow.formats.parts import WHOLE
 from gradflow.numerics.arrays import Array
@@ -80,7 +81,7 @@ def settings(results: Sequence[Result]) -> list[str]:
         if value is not None and (axis not in KNOWN or KNOWN[axis].plain != value)
     ]
     seeds = {result.over.seeds for result in results if result.over is not None}
-    counted = [f"{seeds.pop()} seeds"] if len(seeds) == 1 else []
+    counted = [many(seeds.pop(), "seed")] if len(seeds) == 1 else []
     return [text for text in (*said, *counted, first.objective) if text]
 
 
@@ -349,7 +350,7 @@ def reach(result: Result, look: Look) -> str:
     vanishing, exploding = look.thresholds
     start = _start(result)
     if result.over is not None:
-        return f"{result.over.figures['verdict']}, over {result.over.seeds} seeds"
+        return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
     if _is_dead(result.flow):

@@ -81,6 +81,14 @@ def test_one_run_has_a_panel_each_with_what_was_measured(name, alone):
             _spectrum(one, ax, found.figures)
 
 
+def test_how_far_any_one_loss_reaches_is_drawn_over_its_own_start():
+    results, look = results_of(measure="reach")
+    ax = plots.figure(results, look).axes[1]
+    median = results[0].measures["reach"].curves["log10_reach_p50"]
+    assert abs(median[0]) > 0.01
+    assert holds(ax, median - median[0])
+
+
 def _lags(one, ax, curves):
     middle = curves[one.middle]
     shift = middle[0] if one.relative else 0.0

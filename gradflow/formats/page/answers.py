@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from gradflow.counts import many
 from gradflow.formats import words
 from gradflow.formats.look import Look
 from gradflow.formats.page.common import sentence
@@ -55,7 +56,7 @@ def _of_one(result: Result, look: Look) -> Answer:
     found = result.diagnosis
     if result.over is not None:
         tiles = [
-            Tile(name, words.spread(result, figure), f"median of {result.over.seeds} seeds")
+            Tile(name, words.spread(result, figure), f"median of {many(result.over.seeds, 'seed')}")
             for name, figure in _FIGURES.items()
         ]
         return Answer(reach(result, look), shares=shares([result]), tiles=tiles)

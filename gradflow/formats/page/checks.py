@@ -38,7 +38,9 @@ def _answer(report: Report) -> Answer:
         failing += sum(not pair.held for pair in report.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
     total = sum(counts.values())
-    answer = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
+    verb = "fails" if failing == 1 else "fail"
+    answer = f"{failing:,} of {total:,} {verb}." if failing else f"All {total:,} hold."
+    answer = "1 of 1 holds." if not failing and total == 1 else answer
     mark = "missed" if failing else "held"
     return Answer(answer, mark, shares, more=[_counted(report)])
 

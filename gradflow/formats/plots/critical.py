@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from gradflow.counts import many
 from gradflow.criticality import Critical
 from gradflow.errors import InputError
 from gradflow.formats import words
@@ -41,7 +42,7 @@ def figure(content: Sequence[Critical], look: Look) -> Figure:
     if len({one.run.cell.label for one in content}) == 1:
         said = [named(content[0], ["cell"]), *said]
     more = len(parts) - len(panels)
-    said += [f"{more} more panels not drawn"] if more else []
+    said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = ["dot: the rate is 1"]
     notes += ["bar: its interval"] if any(one.interval for one in nets) else []
     notes += ["diamond: theory"] if any(one.predicted is not None for one in nets) else []

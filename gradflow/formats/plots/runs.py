@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.look import Look
@@ -97,5 +98,5 @@ def said(results: Sequence[Result], shown: Sequence[Result], more: int) -> list[
              if lost and len(set(values)) == 1]  # fmt: skip
     found += words.settings(results)
     found += [f"{lost} diverged, not drawn"] if lost else []
-    found += [f"{more} more panels not drawn"] if more else []
+    found += [f"{many(more, 'more panel')} not drawn"] if more else []
     return found

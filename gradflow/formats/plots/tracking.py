@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from gradflow.axes import PLACE_AXES
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.look import Look
@@ -48,7 +49,7 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     said = words.settings(named)
     lost = [str(one.axes[CHECKPOINT]) for one in named if one.flow is None]
     said += [f"diverged, not drawn: {', '.join(lost[:4])}"] if lost else []
-    said += [f"{more} more panels not drawn"] if more else []
+    said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = [*curves.notes(groups, look, asked), "bars: 95 % interval of the rate"]
     notes += ["triangle: beyond the last lag"] if any(_beyond(r) for r in named) else []
     notes += measured.notes(named, asked)

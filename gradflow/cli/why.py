@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting, view
+from gradflow.cli.base import app, look, reporting
 from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
@@ -63,7 +63,7 @@ def critical(
 
             found = find(experiment, evaluate, vary, between)
         destinations.write(
-            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
 
 
@@ -103,5 +103,5 @@ def explain(
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
         destinations.write(
-            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )

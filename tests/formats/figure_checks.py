@@ -13,8 +13,8 @@ from matplotlib.text import Annotation, Text
 
 from gradflow.config.load import from_mapping
 from gradflow.formats import plots
-from gradflow.formats.merging import over_seeds, view_over_seeds
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
+from gradflow.formats.merging import look_over_seeds, over_seeds
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 30, "input_size": 3}
@@ -24,8 +24,8 @@ T = SMALL["sequence_length"]
 def results_of(over=False, **config):
     """The results of a small experiment, and how they are shown."""
     experiment = from_mapping({**SMALL, "cell": "rnn", **config})
-    results, view = list(execute(experiment)), View.of(experiment)
-    return (over_seeds(results), view_over_seeds(view)) if over else (results, view)
+    results, look = list(execute(experiment)), Look.of(experiment)
+    return (over_seeds(results), look_over_seeds(look)) if over else (results, look)
 
 
 def curves(ax):
@@ -89,9 +89,9 @@ def _inside(box, page, text):
     assert inside, (text.get_text(), box.extents, page.extents)
 
 
-def assert_same_bytes(report, view, kind="results", suffixes=("svg",)):
+def assert_same_bytes(report, look, kind="results", suffixes=("svg",)):
     """That each kind of file is what it says, and the same whenever it is made."""
     for suffix in suffixes:
-        found = plots.content(report, view, suffix, kind)
+        found = plots.content(report, look, suffix, kind)
         assert found.startswith({"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[suffix])
-        assert found == plots.content(report, view, suffix, kind)
+        assert found == plots.content(report, look, suffix, kind)

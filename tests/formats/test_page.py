@@ -27,7 +27,7 @@ from gradflow.config.load import from_mapping
 from gradflow.criticality import find
 from gradflow.errors import InputError
 from gradflow.explanation import explain
-from gradflow.formats import FORMATS, Format, View, for_files
+from gradflow.formats import FORMATS, Format, Look, for_files
 from gradflow.formats.page.content import MOST_ROWS, Column, Table
 from gradflow.formats.page.drawing import WITHOUT
 from gradflow.formats.page.tables import column
@@ -37,9 +37,9 @@ HOSTILE = "</script><script>alert(1)</script>\"'&<b> ‮שלום\n\x00]]>${7*7}{
 REPORTS = ("results", "runs", "tracking", "critical", "explanation", "check", "comparison")
 
 
-def page(content, report="results", **view):
+def page(content, report="results", **look):
     """The text of a page, and its elements by an HTML 5 parser that lets no fault pass."""
-    text = b"".join(FORMATS["html"].show(report, content, View(**view))).decode("utf-8")
+    text = b"".join(FORMATS["html"].show(report, content, Look(**look))).decode("utf-8")
     parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
     return text, parser.parse(text)
 
@@ -205,7 +205,7 @@ def test_tables_are_read_aloud_as_tables(no_figures):
 
 
 def test_the_tables_of_a_thousand_runs_are_below_1_mb(no_figures):
-    text = b"".join(FORMATS["html"].show("results", thousand_runs(), View()))
+    text = b"".join(FORMATS["html"].show("results", thousand_runs(), Look()))
     assert len(text) < 1e6
     assert text.count(b"<tr>") == 1001
     assert b"Too many runs to be side by side" in text

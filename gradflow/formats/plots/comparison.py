@@ -13,7 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from gradflow.checks.compare import Comparison, Pair, parts
 from gradflow.checks.deviations import Deviation, log10_curves
+from gradflow.counts import many
 from gradflow.errors import InputError
+from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
     LAG,
@@ -29,7 +31,6 @@ from gradflow.formats.plots.scales import (
     with_room,
 )
 from gradflow.formats.plots.sheet import Panel
-from gradflow.formats.view import View
 from gradflow.formats.words import clean, short
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
@@ -40,7 +41,7 @@ _LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of dista
 _ROOM = 2.0  # powers of ten that the scale has on either side of the tolerance, at least
 
 
-def figure(comparison: Comparison, view: View) -> Figure:
+def figure(comparison: Comparison, look: Look) -> Figure:
     """A row a run with its largest distance; then the curves before and now, the most distant
     first."""
     pairs = comparison.pairs
@@ -50,12 +51,12 @@ def figure(comparison: Comparison, view: View) -> Figure:
     most = _MOST_CURVES if not comparison.held else _MOST_HELD
     curves = [panel for pair in worst if (panel := _curves(pair)) is not None][:most]
     held = sum(pair.held for pair in pairs)
-    said = [f"{len(pairs)} runs: {held} within {comparison.tolerance:g} decades"]
+    said = [f"{many(len(pairs), 'run')}: {held} within {comparison.within}"]
     notes = ["grey: before", "coloured: now"] if curves else []
     more = len(pairs) - _MOST_ROWS
-    notes += [f"{more} more runs, nearer to each other, not drawn"] if more > 0 else []
+    notes += [f"{many(more, 'more run')}, nearer to each other, not drawn"] if more > 0 else []
     panels = [_distances(worst[:_MOST_ROWS], comparison.tolerance), *curves]
-    return sheet.figure(sheet.in_rows(panels), view.title, said, notes)
+    return sheet.figure(sheet.in_rows(panels), look.title, said, notes)
 
 
 def _decades(pair: Pair) -> float:
@@ -160,6 +161,6 @@ def _said(pair: Pair) -> str:
     shown = _of_a_curve(pair) or pair.largest
     if pair.change is not None or shown is None:
         return pair.change or ""
-    far = "on one side only" if math.isinf(shown.decades) else f"{short(shown.decades)} decades"
+    far = "on one side only" if math.isinf(shown.decades) else many(short(shown.decades), "decade")
     lag = "" if shown.lag is None else f", lag {shown.lag}"
     return f"{clean(shown.name)}: {far}{lag}"

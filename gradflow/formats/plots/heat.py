@@ -13,6 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
 from gradflow.formats.plots.layout import Group
@@ -25,7 +26,6 @@ from gradflow.formats.plots.scales import (
     power,
     shortened,
 )
-from gradflow.formats.view import View
 from gradflow.measures.drawn import known
 from gradflow.numerics.arrays import Array
 
@@ -33,20 +33,20 @@ _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
 
 
-def draw(ax: Axes, group: Group, view: View, measures: Sequence[str] = ()) -> ScalarMappable:
+def draw(ax: Axes, group: Group, look: Look, measures: Sequence[str] = ()) -> ScalarMappable:
     """The relative gradients, and where their rate crosses 1."""
-    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], view)
+    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], look)
     if group.numeric:
         _critical(ax, group, measures)
     return mesh
 
 
 def curves_as_rows(
-    ax: Axes, group: Group, curves: Sequence[Array | None], view: View
+    ax: Axes, group: Group, curves: Sequence[Array | None], look: Look
 ) -> ScalarMappable:
     """Logarithms against lag: blue what is small, red what is large; dashed where they pass the
     thresholds."""
-    vanishing, exploding = words.log10_thresholds(view)
+    vanishing, exploding = words.log10_thresholds(look)
     low, high = _BEYOND * vanishing, _BEYOND * exploding
     rows = _rows(curves, low, high)
     T = rows.shape[1] - 1

@@ -21,7 +21,7 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "machine", "numerics", "equations", "cells",
+    "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
     "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
     "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
@@ -70,7 +70,7 @@ INSIDE = {
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "look", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
         "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",

@@ -96,8 +96,6 @@ def _schema(option: Option) -> dict[str, Any]:
     kind: dict[str, Any] = {"type": "integer" if isinstance(option.default, int) else "number"}
     if option.least is not None:
         kind["minimum"] = option.least
-    if option.most is not None:
-        kind["maximum"] = option.most
     return {**kind, "default": option.default, "description": option.meaning}
 
 

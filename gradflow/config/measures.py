@@ -93,11 +93,10 @@ def _misfit(value: Tree, option: Option) -> str | None:
     kind = "a whole number" if whole else "a number"
     fits = isinstance(value, int) or (isinstance(value, float) and not whole)
     least = option.least if option.least is not None else -_LARGEST
-    most = option.most if option.most is not None else _LARGEST
     if isinstance(value, bool) or not fits:
         return f"expected {kind}, found {shown(value)}"
-    if not least <= value <= most:  # type: ignore[operator]
-        bound = f"at least {least:g}" if not value >= least else f"at most {most:g}"  # type: ignore[operator]
+    if not least <= value <= _LARGEST:  # type: ignore[operator]
+        bound = f"at least {least:g}" if not value >= least else f"at most {_LARGEST:g}"  # type: ignore[operator]
         return f"expected {kind}, {bound}, found {shown(value)}"
     return None
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gradflow.counts import many
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
 
@@ -98,7 +99,7 @@ def _of_a_path(direct: float, rate: float, figures: Mapping[str, float | str | N
         if p10 is not None and p50 is not None and p90 is not None:
             detail = f"{gate} is {p50:.3g} in the median, {p10:.3g} to {p90:.3g} for four in five"
         if scale is not None:
-            detail += f"{', ' if detail else ''}a time scale of {scale:.3g} steps"
+            detail += f"{', ' if detail else ''}a time scale of {many(f'{scale:.3g}', 'step')}"
     has_rest = abs(math.log(rate / direct)) > 1e-6
     path = Factor(f"direct path {gate}" if isinstance(gate, str) else "direct path", direct, detail)
     if not has_rest:

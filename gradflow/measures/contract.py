@@ -69,14 +69,13 @@ class Option:
     Attributes:
         default: a whole number, a number or, with `choices`, a name.
         meaning: in words.
-        least, most: the bounds of a number, themselves allowed.
+        least: the bound of a number, itself allowed.
         choices: the names that may be given.
     """
 
     default: int | float | str
     meaning: str
     least: float | None = None
-    most: float | None = None
     choices: tuple[str, ...] = ()
 
 

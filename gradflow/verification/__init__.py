@@ -14,6 +14,7 @@ import numpy as np
 
 from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
+from gradflow.counts import many
 from gradflow.engine.block import Block
 from gradflow.engine.network import Place, net_blocks_backward, unroll_net
 from gradflow.invariance import unfounded
@@ -133,8 +134,8 @@ def verify(run: Run) -> Verification:
                 else:
                     aside += 1
     skipped = (
-        f"{aside} derivatives that complex steps do not settle: at a kink, where the slopes of the "
-        "two sides differ; of terms that cancel; or with a gate's slope beyond float range"
+        f"{many(aside, 'derivative')} that complex steps do not settle: at a kink, where the slopes"
+        " of the two sides differ; of terms that cancel; or with a gate's slope beyond float range"
     )
     return Verification(run, tuple(found), skipped if aside else None, false)
 

@@ -210,6 +210,8 @@ def test_places_are_compared_each():
         ("m_word", "calm", "wild", math.inf),
         ("m_word", "calm", None, math.inf),
         ("m_word", None, "calm", math.inf),
+        ("m_word", "calm", 2.0, math.inf),
+        ("m_word", 2.0, "calm", math.inf),
     ],
 )
 def test_figures_of_measures_are_compared_too(name, one, other, decades):
@@ -235,6 +237,16 @@ def test_a_curve_that_only_one_side_has_is_as_far_apart_as_can_be(first):
     found = next(one for one in pair.deviations if one.name == "log10_sigma_max")
     assert (found.decades, found.lag) == (math.inf, 0)
     assert not pair.held
+
+
+def test_a_curve_of_a_measure_is_compared_past_float_range_too():
+    def result(power):
+        far = Magnitudes.read([f"{10 - lag}.0000000000000000e-{power}" for lag in range(1, 9)])
+        return replace(made(T=7), measures={"theory": Measured(curves={"log10_predicted": far})})
+
+    [pair] = compared([result(700)], [result(702)]).pairs
+    found = next(one for one in pair.deviations if one.name == "log10_predicted")
+    assert found.decades == pytest.approx(2)
 
 
 def test_the_loss_and_totals_are_compared():

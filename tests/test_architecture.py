@@ -59,7 +59,7 @@ INSIDE = {
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
-    "verification": ["tangents", ""],
+    "verification": ["limits", "tangents", ""],
     "inspection": ["offers", ""],
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
@@ -70,7 +70,7 @@ INSIDE = {
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "look", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
         "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",

@@ -34,7 +34,7 @@ def test_a_sequence_with_a_short_repr(results):
 
 
 def test_columns_are_those_of_the_csv(results):
-    text = "".join(FORMATS["csv"].show("results", results, results.view))
+    text = "".join(FORMATS["csv"].show("results", results, results.look))
     rows = list(csv.DictReader(io.StringIO(text)))
     columns = results.columns()
     assert list(columns) == list(rows[0])
@@ -49,7 +49,7 @@ def test_columns_are_those_of_the_csv(results):
 
 
 def test_runs_are_those_of_rows_runs(results):
-    text = "".join(FORMATS["csv"].show("runs", results, results.view))
+    text = "".join(FORMATS["csv"].show("runs", results, results.look))
     rows = list(csv.DictReader(io.StringIO(text)))
     columns = results.columns("runs")
     assert list(columns) == list(rows[0])

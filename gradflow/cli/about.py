@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, plain_view, reporting
+from gradflow.cli.base import app, plain_look, reporting
 from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
 from gradflow.output.terminal import write
@@ -59,7 +59,7 @@ def cells(
         chosen = [cell.equations]
     else:
         chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
-    return Destinations.of("cells", format, None).write(chosen, plain_view)
+    return Destinations.of("cells", format, None).write(chosen, plain_look)
 
 
 def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
@@ -71,7 +71,7 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
     run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
     if numpy:
         return write([run.cell.compiled_for(64, 64).code.source])
-    return Destinations.of("cells", format, None).write([run.cell.equations], plain_view)
+    return Destinations.of("cells", format, None).write([run.cell.equations], plain_look)
 
 
 def _offered() -> "Iterator[Equations]":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, warned
 from gradflow.cli.options import (
     Config,
     JobsOption,
@@ -92,7 +92,7 @@ def analyze(
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results, shown = made_one(
             warned(found, on=not destinations.has_notes),
-            lambda screen: view(
+            lambda screen: look(
                 experiment, tables=tables or not screen, screen=screen, theme=theme
             ),
             over,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import EXIT_CODES, app, plain_view, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, look, plain_look, reporting, warned
 from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.counts import many
@@ -54,6 +54,7 @@ def check(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
@@ -64,7 +65,9 @@ def check(
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
-        report = _checked(config, baseline, update_baseline, tolerance, destinations, set_, jobs)
+        report = _checked(
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+        )
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
@@ -81,6 +84,7 @@ def _checked(
     update: bool,
     tolerance: float,
     destinations: Destinations,
+    theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
 ) -> "Report":
@@ -118,9 +122,11 @@ def _checked(
             results=tuple(results),
         )
         if new is not None:
-            new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
+            new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
             print(f"wrote {baseline}: {many(len(results), 'run')}", file=sys.stderr)
-        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            report, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )
     return report
 
 
@@ -189,7 +195,7 @@ def compare(
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
         destinations.write(
-            found, lambda screen: plain_view(screen, theme=theme.value, sources=sources)
+            found, lambda screen: plain_look(screen, theme=theme.value, sources=sources)
         )
     if not found.held:
         raise typer.Exit(1)

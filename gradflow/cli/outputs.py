@@ -2,7 +2,7 @@
 
 destinations = Destinations.of("results", format, output)      # reports wrong suffixes
 destinations.open(contexts, reading=..., making=...)           # nothing that is read is lost
-destinations.write(content, view)                              # files, then standard output
+destinations.write(content, look)                              # files, then standard output
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gradflow.formats import (
 from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
-    from gradflow.formats import View
+    from gradflow.formats import Look
     from gradflow.output.whole import WholeFile
     from gradflow.runs.experiment import Experiment
 
@@ -142,12 +142,12 @@ class Destinations:
             note = "note: --quiet without --output shows nothing: add --output FILE"
             print(note, file=sys.stderr)
 
-    def write(self, content: Any, view: Callable[[bool], View]) -> None:
-        """Write the files, then standard output. `view` is asked whether it is for a screen."""
+    def write(self, content: Any, look: Callable[[bool], Look]) -> None:
+        """Write the files, then standard output. `look` is asked whether it is for a screen."""
         for file, one in self._open:
-            file.write(one.show(self.report, content, view(False)))
+            file.write(one.show(self.report, content, look(False)))
         if self.screen is not None:
-            write(self.screen.show(self.report, content, view(True)))  # type: ignore[arg-type]
+            write(self.screen.show(self.report, content, look(True)))  # type: ignore[arg-type]
 
 
 def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting, view
+from gradflow.cli.base import app, look, reporting
 from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
@@ -61,7 +61,7 @@ def critical(
 
             found = find(experiment, evaluate, vary, between)
         destinations.write(
-            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
 
 
@@ -74,6 +74,7 @@ def explain(
     ] = False,
     format: Annotated[str, format_option("explanation")] = "table",
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
@@ -99,4 +100,6 @@ def explain(
                 return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
-        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )

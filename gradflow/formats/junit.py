@@ -9,11 +9,11 @@ from xml.etree.ElementTree import Element, SubElement
 
 from gradflow.checks.judge import Judgement
 from gradflow.checks.report import Report, difference
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.formats.words import clean
 
 
-def export(report: Report, view: View) -> Iterator[str]:
+def export(report: Report, look: Look) -> Iterator[str]:
     """One suite: a case for every expectation of every run, one for every run compared with the
     baseline."""
     name = clean(report.source)

@@ -12,8 +12,8 @@ import numpy as np
 from gradflow import axes
 from gradflow.axes import KNOWN
 from gradflow.counts import many
+from gradflow.formats.look import Look
 from gradflow.formats.parts import WHOLE
-from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
@@ -345,9 +345,9 @@ def _is_directed(result: Result) -> bool:
     return "direction" in result.varied
 
 
-def reach(result: Result, view: View) -> str:
+def reach(result: Result, look: Look) -> str:
     """In a sentence, how far back this run's gradient reaches, or why there is none."""
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     start = _start(result)
     if result.over is not None:
         return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
@@ -387,12 +387,12 @@ def verdicts(results: Sequence[Result]) -> str:
     return f"{sum(counts.values())} {what}: {said}"
 
 
-def shows_lags(results: Sequence[Result], view: View) -> bool:
+def shows_lags(results: Sequence[Result], look: Look) -> bool:
     """Whether lag tables are to be shown."""
-    return len(results) <= FEW_RUNS if view.tables is None else view.tables
+    return len(results) <= FEW_RUNS if look.tables is None else look.tables
 
 
-def log10_thresholds(view: View) -> tuple[float, float]:
+def log10_thresholds(look: Look) -> tuple[float, float]:
     """The thresholds' logarithms."""
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     return math.log10(vanishing), math.log10(exploding)

@@ -13,7 +13,7 @@ from gradflow.axes import AXES, NET_AXES
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.formats.json import FORMAT
-from gradflow.formats.view import Lags, View
+from gradflow.formats.look import Lags, Look
 from gradflow.machine.memory import bytes_available
 from gradflow.measures import OPTIONAL
 from gradflow.results import Result
@@ -32,7 +32,7 @@ class Saved:
     Attributes:
         results: as `gradflow.analyze` gave them.
         head: with what they were made: versions, provenance, config.
-        title, lags, thresholds, parts, options, measures: how they are shown, as `View` has it.
+        title, lags, thresholds, parts, options, measures: how they are shown, as `Look` has it.
     """
 
     results: tuple[Result, ...]
@@ -44,9 +44,9 @@ class Saved:
     options: tuple[str, ...]
     measures: tuple[str, ...]
 
-    def view(self, **how: Any) -> View:
+    def look(self, **how: Any) -> Look:
         """How they are shown: as `analyze` showed them; `how`: width, colour, tables."""
-        return View(
+        return Look(
             title=self.title,
             config=self.head["config"],
             made=self.head,

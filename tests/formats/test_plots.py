@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradflow.errors import InputError
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 
 matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
@@ -64,8 +64,8 @@ def test_the_curve_and_its_band_are_what_was_measured(one):
 
 
 def test_what_lies_beyond_the_thresholds_is_shaded(one):
-    results, view = one
-    [ax] = plots.figure(results, replace(view, thresholds=(1e-2, 1e2))).axes
+    results, look = one
+    [ax] = plots.figure(results, replace(look, thresholds=(1e-2, 1e2))).axes
     corners = {round(patch.get_y() + patch.get_height(), 3) for patch in ax.patches}
     assert -2.0 in corners
     assert "below 0.01 or above 100 times the start" in " ".join(words(ax.figure))
@@ -84,17 +84,17 @@ def test_an_svg_is_one_and_turns_dark(one):
 
 
 def test_a_theme_is_for_one_page(one):
-    results, view = one
+    results, look = one
     for theme, paper in (("light", style.PAPER), ("dark", style.turned()[style.PAPER])):
-        svg = plots.content(results, replace(view, theme=theme), "svg").decode()
+        svg = plots.content(results, replace(look, theme=theme), "svg").decode()
         assert "prefers-color-scheme" not in svg
         assert f"fill: {paper}" in svg
-        figure = plots.figure(results, replace(view, theme=theme))
+        figure = plots.figure(results, replace(look, theme=theme))
         assert matplotlib.colors.to_hex(figure.get_facecolor()) == paper
-    png = {theme: plots.content(results, replace(view, theme=theme), "png")
+    png = {theme: plots.content(results, replace(look, theme=theme), "png")
            for theme in ("auto", "light", "dark")}  # fmt: skip
     assert png["auto"] == png["light"] != png["dark"]
-    dark = plots.content(results, replace(view, theme="dark"), "svg").decode()
+    dark = plots.content(results, replace(look, theme="dark"), "svg").decode()
     assert not set(re.findall("#[0-9a-f]{6}", dark)) & {style.INK, style.FAINT, style.SHADE}
 
 
@@ -147,12 +147,12 @@ def test_colours_can_be_told_from_the_page():
     ],
 )  # fmt: skip
 def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
-    results, view = results_of(**config)
+    results, look = results_of(**config)
     groups, more = plan(results)
     assert [len(group.results) for group in groups] == lines
     assert all(group.heat == heat for group in groups)
     assert more == 0
-    figure = plots.figure(results, view)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     there = " · ".join(words(figure))
     for name in names:
@@ -160,28 +160,28 @@ def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
 
 
 def test_every_curve_is_drawn_under_its_name():
-    results, view = results_of(cell=["rnn", "gru"], ws_scale=[0.5, 1.0])
-    for ax, pair in zip(plots.figure(results, view).axes, (results[:2], results[2:]), strict=True):
+    results, look = results_of(cell=["rnn", "gru"], ws_scale=[0.5, 1.0])
+    for ax, pair in zip(plots.figure(results, look).axes, (results[:2], results[2:]), strict=True):
         for result in pair:
             assert holds(ax, result.flow.relative.log10())
-        assert ax.get_ylim() == plots.figure(results, view).axes[0].get_ylim()
+        assert ax.get_ylim() == plots.figure(results, look).axes[0].get_ylim()
 
 
 def test_many_panels_are_counted_and_not_drawn():
-    results, view = results_of(seed=list(range(4)), cell=["rnn", "gru", "lstm", "mgu", "indrnn"],
+    results, look = results_of(seed=list(range(4)), cell=["rnn", "gru", "lstm", "mgu", "indrnn"],
                                wx_scale=[1.0, 2.0], ws_scale=[0.5, 1.0])  # fmt: skip
     found, more = plan(results)
     assert len(found) == MOST_PANELS
     assert more > 0
-    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, view)))
+    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, look)))
 
 
 def test_over_seeds_the_band_holds_every_seed():
     seeds = {"seed": [0, 1, 2, 3]}
     runs, _ = results_of(**seeds)
-    merged, view = results_of(over=True, **seeds)
+    merged, look = results_of(over=True, **seeds)
     curves = np.array([run.flow.relative.log10() for run in runs])
-    [ax] = plots.figure(merged, view).axes
+    [ax] = plots.figure(merged, look).axes
     [band] = ax.collections[:1]
     edges = band.get_paths()[0].vertices[:, 1]
     assert edges.min() == pytest.approx(curves.min())
@@ -193,9 +193,9 @@ def test_over_seeds_the_band_holds_every_seed():
 
 
 def test_a_heat_map_has_the_critical_scale():
-    results, view = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
                                measure="theory", ws_init="orthogonal")  # fmt: skip
-    figure = plots.figure(results, view)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     marked = {
         text.split()[0]: float(text.split()[-1])
@@ -212,8 +212,8 @@ def test_a_heat_map_has_the_critical_scale():
 def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
     config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",
               "loss": "probe"}  # fmt: skip
-    results, view = results_of(**config)
-    [ax] = plots.figure(results, view).axes
+    results, look = results_of(**config)
+    [ax] = plots.figure(results, look).axes
     assert holds(ax, np.linspace(0, end, 31))
     low, high = ax.get_ylim()
     assert low <= min(end, 0)
@@ -283,4 +283,4 @@ def test_a_long_title_has_a_few_lines():
 def test_without_matplotlib_the_message_names_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(InputError, match="pip install matplotlib"):
-        plots.figure([], View())
+        plots.figure([], Look())

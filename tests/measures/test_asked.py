@@ -12,7 +12,7 @@ import pytest
 
 import gradflow
 from gradflow.errors import InputError
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.formats.schema import results_schema
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import bundles, execute, run_elsewhere
@@ -30,14 +30,14 @@ def measures(request, tmp_path, monkeypatch):
     removed(before)
 
 
-def exported(name, config, **view):
+def exported(name, config, **look):
     experiment = gradflow.load({**SMALL, **config})
     results = gradflow.analyze(experiment)
-    shown = View(
+    shown = Look(
         config=experiment.config,
         options=experiment.options,
         measures=tuple(one.name for one in experiment.measures),
-        **view,
+        **look,
     )
     return "".join(FORMATS[name].show("results", results, shown))
 

@@ -13,11 +13,19 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
 from gradflow.formats.plots.layout import Group
-from gradflow.formats.plots.scales import along_lags, along_numbers, is_log, plain, power, shortened
-from gradflow.formats.view import View
+from gradflow.formats.plots.scales import (
+    along_lags,
+    along_numbers,
+    is_log,
+    name_room,
+    plain,
+    power,
+    shortened,
+)
 from gradflow.measures.drawn import known
 from gradflow.numerics.arrays import Array
 
@@ -25,20 +33,20 @@ _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
 
 
-def draw(ax: Axes, group: Group, view: View, measures: Sequence[str] = ()) -> ScalarMappable:
+def draw(ax: Axes, group: Group, look: Look, measures: Sequence[str] = ()) -> ScalarMappable:
     """The relative gradients, and where their rate crosses 1."""
-    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], view)
+    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], look)
     if group.numeric:
         _critical(ax, group, measures)
     return mesh
 
 
 def curves_as_rows(
-    ax: Axes, group: Group, curves: Sequence[Array | None], view: View
+    ax: Axes, group: Group, curves: Sequence[Array | None], look: Look
 ) -> ScalarMappable:
     """Logarithms against lag: blue what is small, red what is large; dashed where they pass the
     thresholds."""
-    vanishing, exploding = words.log10_thresholds(view)
+    vanishing, exploding = words.log10_thresholds(look)
     low, high = _BEYOND * vanishing, _BEYOND * exploding
     rows = _rows(curves, low, high)
     T = rows.shape[1] - 1
@@ -67,7 +75,8 @@ def named_rows(ax: Axes, group: Group) -> None:
     every = -(-len(group.names) // _MOST_NAMES)
     shown = range(0, len(group.names), every)
     ax.yaxis.set_major_locator(FixedLocator([float(i) for i in shown]))
-    ax.set_yticklabels([plain(shortened(group.names[i])) for i in shown], fontsize=style.TINY)
+    names = [plain(shortened(group.names[i], name_room(ax))) for i in shown]
+    ax.set_yticklabels(names, fontsize=style.TINY)
     ax.set_ylim(len(group.names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 

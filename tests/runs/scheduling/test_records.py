@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from gradflow.formats import FORMATS, View, for_screen
+from gradflow.formats import FORMATS, Look, for_screen
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling.records import from_json, to_json
 from sweeps import small, text
@@ -32,7 +32,7 @@ def test_a_single_run_that_comes_back_is_shown_alike(name):
     experiment = small(cell="lstm", hidden_size=3, ws_scale=0.5, seed=0)
     results = list(execute(experiment))
     before, after = (
-        "".join(FORMATS[name].show("results", shown, View(options=experiment.options)))
+        "".join(FORMATS[name].show("results", shown, Look(options=experiment.options)))
         for shown in (results, map(there_and_back, results))
     )
     assert after == before

@@ -59,7 +59,7 @@ INSIDE = {
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
-    "verification": ["tangents", ""],
+    "verification": ["limits", "tangents", ""],
     "inspection": ["offers", ""],
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],

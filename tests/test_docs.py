@@ -3,12 +3,15 @@ somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from unittest.mock import patch
 from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
 
 from gradflow.formats import FORMATS
 from page_runner import Session
@@ -71,4 +74,22 @@ def test_the_site_has_every_page():
     """mkdocs itself is asked by .ci/run."""
     site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {page.name for page in PAGES if page.parent.name == "docs"}
+    pages |= {f"{notebook.stem}.md" for notebook in ROOT.glob("docs/*.ipynb")}
     assert sorted(re.findall(r": ([\w-]+\.md)$", site, re.MULTILINE)) == sorted(pages)
+
+
+def test_the_notebook_is_a_page_of_the_site():
+    """All of it, cell by cell, with what it shows."""
+    spec = spec_from_file_location("site_of_the_docs", ROOT / "docs" / "site.py")
+    site = module_from_spec(spec)
+    spec.loader.exec_module(site)
+    path = ROOT / "docs" / "notebook.ipynb"
+    text = site.page(path)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert all("".join(cell["source"]) in text for cell in cells)
+    fences = [token.content for token in MarkdownIt().parse(text) if token.type == "fence"]
+    assert [c for c in fences if "import" in c] == ["".join(cells[1]["source"]) + "\n"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    kinds = [set(output.get("data", {"text": ""})) for output in outputs]
+    assert text.count("data:image/png;base64,") == sum("image/png" in kind for kind in kinds)
+    assert text.count("<table") == sum("text/html" in kind for kind in kinds)

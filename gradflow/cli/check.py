@@ -56,6 +56,7 @@ def check(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
@@ -66,7 +67,9 @@ def check(
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
-        report = _checked(config, baseline, update_baseline, tolerance, destinations, set_, jobs)
+        report = _checked(
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+        )
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
@@ -83,6 +86,7 @@ def _checked(
     update: bool,
     tolerance: float,
     destinations: Destinations,
+    theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
 ) -> Report:
@@ -122,7 +126,9 @@ def _checked(
         if new is not None:
             new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
             print(f"wrote {baseline}: {many(len(results), 'run')}", file=sys.stderr)
-        destinations.write(report, lambda screen: look(experiment, tables=True, screen=screen))
+        destinations.write(
+            report, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )
     return report
 
 

@@ -76,6 +76,7 @@ def explain(
     ] = False,
     format: Annotated[str, format_option("explanation")] = "table",
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
@@ -101,4 +102,6 @@ def explain(
                 return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
-        destinations.write(found, lambda screen: look(experiment, tables=True, screen=screen))
+        destinations.write(
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )

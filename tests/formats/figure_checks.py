@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +50,8 @@ def words(found):
 
 
 def assert_readable(figure):
-    """That no title, name or note is cut off, and that names do not lie over each other."""
+    """That no title, name or note is cut off, and that names do not lie over each other, nor
+    numbers along a scale."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer, page = canvas.get_renderer(), figure.bbox
@@ -61,6 +62,9 @@ def assert_readable(figure):
         _inside(text.get_window_extent(renderer), page, text)
     for ax in figure.axes:
         names = [text for text in ax.findobj(Annotation) if text.get_text().strip()]
+        names += [text for text in ax.texts if not isinstance(text, Annotation)]
+        for axis in (ax.xaxis, ax.yaxis):
+            _side_by_side([tick.label1 for tick in axis.get_major_ticks()], renderer)
         boxes = [(text, text.get_window_extent(renderer)) for text in names]
         for text, box in boxes:
             _inside(box, page, text)
@@ -71,6 +75,13 @@ def assert_readable(figure):
                 for x in "xy"
             )
             assert width <= 1 or height <= 2, (one.get_text(), other.get_text())
+
+
+def _side_by_side(labels, renderer):
+    shown = [text for text in labels if text.get_visible() and text.get_text().strip()]
+    boxes = [(text, text.get_window_extent(renderer)) for text in shown]
+    for (one, a), (other, b) in pairwise(boxes):
+        assert not a.overlaps(b), (one.get_text(), other.get_text())
 
 
 def _inside(box, page, text):

@@ -13,14 +13,16 @@ from dataclasses import replace
 import html5lib
 import numpy as np
 import pytest
+from typer.main import get_command
 
-from command import main
+from command import SMALL, main
 from formats.made_results import SAMPLES, made, sweep
 from formats.thousand_runs import thousand_runs
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import Wanted
+from gradflow.cli import app
 from gradflow.config.load import from_mapping
 from gradflow.criticality import find
 from gradflow.errors import InputError
@@ -237,6 +239,23 @@ def test_the_config_is_there_whole_and_harmless(no_figures):
     [shown] = texts(root, "pre")
     assert json.loads(shown) == {"title": "\u202e", "cell": "rnn", "deep": {"a": [1, None]}}
     assert "\\u202e" in shown
+
+
+@pytest.mark.parametrize("command", get_command(app).commands.values(), ids=lambda one: one.name)
+def test_what_writes_a_page_or_a_figure_takes_a_theme(command):
+    options = {name: one for one in command.params for name in one.opts}
+    written = options["--output"].help if "--output" in options else ""
+    assert (".html" in written or ".svg" in written) == ("--theme" in options)
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("explain", "--no-advice")])
+def test_the_page_of_a_command_has_the_theme_that_is_asked_for(arguments, tmp_path, capsys):
+    config, written = tmp_path / "net.yaml", tmp_path / "page.html"
+    config.write_text(SMALL + "expect: [{verdict: [vanishing, stable]}]\n")
+    command, *more = arguments
+    code, _, err = main(capsys, command, config, *more, "--theme", "dark", "--output", written)
+    assert (code, err) == (0, "")
+    assert '<meta name="color-scheme" content="dark">' in written.read_text()
 
 
 @pytest.mark.parametrize(("theme", "media"), [("dark", "@media screen {"), ("light", "not all")])

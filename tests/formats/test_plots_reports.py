@@ -208,12 +208,55 @@ def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     assert {"before", "now"} <= set(words(by_name[moved.name]))
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1e-300, 1e-9, 0.05, 1e5])
+def test_the_scale_of_distances_holds_the_tolerance(tolerance):
+    """Also one far below what is otherwise told apart: points near it are where they are."""
+    before, look = results_of(ws_scale=[0.5, 1.0])
+    near = max(tolerance, 1e-12)
+    after = [
+        replace(one, diagnosis=replace(one.diagnosis, half_life=one.diagnosis.half_life * 10**near))
+        for one in before
+    ] if near < 1 else before  # fmt: skip
+    comparison = compare(Side(before, look.thresholds), Side(after, look.thresholds), tolerance)
+    figure = plots.figure(comparison, LOOK, "comparison")
+    assert_readable(figure)
+    ax, low, high = figure.axes[0], *figure.axes[0].get_xlim()
+    marks = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 1]
+    if tolerance:
+        assert low + 1.5 <= math.log10(tolerance) <= high - 1.5
+        for pair, mark in zip(comparison.pairs, marks, strict=True):
+            far = pair.largest.decades if pair.largest else 0.0
+            if far and low <= math.log10(far) <= high:
+                assert mark == pytest.approx(math.log10(far))
+
+
 def test_results_that_did_not_change_are_compared():
     side = Side(sweep(), LOOK.thresholds)
     comparison = compare(side, side)
     figure = plots.figure(comparison, LOOK, "comparison")
     assert_readable(figure)
     assert "6 runs: 6 within 0.05 decades" in words(figure)
+
+
+def test_names_of_60_letters_leave_room_for_the_panels():
+    """Of the nets of a critical scale and a comparison, whose scales keep their numbers apart."""
+    long = {name: f"{name}{'x' * (60 - len(name))}" for name in ("rnn", "lstm")}
+
+    def named(axes):
+        return {**axes, "cell": long.get(axes["cell"], axes["cell"])}
+
+    nets = [
+        replace(one, run=replace(one.run, cell=replace(cell, equations=replace(
+            cell.equations, name=long[cell.name]))))
+        for one in critical(cells=("rnn", "lstm"), seeds=(0,)) for cell in [one.run.cell]
+    ]  # fmt: skip
+    runs = [replace(one, axes=named(one.axes)) for one in sweep()]
+    moved = [replace(one, diagnosis=replace(one.diagnosis, half_life=1e9)) for one in runs]
+    comparison = compare(Side(runs, LOOK.thresholds), Side(moved, LOOK.thresholds))
+    for report, kind in ((nets, "critical"), (comparison, "comparison"), (runs, "results")):
+        figure = plots.figure(report, LOOK, kind)
+        assert_readable(figure)
+        assert min(ax.get_position().width * figure.get_figwidth() for ax in figure.axes) > 0.9
 
 
 def test_a_layer_that_moved_is_drawn():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from gradflow.checks.compare import Comparison, Pair, parts
 from gradflow.checks.deviations import Deviation, log10_curves
@@ -23,6 +23,7 @@ from gradflow.formats.plots.scales import (
     bounds,
     decades,
     finite,
+    name_room,
     named_ends,
     plain,
     power,
@@ -37,7 +38,7 @@ from gradflow.results import Result
 _MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
 _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
 _LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of distances
-_NAME = 1.6  # inches of the name of a run
+_ROOM = 2.0  # powers of ten that the scale has on either side of the tolerance, at least
 
 
 def figure(comparison: Comparison, look: Look) -> Figure:
@@ -67,31 +68,39 @@ def _decades(pair: Pair) -> float:
 def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
     """A row a run, the most distant at the top."""
 
+    least, largest = _ends(tolerance)
+
     def draw(ax: Axes) -> None:
         for at, pair in enumerate(pairs):
             value = _decades(pair)
-            log = math.log10(value) if 0 < value < math.inf else math.copysign(9, value - 1)
-            beyond = not _LEAST <= log <= _LARGEST
-            x = min(max(log, _LEAST), _LARGEST)
+            log = math.log10(value) if 0 < value < math.inf else math.copysign(math.inf, value - 1)
+            beyond = not least <= log <= largest
+            x = min(max(log, least), largest)
             colour = _HELD if pair.held else _MISSED
-            ax.plot([_LEAST, x], [at, at], color=colour, lw=0.8, alpha=0.5)
+            ax.plot([least, x], [at, at], color=colour, lw=0.8, alpha=0.5)
             marker = (">" if log > 0 else "<") if beyond else "o"
             ax.plot([x], [at], marker, ms=4.5, mew=0, color=colour, clip_on=False)
         if tolerance > 0:
             ax.axvline(math.log10(tolerance), color=style.INK, lw=0.6, ls=(0, (4, 3)))
-            ax.annotate("tolerance", (math.log10(tolerance), 0), xycoords=("data", "axes fraction"),
-                        xytext=(3, 3), textcoords="offset points", fontsize=style.TINY)  # fmt: skip
-        ax.set_xlim(_LEAST, _LARGEST)
-        ax.xaxis.set_major_locator(FixedLocator([_LEAST, -4, -2, 0, 2]))
+            ax.annotate("tolerance", (math.log10(tolerance), len(pairs) - 0.1), xytext=(3, 0),
+                        textcoords="offset points", va="center", fontsize=style.TINY)  # fmt: skip
+        ax.set_xlim(least, largest)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power(x)))
         ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(pairs))]))
-        names = [plain(shortened(clean(pair.name), _NAME)) for pair in pairs]
+        names = [plain(shortened(clean(pair.name), name_room(ax))) for pair in pairs]
         ax.set_yticklabels(names, fontsize=style.TINY)
-        ax.set_ylim(len(pairs) - 0.4, -0.6)
+        ax.set_ylim(len(pairs) + 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
 
-    height = max(2.2, 0.135 * len(pairs) + 0.6)
+    height = max(2.2, 0.135 * len(pairs) + 0.7)
     return Panel(draw, "largest distance", "", "decades", height=height)
+
+
+def _ends(tolerance: float) -> tuple[float, float]:
+    """log10 of the ends of the scale of distances, the tolerance well within."""
+    at = math.log10(tolerance) if 0 < tolerance < math.inf else 0.0
+    return min(_LEAST, math.floor(at - _ROOM)), max(_LARGEST, math.ceil(at + _ROOM))
 
 
 def _curves(pair: Pair) -> Panel | None:

@@ -18,7 +18,14 @@ from gradflow.formats.critical import alike, named, varied
 from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.layout import MOST_LINES, MOST_PANELS
-from gradflow.formats.plots.scales import along_numbers, apart, height_of, plain, shortened
+from gradflow.formats.plots.scales import (
+    along_numbers,
+    apart,
+    height_of,
+    name_room,
+    plain,
+    shortened,
+)
 from gradflow.formats.plots.sheet import Panel
 
 _MARKS = (
@@ -118,7 +125,7 @@ def _names(
         found = f"{values[len(values) // 2]:.3g}" if values else "no crossing"
         if len(values) > 1 and f"{values[0]:.3g}" != f"{values[-1]:.3g}":
             found = f"{values[0]:.3g} to {values[-1]:.3g}"
-        names.append(f"{shortened(named(nets[0], axes))}\n{found}")
+        names.append(f"{shortened(named(nets[0], axes), name_room(ax))}\n{found}")
     for name, place, colour in zip(names, apart(ends, 21 / height_of(ax)), colours, strict=True):
         ax.annotate(
             plain(name), (1, place), xycoords="axes fraction", xytext=(4, 0), va="center",

@@ -17,7 +17,15 @@ from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
 from gradflow.formats.plots.layout import Group
-from gradflow.formats.plots.scales import along_lags, along_numbers, is_log, plain, power, shortened
+from gradflow.formats.plots.scales import (
+    along_lags,
+    along_numbers,
+    is_log,
+    name_room,
+    plain,
+    power,
+    shortened,
+)
 from gradflow.measures.drawn import known
 from gradflow.numerics.arrays import Array
 
@@ -67,7 +75,8 @@ def named_rows(ax: Axes, group: Group) -> None:
     every = -(-len(group.names) // _MOST_NAMES)
     shown = range(0, len(group.names), every)
     ax.yaxis.set_major_locator(FixedLocator([float(i) for i in shown]))
-    ax.set_yticklabels([plain(shortened(group.names[i])) for i in shown], fontsize=style.TINY)
+    names = [plain(shortened(group.names[i], name_room(ax))) for i in shown]
+    ax.set_yticklabels(names, fontsize=style.TINY)
     ax.set_ylim(len(group.names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 

@@ -18,6 +18,7 @@ from gradflow.formats.plots.scales import (
     along_lags,
     bounds,
     decades,
+    few,
     finite,
     named_ends,
     plain,
@@ -34,6 +35,7 @@ from gradflow.results import Result
 
 _MOST_SHARE = 2.0  # above which a share is cut off
 _MOST_NOTES = 4
+_MOST_LINES = 5  # of what stands in an empty panel
 _FEW_BANDS = 3  # that can lie over each other
 
 
@@ -107,8 +109,8 @@ def _nothing(group: Group, name: str, drawn: Drawn) -> Panel:
 
     def draw(ax: Axes) -> None:
         ax.set_axis_off()
-        said = "\n".join(wrapped([text], "", 1.5, style.SMALL))
-        ax.text(0.5, 0.5, plain(said), ha="center", va="center", fontsize=style.SMALL,
+        said = few(wrapped([text], "", 1.5, style.SMALL), _MOST_LINES, 1.5, style.SMALL)
+        ax.text(0.5, 0.5, plain("\n".join(said)), ha="center", va="center", fontsize=style.SMALL,
                 color=style.FAINT, transform=ax.transAxes)  # fmt: skip
 
     return Panel(draw, title=group.title)

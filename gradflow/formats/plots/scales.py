@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -17,11 +19,11 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
-NAME = 1.6
-"""Inches that a name beside a panel may take."""
-
+_NAME = 0.45  # of the width of its column, that a name beside a panel may take
 _MOST = 600  # letters: more are on no line, and are not measured
 _LINE = 9.5  # points that a line of small text takes
+_SUBS = ((75, (1, 2, 3, 5)), (46, (1, 2, 5)), (30, (1, 3)), (0, (1,)))
+"""The points that a decade has to be wide to have these numbers in it."""
 
 
 def plain(text: str) -> str:
@@ -73,11 +75,22 @@ def along_numbers(axis: object, log: bool) -> None:
 
     assert isinstance(axis, Axis)
     if log:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.set_major_locator(_Logs(subs=_SUBS[0][1]))
         axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+class _Logs(LogLocator):
+    """Few numbers to each power of ten, fewer where this has no room for them side by side."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        axis = self.axis
+        if isinstance(axis, XAxis) and 0 < vmin < vmax:
+            room = axis.axes.bbox.width * 72 / _dpi(axis.axes) / math.log10(vmax / vmin)
+            self.set_params(subs=next(subs for least, subs in _SUBS if room >= least))
+        return super().tick_values(vmin, vmax)
 
 
 def is_log(values: Sequence[float]) -> bool:
@@ -100,18 +113,30 @@ def named_ends(
         for end in ends
     ]
     places = apart(heights, _LINE / height_of(ax))
+    room = name_room(ax)
     for name, place, colour in zip(names, places, colours, strict=True):
         ax.annotate(
-            plain(shortened(name)), (1, place), xycoords="axes fraction", xytext=(3, 0),
+            plain(shortened(name, room)), (1, place), xycoords="axes fraction", xytext=(3, 0),
             textcoords="offset points", va="center", fontsize=style.TINY, color=colour,
         )  # fmt: skip
 
 
 def height_of(ax: Axes) -> float:
     """Points that a panel is high, about: its place is found only when all is drawn."""
-    figure = ax.figure
+    return max(float(ax.bbox.height) * 72 / _dpi(ax), 60.0)
+
+
+def name_room(ax: Axes) -> float:
+    """Inches that a name beside a panel may take."""
+    figure, place = ax.figure, ax.get_subplotspec()
     assert figure is not None
-    return max(float(ax.bbox.height) * 72 / figure.dpi, 60.0)
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return _NAME * float(figure.bbox.width) / _dpi(ax) / columns
+
+
+def _dpi(ax: Axes) -> float:
+    assert ax.figure is not None
+    return float(ax.figure.dpi)
 
 
 def apart(heights: Sequence[float], least: float) -> list[float]:
@@ -167,7 +192,7 @@ def few(
     return [shortened(line, inches, size, bold) for line in kept]
 
 
-def shortened(text: str, inches: float = NAME, size: float = style.TINY, bold: bool = False) -> str:
+def shortened(text: str, inches: float, size: float = style.TINY, bold: bool = False) -> str:
     """The text, its middle cut out where it is wider than that."""
     if len(text) <= _MOST and wide(text, size, bold) <= inches:
         return text

@@ -1,5 +1,7 @@
 """The command line: parse, load, run, export. With output/terminal.py it alone prints, exits,
-or looks at the terminal. Commands import what they need when they run: `--help` stays quick."""
+or looks at the terminal. Commands import what they need when they run: `--help` stays quick. Their
+modules do without `from __future__ import annotations`: typer would evaluate each text four times,
+5 ms of every start."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ Factors = tuple[Array, Outer, Array]
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are formed at once
 
 
-@dataclass(frozen=True, eq=False)
-class Rights:
+class Rights(NamedTuple):
     """What the right factors of a block of steps are cut from.
 
     Attributes:
@@ -56,8 +55,7 @@ class Rights:
         return Rights(x, s, local, one, self.params)
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
+class Shared(NamedTuple):
     """Roles that share the rows `rows` of dz as their left factor; for stretches of these rows, an
     operand for each role."""
 
@@ -83,8 +81,7 @@ class Shared:
         yield left, outer, exponent
 
 
-@dataclass(frozen=True, eq=False)
-class Apart:
+class Apart(NamedTuple):
     """One parameter's uses, as one sum."""
 
     curve: str
@@ -107,8 +104,7 @@ class Apart:
         yield left, [(slice(None), {self.curve: right})], own
 
 
-@dataclass(frozen=True, eq=False)
-class Vectors:
+class Vectors(NamedTuple):
     """Parameters of one role that are used once and whose terms are vectors, as one vector."""
 
     curve: str
@@ -130,8 +126,7 @@ class Vectors:
         yield joined(pieces, -1), [(slice(None), {self.curve: rights.one})], exponent
 
 
-@dataclass(frozen=True, eq=False)
-class Joint:
+class Joint(NamedTuple):
     """Parameters of one role within expressions: `weights` are all uses of each expression
     by name, `sizes` the entries of each parameter."""
 

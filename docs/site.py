@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+_CODE = re.compile(r"`[^`]+`")
+
 
 def on_files(files: Any, config: Any) -> Any:
     """Add a page for each notebook, which stays there to be taken along."""
@@ -19,8 +21,13 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(text: str, page: Any, **_: Any) -> str:
-    """Links to a notebook, which GitHub shows as it is, lead to its page."""
-    return text if page.file.generated_by else re.sub(r"\(([\w-]+)\.ipynb\)", r"(\1.md)", text)
+    """What GitHub reads otherwise: links to a notebook, which it shows as it is, lead to its page;
+    a stroke in the code of a table needs no backslash."""
+    if page.file.generated_by:
+        return text
+    text = re.sub(r"\(([\w-]+)\.ipynb\)", r"(\1.md)", text)
+    rows = re.compile(r"^\|.*$", re.MULTILINE)
+    return rows.sub(lambda row: _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), text)
 
 
 def on_post_page(html: str, **_: Any) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 from urllib.parse import unquote
 
@@ -78,11 +79,23 @@ def test_the_site_has_every_page():
     assert sorted(re.findall(r": ([\w-]+\.md)$", site, re.MULTILINE)) == sorted(pages)
 
 
-def test_the_notebook_is_a_page_of_the_site():
-    """All of it, cell by cell, with what it shows."""
+@pytest.fixture(scope="module")
+def site():
+    """What mkdocs is helped with."""
     spec = spec_from_file_location("site_of_the_docs", ROOT / "docs" / "site.py")
-    site = module_from_spec(spec)
-    spec.loader.exec_module(site)
+    found = module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_what_github_reads_otherwise_is_right_on_the_site(site):
+    page = SimpleNamespace(file=SimpleNamespace(generated_by=None))
+    found = site.on_page_markdown("| `a\\|b` | [x](notebook.ipynb) |\n`a\\|b`", page)
+    assert found == "| `a|b` | [x](notebook.md) |\n`a\\|b`"
+
+
+def test_the_notebook_is_a_page_of_the_site(site):
+    """All of it, cell by cell, with what it shows."""
     path = ROOT / "docs" / "notebook.ipynb"
     text = site.page(path)
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]

@@ -20,7 +20,7 @@ import numpy as np
 from gradflow.cells.contract import CURVES, Operand, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.outer import Outer, leveled
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, joined
 from gradflow.numerics.magnitudes import scale
 
 Factors = tuple[Array, Outer, Array]
@@ -123,10 +123,7 @@ class Vectors(NamedTuple):
     def factors(self, dz: Array, exponent: Array, rights: Rights) -> Iterator[Factors]:
         """Of one block of steps."""
         pieces = [_factors(use, dz, rights)[0] for use in self.uses]
-        left = pieces[0]
-        if len(pieces) > 1:
-            left = np.concatenate([piece.mT for piece in pieces], axis=-2).mT
-        yield left, [(slice(None), {self.curve: rights.one})], exponent
+        yield joined(pieces, -1), [(slice(None), {self.curve: rights.one})], exponent
 
 
 class Joint(NamedTuple):
@@ -307,7 +304,7 @@ def _side_by_side(
 ) -> tuple[Array, Array, Array]:
     """The left and right factors of several uses, samples side by side, and their exponents."""
     pieces = [_factors(use, dz, rights) for use in uses]
-    left, right = (np.concatenate(side, axis=-2) for side in zip(*pieces, strict=True))
+    left, right = (joined(side, -2) for side in zip(*pieces, strict=True))
     own = [np.repeat(exponent, use.columns, axis=-1) for use in uses]
     return left, right, np.concatenate(own, axis=-1)
 

@@ -1,7 +1,5 @@
 """`gradflow cells`, `schema` and `init`: what a config may say, and one to start from."""
 
-from __future__ import annotations
-
 import sys
 from difflib import get_close_matches
 from enum import Enum
@@ -76,7 +74,7 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
     return Destinations.of("cells", format, None).write([run.cell.equations], plain_look)
 
 
-def _offered() -> Iterator[Equations]:
+def _offered() -> "Iterator[Equations]":
     """The equations that installed packages offer; of those that are none it is said why."""
     from gradflow.cells import CELLS
 

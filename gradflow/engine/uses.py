@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from gradflow.cells.contract import CURVES, Operand, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.multiples import counted, is_multiple, rows_counted
 from gradflow.engine.outer import Outer, leveled
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, joined
 from gradflow.numerics.magnitudes import scale
 
 Factors = tuple[Array, Outer, Array]
@@ -32,8 +32,7 @@ Factors = tuple[Array, Outer, Array]
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are formed at once
 
 
-@dataclass(frozen=True, eq=False)
-class Rights:
+class Rights(NamedTuple):
     """What the right factors of a block of steps are cut from.
 
     Attributes:
@@ -59,8 +58,7 @@ class Rights:
         return Rights(x, s, local, one, self.params)
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
+class Shared(NamedTuple):
     """Roles that share the rows `rows` of dz as their left factor; for stretches of these rows, an
     operand for each role. `times`: what each row counts, where that is not once."""
 
@@ -89,8 +87,7 @@ class Shared:
         yield left, outer, exponent
 
 
-@dataclass(frozen=True, eq=False)
-class Apart:
+class Apart(NamedTuple):
     """One parameter's uses, as one sum."""
 
     curve: str
@@ -113,8 +110,7 @@ class Apart:
         yield left, [(slice(None), {self.curve: right})], own
 
 
-@dataclass(frozen=True, eq=False)
-class Vectors:
+class Vectors(NamedTuple):
     """Parameters of one role that are used once and whose terms are vectors, as one vector."""
 
     curve: str
@@ -133,14 +129,10 @@ class Vectors:
     def factors(self, dz: Array, exponent: Array, rights: Rights) -> Iterator[Factors]:
         """Of one block of steps."""
         pieces = [_factors(use, dz, rights)[0] for use in self.uses]
-        left = pieces[0]
-        if len(pieces) > 1:
-            left = np.concatenate([piece.mT for piece in pieces], axis=-2).mT
-        yield left, [(slice(None), {self.curve: rights.one})], exponent
+        yield joined(pieces, -1), [(slice(None), {self.curve: rights.one})], exponent
 
 
-@dataclass(frozen=True, eq=False)
-class Joint:
+class Joint(NamedTuple):
     """Parameters of one role within expressions: `weights` are all uses of each expression
     by name, `sizes` the entries of each parameter."""
 
@@ -321,7 +313,7 @@ def _side_by_side(
 ) -> tuple[Array, Array, Array]:
     """The left and right factors of several uses, samples side by side, and their exponents."""
     pieces = [_factors(use, dz, rights) for use in uses]
-    left, right = (np.concatenate(side, axis=-2) for side in zip(*pieces, strict=True))
+    left, right = (joined(side, -2) for side in zip(*pieces, strict=True))
     own = [np.repeat(exponent, use.columns, axis=-1) for use in uses]
     return left, right, np.concatenate(own, axis=-1)
 

@@ -257,6 +257,14 @@ def test_text_is_broken_where_it_would_not_fit():
     assert wrapped(pieces, " · ", 9.0, 7) == [" · ".join(pieces)]
 
 
+def test_a_shorter_run_has_a_dot_where_it_ends():
+    results, look = results_of(sequence_length=[10, 20])
+    [ax] = plots.figure(results, look).axes
+    short = results[0].flow.relative.log10()
+    [(x, y)] = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert (x, y) == (10, pytest.approx(short[-1]))
+
+
 def test_a_long_text_loses_its_middle():
     assert shortened("short", 1.0) == "short"
     for text in ("step-001-" + "x" * 200 + "-42.npz", "ab" * 10_000):

@@ -208,6 +208,21 @@ def test_a_heat_map_has_the_critical_scale():
     ]  # fmt: skip
 
 
+def test_the_critical_scale_lies_between_runs_that_have_a_rate():
+    """Near it a curve may have no straight part: the line is where those next to the gap put it."""
+    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+                               ws_init="orthogonal")  # fmt: skip
+    gap = [
+        replace(one, diagnosis=replace(one.diagnosis, rate=None, rate_ci=None))
+        if 0.8 < one.axes["ws_scale"] < 1.2 else one
+        for one in results
+    ]  # fmt: skip
+    assert 0 < len([one for one in gap if one.diagnosis.rate is None]) < len(gap)
+    [found] = [text for text in words(plots.figure(gap, look).axes[0]) if "rate 1" in text]
+    assert found.startswith("rate 1 near ")
+    assert float(found.split()[-1]) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(("scale", "end"), [(1e-14, -420.0), (1e14, 420.0)])
 def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
     config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gradflow.counts import many
 
@@ -11,8 +10,7 @@ Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
 """What a single value is; a number may be unknown, a word missing."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One thing that runs may differ in.
 
     Attributes:

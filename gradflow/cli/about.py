@@ -1,7 +1,5 @@
 """`gradflow cells`, `schema` and `init`: what a config may say, and one to start from."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from difflib import get_close_matches
@@ -88,7 +86,7 @@ def _of_file(fault: Fault, name: str) -> Fault:
     return replace(fault, message=fault.message.removeprefix(f"{name}: "), source=name, key=key)
 
 
-def _offered() -> Iterator[Equations]:
+def _offered() -> "Iterator[Equations]":
     """The equations that installed packages offer; of those that are none it is said why."""
     from gradflow.cells import CELLS
 

@@ -163,22 +163,27 @@ def _root(
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
     """Says on stderr which runs diverged and what was taken for granted of weights, each once,
     where the format of the results has no words."""
-    from gradflow.formats.words import clean, name
-
     said: set[str] = set()
     for result in results:
-        for note in result.notes if on else ():
-            if note not in said:
-                said.add(note)
-                print(f"note: {clean(note)}", file=sys.stderr)
-        if on and result.diverged_at is not None:
-            which = f"run {result.run}, {name(result)}" if result.varied else "run 0"
-            print(
-                f"warning: {which}: the forward state left "
-                f"float range at step {result.diverged_at}; its gradients are empty",
-                file=sys.stderr,
-            )
+        if on and (result.notes or result.diverged_at is not None):
+            _warn(result, said)
         yield result
+
+
+def _warn(result: Result, said: set[str]) -> None:
+    from gradflow.formats.words import clean, name
+
+    for note in result.notes:
+        if note not in said:
+            said.add(note)
+            print(f"note: {clean(note)}", file=sys.stderr)
+    if result.diverged_at is not None:
+        which = f"run {result.run}, {name(result)}" if result.varied else "run 0"
+        print(
+            f"warning: {which}: the forward state left "
+            f"float range at step {result.diverged_at}; its gradients are empty",
+            file=sys.stderr,
+        )
 
 
 def look(

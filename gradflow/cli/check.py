@@ -1,7 +1,5 @@
 """`gradflow check` and `compare`: results held to expectations, to a baseline, to each other."""
 
-from __future__ import annotations
-
 import math
 import os
 import sys
@@ -89,7 +87,7 @@ def _checked(
     theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
-) -> Report:
+) -> "Report":
     """The report, once everything is written."""
     from gradflow.checks.compare import Side, compare
     from gradflow.checks.judge import judge
@@ -138,7 +136,7 @@ def _check_tolerance(tolerance: float) -> None:
         raise InputError(Fault(message, key="--tolerance"))
 
 
-def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> WholeFile:
+def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "WholeFile":
     """The file that the results are to be written to: a new one, or one of results."""
     from gradflow.output.whole import WholeFile, refuse_overwriting
     from gradflow.saved import WRITTEN_BY, holds_results
@@ -153,7 +151,7 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> Whol
     return contexts.enter_context(WholeFile(baseline))
 
 
-def _summarize(report: Report) -> None:
+def _summarize(report: "Report") -> None:
     """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
@@ -203,7 +201,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _both(*paths: Path) -> list[Saved]:
+def _both(*paths: Path) -> "list[Saved]":
     """The results of the files.
 
     Raises:

@@ -1,7 +1,5 @@
 """`gradflow verify`, `inspect` and `track`: a net checked, looked into, followed over training."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import ExitStack
 from dataclasses import replace

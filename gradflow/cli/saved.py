@@ -1,7 +1,5 @@
 """`gradflow show`: saved results in any format, nothing computed again."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated

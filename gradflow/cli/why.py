@@ -1,7 +1,5 @@
 """`gradflow critical` and `explain`: where the rate is 1, and why a gradient does what it does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,7 +56,7 @@ def critical(
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(steps) as progress:
 
-            def evaluate(asked: Experiment) -> Iterable[Result]:
+            def evaluate(asked: "Experiment") -> "Iterable[Result]":
                 return execute(asked, progress, threads=threads)
 
             found = find(experiment, evaluate, vary, between)
@@ -98,7 +96,7 @@ def explain(
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(most_time_steps(experiment, not no_advice)) as progress:
 
-            def evaluate(asked: Experiment) -> Iterable[Result]:
+            def evaluate(asked: "Experiment") -> "Iterable[Result]":
                 return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))

@@ -8,10 +8,9 @@ bytes; nothing here prints, opens or knows a terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gradflow.formats.look import Look
 
@@ -45,8 +44,7 @@ _CALLED: dict[Report, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One format.
 
     Attributes:

@@ -44,6 +44,13 @@ def test_a_rate_has_the_digits_that_tell_it_from_1():
     assert "no crossing: the rate is below 1" in text
 
 
+def test_what_only_some_nets_have_tells_none_apart():
+    """A cell that declares its own initial values has no `ws_init`."""
+    text = shown({"cell": ["rnn", "brc"], "ws_init": "gaussian"})
+    assert "gaussian" not in text
+    assert {"rnn", "brc"} <= set(text.split())
+
+
 def test_csv_and_json_have_what_was_found_and_tried():
     options = {"ws_scale": 1.0, "wx_scale": [0.5, 1.0], "seed": [0, 1]}
     content = list(find(from_mapping({**LINEAR, **options}), execute))

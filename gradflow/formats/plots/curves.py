@@ -114,7 +114,7 @@ def draw(
                 own = style.INK if len(lines) == 1 else colour
                 ax.plot(np.arange(len(extra)), finite(extra), color=own, lw=0.9, ls=_DASHED)
         ax.plot(np.arange(len(line)), finite(line), color=colour)
-        _end_of(ax, line, colour)
+        _end_of(ax, line, colour, longest=max(map(len, lines)))
     along_lags(ax, max(map(len, lines)) - 1)
     ax.set_ylim(*scale)
     decades(ax)
@@ -150,11 +150,14 @@ def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
         ax.plot(lags, edges[:, 1], color=colour, lw=0.7, ls=_DOTTED)
 
 
-def _end_of(ax: Axes, line: Array, colour: str) -> None:
-    """A cross where the gradient becomes exactly zero for good."""
+def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
+    """A cross where the gradient becomes exactly zero for good; a dot where a shorter run ends,
+    since its name is at the right."""
     there = np.flatnonzero(np.isfinite(line))
     if len(there) and there[-1] + 1 < len(line):
         ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour)
+    elif len(line) < longest:
+        ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3)
 
 
 def _horizon(ax: Axes, result: Result) -> None:

@@ -111,9 +111,11 @@ class Stretches:
             own = into[:, rows] if lags.start else total[:, rows]
             if fallen[which] and not lags.start:
                 own = own * falls[which]
-            into[:, rows] = _run_up(matrices, own)
-            if which == measured:
-                _square(matrices, sums[at, lags])
+            for lag, matrix in enumerate(matrices, lags.start):
+                last = lag == lags.stop - 1
+                own = np.add(matrix, own, out=into[:, rows] if last else matrix)
+                if which == measured:
+                    _square(own, sums[at, lag])
 
         self._each(left, outer, each)
         sums = sums[self._of[measured or 0]]
@@ -169,7 +171,7 @@ def _factors(powers: Array, total: Array) -> tuple[list[bool], Array]:
 
 
 def _square(matrices: Array, into: Array) -> None:
-    """The sums of the squares of matrices (K, R, rows, G) into (K, R). One after the other:
+    """The sums of the squares of matrices (..., rows, G) into (...). One after the other:
     `np.vecdot` of all of them, which gives the same digits, keeps Python's lock throughout."""
     for index in np.ndindex(into.shape):
         flat = matrices[index].reshape(-1)

@@ -42,7 +42,7 @@ _PATIENCE = 0.02  # seconds without work after which helpers sleep
 _LOOKS = 0.004  # seconds until a core that others had is looked for again
 _PENANCE = 4  # times as long as was lost because a helper had no core, nothing is shared
 _STRICTEST = 64  # times that, where it happens again and again
-_MOMENT = 2**12  # square roots, which take a few µs
+_MOMENT = 2**13  # square roots, which take 8 µs: a helper that has computed finds its caches cold
 
 
 def cores() -> int:
@@ -330,7 +330,7 @@ class _Spin:
         """Open it, and let go of Python's lock for as long as it takes to come by that and be at
         work. Who finds the lock taken is put to sleep: a product of 512 x 512 x 32 in float32, with
         one thread 145 µs, takes two about 100 without this moment, the helper being 26 µs late, and
-        77 with it. Nothing may come between the two calls (measured)."""
+        about 80 with it. Nothing may come between the two calls (measured)."""
         _SPIN_UNLOCK(self._at)
         _sqrt(_ONES, _ONES)
 

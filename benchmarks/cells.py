@@ -124,10 +124,26 @@ def table(times: dict[str, Times], sizes: dict[str, int]) -> Iterable[str]:
     yield f"\nMore than {MOST} times the LSTM's: {', '.join(above) or 'none'}."
     yield (
         "Multiplications by matrices, entries that NumPy passes over and its calls, in a step, its "
-        "partials and its chain rule, all per component, over the LSTM's. What is above has more "
-        "of each: a GRU and CfC have three products for H components where the LSTM has four for "
-        "2 H, and as many calls for half its components; layer norm passes over 4 H rows a dozen "
-        "times each way."
+        "partials and its chain rule, all per component, over the LSTM's.\n\n"
+        "What is above, or near, cannot be far below. A GRU and CfC have three products of H x H "
+        "for H components where the LSTM has four for 2 H: 1.5 times as many multiplications, and "
+        "so it is forward, backward and in the terms of the weights. (CfC has a fourth pair of "
+        "weights, whose terms are multiples of the third's and are taken with them.) What remains "
+        f"has to be as much of the LSTM's. {_normalised(lstm)}"
+    )
+
+
+def _normalised(lstm: Effort) -> str:
+    """What layer norm takes at least."""
+    own, rows, each = lstm.passed * 2, 9, 10
+    least = (own + rows * each) / own
+    return (
+        f"The LSTM passes {own:.0f} times over H rows. Layer norm brings 4 H, 4 H and H rows to "
+        f"mean 0 and variance 1, which is at least {each} passes over each: v less its mean, its "
+        "square, times the inverse root, times the gain; and back dy times the gain, times y, y "
+        "times the mean of that, plus the mean of dy, dy less both, times the inverse root. That "
+        f"makes {own + rows * each:.0f}, {least:.2f} times as many; and the output passes through "
+        "a sum of biases besides."
     )
 
 

@@ -87,13 +87,13 @@ class Session:
 
     def _in_process(self, commands: list[list[str]]) -> int:
         """Commands of gradflow alone, which need no shell, without a process for each."""
-        from gradflow.cli import app
+        from gradflow.cli import app_for
 
         printed, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), 0
         with self._here(printed), patch.dict(os.environ, _environment(), clear=True):
             for arguments in commands:
                 try:
-                    app(arguments, prog_name="gradflow")
+                    app_for()(arguments, prog_name="gradflow")
                 except SystemExit as end:
                     code = int(end.code or 0)
                 if code:

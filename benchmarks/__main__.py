@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import start
 from benchmarks.coverage import section
 from benchmarks.problems import Problem
 from benchmarks.processes import ROOT, THREADS, single_runs, whole_processes
@@ -74,7 +75,10 @@ def main() -> None:
     )  # fmt: skip
     processes, sweeps = whole_processes(rounds=5), sweep()
     single = single_runs(rounds=5)
-    text = markdown(settings, processes, busy, versions, sweeps, profile, against_one, single)
+    stages = "\n".join(start.table(start.times(rounds=15)))
+    text = markdown(
+        settings, processes, busy, versions, sweeps, profile, against_one, single, stages
+    )
     text = "\n".join([text, coverage]) if coverage else text
     options.output.write_text(text, encoding="utf-8")
     print(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ COMMANDS = {
 
 def whole_processes(rounds: int) -> dict[str, Times]:
     """Seconds from start to end of each command."""
-    tasks = {name: partial(_run, arguments) for name, arguments in COMMANDS.items()}
+    tasks = {name: partial(run, arguments) for name, arguments in COMMANDS.items()}
     return side_by_side(tasks, rounds=rounds, seconds=60.0)
 
 
@@ -34,23 +35,28 @@ def single_runs(rounds: int) -> dict[tuple[int, int, int], dict[str, Times]]:
     """The same of one LSTM by its shape: a command that prints CSV, on all cores."""
     found = {}
     for shape in SHAPES:
-        T, H, N = shape
-        sizes = (f"sequence_length={T}", f"hidden_size={H}", f"batch_size={N}")
-        settings = [word for size in sizes for word in ("--set", size)]
-        command = ("-m", "gradflow", "analyze", "benchmarks/one_lstm.yaml", "--format", "csv")
         script = ("-m", "benchmarks.script_torch_run", *map(str, shape))
         tasks = {
-            "gradflow": partial(_run, (*command, *settings)),
-            "torch": partial(_run, script),
+            "gradflow": partial(run, one_lstm(*shape)),
+            "torch": partial(run, script),
         }
         found[shape] = side_by_side(tasks, rounds=rounds, seconds=30.0)
     return found
 
 
-def _run(arguments: tuple[str, ...]) -> None:
-    """Compiled files are kept, as they are where gradflow is installed."""
+def one_lstm(T: int, H: int, N: int) -> tuple[str, ...]:
+    """`gradflow analyze` of one LSTM as CSV."""
+    sizes = (f"sequence_length={T}", f"hidden_size={H}", f"batch_size={N}")
+    settings = [word for size in sizes for word in ("--set", size)]
+    return ("-m", "gradflow", "analyze", "benchmarks/one_lstm.yaml", "--format", "csv", *settings)
+
+
+def run(arguments: tuple[str, ...], settings: Mapping[str, str] | None = None) -> None:
+    """One process of Python, with these settings in its environment. Compiled files are kept, as
+    they are where gradflow is installed."""
     dropped = (*THREADS, "PYTHONDONTWRITEBYTECODE")
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    environment |= settings or {}
     subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,

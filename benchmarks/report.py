@@ -106,6 +106,12 @@ LEVELS_OF_ALL_CORES = {
 }
 
 
+START = """\
+Where that goes (`python -m benchmarks.start`): processes that each do what the one before does and
+more, NumPy with one thread.
+"""
+
+
 def markdown(
     settings: Sequence[Setting],
     processes: Mapping[str, Times],
@@ -115,6 +121,7 @@ def markdown(
     profile: str = "",
     all_cores: str = "",
     single: Mapping[tuple[int, int, int], Mapping[str, Times]] | None = None,
+    start: str = "",
 ) -> str:
     """The whole of RESULTS.md."""
     head = HEAD.format(
@@ -133,6 +140,8 @@ def markdown(
         sections.append(_processes(processes))
     if single:
         sections.append(_single_runs(single))
+    if start:
+        sections += [START, start, ""]
     if sweeps:
         sections.append(_sweeps(sweeps))
     if profile:

@@ -27,24 +27,25 @@ def main() -> None:
         # Not by way of the interpreter's own end: it waits for threads, and hears signals again.
         interrupts.remove_temporary_files()
         os._exit(interrupts.INTERRUPTED)
+    gc.freeze()  # the interpreter's end looks for garbage in what is not frozen: 30 ms
     sys.exit(code)
 
 
 def _run() -> str | int | None:
     """What the command exits with. The help, which typer prints by itself, meets a closed pipe or
     a full disk as the commands do."""
+    gc.set_threshold(100_000, 10, 10)  # little of what is imported is garbage to look for: 15 ms
     from gradflow.machine.blas import use_one_thread
     from gradflow.output.terminal import forget_stdout, open_streams
 
     open_streams()
     use_one_thread()
-    gc.set_threshold(20_000, 10, 10)  # little of what is imported is garbage to look for: 8 ms
     # pydantic, which typer loads, would search every installed package for plugins: 16 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from gradflow.cli import app
+    from gradflow.cli import app_for
 
     try:
-        app(prog_name="gradflow")
+        app_for(sys.argv[1:])(prog_name="gradflow")
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):
             return end.code

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from gradflow.counts import many
 
 Kind = Literal["text", "word", "whole", "number", "interval", "truth"]
 """What a single value is; a number may be unknown, a word missing."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One thing that runs may differ in.
 
     Attributes:
         name: the key of the config, the column of a CSV, the key of a JSON run.
         kind: what its values are.
         symbol: what heads a column for people: the field's letters where it has some.
-        phrase: a value as it reads next to others, with `{}` for the value.
+        phrase: a value as it reads next to others, with `{}` for the value; of a number of things
+            the noun of one.
         meaning: in words.
         plain: the value that goes without saying.
     """
@@ -50,7 +51,7 @@ _RUN = (
     Axis("seed", "whole", "seed", "seed {}"),
 )
 _NET = (
-    Axis("layers", "whole", "layers", "{} layers", plain=1),
+    Axis("layers", "whole", "layers", "layer", plain=1),
     Axis("bidirectional", "truth", "bidirectional", "bidirectional", plain=False),
 )
 
@@ -69,7 +70,7 @@ def shown(value: object) -> str:
 def phrase(axis: str, value: object) -> str:
     """A setting as it reads next to others: `W_s×1.5`, `T=100`, `seed 2`."""
     form = KNOWN[axis].phrase if axis in KNOWN else axis + " {}"
-    return form.format(shown(value))
+    return many(shown(value), form) if axis == "layers" else form.format(shown(value))
 
 
 AXES = tuple(axis.name for axis in _RUN)

@@ -71,7 +71,7 @@ def _differences(
     cell: SizedCell, params: Params, gauge: str, inputs: Array | None, s0: Array | None
 ) -> Iterator[tuple[str, float]]:
     """(part, how far it is moved relative to its size) of a step, over the samples whose new state
-    is finite: the largest."""
+    is finite and whose gauges are not too far: the largest."""
     w = cell.bind({name: np.asarray(a, dtype=np.float64) for name, a in params.items()})
     for x, s in (_drawn(cell), *_visited(cell, w, inputs, s0)):
         yield from _differences_from(cell, w, gauge, x, s)
@@ -96,8 +96,7 @@ def _visited(
     s[...] = 0
     s[:, : cell.S] = s0[:_SAMPLES, : cell.S]
     for row in inputs[:_VISITED, :_SAMPLES]:
-        gauges = [s[:, cell.parts[name].rows] for name in cell.gauge]
-        if not np.isfinite(s).all() or any(np.abs(m).max() > _FARTHEST for m in gauges):
+        if not np.isfinite(s).all() or not _is_near(cell, s).all():
             return
         x = arrays.laid(row.astype(np.float64))
         yield x, s
@@ -113,11 +112,19 @@ def _differences_from(
         moved[..., cell.parts[part].rows] *= np.exp(-_MOVED)
     one, other = (cell.one_step(x, start, w) for start in (s, moved))
     before, after = _parts(cell, one, one), _parts(cell, other, one)
+    near = _is_near(cell, one) & _is_near(cell, other)
     for part, value in before.items():
-        both = np.isfinite(value).all(axis=-1) & np.isfinite(after[part]).all(axis=-1)
+        both = near & np.isfinite(value).all(axis=-1) & np.isfinite(after[part]).all(axis=-1)
         gap = np.abs(value[both] - after[part][both]).max(initial=0.0)
         size = max(np.abs(a[both]).max(initial=0.0) for a in (value, after[part]))
         yield part, float(gap / size) if size > _SMALLEST else 0.0
+
+
+def _is_near(cell: SizedCell, s: Array) -> Array:
+    """(N,): whether the gauges of states (N, S) are such that rounding does not move e^m."""
+    gauges = [np.abs(s[:, cell.parts[name].rows]).max(axis=-1) for name in cell.gauge]
+    near: Array = np.maximum.reduce(gauges) <= _FARTHEST
+    return near
 
 
 def _parts(cell: SizedCell, s: Array, like: Array) -> dict[str, Array]:

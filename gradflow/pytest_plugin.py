@@ -86,13 +86,14 @@ class GradientFlow:
         return results
 
     def path(self, name: str = "") -> Path:
-        """The file of the next baseline of this test: its name, and where signs in it are replaced
-        or its end is cut, what tells it from others that would look the same."""
+        """The file of the next baseline of this test: its name, and where signs in it are replaced,
+        its end is cut or letters are capital (which many file systems do not tell from small
+        ones), what tells it from others that would look the same."""
         key = f"{self.test}.{name}" if name else self.test
         self._seen[key] = count = self._seen.get(key, 0) + 1
         numbered = key if count == 1 else f"{key}-{count}"
         plain = re.sub(r"[^\w.=\[\]-]+", "_", numbered, flags=re.ASCII)[:_LONGEST]
-        if plain != numbered or re.search(r"-\d+$", name):
+        if plain != numbered or plain != plain.lower() or re.search(r"-\d+$", name):
             plain += f"-{hashlib.sha256(repr((key, count)).encode()).hexdigest()[:8]}"
         return self.folder / f"{plain}.json"
 

@@ -1,5 +1,6 @@
 """Gradient flow in a test suite: `assert_gradient_flow`.
 
+from gradflow.counts import many
 from gradflow.testing import assert_gradient_flow
 
 def test_the_encoder_remembers():
@@ -22,8 +23,9 @@ from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import without_place
 from gradflow.config.expect import expected
+from gradflow.counts import many
 from gradflow.errors import InputError
-from gradflow.formats import FORMATS, View, charts, words
+from gradflow.formats import FORMATS, Look, charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.output.whole import WholeFile
 from gradflow.results import Result
@@ -142,7 +144,7 @@ def _bounds(name: str, bound: Any) -> Any:
         return dict(bound)
     if isinstance(bound, tuple):
         if len(bound) != 2:
-            raise InputError(f"{name}: expected (least, most), found {len(bound)} values")
+            raise InputError(f"{name}: expected (least, most), found {many(len(bound), 'value')}")
         named = zip(("min", "max"), bound, strict=True)
         return {key: value for key, value in named if value is not None}
     if isinstance(bound, str):
@@ -174,21 +176,21 @@ def compared(
 
 def save(path: Path, results: Sequence[Result], experiment: Experiment | None) -> None:
     """Write results to a file that can be a baseline; results alone with the usual thresholds."""
-    view = View(
+    look = Look(
         config={"lags": "auto", "thresholds": {"vanishing": 1e-3, "exploding": 1e3}},
         parts=tuple(dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)),
         options=tuple(dict.fromkeys(name for result in results for name in result.options)),
         measures=tuple(dict.fromkeys(name for result in results for name in result.measures)),
     )
     if experiment is not None:
-        view = View(
+        look = Look(
             config=experiment.config,
             parts=experiment.parts,
             options=experiment.options,
             measures=tuple(one.name for one in experiment.measures),
         )
     with WholeFile(path) as file:
-        file.write(FORMATS["json"].show("results", results, view))
+        file.write(FORMATS["json"].show("results", results, look))
 
 
 # Messages

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from gradflow.cli.base import view
+from gradflow.cli.base import look
 from gradflow.config.load import load
 from gradflow.formats import FORMATS
 from gradflow.runs.runner import execute
@@ -28,7 +28,7 @@ def printed(path, *formats):
     """By its name, each format's text of the results of a config in a file."""
     experiment = load(path)
     results = list(execute(experiment))
-    shown = view(experiment, tables=True)
+    shown = look(experiment, tables=True)
     return results, {
         name: "".join(FORMATS[name].show("results", results, shown)) for name in formats
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradflow.api import load
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.runs.bundle import run_bundle
 
 SMALL = {
@@ -34,11 +34,11 @@ def one_by_one(experiment):
 
 def text(experiment, results):
     """Every digit of the results: their CSV and JSON."""
-    view = replace(View.of(experiment), lags="all")
+    look = replace(Look.of(experiment), lags="all")
     results = list(results)
     return "".join(
         [
-            *FORMATS["csv"].show("results", results, view),
-            *FORMATS["json"].show("results", results, view),
+            *FORMATS["csv"].show("results", results, look),
+            *FORMATS["json"].show("results", results, look),
         ]
     )

@@ -50,7 +50,7 @@ MEASURE = Measure(
 FORMAT = '''"""One line a run."""
 
 
-def results(results, view):
+def results(results, look):
     for result in results:
         largest = result.measures["largest"].figures["largest_entry"]
         yield f"{result.axes['cell']} {largest:.3f}\\n"

@@ -21,9 +21,9 @@ MODULES = {
 
 # fmt: off
 CORE = [
-    "errors", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
-    "engine.block", "engine.backward", "engine.flow",
+    "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
+    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.multiples",
+    "engine.uses", "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",
@@ -59,18 +59,18 @@ INSIDE = {
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
-    "verification": ["tangents", ""],
+    "verification": ["limits", "tangents", ""],
     "inspection": ["offers", ""],
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere", "messages",
-        "losses", "arrays", "overrides", "ranges",
+        "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
+        "messages", "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
-        "view", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
+        "look", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
         "words", "totals", "glossary", "sparklines",
         "csv", "json", "markdown", "table", "runs", "schema",
         "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",

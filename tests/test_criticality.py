@@ -10,7 +10,7 @@ import pytest
 from gradflow.config.load import from_mapping
 from gradflow.criticality import LEAST_STEPS, LONGER, Critical, find
 from gradflow.errors import InputError
-from gradflow.formats import View
+from gradflow.formats import Look
 from gradflow.formats.critical import table, to_markdown
 from gradflow.runs.runner import execute
 
@@ -154,11 +154,11 @@ def test_a_net_without_recurrent_weights_has_no_empty_setting_and_no_range_in_th
     alone = critical({"cell": cell, "hidden_size": 4})
     both = critical({**LINEAR, "cell": [cell, LINEAR["cell"]]})
     for found, ends in ((alone, 0), (both, 2)):
-        shown = "".join(table(found, View()))
+        shown = "".join(table(found, Look()))
         assert "\ndecay: decay has no recurrent weights.\n" in shown
         assert "None" not in shown
         assert shown.count("rate at ") == ends
-        assert "".join(to_markdown(found, View())).count("rate at ") == ends
+        assert "".join(to_markdown(found, Look())).count("rate at ") == ends
 
 
 def test_without_a_range_an_option_is_tried_within_its_bounds() -> None:

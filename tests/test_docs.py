@@ -3,12 +3,16 @@ somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
 
 from gradflow.formats import FORMATS
 from page_runner import Session
@@ -71,4 +75,34 @@ def test_the_site_has_every_page():
     """mkdocs itself is asked by .ci/run."""
     site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {page.name for page in PAGES if page.parent.name == "docs"}
+    pages |= {f"{notebook.stem}.md" for notebook in ROOT.glob("docs/*.ipynb")}
     assert sorted(re.findall(r": ([\w-]+\.md)$", site, re.MULTILINE)) == sorted(pages)
+
+
+@pytest.fixture(scope="module")
+def site():
+    """What mkdocs is helped with."""
+    spec = spec_from_file_location("site_of_the_docs", ROOT / "docs" / "site.py")
+    found = module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_what_github_reads_otherwise_is_right_on_the_site(site):
+    page = SimpleNamespace(file=SimpleNamespace(generated_by=None))
+    found = site.on_page_markdown("| `a\\|b` | [x](notebook.ipynb) |\n`a\\|b`", page)
+    assert found == "| `a|b` | [x](notebook.md) |\n`a\\|b`"
+
+
+def test_the_notebook_is_a_page_of_the_site(site):
+    """All of it, cell by cell, with what it shows."""
+    path = ROOT / "docs" / "notebook.ipynb"
+    text = site.page(path)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert all("".join(cell["source"]) in text for cell in cells)
+    fences = [token.content for token in MarkdownIt().parse(text) if token.type == "fence"]
+    assert [c for c in fences if "import" in c] == ["".join(cells[1]["source"]) + "\n"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    kinds = [set(output.get("data", {"text": ""})) for output in outputs]
+    assert text.count("data:image/png;base64,") == sum("image/png" in kind for kind in kinds)
+    assert text.count("<table") == sum("text/html" in kind for kind in kinds)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import gradflow
 from command import main
 from gradflow.config import tree
-from gradflow.formats import View
+from gradflow.formats import Look
 from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.inspection.offers import yaml_text
@@ -92,7 +92,7 @@ def safetensors(path, tensors):
 
 
 def page(found, width=80, every=False):
-    return "".join(table(found, View(width=width, tables=every)))
+    return "".join(table(found, Look(width=width, tables=every)))
 
 
 def analyzed(config, path):
@@ -309,7 +309,7 @@ def test_json_is_strict_and_has_the_same_content(save, capsys):
     path = save(SEVERAL)
     found = inspect(path)
     code, out, err = main(capsys, "inspect", path, "--format", "json")
-    assert (code, err, out) == (0, "", "".join(to_json(found, View())))
+    assert (code, err, out) == (0, "", "".join(to_json(found, Look())))
     facts = json.loads(out, parse_constant=pytest.fail)
     assert facts["config"] == found.config
     assert {t["name"]: tuple(t["shape"]) for t in facts["tensors"]} == {

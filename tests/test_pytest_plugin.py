@@ -15,6 +15,7 @@ import pytest
 import gradflow
 from gradflow.pytest_plugin import GradientFlow
 
+PLUGIN = ("-p", "gradflow.pytest_plugin")
 ROOT = Path(gradflow.__file__).parent.parent
 SUITE = """
 import pytest
@@ -40,10 +41,10 @@ class TestTwin:
 def suite(tmp_path):
     (tmp_path / "test_nets.py").write_text(SUITE)
 
-    def run(*arguments):
+    def run(*arguments, plugin=PLUGIN):
         # `no:gradflow` passes over the installed entry point, which is the same module.
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:gradflow", "-p",
-                   "gradflow.pytest_plugin", "-p", "no:cacheprovider", *arguments]  # fmt: skip
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:gradflow", *plugin,
+                   "-p", "no:cacheprovider", *arguments]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1",
                        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
         environment.pop("PYTEST_ADDOPTS", None)
@@ -63,7 +64,7 @@ def test_baselines_are_kept_beside_the_tests(suite):
     assert run("--gradflow-update")[0] == 0
     names = [path.name for path in (folder / "gradient_flow" / "test_nets").iterdir()]
     assert sorted(re.sub("-[0-9a-f]{8}", "-8DIGITS", name) for name in names) == [
-        "TestTwin.test_one.json",
+        "TestTwin.test_one-8DIGITS.json",
         "test_each[gru]-2.json",
         "test_each[gru].a_name_with_signs-8DIGITS.json",
         "test_each[gru].json",
@@ -79,11 +80,20 @@ def test_baselines_are_kept_beside_the_tests(suite):
     )
 
 
+@pytest.mark.parametrize("loaded", [(), PLUGIN], ids=["by it alone", "installed too"])
+def test_a_conftest_may_name_the_plugin(suite, loaded):
+    folder, run = suite
+    (folder / "conftest.py").write_text('pytest_plugins = ["gradflow.pytest_plugin"]\n')
+    code, out = run("--gradflow-update", "-k", "test_one", plugin=loaded)
+    assert (code, "2 passed" in out) == (0, True)
+
+
 def test_no_two_baselines_share_a_file(tmp_path):
-    tests = [f"test[{one}]" for one in ("a/b", "a:b", "a b", "a_b", "x" * 150, "x" * 151)]
+    ids = ("a/b", "a:b", "a b", "a_b", "x" * 150, "x" * 151, "lstm", "LSTM", "Lstm")
+    tests = [f"test[{one}]" for one in ids]
     flows = [GradientFlow(tmp_path, test, False) for test in [*tests, "test"]]
     paths = [flow.path(name) for flow in flows for name in ("", "", "n", "n", "n-2", "n/m", "n m")]
-    assert len({*paths}) == len(paths)
+    assert len({path.name.lower() for path in paths}) == len(paths)
     assert max(len(path.name) for path in paths) < 128
     assert [flow.path() for flow in (GradientFlow(tmp_path, test, False) for test in tests)] == [
         paths[7 * at] for at in range(len(tests))

@@ -15,8 +15,8 @@ import gradflow
 from command import GRADFLOW, main
 from gradflow.cells import GRU, LSTM, RNN
 from gradflow.formats import FORMATS
+from gradflow.formats.look import Look
 from gradflow.formats.tracking import shown_lags
-from gradflow.formats.view import View
 from gradflow.tracking import natural_order, plan
 from nets import fused, random_stack
 
@@ -207,9 +207,9 @@ def test_the_lags_are_those_of_the_config_or_a_handful(training, T, lags, expect
 def test_a_table_fits_the_terminal_and_shows_the_same_numbers(training):
     path = config(SMALL)
     results = list(plan(path, CKPTS).results())
-    narrow = "".join(FORMATS["table"].show("tracking", results, View(width=80)))
+    narrow = "".join(FORMATS["table"].show("tracking", results, Look(width=80)))
     assert max(map(len, narrow.splitlines())) <= 80
-    wide = "".join(FORMATS["table"].show("tracking", results, View(width=200)))
+    wide = "".join(FORMATS["table"].show("tracking", results, Look(width=200)))
     assert narrow.count("\nckpt-2.npz") == 2
     assert wide.count("\nckpt-2.npz") == 1
     assert "checkpoints in run" in wide
@@ -223,7 +223,7 @@ def test_a_table_fits_the_terminal_and_shows_the_same_numbers(training):
 
 def test_a_bar_is_as_long_as_the_horizon_is_of_T(training):
     results = list(plan(config("sequence_length: 60\nbatch_size: 3\n"), CKPTS).results())
-    text = "".join(FORMATS["table"].show("tracking", results, View(width=200)))
+    text = "".join(FORMATS["table"].show("tracking", results, Look(width=200)))
     bars = {line.split()[0]: line.count("█") for line in text.splitlines() if "█" in line}
     for result in results:
         horizon = result.diagnosis.horizon or 60

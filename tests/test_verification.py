@@ -161,6 +161,56 @@ def test_a_run_that_diverges_is_not_compared():
     assert "left float range at step" in found.skipped
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "rglru", "layernorm_lstm", "rwkv4"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slopes_beyond_float_range_are_set_aside_and_not_called_wrong(name, dtype):
+    """In float32 a step has them beyond the net's own range, in float64 beyond a complex step's."""
+    found = verify(run_of(name, bias_scale=1000.0, dtype=dtype, seed=1))
+    assert all(c.holds for c in found.comparisons)
+    assert found.skipped is None or "beyond float range" in found.skipped
+
+
+def test_a_net_whose_slopes_left_float_range_is_still_compared_where_they_did_not(monkeypatch):
+    def change(ds, dz, ds_prev):
+        dz[...] *= 1.01
+
+    run = run_of("rglru", bias_scale=1000.0, dtype="float32")
+    spoil(monkeypatch, run, change)
+    found = verify(run)
+    assert found.skipped is not None
+    assert not all(c.holds for c in found.comparisons)
+
+
+def test_a_gauge_too_large_to_be_moved_is_not_called_wrong():
+    found = verify(run_of("slstm", ws_scale=1e30))
+    assert found.unfounded == ()
+    assert found.comparisons
+    assert all(c.holds for c in found.comparisons)
+
+
+SQUARES = {
+    "type": "equations", "name": "squares", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("length", ["sqrt(sum(a ** 2) + 1e-6)", "(sum(a ** 2) + 1e-6) ** 0.5"])
+def test_what_left_float_range_on_the_way_to_a_state_within_is_said(length):
+    """a / |a| is within float range where the squares are not: 0 would be a wrong state."""
+    cell = {**SQUARES, "step": f"a = W @ x[t]\nh[t] = 0.5 * h[t-1] + a / {length}\n"}
+    found = verify(run_of(cell, dtype="float32", input={"kind": "gaussian", "scale": 1e30}))
+    assert found.comparisons == ()
+    assert "left float range at step 1" in found.skipped
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_gated_deltanet_of_inputs_whose_squares_leave_float_range(tmp_path, dtype):
+    config = {"cell": "gated_deltanet", **SIZES, "dtype": dtype}
+    results = gradflow.analyze({**config, "input": {"kind": "gaussian", "scale": 1e30}})
+    results.save(tmp_path / "saved.json")
+    (loaded,) = gradflow.load_results(tmp_path / "saved.json")
+    assert (loaded.diagnosis.verdict == "diverged") == (dtype == "float32")
+
+
 @pytest.mark.parametrize(
     "more", [{"input": {"kind": "gaussian", "scale": 30}}, {"bias_scale": 1000}]
 )

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gradflow.api.saving import save
-from gradflow.formats.view import Theme, View
+from gradflow.formats.look import Look, Theme
 from gradflow.output.terminal import prompt_width
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class Answers(list[_One], Generic[_One]):
         >>> found.save("critical.csv")
     """
 
-    def __init__(self, found: Iterable[_One], report: Report, view: View) -> None:
+    def __init__(self, found: Iterable[_One], report: Report, look: Look) -> None:
         super().__init__(found)
         self._report: Report = report
-        self._view = view
+        self._look = look
 
     def __str__(self) -> str:
         """The table that the command prints."""
@@ -44,8 +44,8 @@ class Answers(list[_One], Generic[_One]):
     def _shown(self, name: str) -> str:
         from gradflow.formats import FORMATS
 
-        view = replace(self._view, width=prompt_width())
-        return "".join(map(str, FORMATS[name].show(self._report, list(self), view)))
+        look = replace(self._look, width=prompt_width())
+        return "".join(map(str, FORMATS[name].show(self._report, list(self), look)))
 
     def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
         """Write a file in the format of its suffix, as the command's `--output`.
@@ -58,4 +58,4 @@ class Answers(list[_One], Generic[_One]):
         Raises:
             InputError: no format of such answers has this suffix, or the file cannot be written.
         """
-        save(path, self._report, list(self), self._view, theme)
+        save(path, self._report, list(self), self._look, theme)

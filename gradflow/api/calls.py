@@ -9,7 +9,7 @@ from gradflow.api.answers import Answers
 from gradflow.api.results import Results
 from gradflow.api.sources import Source, load, loaded, taken
 from gradflow.errors import Fault, InputError
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.machine.blas import one_thread
 from gradflow.output.terminal import notebook_bar
 from gradflow.runs.experiment import Experiment, Run
@@ -69,7 +69,7 @@ def load_results(path: str | PathLike[str]) -> Results:
     from gradflow.saved import read_results
 
     saved = read_results(path)
-    return Results(saved.results, saved.view())
+    return Results(saved.results, saved.look())
 
 
 @overload
@@ -103,7 +103,7 @@ def verify(
             return verified(config)
         experiment = loaded(config, weights, input, believing=True)
         found = [verified(run) for run in experiment.runs]
-    return Answers(found, "verification", View.of(experiment))
+    return Answers(found, "verification", Look.of(experiment))
 
 
 def explain(
@@ -137,7 +137,7 @@ def explain(
             return execute(asked, progress)
 
         found = list(explanations(experiment, run_all, advice))
-    return Answers(found, "explanation", View.of(experiment))
+    return Answers(found, "explanation", Look.of(experiment))
 
 
 def critical(
@@ -176,7 +176,7 @@ def critical(
             return execute(asked, progress)
 
         found = find(experiment, run_all, vary, between)
-    return Answers(found, "critical", View.of(experiment))
+    return Answers(found, "critical", Look.of(experiment))
 
 
 def check(

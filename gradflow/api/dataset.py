@@ -11,18 +11,18 @@ import numpy as np
 from gradflow.api.frames import columns
 from gradflow.formats.columns import CURVES, MORE_CURVES, asked_curves, part_curves
 from gradflow.formats.flat import settings
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
 
-def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
+def dataset(xarray: ModuleType, results: Sequence[Result], look: Look) -> Any:
     """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
     or '' of a word, if there is none. Where runs have the same settings (`ws_scale: [1, 1.0]`), the
     axis is `run`, and along it lies what the sweep varies."""
     if not results:
         return xarray.Dataset()
-    by_lag, by_run = columns(results, view, "lags"), columns(results, view, "runs")
+    by_lag, by_run = columns(results, look, "lags"), columns(results, look, "runs")
     varied = list(results[0].varied)
     along: dict[str, Any] = {}
     if not _tell_apart(by_run, varied):
@@ -32,12 +32,12 @@ def dataset(xarray: ModuleType, results: Sequence[Result], view: View) -> Any:
     if any(result.layers for result in results):
         by_lag["place"] = list(map(_place, by_lag["layer"], by_lag["direction"]))
         places = ["place"]
-    every = (*CURVES, *MORE_CURVES, *part_curves(view.parts), *asked_curves(view.measures))
-    known = settings(results[0], view.options)
+    every = (*CURVES, *MORE_CURVES, *part_curves(look.parts), *asked_curves(look.measures))
+    known = settings(results[0], look.options)
     over_lags, over_runs = _Grid(by_lag, [*varied, *places, "lag"]), _Grid(by_run, varied)
     arrays = {one.name: over_lags.filled(by_lag[one.name], one.meaning) for one in every}
     arrays |= {name: over_runs.filled(own) for name, own in by_run.items() if name not in known}
-    coordinates = {**over_lags.coordinates, **along, **_options(by_run, varied, view)}
+    coordinates = {**over_lags.coordinates, **along, **_options(by_run, varied, look)}
     found = xarray.Dataset(arrays, coords=coordinates)
     found["lag"].attrs["units"] = "steps"
     return found
@@ -50,7 +50,7 @@ def _tell_apart(by_run: dict[str, Any], names: Sequence[str]) -> bool:
 
 
 def _options(
-    by_run: dict[str, Any], varied: Sequence[str], view: View
+    by_run: dict[str, Any], varied: Sequence[str], look: Look
 ) -> dict[str, tuple[str, Any]]:
     """The options in which the cells differ, along the axis of the cells, or of the runs."""
     axis = next((name for name in ("cell", "run") if name in varied), None)
@@ -58,7 +58,7 @@ def _options(
         return {}
     known = _plain(by_run[axis])
     firsts = [known.index(one) for one in dict.fromkeys(known)]
-    found = {name: [by_run[name][at] for at in firsts] for name in view.options}
+    found = {name: [by_run[name][at] for at in firsts] for name in look.options}
     return {name: (axis, own) for name, own in found.items() if len(set(map(str, own))) > 1}
 
 
@@ -68,12 +68,20 @@ def _place(layer: float, direction: str | None) -> str:
     return f"l{layer:.0f}" + ("_reverse" if direction == "reverse" else "")
 
 
+def _height(place: str) -> tuple[int, str]:
+    """The net as a whole first, then its places from below."""
+    layer, _, direction = place.partition("_")
+    return (-1 if place == "net" else int(layer[1:])), direction
+
+
 class _Grid:
     """Where each row of a table lies on the axes that these columns of it make."""
 
     def __init__(self, table: dict[str, Any], names: Sequence[str]) -> None:
         self._names = names
         known = {name: list(dict.fromkeys(_plain(table[name]))) for name in names}
+        if "place" in known:
+            known["place"].sort(key=_height)
         self._at = tuple(
             np.array([known[name].index(value) for value in _plain(table[name])], dtype=np.int64)
             for name in names

@@ -22,7 +22,8 @@ from gradflow.formats.columns import (
     part_curves,
     values,
 )
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
+from gradflow.formats.parts import from_the_top
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Values
 from gradflow.numerics.arrays import Array
@@ -36,21 +37,21 @@ _KINDS |= {figure.name: figure.kind for figure in FIGURES}
 _PLACED = re.compile(r"(_l\d+(_reverse)?)?(_seeds_low|_seeds_high)?$")
 
 
-def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]:
+def columns(results: Sequence[Result], look: Look, rows: Rows) -> dict[str, Any]:
     """The columns by name, in the order of the CSV: numbers as arrays of floats, 0 or inf where a
     magnitude lies outside float range and NaN if there is none; text and truths as lists.
 
     Raises:
         ValueError: `rows` is neither `lags` nor `runs`.
     """
-    kind = kinds(view)
+    kind = kinds(look)
     if rows == "runs":
-        names, lines = runs.rows(results, view)
+        names, lines = runs.rows(results, look)
         found = {name: [line[at] for line in lines] for at, name in enumerate(names)}
         return {name: _column(own, kind(name)) for name, own in found.items()}
     if rows != "lags":
         raise ValueError(f"expected rows='lags' or rows='runs', found {rows!r}")
-    pieces = [_lags(part, result, view) for result in results for part in _parts(result)]
+    pieces = [_lags(part, result, look) for result in results for part in _parts(result)]
     if not pieces:
         return {}
     lags = [piece["lag"] for piece in pieces]
@@ -59,14 +60,14 @@ def columns(results: Sequence[Result], view: View, rows: Rows) -> dict[str, Any]
     }
 
 
-def kinds(view: View) -> Callable[[str], Kind | None]:
+def kinds(look: Look) -> Callable[[str], Kind | None]:
     """What the values of a column are, whatever they happen to be; None: an option of a cell."""
-    asked = [figure for name in view.measures for figure in MEASURES[name].figures]
+    asked = [figure for name in look.measures for figure in MEASURES[name].figures]
     known = {**_KINDS, **{figure.name: figure.kind for figure in asked}}
 
     def kind(name: str) -> Kind | None:
         plain = _PLACED.sub("", name)
-        return None if plain in view.options else known.get(plain, "number")
+        return None if plain in look.options else known.get(plain, "number")
 
     return kind
 
@@ -74,17 +75,17 @@ def kinds(view: View) -> Callable[[str], Kind | None]:
 def _parts(result: Result) -> list[Result | LayerResult]:
     """The whole net, where it has one state, then each of its places."""
     whole = [result] if result.flow is not None or not result.layers else []
-    return [*whole, *result.layers]
+    return [*whole, *from_the_top(result)]
 
 
-def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, Any]:
+def _lags(part: Result | LayerResult, result: Result, look: Look) -> dict[str, Any]:
     """The columns of one net or place; a single value is that of all lags."""
     lags = np.arange(result.sequence_length + 1)
     place = (part.layer, part.direction) if isinstance(part, LayerResult) else (None, None)
-    settings = flat.settings(result, view.options)
-    left = {name: settings[name] for name in settings if name not in view.options}
+    settings = flat.settings(result, look.options)
+    left = {name: settings[name] for name in settings if name not in look.options}
     net = {name: left.pop(name) for name in ("layers", "bidirectional")}
-    more = (*MORE_CURVES, *part_curves(view.parts))
+    more = (*MORE_CURVES, *part_curves(look.parts))
     return {
         **left,
         "lag": lags,
@@ -93,8 +94,8 @@ def _lags(part: Result | LayerResult, result: Result, view: View) -> dict[str, A
         "layer": place[0],
         "direction": place[1],
         **_curves(more, part.flow, part.measures, len(lags)),
-        **{name: settings[name] for name in view.options},
-        **_curves(asked_curves(view.measures), part.flow, part.measures, len(lags)),
+        **{name: settings[name] for name in look.options},
+        **_curves(asked_curves(look.measures), part.flow, part.measures, len(lags)),
     }
 
 

@@ -10,8 +10,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
 from gradflow.api.saving import save
+from gradflow.counts import many
 from gradflow.errors import InputError
-from gradflow.formats.view import Theme, View
+from gradflow.formats.look import Look, Theme
 from gradflow.output.terminal import prompt_width
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
     import xarray
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from gradflow.api.frames import Rows
@@ -45,16 +45,16 @@ class Results(Sequence[Result]):
         >>> results.save("flow.csv")
 
     `str` is the table that `gradflow analyze` prints, a notebook shows a row a run, `plot()` draws.
-    `view` says how they are shown: title, thresholds, which lags.
+    `look` says how they are shown: title, thresholds, which lags.
     """
 
-    def __init__(self, results: Iterable[Result], view: View) -> None:
-        self._results, self.view = tuple(results), view
+    def __init__(self, results: Iterable[Result], look: Look) -> None:
+        self._results, self.look = tuple(results), look
 
     @staticmethod
     def of(experiment: Experiment, results: Iterable[Result]) -> Results:
         """Those of an experiment."""
-        return Results(results, View.of(experiment))
+        return Results(results, Look.of(experiment))
 
     def __len__(self) -> int:
         return len(self._results)
@@ -65,7 +65,7 @@ class Results(Sequence[Result]):
     def __getitem__(self, index: slice) -> Results: ...
     def __getitem__(self, index: int | slice) -> Result | Results:
         found = self._results[index]
-        return found if isinstance(found, Result) else Results(found, self.view)
+        return found if isinstance(found, Result) else Results(found, self.look)
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._results)
@@ -80,7 +80,7 @@ class Results(Sequence[Result]):
     def __repr__(self) -> str:
         """`<Results: 9 runs, 8 vanishing, 1 stable>`."""
         counts = Counter(result.diagnosis.verdict for result in self._results)
-        runs = f"{len(self)} run{'s' * (len(self) != 1)}"
+        runs = many(len(self), "run")
         return f"<Results: {', '.join([runs, *(f'{n} {v}' for v, n in counts.items())])}>"
 
     def _repr_html_(self) -> str:
@@ -114,7 +114,7 @@ class Results(Sequence[Result]):
         from gradflow.formats import FORMATS
 
         shown = FORMATS["table"].show(
-            "results", self._results, replace(self.view, width=prompt_width())
+            "results", self._results, replace(self.look, width=prompt_width())
         )
         return "".join(map(str, shown)).rstrip("\n")
 
@@ -128,7 +128,7 @@ class Results(Sequence[Result]):
         """
         from gradflow.api.frames import columns
 
-        return columns(self._results, self.view, rows)
+        return columns(self._results, self.look, rows)
 
     def to_pandas(self, rows: Rows = "lags") -> pandas.DataFrame:
         """A pandas data frame with the columns of the CSV; `rows` as for `columns`."""
@@ -140,7 +140,7 @@ class Results(Sequence[Result]):
         for `columns`."""
         from gradflow.api.frames import kinds
 
-        library, columns, kind = _library("polars"), self.columns(rows), kinds(self.view)
+        library, columns, kind = _library("polars"), self.columns(rows), kinds(self.look)
         types: dict[Any, Any] = {name: library.Int64 for name in columns if kind(name) == "whole"}
         types |= {name: library.String for name in columns if kind(name) in ("text", "word")}
         frame: polars.DataFrame = library.DataFrame(columns, strict=False, nan_to_null=True)
@@ -152,7 +152,7 @@ class Results(Sequence[Result]):
         over `run` where two runs have the same settings."""
         from gradflow.api.dataset import dataset
 
-        found: xarray.Dataset = dataset(_library("xarray"), self._results, self.view)
+        found: xarray.Dataset = dataset(_library("xarray"), self._results, self.look)
         return found
 
     def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
@@ -167,27 +167,28 @@ class Results(Sequence[Result]):
         Raises:
             InputError: no format has this suffix, or the file cannot be written.
         """
-        save(path, "results", self._results, self.view, theme)
+        save(path, "results", self._results, self.look, theme)
 
-    def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
+    def plot(self, ax: Any = None, *, theme: Theme = "light") -> Figure | Any:
         """Draw the gradient against lag, and, in its own figure, what was measured besides.
 
         Args:
-            ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a
-                figure of as many panels as they take.
+            ax: matplotlib axes to draw the gradient into, or an array of as many as the results
+                take panels, as `plt.subplots` gives them; None: a figure of its own.
             theme: the page it is for, `light` or `dark`.
 
         Returns:
             The figure, or the axes that were given.
 
         Raises:
-            InputError: matplotlib is not installed, or there is nothing to draw.
+            InputError: matplotlib is not installed, there is nothing to draw, or `ax` is no axes,
+                or not as many as there are panels.
         """
         from gradflow.formats import plots
 
         if ax is None:
-            return plots.figure(self._results, replace(self.view, theme=theme))
-        plots.into(ax, self._results, replace(self.view, theme=theme))
+            return plots.figure(self._results, replace(self.look, theme=theme))
+        plots.into(ax, self._results, replace(self.look, theme=theme))
         return ax
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradflow.errors import Fault, InputError
-from gradflow.formats.view import Theme, View
+from gradflow.formats.look import Look, Theme
 
 if TYPE_CHECKING:
     from gradflow.formats import Report
@@ -18,7 +18,7 @@ _WIDTH = 160  # columns of a text, as the command writes them
 
 
 def save(
-    path: str | PathLike[str], report: Report, content: Sequence[Any], view: View, theme: Theme
+    path: str | PathLike[str], report: Report, content: Sequence[Any], look: Look, theme: Theme
 ) -> None:
     """Write a report whole or not at all.
 
@@ -37,5 +37,5 @@ def save(
     if (missing := able[suffix].missing()) is not None:
         raise InputError(Fault(missing, str(path)))
     with WholeFile(target) as file:
-        how = replace(view, width=_WIDTH, tables=True, theme=theme)
+        how = replace(look, width=_WIDTH, tables=True, theme=theme)
         file.write(able[suffix].show(report, content, how))

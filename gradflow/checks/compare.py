@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations
 from gradflow.checks.judge import label, settings
+from gradflow.counts import many
 from gradflow.results import Result
 
 TOLERANCE = 0.05
@@ -63,6 +64,11 @@ class Comparison:
 
     pairs: tuple[Pair, ...]
     tolerance: float
+
+    @property
+    def within(self) -> str:
+        """How far apart curves may be: `0.05 decades`."""
+        return many(f"{self.tolerance:g}", "decade")
 
     @property
     def held(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 from gradflow.axes import phrase
 from gradflow.checks.figures import Found, NotMeasuredError, Number, read
 from gradflow.checks.wanted import Wanted
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError
 from gradflow.results import Result
 
@@ -137,7 +138,8 @@ def _off(wanted: Wanted, found: Found) -> str:
     if math.isinf(bound) or (isinstance(value, float) and math.isinf(value)):
         return f"infinitely {side}"
     if found.unit == "decades" and bound > 0 and value > 0:
-        return f"{abs(_log10(value) - math.log10(bound)):.3g} decades {side}"
+        distance = abs(_log10(value) - math.log10(bound))
+        return f"{many(f'{distance:.3g}', 'decade')} {side}"
     if value == bound:
         return "at the bound"
     within = (value < bound) != small

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
+from gradflow.counts import many
 from gradflow.results import Result
 
 _OUTCOMES = ("held", "missed", "undecided", "undecided, allowed")
@@ -64,12 +65,12 @@ class Report:
             outcomes = [_outcome(one) for one in self.judgements]
             there = [outcome for outcome in _OUTCOMES if outcome in outcomes]
             counted = ", ".join(f"{outcomes.count(one)} {one}" for one in there)
-            said.append(f"{_many(len(outcomes), 'figure')}: {counted}")
+            said.append(f"{many(len(outcomes), 'figure')}: {counted}")
         if self.comparison is not None:
             pairs = self.comparison.pairs
             held = sum(pair.held for pair in pairs)
             said.append(
-                f"{_many(len(pairs), 'run')} compared with {self.baseline}: {held} as before"
+                f"{many(len(pairs), 'run')} compared with {self.baseline}: {held} as before"
             )
         why = self.comparison.unpaired if self.comparison is not None else ""
         return ("; ".join(said) or "Nothing is expected") + "." + f" {why}" * bool(why)
@@ -108,10 +109,6 @@ class Line:
         return [self.outcome, self.asked_at, f"{self.what}:", self.of, self.got, off]
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
-
-
 def _outcome(one: Judgement) -> str:
     allowed = one.outcome == "undecided" and not one.fails
     return "undecided, allowed" if allowed else one.outcome
@@ -138,7 +135,7 @@ def _judged(judgements: Sequence[Judgement]) -> Line:
         asked_at=source if wanted.line is None else f"{source}:{wanted.line}",
         line=wanted.line,
         what=f"{wanted.what} {wanted.bounds}",
-        of=first.name if alone else _many(len(judgements), "run"),
+        of=first.name if alone else many(len(judgements), "run"),
         got=first.got if alone else _between(judgements),
         off=first.off,
         runs=len(judgements),
@@ -160,15 +157,15 @@ def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[L
     if comparison is None:
         return
     held = [pair for pair in comparison.pairs if pair.held]
-    tolerance = f"within {comparison.tolerance:g} decades"
+    tolerance = f"within {comparison.within}"
     source = baseline or ""
     if held:
-        of = held[0].name if len(held) == 1 else _many(len(held), "run")
+        of = held[0].name if len(held) == 1 else many(len(held), "run")
         worst = max((pair.largest.decades for pair in held if pair.largest), default=0.0)
         chaotic = sum(pair.chaotic is not None for pair in held)
         got = f"at most {worst:.2g} apart"
         if chaotic:
-            got = f"{_many(chaotic, 'run')} by rate alone: the gradient grows beyond 1e10; {got}"
+            got = f"{many(chaotic, 'run')} by rate alone: the gradient grows beyond 1e10; {got}"
         yield Line("held", False, source, None, tolerance, of, got, "", len(held))
     for pair in comparison.pairs:
         if not pair.held:
@@ -185,7 +182,9 @@ def difference(pair: Pair) -> str:
     if largest is None:
         return "nothing to compare"
     decades = (
-        "on one side only" if largest.decades == float("inf") else f"{largest.decades:.3g} decades"
+        "on one side only"
+        if largest.decades == float("inf")
+        else many(f"{largest.decades:.3g}", "decade")
     )
     text = f"{largest.name} {decades}"
     text += f" at lag {largest.lag}" if largest.lag is not None else ""

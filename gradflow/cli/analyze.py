@@ -1,7 +1,5 @@
 """`gradflow analyze`: load, run, export."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import EXIT_CODES, app, made_one, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, warned
 from gradflow.cli.options import (
     Config,
     JobsOption,
@@ -94,7 +92,7 @@ def analyze(
         found = computed(experiment, contexts, jobs, cores, scheduler, resume)
         results, shown = made_one(
             warned(found, on=not destinations.has_notes),
-            lambda screen: view(
+            lambda screen: look(
                 experiment, tables=tables or not screen, screen=screen, theme=theme
             ),
             over,
@@ -108,13 +106,13 @@ def analyze(
 
 
 def computed(
-    experiment: Experiment,
+    experiment: "Experiment",
     contexts: ExitStack,
     jobs: int | None,
     cores: int | None = None,
     scheduler: str | None = None,
     resume: Path | None = None,
-) -> Iterable[Result]:
+) -> "Iterable[Result]":
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
     from gradflow.machine.threads import cores as every_core
@@ -138,7 +136,7 @@ def computed(
     if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 
-    def results() -> Iterator[Result]:
+    def results() -> "Iterator[Result]":
         with progress_bar(sum(map(time_steps, experiment.runs))) as progress:
             yield from execute(experiment, progress, executor, workers, journal, threads)
 

@@ -18,7 +18,7 @@ from gradflow.machine import interrupts
 from gradflow.output.terminal import width_and_colour, write
 
 if TYPE_CHECKING:
-    from gradflow.formats import View
+    from gradflow.formats import Look
     from gradflow.results import Result
     from gradflow.runs.experiment import Experiment
 
@@ -85,14 +85,14 @@ app = _App(
 
 
 def made_one(
-    results: Iterable[Result], view: Callable[[bool], View], over: Over | None
-) -> tuple[Iterable[Result], Callable[[bool], View]]:
+    results: Iterable[Result], look: Callable[[bool], Look], over: Over | None
+) -> tuple[Iterable[Result], Callable[[bool], Look]]:
     """The results and how they are shown, over what `--over` says."""
     if over is None:
-        return results, view
-    from gradflow.formats.merging import over_seeds, view_over_seeds
+        return results, look
+    from gradflow.formats.merging import look_over_seeds, over_seeds
 
-    return over_seeds(results), lambda screen: view_over_seeds(view(screen))
+    return over_seeds(results), lambda screen: look_over_seeds(look(screen))
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
@@ -163,37 +163,42 @@ def _root(
 def warned(results: Iterable[Result], on: bool) -> Iterable[Result]:
     """Says on stderr which runs diverged and what was taken for granted of weights, each once,
     where the format of the results has no words."""
-    from gradflow.formats.words import clean, name
-
     said: set[str] = set()
     for result in results:
-        for note in result.notes if on else ():
-            if note not in said:
-                said.add(note)
-                print(f"note: {clean(note)}", file=sys.stderr)
-        if on and result.diverged_at is not None:
-            which = f"run {result.run}, {name(result)}" if result.varied else "run 0"
-            print(
-                f"warning: {which}: the forward state left "
-                f"float range at step {result.diverged_at}; its gradients are empty",
-                file=sys.stderr,
-            )
+        if on and (result.notes or result.diverged_at is not None):
+            _warn(result, said)
         yield result
 
 
-def view(
+def _warn(result: Result, said: set[str]) -> None:
+    from gradflow.formats.words import clean, name
+
+    for note in result.notes:
+        if note not in said:
+            said.add(note)
+            print(f"note: {clean(note)}", file=sys.stderr)
+    if result.diverged_at is not None:
+        which = f"run {result.run}, {name(result)}" if result.varied else "run 0"
+        print(
+            f"warning: {which}: the forward state left "
+            f"float range at step {result.diverged_at}; its gradients are empty",
+            file=sys.stderr,
+        )
+
+
+def look(
     experiment: Experiment, *, tables: bool, screen: bool = False, theme: Theme = Theme.auto
-) -> View:
+) -> Look:
     """How results are shown: on the `screen` as wide as it is, or in a pipe or a file."""
-    from gradflow.formats import View
+    from gradflow.formats import Look
 
     width, colour = width_and_colour(screen)
-    return View.of(experiment, width=width, colour=colour, tables=tables or None, theme=theme.value)
+    return Look.of(experiment, width=width, colour=colour, tables=tables or None, theme=theme.value)
 
 
-def plain_view(screen: bool, **more: Any) -> View:
+def plain_look(screen: bool, **more: Any) -> Look:
     """How a report is shown that is of no single experiment."""
-    from gradflow.formats import View
+    from gradflow.formats import Look
 
     width, colour = width_and_colour(screen)
-    return View(width=width, colour=colour, **more)
+    return Look(width=width, colour=colour, **more)

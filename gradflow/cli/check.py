@@ -1,7 +1,5 @@
 """`gradflow check` and `compare`: results held to expectations, to a baseline, to each other."""
 
-from __future__ import annotations
-
 import math
 import os
 import sys
@@ -12,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradflow.cli.analyze import computed
-from gradflow.cli.base import EXIT_CODES, app, plain_view, reporting, view, warned
+from gradflow.cli.base import EXIT_CODES, app, look, plain_look, reporting, warned
 from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError
 from gradflow.formats import FORMATS
 from gradflow.output.terminal import write
@@ -55,6 +54,7 @@ def check(
     tolerance: Tolerance = 0.05,
     format: Annotated[str, format_option("check")] = "table",
     output: Annotated[list[Path] | None, output_option("check")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
@@ -65,7 +65,9 @@ def check(
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
-        report = _checked(config, baseline, update_baseline, tolerance, destinations, set_, jobs)
+        report = _checked(
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+        )
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
@@ -82,9 +84,10 @@ def _checked(
     update: bool,
     tolerance: float,
     destinations: Destinations,
+    theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
-) -> Report:
+) -> "Report":
     """The report, once everything is written."""
     from gradflow.checks.compare import Side, compare
     from gradflow.checks.judge import judge
@@ -119,9 +122,11 @@ def _checked(
             results=tuple(results),
         )
         if new is not None:
-            new.write(FORMATS["json"].show("results", results, view(experiment, tables=True)))
-            print(f"wrote {baseline}: {len(results)} runs", file=sys.stderr)
-        destinations.write(report, lambda screen: view(experiment, tables=True, screen=screen))
+            new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
+            print(f"wrote {baseline}: {many(len(results), 'run')}", file=sys.stderr)
+        destinations.write(
+            report, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )
     return report
 
 
@@ -131,19 +136,22 @@ def _check_tolerance(tolerance: float) -> None:
         raise InputError(Fault(message, key="--tolerance"))
 
 
-def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> WholeFile:
+def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "WholeFile":
     """The file that the results are to be written to: a new one, or one of results."""
     from gradflow.output.whole import WholeFile, refuse_overwriting
     from gradflow.saved import WRITTEN_BY, holds_results
 
     refuse_overwriting([baseline], read, key="--baseline")
+    if baseline.suffix.lower() not in FORMATS["json"].suffixes:
+        message = "expected the name of results, which ends in .json"
+        raise InputError(Fault(message, str(baseline), key="--baseline"))
     if baseline.is_file() and baseline.stat().st_size and not holds_results(baseline):
         message = f"is not what {WRITTEN_BY} wrote, and is not written over: give another name"
         raise InputError(Fault(message, str(baseline), key="--baseline"))
     return contexts.enter_context(WholeFile(baseline))
 
 
-def _summarize(report: Report) -> None:
+def _summarize(report: "Report") -> None:
     """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
@@ -187,13 +195,13 @@ def compare(
         destinations.open(contexts, [before, after])
         sources = {str(before): both[0].head, str(after): both[1].head}
         destinations.write(
-            found, lambda screen: plain_view(screen, theme=theme.value, sources=sources)
+            found, lambda screen: plain_look(screen, theme=theme.value, sources=sources)
         )
     if not found.held:
         raise typer.Exit(1)
 
 
-def _both(*paths: Path) -> list[Saved]:
+def _both(*paths: Path) -> "list[Saved]":
     """The results of the files.
 
     Raises:
@@ -209,5 +217,5 @@ def _both(*paths: Path) -> list[Saved]:
         except InputError as error:  # noqa: PERF203 (two files)
             faults += error.faults
     if faults:
-        raise InputError(*faults)
+        raise InputError(*dict.fromkeys(faults))
     return found

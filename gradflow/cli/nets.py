@@ -1,7 +1,5 @@
 """`gradflow verify`, `inspect` and `track`: a net checked, looked into, followed over training."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gradflow.cli.base import app, plain_view, reporting, view, warned
+from gradflow.cli.base import app, look, plain_look, reporting, warned
 from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
-from gradflow.formats import View
+from gradflow.formats import Look
 from gradflow.output.terminal import progress_bar
 
 
@@ -40,7 +38,7 @@ def verify(
     verifications = [check(run) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
     destinations.write(
-        verifications, lambda screen: view(experiment, tables=details, screen=screen)
+        verifications, lambda screen: look(experiment, tables=details, screen=screen)
     )
     if not all(v.holds for v in verifications):
         raise typer.Exit(1)
@@ -63,7 +61,7 @@ def inspect(
 
     found = look_into(file)
     destinations = Destinations.of("inspection", format, None)
-    destinations.write(found, lambda screen: plain_view(screen, tables=tensors))
+    destinations.write(found, lambda screen: plain_look(screen, tables=tensors))
 
 
 @app.command(short_help="Follow the gradient's reach over the checkpoints of a training.")
@@ -110,8 +108,8 @@ def track(
             judged = tuple(judge(wanted, results))
         finally:  # what was found is written even where it cannot be judged
 
-            def shown(screen: bool) -> View:
-                found = view(tracked.example, tables=True, screen=screen, theme=theme)
+            def shown(screen: bool) -> Look:
+                found = look(tracked.example, tables=True, screen=screen, theme=theme)
                 return replace(found, judgements=judged)
 
             destinations.write(results, shown)

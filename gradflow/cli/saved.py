@@ -1,7 +1,5 @@
 """`gradflow show`: saved results in any format, nothing computed again."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +18,7 @@ from gradflow.cli.options import (
     report_of,
 )
 from gradflow.cli.outputs import Destinations, format_option, output_option
-from gradflow.formats import View
+from gradflow.formats import Look
 from gradflow.output.terminal import width_and_colour
 
 
@@ -58,9 +56,9 @@ def show(
         destinations.open(contexts, [results])
         shown = list(warned(saved.results, on=not destinations.has_notes))
 
-        def view(screen: bool) -> View:
+        def look(screen: bool) -> Look:
             width, colour = width_and_colour(screen)
-            return saved.view(width=width, colour=colour, tables=tables or not screen or None,
+            return saved.look(width=width, colour=colour, tables=tables or not screen or None,
                               theme=theme.value)  # fmt: skip
 
-        destinations.write(*made_one(shown, view, over))
+        destinations.write(*made_one(shown, look, over))

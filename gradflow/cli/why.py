@@ -1,7 +1,5 @@
 """`gradflow critical` and `explain`: where the rate is 1, and why a gradient does what it does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, reporting, view
+from gradflow.cli.base import app, look, reporting
 from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
@@ -58,12 +56,12 @@ def critical(
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(steps) as progress:
 
-            def evaluate(asked: Experiment) -> Iterable[Result]:
+            def evaluate(asked: "Experiment") -> "Iterable[Result]":
                 return execute(asked, progress, threads=threads)
 
             found = find(experiment, evaluate, vary, between)
         destinations.write(
-            found, lambda screen: view(experiment, tables=True, screen=screen, theme=theme)
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
 
 
@@ -76,6 +74,7 @@ def explain(
     ] = False,
     format: Annotated[str, format_option("explanation")] = "table",
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
+    theme: ThemeOption = Theme.auto,
     set_: Set = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
@@ -97,8 +96,10 @@ def explain(
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(most_time_steps(experiment, not no_advice)) as progress:
 
-            def evaluate(asked: Experiment) -> Iterable[Result]:
+            def evaluate(asked: "Experiment") -> "Iterable[Result]":
                 return execute(asked, progress, threads=threads)
 
             found = list(explanations(experiment, evaluate, advice=not no_advice))
-        destinations.write(found, lambda screen: view(experiment, tables=True, screen=screen))
+        destinations.write(
+            found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+        )

@@ -14,6 +14,7 @@ import numpy as np
 from gradflow.config.faults import Faults
 from gradflow.config.losses import read_target
 from gradflow.config.model import Config, FileInput, FileState
+from gradflow.counts import many
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.machine.memory import bytes_available
@@ -62,7 +63,7 @@ def read_files(
     for key, size in (("input_size", I), ("batch_size", N)):
         wanted = getattr(config, key)
         if key in given and wanted != size and key == "input_size" and config.weights:
-            message = f"expected {wanted} columns, which {config.weights.file} takes"
+            message = f"expected {many(wanted, 'column')}, which {config.weights.file} takes"
             there = f"the embedding {chosen.embedding}" if chosen.embedding else chosen.file
             faults.add(("input",), f"{message}; {there} has {size}")
         elif key in given and wanted != size:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from gradflow.cells import CELLS, Cell
 from gradflow.cells.library import is_file
@@ -33,8 +33,7 @@ MOST_CELLS = 100_000
 Options = dict[str, float | int | str]
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A cell of a config, how plain data says it, and, of one of the user's own, what adds mistakes
     in its equations to the faults, each with its line and column."""
 

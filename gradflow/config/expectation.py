@@ -20,6 +20,11 @@ BOUNDS = ("min", "max", "is")
 _FORM = "a mapping such as {where: {cell: lstm}, horizon: {min: 100}}"
 _FIGURE = "a number, or a mapping such as {min: 0.98, max: 1.02}"
 _MOST_SHOWN = 8  # values that a message lists
+_INFINITE = {
+    **dict.fromkeys(("inf", "infinity", "infinite"), ": write .inf"),
+    **dict.fromkeys(("-inf", "-infinity", "-infinite"), ": write -.inf"),
+}
+"""What is said of a bound that other languages would read as a number."""
 
 
 class Reader:
@@ -225,7 +230,8 @@ class Reader:
             return None
         value = given[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            self.faults.add(path, f"expected a number, found {shown(value)}")
+            remedy = _INFINITE.get(value.lower().lstrip("+"), "") if isinstance(value, str) else ""
+            self.faults.add(path, f"expected a number, found {shown(value)}{remedy}")
             return None
         return float(value)
 

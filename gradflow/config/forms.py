@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from gradflow.checks.figures import curves, kinds
 from gradflow.config.numbers import range_schema
 from gradflow.measures import MEASURES, OPTIONAL
-from gradflow.measures.contract import Option
+
+if TYPE_CHECKING:
+    from gradflow.measures.contract import Option
 
 
 class Strict(BaseModel):
@@ -96,8 +97,6 @@ def _schema(option: Option) -> dict[str, Any]:
     kind: dict[str, Any] = {"type": "integer" if isinstance(option.default, int) else "number"}
     if option.least is not None:
         kind["minimum"] = option.least
-    if option.most is not None:
-        kind["maximum"] = option.most
     return {**kind, "default": option.default, "description": option.meaning}
 
 
@@ -108,6 +107,8 @@ class ExpectForms:
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
+        from gradflow.checks.figures import curves, kinds  # a run is not held to them
+
         named = {name: {"description": f"{kind}: min, max or is"} for name, kind in kinds().items()}
         against_lag = {name: {"description": curve.meaning} for name, curve in curves().items()}
         own = {

@@ -21,16 +21,13 @@ from gradflow.config.faults import MOST, Faults
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
-from gradflow.config.named_weights import check_options, read_named
 from gradflow.config.overrides import override
 from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
-from gradflow.config.trained import completed, has_parameters, read_weights, with_file
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
-from gradflow.invariance import unfounded
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.initializers import Base
@@ -38,6 +35,7 @@ from gradflow.runs.memory import too_large
 from gradflow.runs.sampling import initial_state, inputs, parameters
 
 if TYPE_CHECKING:
+    from gradflow.config.trained import FileNet
     from gradflow.weights import Tensors
 
 
@@ -101,19 +99,25 @@ def experiment_of(
         data = {**data, "input": {"file": GIVEN}}
     data = with_ranges(data, faults)
     home = folder
+    net = named = None
     if checkpoint is not None:
+        from gradflow.config.trained import with_file
+
         data, home = with_file(data, checkpoint, faults), Path()
-    net = None
-    if data.get("weights") is not None and not has_parameters(data):
-        net = read_weights(data, home, faults, tensors)
-        data = completed(data, net, faults) if net else {"cell": "rnn", **data}
+    if data.get("weights") is not None:
+        net, data = _net_of_file(data, home, faults, tensors)
     choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
     if net is not None and net.trained.as_is:
+        from gradflow.config.named_weights import check_options
+
         for choice in choices:
             check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
     asked = measures.asked_for(data, faults)
     config = _validate(data, faults)
-    named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
+    if config.weights is not None:
+        from gradflow.config.named_weights import read_named
+
+        named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
     if named is not None:
         config = config.model_copy(update=named.sizes)
     given = net or named
@@ -126,11 +130,8 @@ def experiment_of(
     if given is not None:
         runs = tuple(map(given.trained_run, runs))
     runs = measures.explained(runs)
-    if isinstance(config.initial_state, FileState):
-        check_initial_state(runs, config.initial_state.file, faults)
-    for path, message in too_large(runs):
-        faults.add(path, message)
-    if not believing and not faults.found:
+    _check_runs(config, runs, faults)
+    if not believing:
         _try_gauges(choices, runs)
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
@@ -155,6 +156,19 @@ def read_config(source: str) -> bytes:
         raise InputError(Fault(f"cannot be read: {error.strerror or error}", source)) from None
 
 
+def _net_of_file(
+    data: dict[str, Tree], folder: Path, faults: Faults, tensors: Tensors | None
+) -> tuple[FileNet | None, dict[str, Tree]]:
+    """What the file of `weights` says of the net, and the config with that put in; nothing as yet
+    where `weights` names a tensor for each parameter."""
+    from gradflow.config.trained import completed, has_parameters, read_weights
+
+    if has_parameters(data):
+        return None, data
+    net = read_weights(data, folder, faults, tensors)
+    return net, completed(data, net, faults) if net else {"cell": "rnn", **data}
+
+
 def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
@@ -177,8 +191,12 @@ def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
     """Add cells of the user's own that call a part a gauge which is none to the faults; one for
     all values of options that are numbers."""
     own = {c.cell: c.add for c in choices if c.add is not None and c.cell.equations.gauge}
+    if not own:
+        return
+    from gradflow.invariance import unfounded
+
     alike: dict[object, list[Run]] = {}
-    for run in runs if own else ():
+    for run in runs:
         if run.cell in own:
             alike.setdefault(run.cell.typical, []).append(run)
     for its in alike.values():
@@ -192,6 +210,15 @@ def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
             if mistakes:
                 own[run.cell](EquationsError(mistakes))
                 break
+
+
+def _check_runs(config: Config, runs: Sequence[Run], faults: Faults) -> None:
+    """The runs have the states that a file gives them, and room in memory. Raises InputError."""
+    if isinstance(config.initial_state, FileState):
+        check_initial_state(runs, config.initial_state.file, faults)
+    for path, message in too_large(runs):
+        faults.add(path, message)
+    faults.stop_if_any()
 
 
 def _check_lags(config: Config, faults: Faults) -> None:

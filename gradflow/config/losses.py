@@ -9,6 +9,7 @@ import numpy as np
 
 from gradflow.config.faults import Faults
 from gradflow.config.model import Config, EveryModel, LossModel
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Loss
@@ -65,7 +66,8 @@ def read_target(config: Config, folder: Path, faults: Faults) -> float | Array |
         message = f"expected {target} to be of shape {(N, O)}{each}, found {values.shape}"
         faults.add(("loss", "target"), message)
     elif shaped.ndim == 3 and (wrong := _wrong_length(config, len(shaped))):
-        faults.add(("loss", "target"), f"{target} has {len(shaped)} rows of targets: {wrong}")
+        message = f"{target} has {many(len(shaped), 'row')} of targets: {wrong}"
+        faults.add(("loss", "target"), message)
     elif classes and not _is_class(values, config.output_size):
         message = f"expected classes from 0 to {config.output_size - 1} in {target}"
         faults.add(("loss", "target"), message)

@@ -10,12 +10,11 @@ from gradflow.config.bare import as_mapping
 from gradflow.config.faults import Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
-from gradflow.measures import ALWAYS, MEASURES, OPTIONAL
+from gradflow.measures import ALWAYS, MEASURES, OPTIONAL, UNASKED
 from gradflow.measures.contract import Asked, Option
 from gradflow.runs.experiment import Run
 
 _LARGEST = 10**9
-FACTORS = "factors"
 FORM = "the name of a measure or a mapping such as {type: NAME, OPTION: 1}"
 
 
@@ -93,11 +92,10 @@ def _misfit(value: Tree, option: Option) -> str | None:
     kind = "a whole number" if whole else "a number"
     fits = isinstance(value, int) or (isinstance(value, float) and not whole)
     least = option.least if option.least is not None else -_LARGEST
-    most = option.most if option.most is not None else _LARGEST
     if isinstance(value, bool) or not fits:
         return f"expected {kind}, found {shown(value)}"
-    if not least <= value <= most:  # type: ignore[operator]
-        bound = f"at least {least:g}" if not value >= least else f"at most {most:g}"  # type: ignore[operator]
+    if not least <= value <= _LARGEST:  # type: ignore[operator]
+        bound = f"at least {least:g}" if not value >= least else f"at most {_LARGEST:g}"  # type: ignore[operator]
         return f"expected {kind}, {bound}, found {shown(value)}"
     return None
 
@@ -125,6 +123,6 @@ def explained(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     from gradflow.measures.factors import has_factors  # for a single run alone
 
     (run,) = runs
-    if any(asked.name == FACTORS for asked in run.measures) or not has_factors(run.cells[0, 0]):
+    if any(asked.name == UNASKED for asked in run.measures) or not has_factors(run.cells[0, 0]):
         return runs
-    return (replace(run, measures=(*run.measures, Asked(FACTORS))),)
+    return (replace(run, measures=(*run.measures, Asked(UNASKED))),)

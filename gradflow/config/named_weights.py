@@ -19,6 +19,7 @@ from gradflow.config.messages import unknown_key
 from gradflow.config.model import Config, WeightsModel
 from gradflow.config.trained import ONLY_DRAWN
 from gradflow.config.tree import Path
+from gradflow.counts import many
 from gradflow.engine.network import Place
 from gradflow.equations.mistakes import EquationsError
 from gradflow.equations.sizes import Shape, spelled
@@ -108,7 +109,7 @@ def _places(config: Config, weights: WeightsModel, faults: Faults) -> dict[Place
         faults.add(("layers",), message)
         return {}
     if listed is not None and len(listed) != layers:
-        message = f"expected a mapping for each of the {layers} layers, found {len(listed)}"
+        message = f"expected a mapping for each of the {many(layers, 'layer')}, found {len(listed)}"
         faults.add(("weights", "parameters"), message)
         return {}
     found: dict[Place, TensorNames] = {}

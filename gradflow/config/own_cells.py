@@ -4,9 +4,9 @@ each mistake in them with its line."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
+from typing import NamedTuple
 
 from gradflow.config import tree
 from gradflow.config.faults import Faults
@@ -30,8 +30,7 @@ _LARGEST = 1e100
 _LONGEST_NAME = 60
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where equations are: a document, the path of their mapping in it, its lines."""
 
     document: Document

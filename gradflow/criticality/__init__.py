@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from gradflow.counts import many
 from gradflow.criticality.search import GRID, MOST, Critical, Point, Search, point
 from gradflow.criticality.settings import SCALES, Setting
 from gradflow.measures.contract import Asked
@@ -109,7 +110,7 @@ def _looked_at_longer(
 def _merged(first: Critical, again: Critical) -> Critical:
     """What longer runs found of a net, which keeps its own length."""
     steps, more = first.run.sequence_length, again.run.sequence_length
-    note = f"found over {more} steps, as {steps} leave it vague"
+    note = f"found over {many(more, 'step')}, as {steps} leave it vague"
     return replace(
         again,
         number=first.number,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 from gradflow.equations.differentiate import Derivatives, operands_of
 from gradflow.equations.functions import FUNCTIONS
@@ -23,8 +24,7 @@ _HOISTED, _PRODUCT, _FUNCTION, _SOURCE = 1000, 8, 4, 2  # what two neighbours ha
 _MOST_EXACT = 7
 
 
-@dataclass(frozen=True, eq=False)
-class Product:
+class Product(NamedTuple):
     """Neighbouring slots that one product with `operand` serves: uses of each, by slot."""
 
     operand: Node

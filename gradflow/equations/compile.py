@@ -41,10 +41,16 @@ def compiled(equations: Equations, options: Chosen) -> Compiled:
 def read(equations: Equations, options: Chosen) -> Step:
     """The step of a cell with its options chosen: the passes in which mistakes are found, without
     those that write code. EquationsError with every mistake."""
+    return _read(equations, tuple(options.items()))
+
+
+@lru_cache(maxsize=256)
+def _read(equations: Equations, options: tuple[tuple[str, float | int | str], ...]) -> Step:
     mistakes = Mistakes()
-    step = infer(equations, options, mistakes)
+    chosen = dict(options)
+    step = infer(equations, chosen, mistakes)
     if step is not None:
-        check_values(equations, options, step.shapes, mistakes)
+        check_values(equations, chosen, step.shapes, mistakes)
         mistakes.stop_if_any()
     if step is None:
         raise EquationsError(mistakes.found)

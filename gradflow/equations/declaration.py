@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradflow.equations.mistakes import At, Mistakes, nearest
 
@@ -26,8 +26,7 @@ OF_PARAMETER = ("shape", "init", "role")
 ROLES = ("input", "recurrent", "bias", "input_bias", "other")
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """A parameter or a constant.
 
     Attributes:
@@ -95,7 +94,7 @@ Chosen = Mapping[str, float | int | str]
 
 
 def check_keys(plain: Plain, mistakes: Mistakes) -> None:
-    """Tell of keys of a mapping from code that do nothing."""
+    """Report keys of a mapping from code that do nothing."""
     kind = plain.get("type", "equations")
     if kind != "equations":
         message = (

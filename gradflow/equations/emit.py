@@ -335,8 +335,8 @@ _RUNTIME: dict[str, Any] = {
     **{
         name: getattr(functions, name)
         for name in (
-            "rest_from", "sigmoid_slope_from", "fresh", "larger", "smaller", "normalise",
-            "normalise_back",
+            "rest_from", "sigmoid_slope_from", "fresh", "finite", "larger", "smaller",
+            "normalise", "normalise_back",
         )
     },
 }  # fmt: skip

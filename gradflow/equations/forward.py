@@ -141,13 +141,13 @@ class Forward(Writer):
         return name
 
     def _target(self, node: Node) -> str:
+        label = self.labels.get(id(node), node.kind if node.kind != "function" else node.payload)
+        if node.kind == "norm":
+            self.arrays.saved.add((id(node), "inverse"), f"{label}_inverse", (ONE,))
         part = self.home.get(id(node))
         if part is not None:
             return self.views.of(self.arrays.s_next, [part], f"{part}_next")
-        label = self.labels.get(id(node), node.kind if node.kind != "function" else node.payload)
         self.arrays.saved.add(id(node), label, node.shape)
-        if node.kind == "norm":
-            self.arrays.saved.add((id(node), "inverse"), f"{label}_inverse", (ONE,))
         return self.views.of(self.arrays.saved, [id(node)], label)
 
     def exponential(  # noqa: D102 (see Writer)

@@ -180,6 +180,18 @@ class Function(NamedTuple):
     needs: str = "z"
 
 
+def finite(z: Array) -> Array:
+    """z, but no number where it is infinite: what left float range may have a root or a logarithm
+    that is within, and is not to pass for infinite there."""
+    beyond = np.isinf(z)
+    found: Array = np.where(beyond, np.nan, z) if beyond.any() else z
+    return found
+
+
+def _within(ufunc: np.ufunc) -> Callable[[Array, Array], Any]:
+    return lambda z, out: ufunc(finite(z), out=out)
+
+
 def _of(ufunc: np.ufunc) -> Callable[[Array, Array], Any]:
     return lambda z, out: ufunc(z, out=out)
 
@@ -208,8 +220,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "softplus": Function(softplus, _softplus_slope),
     "exp": Function(_of(np.exp), lambda z, h, out: np.copyto(out, h), "exp", needs="h"),
     "expm1": Function(_of(np.expm1), lambda z, h, out: np.exp(z, out=out), "expm1"),
-    "log": Function(_of(np.log), lambda z, h, out: np.divide(1, z, out=out), "log"),
-    "sqrt": Function(_of(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), "sqrt", needs="h"),
+    "log": Function(_within(np.log), lambda z, h, out: np.divide(1, z, out=out)),
+    "sqrt": Function(_within(np.sqrt), lambda z, h, out: np.divide(0.5, h, out=out), needs="h"),
     "abs": Function(absolute, lambda z, h, out: np.sign(z, out=out), cheap=True),
     "sin": Function(_of(np.sin), lambda z, h, out: np.cos(z, out=out), "sin"),
     "cos": Function(_of(np.cos), lambda z, h, out: np.negative(np.sin(z, out=out), out=out), "cos"),
@@ -224,7 +236,7 @@ def fresh(name: str, z: Array) -> Array:
     return out
 
 
-def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
+def normalise(v: Array, epsilon: float | Array, out: Array, inverse: Array) -> None:
     """(v - mean) / √(variance + ε) over the entries of vectors (..., n, N) into `out`, and what
     it was multiplied with into `inverse` (..., 1, N)."""
     np.subtract(v, _mean(v), out=out)
@@ -232,6 +244,18 @@ def normalise(v: Array, epsilon: float, out: Array, inverse: Array) -> None:
     np.sqrt(inverse, out=inverse)
     np.divide(_ONE[inverse.dtype], inverse, out=inverse)
     out *= inverse
+    if np.count_nonzero(inverse) < inverse.size:
+        _normalise_far(v, epsilon, out, inverse)
+
+
+def _normalise_far(v: Array, epsilon: float | Array, out: Array, inverse: Array) -> None:
+    """The same of those vectors whose variance left float range, from a power of two less."""
+    far = inverse == 0
+    shift = np.where(far, -np.frexp(np.abs(v).max(axis=-2, keepdims=True))[1], 0)
+    near, its = np.empty_like(out), np.empty_like(inverse)
+    normalise(np.ldexp(1.0, shift) * v, np.ldexp(epsilon, 2 * shift), near, its)
+    np.copyto(out, near.astype(out.dtype), where=far)
+    np.copyto(inverse, (its * np.ldexp(1.0, shift)).astype(inverse.dtype), where=far)
 
 
 def normalise_back(dy: Array, y: Array, inverse: Array, out: Array | None = None) -> Array:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, cast
 
+from gradflow.counts import many
 from gradflow.equations import operations
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
@@ -362,7 +363,7 @@ class _Reader:
         if least <= count <= most:
             return True
         wanted = str(least) if least == most else f"{least} to {most}" if most < 99 else "2 or more"
-        self.mistake(at, f"{name} takes {wanted} argument{'s' * (wanted != '1')}, found {count}")
+        self.mistake(at, f"{name} takes {many(wanted, 'argument')}, found {count}")
         return False
 
     def _sum(self, tree: Tree) -> Node | None:

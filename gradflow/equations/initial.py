@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
@@ -222,7 +223,7 @@ def _check(node: Tree, known: set[str], where: str, mistakes: Mistakes) -> None:
             near = nearest(str(node.value), [*_CALLS, *_FUNCTIONS])
             mistakes.add(where, node.at, f"unknown function '{node.value}'{near}")
         elif len(node.args) != count or any(arg.kind == "keyword" for arg in node.args):
-            message = f"{node.value} takes {count} argument{'s' * (count > 1)}"
+            message = f"{node.value} takes {many(count, 'argument')}"
             mistakes.add(where, node.at, message)
     elif node.kind == "time":
         mistakes.add(where, node.at, "initial values know no time")

@@ -21,6 +21,7 @@ RUNTIME = frozenset(
         "rest_from",
         "sigmoid_slope_from",
         "fresh",
+        "finite",
         "larger",
         "smaller",
         "normalise",

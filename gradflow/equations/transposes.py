@@ -4,8 +4,7 @@ piece of that of its argument `number`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gradflow.equations.graph import Node
 from gradflow.equations.sizes import ZERO, Size
@@ -21,8 +20,7 @@ class Values(Protocol):
         """What `normalise` multiplied with."""
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a cotangent: an expression, or a call that puts it into an array; the rows it is
     for, if not all, as code and `of` sizes; its sign."""
 

@@ -105,8 +105,10 @@ class Writer:
             return f"({u} * {b} + {rest} * {a})"
         if kind == "power":
             base = self.value(node.args[0])
-            squared = node.payload == 2
-            return f"np.square({base})" if squared else f"({base} ** {_number(node.payload)})"
+            if node.payload == 2:
+                return f"np.square({base})"
+            base = f"finite({bare(base)})" if abs(node.payload) < 1 else base
+            return f"({base} ** {_number(node.payload)})"
         if kind in _SHAPING:
             return _SHAPING[kind](self.value(node.args[0]), node)
         if kind == "outer":

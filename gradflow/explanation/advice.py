@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradflow.cells import Cell
+from gradflow.counts import many
 from gradflow.criticality import Evaluate, find
 from gradflow.explanation.factors import MEASURES
 from gradflow.measures.contract import Asked
@@ -87,7 +88,7 @@ def _kept(result: Result, run: Run, own: Experiment, run_all: Evaluate) -> Itera
             continue
         cell = Cell.of(run.cell.equations, **{**run.cell.options, option: bias})
         [outcome] = run_all(replace(own, runs=(replace(run, cell=cell, measures=()),)))
-        why = f"what {gate} keeps then halves in T/2 = {T / 2:g} steps"
+        why = f"what {gate} keeps then halves in T/2 = {many(f'{T / 2:g}', 'step')}"
         yield Advice({f"cell.{option}": bias}, why, outcome)
 
 

@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gradflow.counts import many
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
 
 MEASURES = ("factors", "slopes", "gates", "paths")
 """What has to be measured of a run that is to be explained."""
 
+_BALANCED = 5e-3  # of a product so near to 1, no factor decides
+_NEAR = 0.05  # so near to 1, a gain is neither small nor large
 _SATURATED = 0.2  # from this share of slopes on, saturation is spoken of
 
 
@@ -78,8 +81,14 @@ def _of_a_product(
     )
     weigh = abs(math.log(gain)) if gain > 0 else math.inf
     bend = abs(math.log(slope)) if slope > 0 else math.inf
-    if slope == 1 or weigh >= bend:
+    if abs(gain * slope - 1) < _BALANCED:
+        decides = "W_s and the slopes, neither of which shrinks or enlarges it"
+        if weigh >= _BALANCED:
+            decides = f"the balance of W_s and the slopes: {gain:.3g} makes up for {slope:.3g}"
+    elif slope == 1 or weigh >= bend:
         size = "small" if gain < 1 else "large"
+        if weigh < _NEAR:
+            size = "just below 1" if gain < 1 else "just above 1"
         decides = f"the size of W_s: a gain of {gain:.3g} is {size}"
     elif saturated is not None and saturated >= _SATURATED:
         decides = f"saturation: {saturated:.0%} of the slopes are below 0.1"
@@ -98,7 +107,7 @@ def _of_a_path(direct: float, rate: float, figures: Mapping[str, float | str | N
         if p10 is not None and p50 is not None and p90 is not None:
             detail = f"{gate} is {p50:.3g} in the median, {p10:.3g} to {p90:.3g} for four in five"
         if scale is not None:
-            detail += f"{', ' if detail else ''}a time scale of {scale:.3g} steps"
+            detail += f"{', ' if detail else ''}a time scale of {many(f'{scale:.3g}', 'step')}"
     has_rest = abs(math.log(rate / direct)) > 1e-6
     path = Factor(f"direct path {gate}" if isinstance(gate, str) else "direct path", direct, detail)
     if not has_rest:

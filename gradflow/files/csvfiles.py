@@ -26,6 +26,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.files.opening import open_regular
 
@@ -287,9 +288,8 @@ def _read_carefully(
             faults.extend(error.faults)
             continue
         if len(fields) != layout.width:
-            message = (
-                f"expected {layout.width} fields as on line {layout.line}, found {len(fields)}"
-            )
+            message = f"expected {many(layout.width, 'field')} as on line {layout.line}"
+            message += f", found {len(fields)}"
             faults.append(Fault(message, source, number, 1))
             continue
         for column in range(layout.width) if layout.picked is None else layout.picked:

@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.files.opening import RegularFile, open_regular
 from gradflow.files.zips import MAX_BYTES, Archive
@@ -168,7 +169,7 @@ def _read_header(file: IO[bytes] | RegularFile, size: int, source: str, what: st
     if needed != there or needed > MAX_BYTES:
         message = (
             f"{what} is damaged, cut short or too long: its header promises shape {header.shape} of"
-            f" {header.dtype}, {needed:,} bytes (at most {MAX_BYTES:,}), and {there:,} follow"
+            f" {header.dtype}, {many(needed, 'byte')} (at most {MAX_BYTES:,}), and {there:,} follow"
         )
         raise InputError(Fault(message, source))
     return header

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.files.csvfiles import read_csv
 from gradflow.files.npfiles import npz_names, read_npy, read_npz
@@ -106,7 +107,7 @@ def windows(array: Floats, T: int, stride: int = 1) -> Floats:
     if T < 1 or stride < 1:
         raise InputError(f"expected T and stride of at least 1, found {T} and {stride}")
     if len(array) < T:
-        raise InputError(f"expected a series of at least T = {T} steps, found {len(array)}")
+        raise InputError(f"expected a series of at least T = {many(T, 'step')}, found {len(array)}")
     return sliding_window_view(array, T, axis=0)[::stride].transpose(2, 0, 1)
 
 

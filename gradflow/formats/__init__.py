@@ -1,21 +1,20 @@
 """What results and other reports can be shown in: `FORMATS`, and what each of them can show.
 
 A format is a module here, and an entry in the list that says its name, the suffixes of its files,
-and which function shows which report. Functions take what is shown and a `View`, and yield text, or
+and which function shows which report. Functions take what is shown and a `Look`, and yield text, or
 bytes; nothing here prints, opens or knows a terminal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 
-__all__ = ["FORMATS", "Format", "Report", "View", "for_files", "for_screen"]
+__all__ = ["FORMATS", "Format", "Look", "Report", "for_files", "for_screen"]
 
 Report = Literal[
     "results",
@@ -45,8 +44,7 @@ _CALLED: dict[Report, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One format.
 
     Attributes:
@@ -72,12 +70,12 @@ class Format:
             return None
         return f"{self.name} needs {self.needs}: pip install {self.needs}"
 
-    def show(self, report: Report, content: Any, view: View) -> Iterator[str] | Iterator[bytes]:
+    def show(self, report: Report, content: Any, look: Look) -> Iterator[str] | Iterator[bytes]:
         """The pieces of a report."""
         module, function = self.shows[report].split(":")
-        show: Callable[[Any, View], Iterator[str]]
+        show: Callable[[Any, Look], Iterator[str]]
         show = getattr(import_module(f"{__name__}.{module}"), function)
-        return show(content, view)
+        return show(content, look)
 
 
 FORMATS: dict[str, Format] = {

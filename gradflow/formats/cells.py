@@ -14,20 +14,20 @@ from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations
 from gradflow.equations.report import report
 from gradflow.formats import markdown
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 
 _LONGEST = 100  # columns of a line of prose
 
 
-def text(cells: Sequence[Equations], view: View) -> Iterator[str]:
+def text(cells: Sequence[Equations], look: Look) -> Iterator[str]:
     """A paragraph a cell."""
     for equations in cells:
-        yield from _paragraph(_described(equations), view.width)
+        yield from _paragraph(_described(equations), look.width)
         yield "\n"
-    yield from _wrapped(_hint(cells), view.width, 0)
+    yield from _wrapped(_hint(cells), look.width, 0)
 
 
-def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
+def to_markdown(cells: Sequence[Equations], look: Look) -> Iterator[str]:
     """A section a cell, its options as a table."""
     for equations in cells:
         cell = _described(equations)
@@ -52,7 +52,7 @@ def to_markdown(cells: Sequence[Equations], view: View) -> Iterator[str]:
     yield f"{_hint(cells)}\n"
 
 
-def to_json(cells: Sequence[Equations], view: View) -> Iterator[str]:
+def to_json(cells: Sequence[Equations], look: Look) -> Iterator[str]:
     """The same as one JSON object."""
     facts = {"gradflow": __version__, "format": 1, "cells": list(map(_described, cells))}
     yield json.dumps(facts, ensure_ascii=False, indent=1) + "\n"

@@ -11,9 +11,9 @@ from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
 from gradflow.checks.report import Line, Report
 from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
+from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
-from gradflow.formats.view import View
 from gradflow.formats.words import clean
 
 FORMAT = 1
@@ -26,7 +26,7 @@ HEADS = ("outcome", "asked for in", "expected", "of", "found", "off")
 """Of the columns of its table."""
 
 
-def table(report: Report, view: View) -> Iterator[str]:
+def table(report: Report, look: Look) -> Iterator[str]:
     """A line for each expectation that all its runs hold, and for each run that does not."""
     lines = report.lines
     rows = [[clean(text) for text in row_of(line)] for line in lines]
@@ -38,12 +38,12 @@ def table(report: Report, view: View) -> Iterator[str]:
         for at, head in enumerate(HEADS)
         if any(row[at] for row in rows)
     ]
-    for block in blocks(columns[1:], columns[:1], view.width) if columns else ():
-        yield from (render(line, view.colour) for line in grid(block))
+    for block in blocks(columns[1:], columns[:1], look.width) if columns else ():
+        yield from (render(line, look.colour) for line in grid(block))
         yield "\n"
     style = "green" if report.held else "bold red"
-    for line in fold(clean(report.summary).split(" "), " ", view.width, style):
-        yield render(line, view.colour)
+    for line in fold(clean(report.summary).split(" "), " ", look.width, style):
+        yield render(line, look.colour)
 
 
 def row_of(line: Line) -> list[str]:
@@ -51,7 +51,7 @@ def row_of(line: Line) -> list[str]:
     return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
-def to_markdown(report: Report, view: View) -> Iterator[str]:
+def to_markdown(report: Report, look: Look) -> Iterator[str]:
     """The same as a table of Markdown, what fails first in bold words."""
     title = clean(report.title or report.source)
     verdict = "held" if report.held else "missed"
@@ -64,7 +64,7 @@ def to_markdown(report: Report, view: View) -> Iterator[str]:
     yield f"{prose(clean(report.summary))}\n"
 
 
-def to_json(report: Report, view: View) -> Iterator[str]:
+def to_json(report: Report, look: Look) -> Iterator[str]:
     """Every expectation of every run, and every curve of every run compared with the baseline."""
     content = {
         "gradflow": __version__,

@@ -4,7 +4,7 @@ runs, and the curves that the measures declare."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradflow.axes import AXES, KNOWN, NET_AXES, Kind
 from gradflow.measures import ALWAYS, MEASURES
@@ -14,8 +14,7 @@ from gradflow.measures.measured import Measured
 from gradflow.results import GradientFlow
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One thing in which runs, or places of their nets, differ."""
 
     name: str

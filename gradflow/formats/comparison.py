@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
+from gradflow.counts import many
 from gradflow.formats.checks import STYLES, compared
 from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
+from gradflow.formats.look import Look
 from gradflow.formats.markdown import prose
 from gradflow.formats.markdown import table as markdown_table
-from gradflow.formats.view import View
 from gradflow.formats.words import clean
 
 HEADS = ("outcome", "run", "largest of", "decades", "lag", "before", "after")
@@ -24,7 +25,7 @@ _CSV = ("run_before", "run_after", "name", "held", "change", "quantity", "decade
 _NUMBERS = ("decades", "lag")
 
 
-def table(comparison: Comparison, view: View) -> Iterator[str]:
+def table(comparison: Comparison, look: Look) -> Iterator[str]:
     """A line a run: where it differs most."""
     rows = [row_of(pair) for pair in comparison.pairs]
     columns = [
@@ -36,12 +37,12 @@ def table(comparison: Comparison, view: View) -> Iterator[str]:
         for at, head in enumerate(HEADS)
         if any(row[at] for row in rows)
     ]
-    for block in blocks(columns[2:], columns[:2], view.width) if rows else ():
-        yield from (render(line, view.colour) for line in grid(block))
+    for block in blocks(columns[2:], columns[:2], look.width) if rows else ():
+        yield from (render(line, look.colour) for line in grid(block))
         yield "\n"
     for text in sentences(comparison):
-        for line in fold(clean(text).split(" "), " ", view.width):
-            yield render(line, view.colour)
+        for line in fold(clean(text).split(" "), " ", look.width):
+            yield render(line, look.colour)
 
 
 def row_of(pair: Pair) -> list[str]:
@@ -71,10 +72,10 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     if comparison.unpaired:
         yield comparison.unpaired
     held = sum(pair.held for pair in comparison.pairs)
-    yield f"{len(comparison.pairs)} runs: {held} within {comparison.tolerance:g} decades."
+    yield f"{many(len(comparison.pairs), 'run')}: {held} within {comparison.within}."
 
 
-def to_markdown(comparison: Comparison, view: View) -> Iterator[str]:
+def to_markdown(comparison: Comparison, look: Look) -> Iterator[str]:
     """The same as a table of Markdown."""
     rows = [row_of(pair) for pair in comparison.pairs]
     if rows:
@@ -84,7 +85,7 @@ def to_markdown(comparison: Comparison, view: View) -> Iterator[str]:
     yield from (f"- {prose(clean(line))}\n" for line in sentences(comparison))
 
 
-def to_csv(comparison: Comparison, view: View) -> Iterator[str]:
+def to_csv(comparison: Comparison, look: Look) -> Iterator[str]:
     """A row for everything that was compared, of every run."""
     yield _line([*_CSV, "before", "after"])
     for pair in comparison.pairs:
@@ -103,7 +104,7 @@ def _line(fields: list[object]) -> str:
     return line.getvalue()
 
 
-def to_json(comparison: Comparison, view: View) -> Iterator[str]:
+def to_json(comparison: Comparison, look: Look) -> Iterator[str]:
     """Everything that was compared."""
     content = {"gradflow": __version__, "format": 1, **compared(comparison)}
     yield json.dumps(content, indent=1, allow_nan=False) + "\n"

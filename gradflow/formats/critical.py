@@ -16,9 +16,9 @@ from gradflow.formats import layout, words
 from gradflow.formats.csv import pointed
 from gradflow.formats.json import head, plain
 from gradflow.formats.layout import Column, Line, fold, grid, render
+from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
-from gradflow.formats.view import View
 
 _FIGURES = (
     "critical", "critical_low", "critical_high", "predicted", "rate_at_low", "rate_at_high", "low",
@@ -63,16 +63,17 @@ def _settings(found: Critical) -> dict[str, object]:
 
 
 def varied(content: Sequence[Critical]) -> list[str]:
-    """The axes that differ between the nets; the cell where nothing does."""
+    """The axes that differ between the nets that have them; the cell where nothing does."""
     rows = [_axes(found) for found in content]
-    found = [name for name in rows[0] if len({str(row.get(name)) for row in rows}) > 1]
-    return found or ["cell"]
+    values = {name: {str(row[name]) for row in rows if row.get(name) is not None}
+              for name in rows[0]}  # fmt: skip
+    return [name for name, found in values.items() if len(found) > 1] or ["cell"]
 
 
 # CSV and JSON
 
 
-def to_csv(content: Sequence[Critical], view: View) -> Iterator[str]:
+def to_csv(content: Sequence[Critical], look: Look) -> Iterator[str]:
     """A row a net: its settings, then what was found."""
     rows = [_settings(found) for found in content]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -98,9 +99,9 @@ def _field(value: object) -> object:
     return "" if value is None else value
 
 
-def to_json(content: Sequence[Critical], view: View) -> Iterator[str]:
+def to_json(content: Sequence[Critical], look: Look) -> Iterator[str]:
     """One object with the config and every net, the values that were tried among it."""
-    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "nets": ['
+    yield json.dumps(head(look.config), allow_nan=False)[:-1] + ', "nets": ['
     between = "\n"
     for found in content:
         net = {
@@ -119,16 +120,16 @@ def to_json(content: Sequence[Critical], view: View) -> Iterator[str]:
 # For people
 
 
-def table(content: Sequence[Critical], view: View) -> Iterator[str]:
+def table(content: Sequence[Critical], look: Look) -> Iterator[str]:
     """A row a net, the spread over seeds, and what was not found."""
-    for line in _page(content, view):
-        yield render(line, view.colour)
+    for line in _page(content, look):
+        yield render(line, look.colour)
 
 
-def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
-    if view.title and (title := words.clean(view.title)):
-        yield from fold(title.split(" "), " ", view.width, "bold")
-    yield from fold(about(content).split(" "), " ", view.width, "dim")
+def _page(content: Sequence[Critical], look: Look) -> Iterator[Line]:
+    if look.title and (title := words.clean(look.title)):
+        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from fold(about(content).split(" "), " ", look.width, "dim")
     yield []
     heads, lines = rows(content)
     columns = [
@@ -138,13 +139,13 @@ def _page(content: Sequence[Critical], view: View) -> Iterator[Line]:
     yield from grid(columns)
     yield []
     for text in sentences(content):
-        yield from fold(text.split(" "), " ", view.width)
+        yield from fold(text.split(" "), " ", look.width)
 
 
-def to_markdown(content: Sequence[Critical], view: View) -> Iterator[str]:
+def to_markdown(content: Sequence[Critical], look: Look) -> Iterator[str]:
     """The same as a Markdown table and a list."""
-    if view.title:
-        yield f"### {escaped(words.clean(view.title))}\n\n"
+    if look.title:
+        yield f"### {escaped(words.clean(look.title))}\n\n"
     yield f"{prose(about(content))}\n\n"
     heads, lines = rows(content)
     columns = list(zip(heads, zip(*lines, strict=True), strict=True))
@@ -175,7 +176,7 @@ def rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
         row += [_number(values[name]) for name in ("critical", "critical_low", "critical_high")]
         row += [_number(values["predicted"])] if has_theory else []
         if ends:
-            row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
+            row += [_rate(values[name]) for name in ("rate_at_low", "rate_at_high")]
         lines.append(row)
     return heads, lines
 
@@ -194,6 +195,15 @@ def _number(value: object) -> str:
     if not isinstance(value, int | float):
         return words.UNKNOWN
     return f"{value:.4g}" if math.isfinite(value) else "∞"
+
+
+def _rate(value: object) -> str:
+    """A rate in as many digits as tell it from 1."""
+    text = _number(value)
+    if text != "1" or value == 1:
+        return text
+    longer = (f"{value:.{digits}g}" for digits in range(5, 18))
+    return next((one for one in longer if float(one) != 1), text)
 
 
 def sentences(content: Sequence[Critical]) -> Iterator[str]:

@@ -23,7 +23,8 @@ from gradflow.formats.columns import (
     values,
 )
 from gradflow.formats.lags import all_lags
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
+from gradflow.formats.parts import from_the_top
 from gradflow.measures.contract import Curve, Values
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
@@ -44,24 +45,24 @@ def header(
     return (*(column.name for column in shown), *options, *asked)
 
 
-def export(results: Iterable[Result], view: View) -> Iterator[str]:
+def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     """The header, then the rows of each run in blocks of some thousand."""
-    yield ",".join(header(view.options, view.parts, view.measures)) + "\n"
-    more = (*MORE_CURVES, *part_curves(view.parts))
-    asked = asked_curves(view.measures)
+    yield ",".join(header(look.options, look.parts, look.measures)) + "\n"
+    more = (*MORE_CURVES, *part_curves(look.parts))
+    asked = asked_curves(look.measures)
     for result in results:
         facts = {"run": result.run, **result.axes}
         start = _fields([facts[field.name] for field in RUN])
         net = [facts[field.name] for field in NET]
-        options = [_fields([result.options.get(name) for name in view.options])]
-        lags = all_lags(result.sequence_length, view.lags)
+        options = [_fields([result.options.get(name) for name in look.options])]
+        lags = all_lags(result.sequence_length, look.lags)
         for flow, measured, *place in _curves(result):
             middle = _fields([*net, *place])
             left, right, last = (
                 [values(curve, flow, measured) for curve in curves]
                 for curves in (CURVES, more, asked)
             )
-            ends = [middle, *right, *(options if view.options else []), *last]
+            ends = [middle, *right, *(options if look.options else []), *last]
             for at in range(0, len(lags), _BLOCK):
                 yield _block(start, lags[at : at + _BLOCK], [*left, *ends])
 
@@ -74,17 +75,11 @@ def pointed(text: str) -> str:
 def _curves(
     result: Result,
 ) -> Iterator[tuple[GradientFlow | None, Mapping[str, Measured], int | None, str | None]]:
-    """(curve, measures, layer, direction): the whole net, where it has one state, then each part.
-
-    If there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
-    DuckDB takes a column whose first value is -inf for dates or text.
-    """
-    parts = result.layers
-    if result.flow is not None or not parts:
+    """(curve, measures, layer, direction): the whole net, where it has one state, then each
+    part."""
+    if result.flow is not None or not result.layers:
         yield result.flow, result.measures, None, None
-    else:
-        parts = tuple(sorted(parts, key=lambda part: -part.layer))
-    for part in parts:
+    for part in from_the_top(result):
         yield part.flow, part.measures, part.layer, part.direction
 
 

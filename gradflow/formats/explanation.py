@@ -14,53 +14,53 @@ from gradflow.explanation.factors import Factors
 from gradflow.formats import words
 from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
+from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
-from gradflow.formats.view import View
 from gradflow.results import Result
 
 _INDENT = len("vanishing  ")
 
 
-def table(content: Sequence[Explanation], view: View) -> Iterator[str]:
+def table(content: Sequence[Explanation], look: Look) -> Iterator[str]:
     """Each run in a few lines: what happens, why, and what would change it."""
-    for line in _page(content, view):
-        yield render(line, view.colour)
+    for line in _page(content, look):
+        yield render(line, look.colour)
 
 
-def _page(content: Sequence[Explanation], view: View) -> Iterator[Line]:
-    if view.title and (title := words.clean(view.title)):
-        yield from fold(title.split(" "), " ", view.width, "bold")
-    yield from fold(words.settings([c.result for c in content]), " · ", view.width, "dim")
+def _page(content: Sequence[Explanation], look: Look) -> Iterator[Line]:
+    if look.title and (title := words.clean(look.title)):
+        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from fold(words.settings([c.result for c in content]), " · ", look.width, "dim")
     for explanation in content:
         yield []
         name = words.name(explanation.result) if explanation.result.varied else ""
         if name:
             yield [Span(name, "bold")]
-        for label, text in facts(explanation, view):
-            yield from _labelled(label, text, view)
+        for label, text in facts(explanation, look):
+            yield from _labelled(label, text, look)
         for sum_ in explanation.expansions:
             yield []
-            yield from _sum(sum_, view)
+            yield from _sum(sum_, look)
 
 
-def _labelled(label: str, text: str, view: View) -> Iterator[Line]:
+def _labelled(label: str, text: str, look: Look) -> Iterator[Line]:
     starts = chain([label], repeat(""))
-    lines = fold(text.split(" "), " ", view.width - _INDENT)
+    lines = fold(text.split(" "), " ", look.width - _INDENT)
     for start, line in zip(starts, lines, strict=False):
         yield [Span(start.ljust(_INDENT), "dim"), *line]
 
 
-def to_markdown(content: Sequence[Explanation], view: View) -> Iterator[str]:
+def to_markdown(content: Sequence[Explanation], look: Look) -> Iterator[str]:
     """The same as headings, lists and tables."""
-    if view.title and (title := words.clean(view.title)):
+    if look.title and (title := words.clean(look.title)):
         yield f"### {escaped(title)}\n\n"
     yield f"{prose(' · '.join(words.settings([c.result for c in content])))}\n"
     for explanation in content:
         if explanation.result.varied:
             yield f"\n#### {escaped(words.name(explanation.result))}\n"
         yield "\n"
-        for label, text in facts(explanation, view):
+        for label, text in facts(explanation, look):
             start = f"**{label}**: " if label else ""
             yield f"- {start}{prose(text)}\n"
         for sum_ in explanation.expansions:
@@ -69,9 +69,9 @@ def to_markdown(content: Sequence[Explanation], view: View) -> Iterator[str]:
             yield from markdown_table(list(zip(heads, zip(*rows, strict=True), strict=True)))
 
 
-def to_json(content: Sequence[Explanation], view: View) -> Iterator[str]:
+def to_json(content: Sequence[Explanation], look: Look) -> Iterator[str]:
     """One object with the config and every run."""
-    yield json.dumps(head(view.config), allow_nan=False)[:-1] + ', "runs": ['
+    yield json.dumps(head(look.config), allow_nan=False)[:-1] + ', "runs": ['
     between = "\n"
     for explanation in content:
         yield between + json.dumps(plain(_run(explanation)), allow_nan=False)
@@ -105,10 +105,10 @@ def _tried(advice: Advice) -> dict[str, object]:
 # Facts
 
 
-def facts(explanation: Explanation, view: View) -> Iterator[tuple[str, str]]:
+def facts(explanation: Explanation, look: Look) -> Iterator[tuple[str, str]]:
     """What happens, the factors, the one that decides, what would change it: (label, text)."""
     result = explanation.result
-    yield result.diagnosis.verdict, words.reach(result, view)
+    yield result.diagnosis.verdict, words.reach(result, look)
     for place, factors in explanation.factors.items():
         name = f"{place}: " if place else ""
         yield "factors", name + _product(factors, _rate(result, place))
@@ -180,8 +180,8 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else words.UNKNOWN
 
 
-def _sum(sum_: Expansion, view: View) -> Iterator[Line]:
-    yield from fold(caption(sum_).split(" "), " ", view.width, "dim")
+def _sum(sum_: Expansion, look: Look) -> Iterator[Line]:
+    yield from fold(caption(sum_).split(" "), " ", look.width, "dim")
     heads, rows = cells(sum_)
     columns = [
         Column((head,), [Entry(row[at]) for row in rows], "right" if at == 0 else "decimal")
@@ -192,4 +192,4 @@ def _sum(sum_: Expansion, view: View) -> Iterator[Line]:
         text = (
             "The sum of the terms is a sum of matrices: its norm is that of ∂L/∂W, no sum of norms."
         )
-        yield from fold(text.split(" "), " ", view.width, "dim")
+        yield from fold(text.split(" "), " ", look.width, "dim")

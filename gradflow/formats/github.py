@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from gradflow.checks.report import Line, Report
 from gradflow.errors import Fault
 from gradflow.formats.checks import to_markdown
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.formats.words import clean
 
 MOST = 10
 """GitHub shows no more errors of one step."""
 
 
-def export(report: Report, view: View) -> Iterator[str]:
+def export(report: Report, look: Look) -> Iterator[str]:
     """A workflow command for each of the first errors, then what all came to."""
     errors = [line for line in report.lines if line.fails]
     yield from (command(_message(line), *_place(line, report), line.line) for line in errors[:MOST])
@@ -28,15 +28,19 @@ def faults(found: Iterable[Fault]) -> Iterator[str]:
     """Faults of a config as errors on its lines."""
     found = list(found)
     for fault in found[:MOST]:
-        message = f"{fault.key}: {fault.message}" if fault.key else fault.message
-        yield command(message, "gradflow: config", fault.source or "", fault.line, fault.column)
+        file = fault.source or ""
+        of_option = file.startswith("--")  # no file: shown on the step
+        said = (file if of_option else None, fault.key, fault.message)
+        message = ": ".join(text for text in said if text)
+        file = "" if of_option else file
+        yield command(message, "gradflow: config", file, fault.line, fault.column)
     if len(found) > MOST:
         yield command(f"… and {len(found) - MOST} more", "gradflow: config", "", None)
 
 
 def summary(report: Report) -> Iterator[str]:
     """What is shown on the page of the run."""
-    yield from to_markdown(report, View())
+    yield from to_markdown(report, Look())
     yield "\n"
 
 

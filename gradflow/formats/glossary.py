@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.results import Diagnosis, Result
 
 
-def explained(results: Sequence[Result], view: View) -> Iterator[str]:
+def explained(results: Sequence[Result], look: Look) -> Iterator[str]:
     """A sentence on each of rate, half-life, horizon and verdict that is there."""
     found = [result.diagnosis for result in results if result.flow is not None]
     yield from of_rates(found)
     verdicts = [diagnosis.verdict for diagnosis in found]
     for result in results:
         verdicts += result.over.verdicts if result.over is not None else ()  # type: ignore[arg-type]
-    text = _of_verdicts(set(verdicts), view)
+    text = _of_verdicts(set(verdicts), look)
     if text:
         yield text
 
@@ -28,9 +28,9 @@ def of_rates(found: Sequence[Diagnosis]) -> Iterator[str]:
         yield "half-life: the steps in which the gradient halves."
 
 
-def _of_verdicts(verdicts: set[str], view: View) -> str:
+def _of_verdicts(verdicts: set[str], look: Look) -> str:
     """Of the horizon and the verdicts, which are read from it."""
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     bounds = {
         "vanishing": f"below {vanishing:g} of the start",
         "exploding": f"above {exploding:g} times the start",

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gradflow import __version__
+from gradflow.counts import many
 from gradflow.formats import markdown, words
 from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.inspection import FoundNet, Inspection, option_choices
 from gradflow.inspection.offers import yaml_text
 from gradflow.weights import RecurrentLayer
@@ -33,10 +34,10 @@ weights:
 """
 
 
-def table(found: Inspection, view: View) -> Iterator[str]:
-    """The tensors (`view.tables`: each on its own line), the layers, what is wrong or unknown, and
-    a config; no wider than the view where names allow it."""
-    width, colour, every = view.width, view.colour, bool(view.tables)
+def table(found: Inspection, look: Look) -> Iterator[str]:
+    """The tensors (`look.tables`: each on its own line), the layers, what is wrong or unknown, and
+    a config; no wider than it says where names allow it."""
+    width, colour, every = look.width, look.colour, bool(look.tables)
     for line in _page(found, width, every):
         yield render(line, colour)
     if found.config is not None:
@@ -68,7 +69,7 @@ def _other_configs(found: Inspection, colour: bool) -> Iterator[str]:
         yield from _heading(f"Config for {title}:", colour)
         yield text
     if (more := len(titles) - _MOST_CONFIGS) > 0:
-        yield f"\n{more} more configs are shown with --format json.\n"
+        yield f"\nWith --format json: {many(more, 'more config')}.\n"
 
 
 def _title(net: FoundNet, part: str) -> str:
@@ -78,7 +79,7 @@ def _title(net: FoundNet, part: str) -> str:
     return f"{part} of {whole}" if part else whole
 
 
-def to_json(found: Inspection, view: View) -> Iterator[str]:
+def to_json(found: Inspection, look: Look) -> Iterator[str]:
     """The same as one JSON object, with each tensor by itself."""
     tensors = [
         {
@@ -118,11 +119,11 @@ def to_json(found: Inspection, view: View) -> Iterator[str]:
     yield json.dumps(facts, allow_nan=False) + "\n"
 
 
-def to_markdown(found: Inspection, view: View) -> Iterator[str]:
+def to_markdown(found: Inspection, look: Look) -> Iterator[str]:
     """What `table` shows, in Markdown."""
     yield f"### {markdown.escaped(words.clean(found.source))}\n\n"
     yield f"{markdown.prose(' · '.join(_counts(found)))}\n\n"
-    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not view.tables))
+    yield from markdown.grid(_tensor_columns(found, len(found.stored) > _MANY and not look.tables))
     if any(net.layers for net in found.nets):
         yield "\n"
         yield from markdown.grid(_layer_columns(found))
@@ -177,7 +178,7 @@ def _page(found: Inspection, width: int, every: bool) -> Iterator[Line]:
 
 def _counts(found: Inspection) -> list[str]:
     count = sum(math.prod(stored.shape) for stored in found.stored.values())
-    return [found.format, f"{len(found.stored):,} tensors", f"{count:,} numbers"]
+    return [found.format, many(len(found.stored), "tensor"), many(count, "number")]
 
 
 def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:

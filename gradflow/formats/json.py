@@ -13,7 +13,7 @@ from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.columns import CURVES, MORE_CURVES, part_curves, values
 from gradflow.formats.figures import nested
 from gradflow.formats.flat import HIGH, LOW, Value, spread_out
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Curve, Measure, Values
 from gradflow.measures.measured import Measured
@@ -27,14 +27,14 @@ FORMAT = 1
 """What `format` says; another number where a key changes its meaning or goes away."""
 
 
-def export(results: Iterable[Result], view: View) -> Iterator[str]:
+def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     """`{"gradflow": version, ..., "config": {...}, "runs": [...]}`, with one run a line."""
     made = {
-        **(view.made or head(view.config)),
-        **({} if view.over is None else {"over": view.over}),
-        "parts": list(view.parts),
-        "options": list(view.options),
-        "measures": list(view.measures),
+        **(look.made or head(look.config)),
+        **({} if look.over is None else {"over": look.over}),
+        "parts": list(look.parts),
+        "options": list(look.options),
+        "measures": list(look.measures),
     }
     yield json.dumps(made, allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"

@@ -9,18 +9,18 @@ from xml.etree.ElementTree import Element, SubElement
 
 from gradflow.checks.judge import Judgement
 from gradflow.checks.report import Report, difference
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.formats.words import clean
 
 
-def export(report: Report, view: View) -> Iterator[str]:
+def export(report: Report, look: Look) -> Iterator[str]:
     """One suite: a case for every expectation of every run, one for every run compared with the
     baseline."""
     name = clean(report.source)
     stem = PurePath(name).stem
     cases = [_expected(one, stem) for one in report.judgements]
     if report.comparison is not None:
-        tolerance = f"within {report.comparison.tolerance:g} decades of {report.baseline}"
+        tolerance = f"within {report.comparison.within} of {report.baseline}"
         for pair in report.comparison.pairs:
             case = _case(f"{stem}.baseline", f"{tolerance} [{pair.name}]")
             if not pair.held:

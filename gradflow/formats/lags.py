@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradflow.formats.view import Lags
+from gradflow.formats.look import Lags
 from gradflow.numerics.arrays import Array
 
 _ABOUT_20 = 24

@@ -11,9 +11,9 @@ import numpy as np
 from gradflow.formats import words
 from gradflow.formats.glossary import explained
 from gradflow.formats.lags import choose_lags
+from gradflow.formats.look import Look
 from gradflow.formats.parts import with_parts
 from gradflow.formats.totals import totals
-from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
 
@@ -24,10 +24,10 @@ Column = tuple[str, Sequence[str]]
 """The head of a column and its texts, as they are to be read; two heads may be the same."""
 
 
-def export(results: Iterable[Result], view: View) -> Iterator[str]:
+def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     """The title, what the runs have in common, a row per run, a row per lag."""
     shown = with_parts(list(results))
-    if view.title and (title := words.clean(view.title)):
+    if look.title and (title := words.clean(look.title)):
         yield f"### {escaped(title)}\n\n"
     if not shown:
         yield "No runs.\n"
@@ -37,19 +37,19 @@ def export(results: Iterable[Result], view: View) -> Iterator[str]:
     sums = [(f"‖∂L/∂{name}‖ total", texts) for name, texts in totals(shown).items()]
     yield from table([*columns, *sums], left)
     yield "\n"
-    yield from (f"- {prose(line)}\n" for line in _lines(shown, view))
-    if not words.shows_lags(shown, view):
+    yield from (f"- {prose(line)}\n" for line in _lines(shown, look))
+    if not words.shows_lags(shown, look):
         yield "\nFor the gradient lag by lag, add `--tables`.\n"
     elif len(shown) == 1 and shown[0].flow is not None:
         yield "\n"
-        yield from table(lag_columns(shown[0], shown[0].flow, view))
-        if measured := measured_columns(shown[0], view):
+        yield from table(lag_columns(shown[0], shown[0].flow, look))
+        if measured := measured_columns(shown[0], look):
             yield "\n"
             yield from table(measured)
     elif any(result.flow is not None for result in shown):
         start = words.relative_to(shown)
         yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
-        yield from table(lag_columns_of_runs(shown, view))
+        yield from table(lag_columns_of_runs(shown, look))
 
 
 def escaped(text: str) -> str:
@@ -121,24 +121,24 @@ def _over_seeds(results: Sequence[Result]) -> Iterator[Column]:
         yield head, [words.spread(result, figure) for result in results]
 
 
-def _lines(results: Sequence[Result], view: View) -> Iterator[str]:
+def _lines(results: Sequence[Result], look: Look) -> Iterator[str]:
     """How far back the gradient of each run reaches, and what else there is to say of it."""
     for result in results:
         name = f"{words.name(result)}: " if len(results) > 1 else ""
         if len(results) <= words.FEW_RUNS or result.flow is None:
-            yield name + words.reach(result, view)
+            yield name + words.reach(result, look)
         yield from (name + words.clean(note) for note in result.notes)
         for measure, pieces in words.measured(result) if len(results) == 1 else ():
             yield f"{measure}: {(' ' if result.measures[measure].note else ', ').join(pieces)}"
     if len(results) > 1:
         yield words.verdicts(results)
-        yield from explained(results, view)
+        yield from explained(results, look)
     yield from words.explanations(results, interval="95 % interval")
 
 
-def lag_columns(result: Result, flow: GradientFlow, view: View) -> list[Column]:
+def lag_columns(result: Result, flow: GradientFlow, look: Look) -> list[Column]:
     """The gradient of one run against lag, and the terms of its weights."""
-    lags = choose_lags(result.sequence_length, view.lags)
+    lags = choose_lags(result.sequence_length, look.lags)
     shown = {"‖∂L/∂s‖": flow.state, f"relative to lag {flow.first}": flow.relative}
     shown |= {f"∂L/∂{name} term": flow.terms[name] for name in ("W_s", "W_x") if name in flow.terms}
     if "W_s" in flow.terms:
@@ -147,17 +147,17 @@ def lag_columns(result: Result, flow: GradientFlow, view: View) -> list[Column]:
     return [("lag", [*map(str, lags)]), *columns]
 
 
-def measured_columns(result: Result, view: View) -> list[Column]:
+def measured_columns(result: Result, look: Look) -> list[Column]:
     """What was measured besides, against lag; empty where that is nothing."""
-    lags = choose_lags(result.sequence_length, view.lags)
+    lags = choose_lags(result.sequence_length, look.lags)
     measured = words.measured_curves(result, lags)
     return [("lag", [*map(str, lags)]), *measured.items()] if measured else []
 
 
-def lag_columns_of_runs(results: Sequence[Result], view: View) -> list[Column]:
+def lag_columns_of_runs(results: Sequence[Result], look: Look) -> list[Column]:
     """The relative gradient of each run against lag."""
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
-    lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
+    lags = choose_lags(max(result.sequence_length for result, _ in flows), look.lags)
     columns = [(words.name(result), _texts(relative, lags)) for result, relative in flows]
     return [("lag", [*map(str, lags)]), *columns]
 

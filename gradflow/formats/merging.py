@@ -12,7 +12,7 @@ import numpy as np
 
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.flat import HORIZONS, Value, own
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
@@ -44,10 +44,10 @@ def over_seeds(results: Iterable[Result]) -> list[Result]:
     return [_one(number, group) for number, group in enumerate(groups.values())]
 
 
-def view_over_seeds(view: View) -> View:
+def look_over_seeds(look: Look) -> Look:
     """How such runs are shown: none differ in the seed, and each says how many it is made of."""
-    varied = tuple(name for name in view.varied if name != "seed")
-    return replace(view, varied=varied, options=(*view.options, SEEDS), over="seed")
+    varied = tuple(name for name in look.varied if name != "seed")
+    return replace(look, varied=varied, options=(*look.options, SEEDS), over="seed")
 
 
 def _one(number: int, group: Sequence[Result]) -> Result:

@@ -13,24 +13,24 @@ from gradflow.formats import words
 from gradflow.formats.csv import pointed
 from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
 from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, render
+from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.merging import SEEDS
-from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
 
-def rows(results: Sequence[Result], view: View) -> tuple[list[str], list[list[Value]]]:
+def rows(results: Sequence[Result], look: Look) -> tuple[list[str], list[list[Value]]]:
     """The names of the columns, and a row a run; what a run has not is None."""
-    own = [{**settings(result, view.options), **figures(result)} for result in results]
+    own = [{**settings(result, look.options), **figures(result)} for result in results]
     names = list(dict.fromkeys(name for row in own for name in row))
     return names, [[row.get(name) for name in names] for row in own]
 
 
-def to_csv(results: Iterable[Result], view: View) -> Iterator[str]:
+def to_csv(results: Iterable[Result], look: Look) -> Iterator[str]:
     """The header, then a row a run."""
-    names, lines = rows(list(results), view)
+    names, lines = rows(list(results), look)
     for line in ([*names], *([_field(value) for value in row] for row in lines)):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(line)
@@ -51,47 +51,47 @@ def _text(value: Magnitudes) -> str:
     return value.reshape(1).texts()[0]
 
 
-def table(results: Iterable[Result], view: View) -> Iterator[str]:
+def table(results: Iterable[Result], look: Look) -> Iterator[str]:
     """A row a run, in as many blocks of columns as the width asks for."""
-    for line in _page(list(results), view):
-        yield render(line, view.colour)
+    for line in _page(list(results), look):
+        yield render(line, look.colour)
 
 
-def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
-    if view.title and (title := words.clean(view.title)):
-        yield from fold(title.split(" "), " ", view.width, "bold")
+def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
+    if look.title and (title := words.clean(look.title)):
+        yield from fold(title.split(" "), " ", look.width, "bold")
     if not results:
         return
-    yield from fold(words.settings(results), " · ", view.width, "dim")
+    yield from fold(words.settings(results), " · ", look.width, "dim")
     yield []
     key, *columns = (
         Column((head,), [Entry(text) for text in texts], "right")
-        for head, texts in shown(results, view)
+        for head, texts in shown(results, look)
     )
-    for block in blocks(columns, [key], view.width):
+    for block in blocks(columns, [key], look.width):
         yield from grid(block)
         yield []
 
 
-def to_markdown(results: Iterable[Result], view: View) -> Iterator[str]:
+def to_markdown(results: Iterable[Result], look: Look) -> Iterator[str]:
     """A row a run, in one table."""
     found = list(results)
-    if view.title and (title := words.clean(view.title)):
+    if look.title and (title := words.clean(look.title)):
         yield f"### {escaped(title)}\n\n"
     if not found:
         return
     yield f"{prose(' · '.join(words.settings(found)))}\n\n"
-    yield from markdown_table(list(shown(found, view)))
+    yield from markdown_table(list(shown(found, look)))
 
 
-def shown(results: Sequence[Result], view: View) -> Iterator[tuple[str, list[str]]]:
+def shown(results: Sequence[Result], look: Look) -> Iterator[tuple[str, list[str]]]:
     """The columns that people are shown: what differs between the runs, and every figure that any
     of them has."""
-    names, lines = rows(results, view)
+    names, lines = rows(results, look)
     varied = {"run", SEEDS, *results[0].varied}
     for at, name in enumerate(names):
         values = [line[at] for line in lines]
-        is_setting = name in KNOWN or name in view.options
+        is_setting = name in KNOWN or name in look.options
         texts = [_said(name, value, r) for value, r in zip(values, results, strict=True)]
         if (is_setting and name not in varied) or all(text == words.UNKNOWN for text in texts):
             continue

@@ -10,7 +10,7 @@ import numpy as np
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import Column, Entry
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
@@ -31,16 +31,16 @@ class Curves:
     shown: bool = False
 
     @staticmethod
-    def of(results: Sequence[Result], styles: Sequence[str], view: View) -> Curves:
+    def of(results: Sequence[Result], styles: Sequence[str], look: Look) -> Curves:
         """At the lags that tables show; the scale is the range that is there, in whole decades,
         between the thresholds."""
         lags = choose_lags(max(result.sequence_length for result in results), "auto")
         logs = [None if r.flow is None else r.flow.relative.log10() for r in results]
         there = [log[[lag for lag in lags if lag < len(log)]] for log in logs if log is not None]
         lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
-        least, most = words.log10_thresholds(view)
+        least, most = words.log10_thresholds(look)
         low, high = max(least, lowest), min(most, highest)
-        return Curves(logs, styles, lags, low, high, view.thresholds)
+        return Curves(logs, styles, lags, low, high, look.thresholds)
 
     def column(self, width: int) -> Column:
         """The sparklines; if there is no room for all lags, at some of them."""

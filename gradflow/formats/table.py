@@ -10,6 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from gradflow.axes import PLACE_AXES
+from gradflow.counts import many
 from gradflow.formats import charts, words
 from gradflow.formats.glossary import explained, of_rates
 from gradflow.formats.lags import choose_lags
@@ -26,10 +27,10 @@ from gradflow.formats.layout import (
     render,
     room_left,
 )
+from gradflow.formats.look import Look
 from gradflow.formats.parts import with_parts
 from gradflow.formats.sparklines import Curves
 from gradflow.formats.totals import totals
-from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, Result
@@ -41,58 +42,58 @@ _INDENT = len("half-life  ")
 _BAR = (8, 40)  # the fewest and most characters of a bar or sparkline
 
 
-def export(results: Iterable[Result], view: View) -> Iterator[str]:
+def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     """One run: lag by lag. Several: runs side by side, then a summary; many: the summary first."""
-    for line in _page(with_parts(list(results)), view):
-        yield render(line, view.colour)
+    for line in _page(with_parts(list(results)), look):
+        yield render(line, look.colour)
 
 
-def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
-    if view.title and (title := words.clean(view.title)):
-        yield from fold(title.split(" "), " ", view.width, "bold")
+def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
+    if look.title and (title := words.clean(look.title)):
+        yield from fold(title.split(" "), " ", look.width, "bold")
     if not results:
         yield [Span("No runs.")]
         return
-    yield from fold(words.settings(results), " · ", view.width, _DIM)
+    yield from fold(words.settings(results), " · ", look.width, _DIM)
     yield []
-    shows_lags = words.shows_lags(results, view)
+    shows_lags = words.shows_lags(results, look)
     if len(results) == 1:
         if shows_lags and results[0].flow is not None:
-            yield from _one_run(results[0], results[0].flow, view)
-        yield from _facts(results[0], view)
+            yield from _one_run(results[0], results[0].flow, look)
+        yield from _facts(results[0], look)
         if taught := " ".join(of_rates([results[0].diagnosis])):
             yield []
-            yield from _prose(taught, view)
+            yield from _prose(taught, look)
         if (text := words.on_reach(results)) is not None:
             yield []
-            yield from _prose(text, view)
+            yield from _prose(text, look)
     elif shows_lags and len(results) <= words.FEW_RUNS:
-        yield from _run_beside_run(results, view)
-        yield from _summary(results, view)
+        yield from _run_beside_run(results, look)
+        yield from _summary(results, look)
     else:
-        yield from _summary(results, view)
+        yield from _summary(results, look)
         if shows_lags:
             yield []
-            yield from _run_beside_run(results, view)
-    yield from _notes(results, view)
+            yield from _run_beside_run(results, look)
+    yield from _notes(results, look)
     if not shows_lags:
         if words.has_parts(results):
-            yield from _prose(f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", view)
-        yield from _prose("For the gradient lag by lag, add --tables.", view)
+            yield from _prose(f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", look)
+        yield from _prose("For the gradient lag by lag, add --tables.", look)
 
 
-def _prose(text: str, view: View, style: str = _DIM) -> Iterable[Line]:
-    return fold(text.split(" "), " ", view.width, style)
+def _prose(text: str, look: Look, style: str = _DIM) -> Iterable[Line]:
+    return fold(text.split(" "), " ", look.width, style)
 
 
 # One run
 
 
-def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
-    lags = choose_lags(result.sequence_length, view.lags)
+def _one_run(result: Result, flow: GradientFlow, look: Look) -> Iterator[Line]:
+    lags = choose_lags(result.sequence_length, look.lags)
     relative = flow.relative[np.array(lags, dtype=np.int64)]
     shown = {("", "‖∂L/∂s‖"): flow.state}
-    if view.width >= _WIDE and len(flow.parts) > 1:
+    if look.width >= _WIDE and len(flow.parts) > 1:
         shown |= {("", f"‖∂L/∂{part}‖"): norms for part, norms in flow.parts.items()}
     there = [name for name in ("W_s", "W_x") if name in flow.terms]
     shown_terms = {(f"∂L/∂{name}", "term"): flow.terms[name] for name in there}
@@ -101,23 +102,23 @@ def _one_run(result: Result, flow: GradientFlow, view: View) -> Iterator[Line]:
     columns = [
         _lag_column(lags),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown.items()),
-        Column(("", "relative"), _relative_cells(relative, view)),
+        Column(("", "relative"), _relative_cells(relative, look)),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown_terms.items()),
     ]
-    columns.append(_bars(relative, view, room_left(columns, view.width)))
+    columns.append(_bars(relative, look, room_left(columns, look.width)))
     yield from grid(columns)
     yield []
     yield from _prose(
         f"relative: ‖∂L/∂s‖ over {words.relative_to([result])}, drawn at the right on a log scale.",
-        view,
+        look,
     )
     if "W_s" in there:
-        yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", view)
-    yield from _marks(relative.log10(), view)
+        yield from _prose("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.", look)
+    yield from _marks(relative.log10(), look)
     yield []
     measured = words.measured_curves(result, lags)
     more = [Column((name,), [*map(Entry, texts)]) for name, texts in measured.items()]
-    for block in blocks(more, [_lag_column(lags)], view.width) if more else ():
+    for block in blocks(more, [_lag_column(lags)], look.width) if more else ():
         yield from grid(block)
         yield []
 
@@ -133,48 +134,48 @@ def _magnitudes(heads: Sequence[str], values: Magnitudes, lags: Sequence[int]) -
     return Column(heads, cells + [Entry("")] * (len(lags) - len(cells)))
 
 
-def _relative_cells(relative: Magnitudes, view: View) -> list[Entry]:
+def _relative_cells(relative: Magnitudes, look: Look) -> list[Entry]:
     """Relative gradients: marked and coloured beyond the thresholds."""
-    sides = [_side(log, view) for log in relative.log10().tolist()]
+    sides = [_side(log, look) for log in relative.log10().tolist()]
     return [
         Entry(words.short(text), VERDICT_STYLES.get(side, ""), _MARKS.get(side, ""))
         for text, side in zip(relative.texts(), sides, strict=True)
     ]
 
 
-def _side(log: float, view: View) -> str:
+def _side(log: float, look: Look) -> str:
     """On which side of the thresholds a relative gradient lies."""
-    low, high = words.log10_thresholds(view)
+    low, high = words.log10_thresholds(look)
     return "vanishing" if log < low else "exploding" if log > high else ""
 
 
-def _bars(relative: Magnitudes, view: View, width: int) -> Column:
+def _bars(relative: Magnitudes, look: Look, width: int) -> Column:
     """The relative gradient as bars; its head is the scale."""
     width = min(max(width, _BAR[0]), _BAR[1])
     logs = relative.log10()
     low, high = charts.bounds(logs)
     cells = [
-        Entry(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, view), ""))
+        Entry(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, look), ""))
         for log in logs.tolist()
     ]
     return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
 
 
-def _marks(logs: Array, view: View) -> Iterable[Line]:
+def _marks(logs: Array, look: Look) -> Iterable[Line]:
     """What the marks next to relative gradients mean, as far as they occur."""
-    low, high = words.log10_thresholds(view)
-    vanishing, exploding = view.thresholds
+    low, high = words.log10_thresholds(look)
+    vanishing, exploding = look.thresholds
     below = [f"↓ below {vanishing:g}"] if np.any(logs < low) else []
     above = [f"↑ above {exploding:g}"] if np.any(logs > high) else []
-    return fold(below + above, "  ", view.width, _DIM)
+    return fold(below + above, "  ", look.width, _DIM)
 
 
-def _facts(result: Result, view: View) -> Iterator[Line]:
+def _facts(result: Result, look: Look) -> Iterator[Line]:
     """What one run means, a line each."""
     diagnosis = result.diagnosis
-    facts = {"verdict": f"{diagnosis.verdict}: {words.reach(result, view)}".split(" ")}
+    facts = {"verdict": f"{diagnosis.verdict}: {words.reach(result, look)}".split(" ")}
     if result.over is not None:
-        facts = {"verdict": words.reach(result, view).split(" ")}
+        facts = {"verdict": words.reach(result, look).split(" ")}
         for name, figure in {
             "rate": "rate",
             "half-life": "half_life",
@@ -191,7 +192,7 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
     if (factors := words.why(result)) is not None:
         facts["why"] = factors.split(" ")
     if result.over is None and diagnosis.half_life is not None:
-        facts["half-life"] = [f"{words.half_life(diagnosis)} steps"]
+        facts["half-life"] = [many(words.half_life(diagnosis), "step")]
     if result.over is None and "(" in (horizon := words.horizon(result)):
         facts["horizon"] = [horizon]
     if result.flow is not None:
@@ -205,7 +206,7 @@ def _facts(result: Result, view: View) -> Iterator[Line]:
         starts = chain([name], repeat(""))
         has_note = name in measured and result.measures[name].note is not None
         gap = "  " if name == "total" or (name in measured and not has_note) else " "
-        lines = fold(pieces, gap, view.width - _INDENT, style)
+        lines = fold(pieces, gap, look.width - _INDENT, style)
         for start, line in zip(starts, lines, strict=False):
             yield [Span(start.ljust(_INDENT), _DIM), *line]
 
@@ -217,25 +218,25 @@ def _text(magnitude: Magnitudes) -> str:
 # Several runs
 
 
-def _run_beside_run(results: Sequence[Result], view: View) -> Iterator[Line]:
+def _run_beside_run(results: Sequence[Result], look: Look) -> Iterator[Line]:
     """Lags as rows, runs as columns, in as many blocks as the width asks for."""
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     if not flows:
         return
-    lags = choose_lags(max(result.sequence_length for result, _ in flows), view.lags)
+    lags = choose_lags(max(result.sequence_length for result, _ in flows), look.lags)
     columns, logs = [], []
     for result, relative in flows:
         there = [lag for lag in lags if lag < len(relative)]
         shown = relative[np.array(there, dtype=np.int64)]
         logs.append(shown.log10())
-        cells = _relative_cells(shown, view) + [Entry("")] * (len(lags) - len(there))
+        cells = _relative_cells(shown, look) + [Entry("")] * (len(lags) - len(there))
         columns.append(Column(_heads(result), cells))
-    for block in blocks(columns, [_lag_column(lags)], view.width):
+    for block in blocks(columns, [_lag_column(lags)], look.width):
         yield from grid(block)
         yield []
     start = words.relative_to(results)
-    yield from _prose(f"The relative gradient: ‖∂L/∂s‖ at each lag over {start}.", view)
-    yield from _marks(np.concatenate(logs), view)
+    yield from _prose(f"The relative gradient: ‖∂L/∂s‖ at each lag over {start}.", look)
+    yield from _marks(np.concatenate(logs), look)
     yield []
 
 
@@ -246,25 +247,25 @@ def _heads(result: Result) -> list[str]:
     return [piece for group in pieces for piece in group if piece]
 
 
-def _summary(results: Sequence[Result], view: View) -> Iterator[Line]:
+def _summary(results: Sequence[Result], look: Look) -> Iterator[Line]:
     """A row per run: what differs, its rate, half-life, horizon, verdict and curve."""
     styles = [VERDICT_STYLES.get(result.diagnosis.verdict, "") for result in results]
     verdicts = [Entry(words.outcome(r), style) for r, style in zip(results, styles, strict=True)]
     names = {head: _names(head, texts) for head, texts in words.identity(results).items()}
     facts = [*_diagnoses(results), Column(("verdict",), verdicts, "left")]
-    curves = Curves.of(results, styles, view)
-    groups = _groups(names, facts, results, curves, view.width)
+    curves = Curves.of(results, styles, look)
+    groups = _groups(names, facts, results, curves, look.width)
     for group in groups:
         yield from grid(group)
         yield []
     for result in results:
         if result.flow is None:
-            yield from _prose(f"{words.name(result)}: {words.reach(result, view)}", view, "")
-    yield from _prose(words.verdicts(results) + ".", view, "")
-    yield from _prose(" ".join(explained(results, view)), view)
+            yield from _prose(f"{words.name(result)}: {words.reach(result, look)}", look, "")
+    yield from _prose(words.verdicts(results) + ".", look, "")
+    yield from _prose(" ".join(explained(results, look)), look)
     for text in words.explanations(results, interval="± 95 %"):
-        yield from _prose(text, view)
-    yield from _prose(curves.scale(), view) if curves.shown else ()
+        yield from _prose(text, look)
+    yield from _prose(curves.scale(), look) if curves.shown else ()
 
 
 def _groups(
@@ -327,8 +328,8 @@ def _names(head: str, texts: Sequence[str]) -> Column:
     return Column((head,), [Entry(text) for text in texts], "decimal" if numbers else "left")
 
 
-def _notes(results: Sequence[Result], view: View) -> Iterator[Line]:
+def _notes(results: Sequence[Result], look: Look) -> Iterator[Line]:
     for result in results:
         name = f"{words.name(result)}: " if len(results) > 1 else ""
         for note in result.notes:
-            yield from _prose(f"Note: {name}{words.clean(note)}", view, "")
+            yield from _prose(f"Note: {name}{words.clean(note)}", look, "")

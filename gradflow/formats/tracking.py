@@ -25,9 +25,9 @@ from gradflow.formats.layout import (
     render,
     room_left,
 )
+from gradflow.formats.look import Lags, Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
-from gradflow.formats.view import Lags, View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
@@ -54,9 +54,9 @@ def log10_gradient(result: Result, lags: Sequence[int]) -> list[float]:
 # CSV and JSON
 
 
-def to_csv(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_csv(results: Sequence[Result], look: Look) -> Iterator[str]:
     """A row per checkpoint and run, with the gradient at some lags."""
-    lags = shown_lags(results, view.lags)
+    lags = shown_lags(results, look.lags)
     facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
     for row in [header, *(_csv_row(result, lags) for result in results)]:
@@ -76,11 +76,11 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     return [*axes, *facts, *logs]
 
 
-def to_json(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_json(results: Sequence[Result], look: Look) -> Iterator[str]:
     """Infinities as null, one row a line."""
-    lags = shown_lags(results, view.lags)
-    weights = view.config.get("weights")
-    config = dict(view.config)
+    lags = shown_lags(results, look.lags)
+    weights = look.config.get("weights")
+    config = dict(look.config)
     if isinstance(weights, Mapping):  # the file is another one in each row
         config["weights"] = {key: value for key, value in weights.items() if key != "file"}
     facts = {**head(config), "lags": lags}
@@ -106,42 +106,42 @@ def _json_row(result: Result, lags: Sequence[int]) -> dict[str, object]:
 # Tables
 
 
-def table(results: Sequence[Result], view: View) -> Iterator[str]:
+def table(results: Sequence[Result], look: Look) -> Iterator[str]:
     """One table per run of the sweep, the checkpoints as rows."""
-    for line in _page(results, view):
-        yield render(line, view.colour)
+    for line in _page(results, look):
+        yield render(line, look.colour)
 
 
-def _page(results: Sequence[Result], view: View) -> Iterator[Line]:
+def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
     """One table per run of the sweep, the checkpoints as rows."""
-    if view.title and (title := words.clean(view.title)):
-        yield from fold(title.split(" "), " ", view.width, "bold")
+    if look.title and (title := words.clean(look.title)):
+        yield from fold(title.split(" "), " ", look.width, "bold")
     folder = common_folder(results)
     within = [f"checkpoints in {words.clean(folder)}"] if folder else []
-    yield from fold([*words.settings(results), *within], " · ", view.width, "dim")
+    yield from fold([*words.settings(results), *within], " · ", look.width, "dim")
     yield []
     drawn = False
     for name, rows in sections(results).items():
         if name:
             yield [Span(name, "bold")]
-        groups, has_bars = _groups(rows, view)
+        groups, has_bars = _groups(rows, look)
         drawn |= has_bars
         for columns in groups:
             yield from grid(columns)
             yield []
-        yield from _prose(change(rows), view.width, "")
+        yield from _prose(change(rows), look.width, "")
         yield []
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     yield from _prose(
         f"horizon: the first lag whose gradient leaves {vanishing:g} to {exploding:g} times that of"
         f" lag 0{', drawn at the right' if drawn else ''}. Under the lags: log10 ‖∂L/∂s‖.",
-        view.width,
+        look.width,
     )
     for text in words.explanations(results, interval="±"):
-        yield from _prose(text, view.width)
+        yield from _prose(text, look.width)
     notes = dict.fromkeys(words.clean(note) for result in results for note in result.notes)
     for note in notes:
-        yield from _prose(f"Note: {note}", view.width, "")
+        yield from _prose(f"Note: {note}", look.width, "")
 
 
 def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -156,18 +156,18 @@ def sections(results: Sequence[Result]) -> dict[str, list[Result]]:
     return sections
 
 
-def _groups(results: Sequence[Result], view: View) -> tuple[list[list[Column]], bool]:
+def _groups(results: Sequence[Result], look: Look) -> tuple[list[list[Column]], bool]:
     """All columns side by side, or the gradients below the rest where the width asks for it; and
     whether there is room for the horizons' bars."""
     key = _checkpoints(results)
     styles = [VERDICT_STYLES.get(result.diagnosis.verdict, "") for result in results]
     facts = [*_parts(results), *_facts(results, styles)]
-    logs = _log_columns(results, shown_lags(results, view.lags))
+    logs = _log_columns(results, shown_lags(results, look.lags))
     groups = [[key, *facts, *logs]]
-    if room_left(groups[0], view.width) < _BAR[0]:
-        groups = [*blocks(facts, [key], view.width), *blocks(logs, [key], view.width)]
+    if room_left(groups[0], look.width) < _BAR[0]:
+        groups = [*blocks(facts, [key], look.width), *blocks(logs, [key], look.width)]
     for columns in groups:
-        if (room := room_left(columns, view.width)) >= _BAR[0]:
+        if (room := room_left(columns, look.width)) >= _BAR[0]:
             columns.append(_bars(results, styles, room))
             return groups, True
     return groups, False
@@ -256,19 +256,19 @@ def _prose(text: str, width: int, style: str = "dim") -> Iterator[Line]:
 # Markdown
 
 
-def to_markdown(results: Sequence[Result], view: View) -> Iterator[str]:
+def to_markdown(results: Sequence[Result], look: Look) -> Iterator[str]:
     """One table of all checkpoints and runs."""
-    if view.title and (title := words.clean(view.title)):
+    if look.title and (title := words.clean(look.title)):
         yield f"### {escaped(title)}\n\n"
     yield f"{prose(' · '.join(words.settings(results)))}\n\n"
-    yield from markdown_table(columns(results, view), left=len(results[0].varied) + 1)
+    yield from markdown_table(columns(results, look), left=len(results[0].varied) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"
     yield from (f"\n{prose(text)}\n" for text in words.explanations(results, interval="±"))
 
 
-def columns(results: Sequence[Result], view: View) -> list[tuple[str, Sequence[str]]]:
+def columns(results: Sequence[Result], look: Look) -> list[tuple[str, Sequence[str]]]:
     """How checkpoints and runs differ, what each came to, and its gradient at some lags."""
-    lags = shown_lags(results, view.lags)
+    lags = shown_lags(results, look.lags)
     found = [result.diagnosis for result in results]
     logs = [log10_gradient(result, lags) for result in results]
     return [

@@ -13,9 +13,10 @@ from rich.cells import cell_len
 
 from gradflow import __version__
 from gradflow.cells.contract import CURVES
+from gradflow.counts import many
 from gradflow.formats import markdown, words
 from gradflow.formats.layout import GAP, Column, Entry, Line, Span, blocks, fold, grid, render
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.bundle import DIRECTIONS
 from gradflow.verification import Comparison, Verification
@@ -24,37 +25,37 @@ _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name 
 """What was compared, in the order in which it is shown."""
 
 
-def table(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+def table(verifications: Sequence[Verification], look: Look) -> Iterator[str]:
     """A line a run, and all of those in which something differs; of one run, or on demand
-    (`view.tables`), of each quantity at how many lags it was compared, and the largest error."""
-    for line in _page(verifications, view):
-        yield render(line, view.colour)
+    (`look.tables`), of each quantity at how many lags it was compared, and the largest error."""
+    for line in _page(verifications, look):
+        yield render(line, look.colour)
 
 
-def _page(verifications: Sequence[Verification], view: View) -> Iterator[Line]:
-    names = [_name(verification, view) for verification in verifications]
+def _page(verifications: Sequence[Verification], look: Look) -> Iterator[Line]:
+    names = [_name(verification, look) for verification in verifications]
     named = list(zip(names, verifications, strict=True))
-    if view.tables or len(verifications) == 1:
+    if look.tables or len(verifications) == 1:
         shown = named
     else:
         width = max(map(cell_len, names), default=0)
         for name, verification in named:
             padding = " " * (width - cell_len(name))
             pieces = [name + padding, *_in_a_line(verification)]
-            yield from fold(pieces, GAP * " ", view.width)
+            yield from fold(pieces, GAP * " ", look.width)
         shown = [(name, verification) for name, verification in named if not verification.holds]
         if shown:
             yield []
     for name, verification in shown:
-        yield from _block(name, verification, view)
+        yield from _block(name, verification, look)
     for text in _verdict(verifications):
-        yield from fold(text.split(" "), " ", view.width)
+        yield from fold(text.split(" "), " ", look.width)
 
 
-def _name(verification: Verification, view: View) -> str:
+def _name(verification: Verification, look: Look) -> str:
     """A run in the words of other tables: `rnn W_s×0.5`."""
     axes = verification.run.axes
-    there = [name for name in view.varied if axes[name] is not None and name != "cell"]
+    there = [name for name in look.varied if axes[name] is not None and name != "cell"]
     return " ".join([str(axes["cell"]), *(words.phrase(name, axes[name]) for name in there)])
 
 
@@ -73,7 +74,7 @@ def _in_a_line(verification: Verification) -> list[str]:
     return [*said, *skipped]
 
 
-def _block(name: str, verification: Verification, view: View) -> Iterator[Line]:
+def _block(name: str, verification: Verification, look: Look) -> Iterator[Line]:
     """Every quantity of a run."""
     yield [Span(name, "bold")]
     heads = ("quantity", "lags", "backpropagated", "complex step", "error", "holds")
@@ -82,16 +83,16 @@ def _block(name: str, verification: Verification, view: View) -> Iterator[Line]:
         Column((head,), [*map(Entry, texts)], "left")
         for head, texts in zip(heads, zip(*rows, strict=True), strict=False)
     ]
-    for block in blocks(columns[1:], columns[:1], view.width) if columns else ():
+    for block in blocks(columns[1:], columns[:1], look.width) if columns else ():
         yield from grid(block)
     if verification.skipped:
-        yield from fold(f"not compared: {verification.skipped}".split(" "), " ", view.width)
+        yield from fold(f"not compared: {verification.skipped}".split(" "), " ", look.width)
     for text in verification.unfounded:
-        yield from fold(words.clean(text).split(" "), " ", view.width)
+        yield from fold(words.clean(text).split(" "), " ", look.width)
     yield []
 
 
-def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+def to_markdown(verifications: Sequence[Verification], look: Look) -> Iterator[str]:
     """A row per run and quantity; what was not compared, and how many comparisons hold."""
     rows = []
     notes = []
@@ -100,24 +101,24 @@ def to_markdown(verifications: Sequence[Verification], view: View) -> Iterator[s
         for name, group in _by_quantity(verification):
             worst, span = _worst(group)
             numbers = [_short(value) for value in (worst.backpropagated, worst.complex_step)]
-            there = [axes[axis] for axis in view.varied]
+            there = [axes[axis] for axis in look.varied]
             settings = ["" if one is None else words.clean(str(one)) for one in there]
             error, holds = f"{worst.error:.1e}", _holds(group)
             rows.append([str(number), *settings, name, span, *numbers, error, holds])
         if verification.skipped:
             notes.append(f"run {number}: not compared: {verification.skipped}")
         notes += [f"run {number}: {one}" for one in verification.unfounded]
-    heads = ["run", *map(words.symbol, view.varied), "quantity", "lags"]
+    heads = ["run", *map(words.symbol, look.varied), "quantity", "lags"]
     heads += ["backpropagated", "complex step", "error", "holds"]
     if rows:
         columns = list(zip(heads, zip(*rows, strict=True), strict=True))
-        yield from markdown.table(columns, left=len(view.varied) + 3)
+        yield from markdown.table(columns, left=len(look.varied) + 3)
         yield "\n"
     lines = [*notes, *_verdict(verifications)]
     yield from (f"- {markdown.prose(words.clean(line))}\n" for line in lines)
 
 
-def to_json(verifications: Sequence[Verification], view: View) -> Iterator[str]:
+def to_json(verifications: Sequence[Verification], look: Look) -> Iterator[str]:
     """Every comparison, a run a line."""
     yield json.dumps({"gradflow": __version__, "format": 1})[:-1] + ', "runs": [\n'
     runs = (_plain(number, found) for number, found in enumerate(verifications))
@@ -177,8 +178,8 @@ def _verdict(verifications: Sequence[Verification]) -> Iterator[str]:
         worst = max(c.error for c in comparisons)
         allowed = comparisons[0].tolerance
         yield (
-            f"{len(comparisons)} comparisons: {len(comparisons) - wrong} hold, {wrong} differ; "
-            f"largest relative error {worst:.1e}, allowed {allowed:.0e}."
+            f"{many(len(comparisons), 'comparison')}: {len(comparisons) - wrong} hold, {wrong} "
+            f"differ; largest relative error {worst:.1e}, allowed {allowed:.0e}."
         )
 
 

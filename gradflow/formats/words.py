@@ -11,8 +11,9 @@ import numpy as np
 
 from gradflow import axes
 from gradflow.axes import KNOWN
+from gradflow.counts import many
+from gradflow.formats.look import Look
 from gradflow.formats.parts import WHOLE
-from gradflow.formats.view import View
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
@@ -80,7 +81,7 @@ def settings(results: Sequence[Result]) -> list[str]:
         if value is not None and (axis not in KNOWN or KNOWN[axis].plain != value)
     ]
     seeds = {result.over.seeds for result in results if result.over is not None}
-    counted = [f"{seeds.pop()} seeds"] if len(seeds) == 1 else []
+    counted = [many(seeds.pop(), "seed")] if len(seeds) == 1 else []
     return [text for text in (*said, *counted, first.objective) if text]
 
 
@@ -344,12 +345,12 @@ def _is_directed(result: Result) -> bool:
     return "direction" in result.varied
 
 
-def reach(result: Result, view: View) -> str:
+def reach(result: Result, look: Look) -> str:
     """In a sentence, how far back this run's gradient reaches, or why there is none."""
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     start = _start(result)
     if result.over is not None:
-        return f"{result.over.figures['verdict']}, over {result.over.seeds} seeds"
+        return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
     if _is_dead(result.flow):
@@ -386,12 +387,12 @@ def verdicts(results: Sequence[Result]) -> str:
     return f"{sum(counts.values())} {what}: {said}"
 
 
-def shows_lags(results: Sequence[Result], view: View) -> bool:
+def shows_lags(results: Sequence[Result], look: Look) -> bool:
     """Whether lag tables are to be shown."""
-    return len(results) <= FEW_RUNS if view.tables is None else view.tables
+    return len(results) <= FEW_RUNS if look.tables is None else look.tables
 
 
-def log10_thresholds(view: View) -> tuple[float, float]:
+def log10_thresholds(look: Look) -> tuple[float, float]:
     """The thresholds' logarithms."""
-    vanishing, exploding = view.thresholds
+    vanishing, exploding = look.thresholds
     return math.log10(vanishing), math.log10(exploding)

@@ -163,4 +163,4 @@ def _with_configs(net: FoundNet, offers: Sequence[Offer], writer: Writer) -> Fou
 
 
 def _texts(path: Path, error: InputError) -> tuple[str, ...]:
-    return tuple(fault.message.removeprefix(f"{path}: ") for fault in error.faults)
+    return tuple(fault.message for fault in error.faults)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gradflow.counts import many
 from gradflow.weights import RecurrentLayer, Stored, Tensors
 
 _MOST_CHOICES = 6  # commented lines of one kind in a config
@@ -75,7 +76,7 @@ class Writer:
         lines.append("sequence_length: 100")
         columns = offer.layers[0].input_size
         lines.append(
-            f"input: gaussian  # or {{file: series.csv}}, one step a row, {columns} columns"
+            f"input: gaussian  # or {{file: series.csv}}, one step a row, {many(columns, 'column')}"
         )
         if spoken:
             lines += list(_embedding_lines(self.others, columns))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from gradflow.axes import Kind
 from gradflow.cells.contract import Params
@@ -32,8 +32,7 @@ Values: TypeAlias = "Magnitudes | Array | None"
 """A column; None where the cell has no such thing."""
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(NamedTuple):
     """Values against lag: (T+1,) or (T,).
 
     Attributes:
@@ -62,21 +61,19 @@ class Figure:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """What a measure can be asked for: a number of the default's type, or one of `choices`.
 
     Attributes:
         default: a whole number, a number or, with `choices`, a name.
         meaning: in words.
-        least, most: the bounds of a number, themselves allowed.
+        least: the bound of a number, itself allowed.
         choices: the names that may be given.
     """
 
     default: int | float | str
     meaning: str
     least: float | None = None
-    most: float | None = None
     choices: tuple[str, ...] = ()
 
 
@@ -144,8 +141,7 @@ class Watcher(Protocol):
         """What was seen, one a run; called after the last block."""
 
 
-@dataclass(frozen=True, eq=False)
-class OneLoss:
+class OneLoss(NamedTuple):
     """The loss of one step alone, of any of those where it is read; where that is only the last,
     the same loss read at any other.
 

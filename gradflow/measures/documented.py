@@ -34,7 +34,6 @@ def _values(option: Option) -> str:
     if option.choices:
         return f"{' or '.join(option.choices)}; {option.default}"
     bounds = [f"at least {option.least:g}"] if option.least is not None else []
-    bounds += [f"at most {option.most:g}"] if option.most is not None else []
     kind = "a whole number" if isinstance(option.default, int) else "a number"
     return f"{', '.join([kind, *bounds])}; {option.default}"
 

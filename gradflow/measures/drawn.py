@@ -13,15 +13,13 @@ Where runs lie along a number (a heat map of a sweep), rows and spectra are draw
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Figures: TypeAlias = "Mapping[str, float | str | None]"
 """The figures of one run, as `Measured` has them."""
 
 
-@dataclass(frozen=True)
-class Lags:
+class Lags(NamedTuple):
     """Curves against lag.
 
     Attributes:
@@ -40,7 +38,7 @@ class Lags:
     middle: str
     band: tuple[str, str] | None = None
     dashed: tuple[str, ...] = ()
-    named: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = {}
     relative: bool = False
     shares: bool = False
     label: str = "size"
@@ -51,8 +49,7 @@ class Lags:
         return (self.middle, *(self.band or ()), *self.dashed)
 
 
-@dataclass(frozen=True)
-class Overlay:
+class Overlay(NamedTuple):
     """One more curve in the panel of the gradient: `column`, log10 of a gradient norm, dashed,
     called `name` at its end; where runs lie along `axis`, the figure `critical` is a value of it
     that is marked."""
@@ -63,8 +60,7 @@ class Overlay:
     axis: str | None = None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One figure: its name, its value, and from where to where it spreads; `said`: in words."""
 
     name: str
@@ -74,8 +70,7 @@ class Row:
     said: str = ""
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Figures with a name each.
 
     Attributes:
@@ -93,8 +88,7 @@ class Rows:
     mark: float | None = None
 
 
-@dataclass(frozen=True)
-class Spectrum:
+class Spectrum(NamedTuple):
     """Figures in order.
 
     Attributes:

@@ -31,6 +31,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
@@ -108,7 +109,7 @@ def exponents(
     transient = T // 10 if transient < 0 else transient
     if 2 * transient >= T:
         raise ValueError(
-            f"a transient of {transient} steps at either end leaves none of the {T} steps"
+            f"a transient of {many(transient, 'step')} at either end leaves none of the {T}"
         )
     runs = range(len(layers[0].last))
     return [_of_run(one_run(layers, r), count, transient, samples, progress) for r in runs]

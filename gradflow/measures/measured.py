@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradflow.counts import many
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
 
@@ -27,6 +28,6 @@ class Measured:
 
     def __repr__(self) -> str:
         """`<Measured: log10_direct_path, direct_share, 2 figures>`."""
-        figures = [f"{n} figure{'s' * (n != 1)}" for n in (len(self.figures),) if n]
+        figures = [many(n, "figure") for n in (len(self.figures),) if n]
         notes = [] if self.note is None else [self.note]
         return f"<Measured: {', '.join([*self.curves, *figures, *notes])}>"

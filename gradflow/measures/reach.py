@@ -220,7 +220,7 @@ class _Pass:
         """Put in the gradient of the loss at step t."""
         b = self._active
         self._active += 1
-        own = self._ds[b : b + 1]
+        own = self._ds[b, np.newaxis]
         own[...] = 0
         given = self._gradient(t, states)
         for at, rows in zip(self._looked_at, self._whole.rows, strict=True):

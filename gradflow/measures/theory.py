@@ -146,7 +146,7 @@ def _mean_field(
         return _leaky(trajectory, run, elman, gain, settings)
     drive = drive_of(trajectory, run)
     start = trajectory.starts[0][run].astype(np.float64)
-    q, chi = meanfield.along(elman.activation, gain, (start**2).mean(axis=-1), drive)
+    q, chi = meanfield.along(elman.activation, gain, (start**2).mean(axis=1), drive)
     with np.errstate(divide="ignore"):
         logs = np.log(chi).mean(axis=1)
     settled = slice(len(logs) // _SETTLED, None)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.axes import AXES, NET_AXES, phrase
 from gradflow.cells import Cell, Params, SizedCell
+from gradflow.counts import many
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
 from gradflow.measures.contract import Asked
@@ -203,7 +204,8 @@ class Run:
         if self.loss.reduce == "sum" and self.loss.at != "last":
             said.append("summed")
         if self.loss.truncate is not None:
-            said.append(f"cut off every {self.loss.truncate} steps")
+            every = many(self.loss.truncate, "step") if self.loss.truncate > 1 else "step"
+            said.append(f"cut off every {every}")
         return ", ".join(said)
 
     @property
@@ -272,7 +274,7 @@ class Experiment:
     def __repr__(self) -> str:
         """`<Experiment: 4 runs over cell, ws_scale>`."""
         over = f" over {', '.join(self.varied)}" if self.varied else ""
-        return f"<Experiment: {len(self.runs)} run{'s' * (len(self.runs) != 1)}{over}>"
+        return f"<Experiment: {many(len(self.runs), 'run')}{over}>"
 
     @property
     def varied(self) -> tuple[str, ...]:

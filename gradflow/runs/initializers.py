@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError
 from gradflow.numerics.arrays import Array
 
@@ -100,8 +101,9 @@ class Base:
             return block
         radius = spectral_radius(block)
         if radius == 0:
-            found = f"a block {' x '.join(map(str, block.shape))} with {np.count_nonzero(block)}"
-            message = f"{found} entries that are not zero has no eigenvalue but 0, which nothing "
+            found = f"a block {' x '.join(map(str, block.shape))} whose density "
+            found += f"leaves {many(int(np.count_nonzero(block)), 'entry', 'entries')}"
+            message = f"{found} has no eigenvalue but 0, which nothing "
             message += f"brings to a spectral radius of {self.spectral_radius:g}"
             raise InputError(Fault(f"{message}: expected a larger density", key="ws_init"))
         return block * (self.spectral_radius / radius)

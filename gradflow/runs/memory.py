@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradflow.cells import Cell
+from gradflow.counts import many
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
 from gradflow.machine.memory import bytes_available
 from gradflow.measures import MEASURES
@@ -198,7 +199,7 @@ def _of_each_shape(runs: Sequence[Run]) -> Iterable[Run]:
 
 def _spelled(count: int) -> str:
     """1234567890 as `1,234,567,890 bytes (1.15 GiB)`."""
-    return f"{count:,} bytes" + (f" ({_rounded(count)})" if count >= 1024 else "")
+    return many(count, "byte") + (f" ({_rounded(count)})" if count >= 1024 else "")
 
 
 def _rounded(count: int) -> str:

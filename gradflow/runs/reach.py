@@ -17,7 +17,6 @@ from gradflow.engine.flow import Progress
 from gradflow.engine.network import NetTrajectory, Place, backpropagate_net
 from gradflow.measures.contract import OneLoss
 from gradflow.measures.gradient import Gradient
-from gradflow.measures.reach import go_back
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import log_norms_joined
 from gradflow.runs.experiment import Run
@@ -128,6 +127,8 @@ def _together(
     progress: Progress,
 ) -> None:
     """Of the places of one direction, all origins at once."""
+    from gradflow.measures.reach import go_back  # not where a loss has one step
+
     places = {at: t for at, t in net.places.items() if at[1] == direction}
     read = [at for at in places if at in loss.steps]
     number = {int(loss.steps[read[0]][origin]): origin for origin in chosen}

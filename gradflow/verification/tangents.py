@@ -8,7 +8,7 @@ one before the next: no derivative is too large or too small to be followed to t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, near_one, scale
 from gradflow.runs.experiment import Run
 from gradflow.runs.losses import Objective
+from gradflow.verification.limits import FloatRange
 
 _STEP = 1e-120  # ε, whose square is below all else
 _LONG_STEP = 1e-20  # where a derivative times ε comes near the end of float range
@@ -40,6 +41,7 @@ class Tangents:
         steps: (steps,) by place, the steps, in its own time, at which the loss is read.
         merge: what the directions of a layer make of their outputs.
         truncate: the state is cut off from its past behind every so many steps; None: nowhere.
+        limits: what float range has lost on the way.
     """
 
     cells: Mapping[Place, SizedCell]
@@ -50,6 +52,7 @@ class Tangents:
     steps: Mapping[Place, Array]
     merge: str = "concat"
     truncate: int | None = None
+    limits: FloatRange = field(default_factory=lambda: FloatRange("float64"))
 
     @staticmethod
     def of(net: NetTrajectory, goal: Objective, run: Run) -> Tangents:
@@ -65,7 +68,8 @@ class Tangents:
         cells = {at: trajectory.cell for at, trajectory in net.places.items()}
         steps = {at: run.own_loss_steps(at) for at in cells}
         cut = run.loss.truncate
-        return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut)
+        limits = FloatRange(run.dtype)
+        return Tangents(cells, params, goal, inputs, states, steps, net.merge, cut, limits)
 
     @cached_property
     def _bound(self) -> Mapping[Place, Bound]:
@@ -143,7 +147,14 @@ class Tangents:
             own = p if dp is None else {n: a + 1j * step * dp[n] for n, a in p.items()}
             return self._next(at, ahead, s + 1j * step * along_s, own).imag
 
-        return near_one(Scaled(_derivative(imaginary), unit))
+        with np.errstate(under="call", call=self.limits.note):
+            found = near_one(Scaled(_derivative(imaginary), unit))
+        self.limits.step(unit, found)
+        for gauge in self.cells[at].gauge:
+            rows = self.cells[at].parts[gauge].rows
+            before = scale(along_s[:, rows], (unit - found.exponent)[:, None])
+            self.limits.gauge(before, found.value[:, rows], np.delete(found.value, rows, axis=-1))
+        return found
 
     def _loss(self, paths: Mapping[Place, Scaled]) -> Scaled:
         """dL_n (N, 1) along the paths of these places, each step of the loss by itself."""
@@ -182,7 +193,7 @@ class Tangents:
         """One step forward, s_{t-1} (N, S_all) to s_t, of real or complex numbers."""
         cell = self.cells[at]
         w = self._bound[at] if p is self.params[at] else cell.bind(p)
-        with np.errstate(all="ignore"):  # an exponential that saturates a gate
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # saturated gates
             return cell.one_step(x, s, w, np.result_type(x, s, *p.values()))
 
 
@@ -194,7 +205,7 @@ def _nothing(like: Array) -> Scaled:
 def _derivative(imaginary: Callable[[float], Array]) -> Array:
     """The derivative (N, width) from the imaginary part that a step leaves; each sample by the
     step that leaves it well inside float range."""
-    with np.errstate(all="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = imaginary(_STEP) / _STEP
         size = np.abs(found).max(axis=-1, keepdims=True)
         small, large = size < _SMALL, ~(size < _LARGE)

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
@@ -290,7 +291,9 @@ def _check_numbers(
             message = f"expected floating-point numbers, found {array.dtype}"
             raise refuse(tensors.source, f"{what}: {message}; quantized weights are not read")
         if array.ndim != axes:
-            message = f"expected {axes} axes for {parameter}, found shape {array.shape}"
+            message = (
+                f"expected {many(axes, 'axis', 'axes')} for {parameter}, found shape {array.shape}"
+            )
             raise refuse(tensors.source, f"{what}: {message}")
         if not array.size:
             raise refuse(tensors.source, f"{what} is empty: its shape is {array.shape}")
@@ -316,6 +319,8 @@ def _cell(tensors: Tensors, names: Mapping[str, Names], arrays: Mapping[str, Arr
             raise disagree("W_x", bias)
     gates = len(W_s) / hidden
     if gates not in CELLS:
-        message = f"expected 1, 3 or 4 gates of {hidden} rows for W_s, found shape {W_s.shape}"
+        message = (
+            f"expected 1, 3 or 4 gates of {many(hidden, 'row')} for W_s, found shape {W_s.shape}"
+        )
         raise refuse(tensors.source, f"{tensor(names['W_s'])}: {message}")
     return CELLS[int(gates)]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.weights.selection import check_there, first_not_finite, floats
 from gradflow.weights.tensors import Array, Tensors, named, refuse
@@ -59,13 +60,16 @@ class Reader:
     def _cut(self, array: Array, index: Index, name: str) -> Array:
         shape = array.shape
         if len(index) > len(shape):
-            message = f"expected at most {len(shape)} indices, its shape is {shape}"
+            message = (
+                f"expected at most {many(len(shape), 'index', 'indices')}, its shape is {shape}"
+            )
             raise self._refuse(name, message)
         for axis, (one, size) in enumerate(zip(index, shape, strict=False)):
             first, last = _ends(one, size)
             if not first < last <= size:
                 given = one if isinstance(one, int) else f"{_bound(one.start)}:{_bound(one.stop)}"
-                message = f"{given} is no part of axis {axis}, which has {size} entries"
+                there = many(size, "entry", "entries")
+                message = f"{given} is no part of axis {axis}, which has {there}"
                 raise self._refuse(name, message)
         return np.asarray(array[index])
 

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError, first_faults
 from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
@@ -270,7 +271,7 @@ def _stack_faults(layers: Sequence[RecurrentLayer]) -> list[str]:
                     f"{tensor(b.names[b.exit])} {b.arrays[b.exit].shape}" for b in below
                 )
                 faults.append(
-                    f"{gives}: expected {width} columns for the outputs of the layer below"
+                    f"{gives}: expected {many(width, 'column')} for the outputs of the layer below"
                     f" ({lower})"
                 )
             if not below and one.input_size != here[0].input_size:

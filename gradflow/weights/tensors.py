@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gradflow.counts import many
 from gradflow.errors import Fault, InputError
 from gradflow.machine.memory import bytes_available
 
@@ -122,7 +123,9 @@ def check_room(source: str, what: str, count: int) -> None:
     """Raises InputError where memory has no room for `count` bytes, and for copies of them."""
     available = bytes_available() if count > _WORTH_ASKING // _COPIES else count * _COPIES
     if _COPIES * count > available:
-        message = f"takes {count:,} bytes, more than memory has room for ({available:,} bytes)"
+        message = (
+            f"takes {many(count, 'byte')}, more than memory has room for ({available:,} bytes)"
+        )
         raise refuse(source, f"{what} {message}")
 
 

@@ -119,6 +119,17 @@ def test_github_is_told_of_a_wrong_config_too(net, capsys):
     assert err.startswith("net.yaml:4:11: error: ")
 
 
+def test_what_an_option_says_is_no_file_that_github_could_show_an_error_on(net, capsys):
+    command = ("check", net(), "--set", "expect=[bad]", "--format", "github")
+    code, out, err = main(capsys, *command)
+    assert code == 2
+    assert out == (
+        "::error title=gradflow%3A config::--set expect=[bad]: expect[0]: expected a mapping such "
+        'as {where: {cell: lstm}, horizon: {min: 100}}, found "bad"\n'
+    )
+    assert err.startswith("--set expect=[bad]: error: expect[0]: ")
+
+
 def test_a_summary_that_can_not_be_written_is_a_warning(net, capsys, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", os.path.join("no", "such", "folder"))
     code, _, err = main(capsys, "check", net(), "--format", "github")
@@ -159,7 +170,7 @@ def test_an_update_keeps_to_the_expectations_too(net, capsys):
 
 def test_nothing_but_results_is_written_over(net, capsys, tmp_path):
     net()
-    for name, text in (("net.pt", b"PK\x03\x04"), ("other.json", b'{"a": 1}')):
+    for name, text in (("net.json", b"PK\x03\x04"), ("other.json", b'{"a": 1}')):
         (tmp_path / name).write_bytes(text)
         code, _, err = main(capsys, "check", "net.yaml", "--baseline", name, "--update-baseline")
         assert code == 2
@@ -171,6 +182,29 @@ def test_nothing_but_results_is_written_over(net, capsys, tmp_path):
     (tmp_path / "cut.json").write_bytes(b'{"gradflow": "0.1.0", "form')
     command = ("check", "net.yaml", "--baseline", "cut.json", "--update-baseline", "--quiet")
     assert main(capsys, *command)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["base.svg", "base", "base.csv", "base.junit.xml"])
+def test_a_baseline_has_the_name_of_results(net, capsys, tmp_path, name):
+    command = ("check", net(""), "--baseline", name, "--update-baseline")
+    message = f"{name}: error: --baseline: expected the name of results, which ends in .json\n"
+    assert main(capsys, *command) == (2, "", message)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_single_run_is_counted_as_one(net, capsys):
+    command = ("check", net(""), "--set", "cell=rnn", "--baseline", "b.json")
+    assert main(capsys, *command, "--update-baseline", "--quiet")[2] == "wrote b.json: 1 run\n"
+    assert main(capsys, *command)[1].endswith("1 run compared with b.json: 1 as before.\n")
+    out = main(capsys, "compare", "b.json", "b.json")[1]
+    assert out.endswith("\n1 run: 1 within 0.05 decades.\n")
+
+
+def test_what_is_wrong_with_a_file_that_is_given_twice_is_said_once(net, capsys, tmp_path):
+    (tmp_path / "cut.json").write_text('{"gradflow": "0.1.0", "format": 1')
+    code, out, err = main(capsys, "compare", "cut.json", "cut.json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("cut.json: error: damaged or cut short")
 
 
 @pytest.mark.parametrize(

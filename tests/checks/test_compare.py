@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gradflow
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.report import Report, difference
 from gradflow.formats.comparison import sentences
+from gradflow.measures import UNASKED
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -210,6 +212,8 @@ def test_places_are_compared_each():
         ("m_word", "calm", "wild", math.inf),
         ("m_word", "calm", None, math.inf),
         ("m_word", None, "calm", math.inf),
+        ("m_word", "calm", 2.0, math.inf),
+        ("m_word", 2.0, "calm", math.inf),
     ],
 )
 def test_figures_of_measures_are_compared_too(name, one, other, decades):
@@ -235,6 +239,16 @@ def test_a_curve_that_only_one_side_has_is_as_far_apart_as_can_be(first):
     found = next(one for one in pair.deviations if one.name == "log10_sigma_max")
     assert (found.decades, found.lag) == (math.inf, 0)
     assert not pair.held
+
+
+def test_a_curve_of_a_measure_is_compared_past_float_range_too():
+    def result(power):
+        far = Magnitudes.read([f"{10 - lag}.0000000000000000e-{power}" for lag in range(1, 9)])
+        return replace(made(T=7), measures={"theory": Measured(curves={"log10_predicted": far})})
+
+    [pair] = compared([result(700)], [result(702)]).pairs
+    found = next(one for one in pair.deviations if one.name == "log10_predicted")
+    assert found.decades == pytest.approx(2)
 
 
 def test_the_loss_and_totals_are_compared():
@@ -295,3 +309,15 @@ def test_what_tells_runs_without_a_counterpart_apart_is_told():
     for other in (before, [*before, made(2, "gru")], before[:1]):
         assert compared(before, other).unlike == {}
     assert compared(before[:1], [made(0, "gru")]).unlike == {"cell": ("rnn", "gru")}
+
+
+def test_a_run_by_itself_is_like_the_same_run_of_a_sweep():
+    """The former has its factors measured, which nobody asked for."""
+    alone = gradflow.analyze({"cell": "rnn", "sequence_length": 20})
+    together = gradflow.analyze({"cell": ["rnn", "gru"], "sequence_length": 20})
+    for before, after in ((alone, together), (together, alone)):
+        pair = next(pair for pair in compared(before, after).pairs if pair.name.startswith("rnn"))
+        assert pair.held
+        assert pair.largest.decades == 0
+    assert UNASKED in alone[0].measures
+    assert UNASKED not in together[0].measures

@@ -146,7 +146,7 @@ def test_a_diverged_run_holds_nothing_but_that_it_did(figure):
 def test_columns_are_read_at_their_lag_and_missed_in_decades():
     result = made(rate=0.1, T=20, start=1.0)
     found = judge_run(Wanted("relative", lag=3, least=1e-2), result)
-    assert (found.outcome, found.off) == ("missed", "1 decades too small")
+    assert (found.outcome, found.off) == ("missed", "1 decade too small")
     assert judge_run(Wanted("log10_relative", lag=3, least=-3.001), result).outcome == "held"
     assert judge_run(Wanted("log10_grad_norm", lag=3, most=-3.1), result).outcome == "missed"
     assert judge_run(Wanted("share_W_s", lag=4, least=0.25, most=0.25), result).outcome == "held"
@@ -172,7 +172,7 @@ def test_a_gradient_that_is_zero_from_the_start_is_zero_relative_to_it():
 def test_totals_and_the_loss():
     result = made(T=20)
     assert judge_run(Wanted("total_W_s", least=5.65, most=5.66), result).outcome == "held"
-    assert judge_run(Wanted("total_W_s", most=0.5657), result).off == "1 decades too large"
+    assert judge_run(Wanted("total_W_s", most=0.5657), result).off == "1 decade too large"
     assert judge_run(Wanted("loss", most=0.5), result).off == "0.0134 too large"
 
 

@@ -19,14 +19,14 @@ from gradflow.checks.judge import judge
 from gradflow.checks.report import Report, difference
 from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
-from gradflow.formats import FORMATS, View, for_files, for_screen
+from gradflow.formats import FORMATS, Look, for_files, for_screen
 from gradflow.formats.github import MOST, command, faults
 
 HOSTILE = "a<b>&\"'%,:|`\n\r\x1b[31m\x00\ud800]]>☃"
 
 
-def shown(name, report, of="check", **view):
-    return "".join(FORMATS[name].show(of, report, View(**view)))
+def shown(name, report, of="check", **look):
+    return "".join(FORMATS[name].show(of, report, Look(**look)))
 
 
 def report(source="net.yaml", **more):

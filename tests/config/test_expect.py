@@ -90,6 +90,8 @@ FAULTS = [
     ("{rate: {min: 1.02, max: 0.98}}", "1.02 is above max, 0.98: are they swapped?"),
     ("{rate: {min: .nan}}", "expect[0].rate.min: expected a number, found .nan"),
     ("{rate: {min: fast}}", 'expected a number, found "fast"'),
+    ("{loss: {min: -inf}}", 'expected a number, found "-inf": write -.inf'),
+    ("{loss: {max: Infinity}}", 'expected a number, found "Infinity": write .inf'),
     ("{rate: {min: true}}", "expected a number, found true"),
     ("{rate: {min: 1, is: 1}}", "is given next to min or max"),
     ("{rate: {mn: 1}}", "expect[0].rate.mn: unknown bound; did you mean min?"),

@@ -154,8 +154,9 @@ def test_windows_begin_and_end_at_twentieths():
 
 
 @pytest.mark.parametrize("samples", [1, 20])
-def test_a_constant_curve_is_exactly_straight(samples):
-    found = rate_of(np.zeros((51, samples)))
+@pytest.mark.parametrize("lags", [4, 50])
+def test_a_constant_curve_is_exactly_straight(samples, lags):
+    found = rate_of(np.zeros((lags + 1, samples)))
     assert (found.slope, found.half_width) == (0.0, 0.0)
 
 

@@ -59,6 +59,42 @@ def test_gradients_through_a_chain_hold(form):
     assert all(c.holds for c in verification.comparisons)
 
 
+WHOLE = {
+    **{name: ("H", form.format(a="z")) for name, form in FORMS.items()},
+    "norm alone": ("H", "layernorm(z)"),
+    "slice": (2, "z[0:2]"),
+    "sum alone": (1, "sum(z)"),
+    "greatest": ("H", "max(z, b)"),
+    "outer": (["H", "H"], "outer(z, b)"),
+    "turned": (["H", "H"], "outer(z, b).T"),
+    "product with a matrix": ("H", "outer(z, b) @ b"),
+    "sigmoid": ("H", "sigmoid(z)"),
+    "rest": ("H", "1 - sigmoid(z)"),
+}
+
+
+@pytest.mark.parametrize("output", ["h[t]", "layernorm(h[t])"])
+@pytest.mark.parametrize("form", WHOLE)
+def test_any_operation_may_be_the_new_state_itself(form, output):
+    shape, new = WHOLE[form]
+    cell = {
+        "type": "equations",
+        "state": {"h": "H", "c": shape},
+        "parameters": {
+            "W": ["H", "I"],
+            "U": ["H", "H"],
+            "b": {"shape": "H", "init": "uniform(1, 2)"},
+        },
+        "output": output,
+        "step": f"z = U @ tanh(h[t-1] + sum(c[t-1])) + W @ x[t] + b\nh[t] = z\nc[t] = {new}",
+    }
+    sizes = {"hidden_size": 3, "input_size": 2, "sequence_length": 4, "batch_size": 2}
+    [run] = from_mapping({"cell": cell, **sizes, "loss": "probe"}).runs
+    verification = verify(run)
+    assert verification.comparisons
+    assert all(c.holds for c in verification.comparisons)
+
+
 def test_what_is_deeper_than_any_room_is_a_mistake():
     def endless(n=0):
         return endless(n + 1)

@@ -82,6 +82,42 @@ def test_settle_is_there_where_the_output_is_more_than_a_part():
     assert code(declared({**plain, "output": "tanh(h[t])"})).settle is not None
 
 
+NARROW = {"U": ["H", "H"], "W": ["H", "I"]}
+WIDE = {"V": [8, 4], "W": [8, "I"]}
+INNER = "z = sin(c[t-1] * sin(V @ h[t-1] + W @ x[t]))\n"
+
+
+def source_of(step, parameters, **state):
+    made = {"name": "own", "state": state, "parameters": parameters, "step": step}
+    return code(declared(made)).source
+
+
+def test_a_product_that_is_used_twice_is_taken_once():
+    step = "h[t] = tanh((h[t-1] * h[t-1]) * (U @ softplus(h[t-1]) + W @ x[t]))"
+    linearize = source_of(step, NARROW, h="H").partition("def linearize")[2]
+    assert linearize.count("= h * h\n") == 1
+    assert "*= mul\n" in linearize
+
+
+def test_slices_that_make_a_whole_are_put_side_by_side_and_not_added():
+    step = (
+        "z = c[t-1] * sin(V @ h[t-1] + W @ x[t])\nh[t] = tanh(z[0:4]) * cos(z[4:8])\nc[t] = c[t-1]"
+    )
+    source = source_of(step, WIDE, h=4, c=8)
+    assert "dz = np.empty(" in source
+    assert "dz[..., 0:4, :] = " in source
+    assert "dz[..., 4:8, :] = " in source
+
+
+def test_what_is_added_to_is_copied_only_where_it_is_another_array():
+    step = INNER + "h[t] = tanh(z[0:4])\nc[t] = tanh(R @ z)"
+    source = source_of(step, {**WIDE, "R": [8, 8]}, h=4, c=8)
+    assert "dz[..., 0:4, :] += " in source
+    assert ".copy()" not in source
+    source = source_of(INNER + "h[t] = z[0:4] * h[t-1]\nc[t] = z", WIDE, h=4, c=8)
+    assert "dc2 = dc.copy()" in source  # dL/dc_t is needed after that
+
+
 INPUT_ALONE = {
     "mingru": {"sigmoid", "max", "larger"},
     "minlstm": {"softplus", "sigmoid"},

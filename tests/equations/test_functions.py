@@ -9,6 +9,7 @@ import pytest
 from gradflow.equations.functions import (
     FUNCTIONS,
     larger,
+    normalise,
     rest_from,
     sigmoid,
     sigmoid_slope_from,
@@ -112,6 +113,27 @@ def test_a_sigmoid_beyond_float_range_is_shut_and_has_no_slope(dtype):
     assert (rest[2:].astype(float) < 1e-300).all()
     np.testing.assert_array_equal(slope[:2], 0)
     assert (slope[2:].astype(float) < 1e-300).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e15, 1e30, 1e37])
+def test_what_is_normalised_may_have_squares_beyond_float_range(scale):
+    v = (scale * np.random.default_rng(3).standard_normal((7, 4))).astype(np.float32)
+    v[:, 0] /= scale  # its neighbours change nothing of a vector
+    out, inverse = np.empty_like(v), np.empty((1, 4), np.float32)
+    with np.errstate(over="ignore"):
+        normalise(v, 1e-5, out, inverse)
+    exact = v.astype(np.float64) - v.mean(axis=0, dtype=np.float64)
+    deviation = np.sqrt((exact**2).mean(axis=0) + 1e-5)
+    np.testing.assert_allclose(out, exact / deviation, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(inverse[0], 1 / deviation, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "log"])
+def test_the_root_of_what_left_float_range_is_no_number(name):
+    found = np.empty(2)
+    FUNCTIONS[name].value(np.array([4.0, np.inf]), found)
+    assert found[0] == getattr(np, name)(4.0)
+    assert np.isnan(found[1])
 
 
 @pytest.mark.parametrize("which", ["first", "second", "both"])

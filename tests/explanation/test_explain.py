@@ -13,7 +13,7 @@ from gradflow.config.load import from_mapping
 from gradflow.explanation import explain
 from gradflow.explanation.advice import MOST_RUNS
 from gradflow.explanation.factors import factors_of
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
 from gradflow.runs.runner import execute
@@ -32,6 +32,12 @@ def test_an_orthogonal_linear_net_is_its_gain():
     assert [f.value for f in factors.factors] == pytest.approx([0.8, 1.0])
     assert factors.predicted == pytest.approx(found.result.diagnosis.rate)
     assert factors.decides == "the size of W_s: a gain of 0.8 is small"
+    [same] = explained({**config, "ws_scale": 1.0}, advice=False)
+    assert same.factors[""].decides == (
+        "W_s and the slopes, neither of which shrinks or enlarges it"
+    )
+    [nearly] = explained({**config, "ws_scale": 1.02}, advice=False)
+    assert nearly.factors[""].decides == "the size of W_s: a gain of 1.02 is just above 1"
     [tried] = found.advice
     assert tried.settings == {"ws_scale": 1.0}
     assert tried.result.diagnosis.verdict == "stable"
@@ -147,8 +153,8 @@ def test_markdown_and_json_say_what_the_table_says():
               "title": "two nets"}  # fmt: skip
     content = explained({**config, "ws_scale": [0.8, 1.0]}, advice=False)
     content += explained({**config, "ws_scale": 0.5, "sequence_length": 3})
-    view = View(title="two nets")
-    shown = {name: "".join(FORMATS[name].show("explanation", content, view))
+    look = Look(title="two nets")
+    shown = {name: "".join(FORMATS[name].show("explanation", content, look))
              for name in ("table", "markdown", "json")}  # fmt: skip
     assert shown["markdown"].startswith("### two nets\n")
     runs = json.loads(shown["json"])["runs"]

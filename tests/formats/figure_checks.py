@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from matplotlib.text import Annotation, Text
 
 from gradflow.config.load import from_mapping
 from gradflow.formats import plots
-from gradflow.formats.merging import over_seeds, view_over_seeds
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
+from gradflow.formats.merging import look_over_seeds, over_seeds
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 30, "input_size": 3}
@@ -24,8 +24,8 @@ T = SMALL["sequence_length"]
 def results_of(over=False, **config):
     """The results of a small experiment, and how they are shown."""
     experiment = from_mapping({**SMALL, "cell": "rnn", **config})
-    results, view = list(execute(experiment)), View.of(experiment)
-    return (over_seeds(results), view_over_seeds(view)) if over else (results, view)
+    results, look = list(execute(experiment)), Look.of(experiment)
+    return (over_seeds(results), look_over_seeds(look)) if over else (results, look)
 
 
 def curves(ax):
@@ -50,7 +50,8 @@ def words(found):
 
 
 def assert_readable(figure):
-    """That no title, name or note is cut off, and that names do not lie over each other."""
+    """That no title, name or note is cut off, and that names do not lie over each other, nor
+    numbers along a scale."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer, page = canvas.get_renderer(), figure.bbox
@@ -61,6 +62,9 @@ def assert_readable(figure):
         _inside(text.get_window_extent(renderer), page, text)
     for ax in figure.axes:
         names = [text for text in ax.findobj(Annotation) if text.get_text().strip()]
+        names += [text for text in ax.texts if not isinstance(text, Annotation)]
+        for axis in (ax.xaxis, ax.yaxis):
+            _side_by_side([tick.label1 for tick in axis.get_major_ticks()], renderer)
         boxes = [(text, text.get_window_extent(renderer)) for text in names]
         for text, box in boxes:
             _inside(box, page, text)
@@ -73,14 +77,21 @@ def assert_readable(figure):
             assert width <= 1 or height <= 2, (one.get_text(), other.get_text())
 
 
+def _side_by_side(labels, renderer):
+    shown = [text for text in labels if text.get_visible() and text.get_text().strip()]
+    boxes = [(text, text.get_window_extent(renderer)) for text in shown]
+    for (one, a), (other, b) in pairwise(boxes):
+        assert not a.overlaps(b), (one.get_text(), other.get_text())
+
+
 def _inside(box, page, text):
     inside = box.x0 >= -1 and box.x1 <= page.x1 + 1 and box.y0 >= -1 and box.y1 <= page.y1 + 1
     assert inside, (text.get_text(), box.extents, page.extents)
 
 
-def assert_same_bytes(report, view, kind="results", suffixes=("svg",)):
+def assert_same_bytes(report, look, kind="results", suffixes=("svg",)):
     """That each kind of file is what it says, and the same whenever it is made."""
     for suffix in suffixes:
-        found = plots.content(report, view, suffix, kind)
+        found = plots.content(report, look, suffix, kind)
         assert found.startswith({"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[suffix])
-        assert found == plots.content(report, view, suffix, kind)
+        assert found == plots.content(report, look, suffix, kind)

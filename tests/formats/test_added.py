@@ -11,19 +11,19 @@ import pytest
 HORIZONS = '''"""The horizons alone."""
 
 
-def results(results, view):
+def results(results, look):
     for result in results:
         yield f"{result.axes['cell']} {result.diagnosis.horizon}\\n"
 
 
-def tracking(results, view):
+def tracking(results, look):
     yield from (f"{result.axes['checkpoint']}\\n" for result in results)
 '''
 
 PIXELS = '''"""The curve as bytes."""
 
 
-def results(results, view):
+def results(results, look):
     for result in results:
         yield b"\\x00\\xff" + bytes([len(result.flow.state)])
 '''

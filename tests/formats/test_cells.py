@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from gradflow.cells import CELLS
-from gradflow.formats import View, cells
+from gradflow.formats import Look, cells
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from gradflow.formats import View, cells
     ],
 )
 def test_its_gates_and_its_direct_path(name, lines):
-    text = "".join(cells.text([CELLS[name].equations], View()))
+    text = "".join(cells.text([CELLS[name].equations], Look()))
     assert [line.strip() for line in text.splitlines() if "gates: " in line or "direct path" in line
             ] == lines  # fmt: skip
-    (cell,) = json.loads("".join(cells.to_json([CELLS[name].equations], View())))["cells"]
+    (cell,) = json.loads("".join(cells.to_json([CELLS[name].equations], Look())))["cells"]
     assert len(cell["gates"] + cell["direct"]) > 0 or not lines
-    markdown = "".join(cells.to_markdown([CELLS[name].equations], View()))
+    markdown = "".join(cells.to_markdown([CELLS[name].equations], Look()))
     assert all(line[1:] in markdown for line in lines)
 
 
@@ -35,7 +35,7 @@ def test_its_gates_and_its_direct_path(name, lines):
 @pytest.mark.parametrize("name", ["lstm", "slstm", "gated_deltanet", "unicornn"])
 def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
     equations = CELLS[name].equations
-    text = "".join(cells.text([equations], View(width=width)))
+    text = "".join(cells.text([equations], Look(width=width)))
     step = {f"  {line}".rstrip() for line in equations.step.strip().splitlines()}
     for line in set(text.splitlines()) - step:
         assert cell_len(line) <= min(width, 100)
@@ -48,7 +48,7 @@ def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
 
 def test_the_last_line_says_how_a_config_names_it():
     def last(*found):
-        return "".join(cells.text(list(found), View(width=200))).splitlines()[-1]
+        return "".join(cells.text(list(found), Look(width=200))).splitlines()[-1]
 
     gru, indrnn = (CELLS[name].equations for name in ("gru", "indrnn"))
     lstm = "`cell: lstm`, or with options `cell: {type: lstm, forget_bias: 0.0}`"

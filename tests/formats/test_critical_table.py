@@ -10,7 +10,7 @@ import pytest
 
 from gradflow.config.load import from_mapping
 from gradflow.criticality import find
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.runs.runner import execute
 
 LINEAR = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogonal",
@@ -19,7 +19,7 @@ LINEAR = {"cell": {"type": "rnn", "activation": "linear"}, "ws_init": "orthogona
 
 def shown(config, **options):
     content = find(from_mapping({**LINEAR, **config}), execute, **options)
-    return "".join(FORMATS["table"].show("critical", content, View()))
+    return "".join(FORMATS["table"].show("critical", content, Look()))
 
 
 def test_seeds_are_put_together_and_no_other_setting_is():
@@ -38,11 +38,24 @@ def test_a_net_without_a_crossing_is_named():
     assert "W_x×1.0: no crossing: the rate is below 1 from ws_scale 0.1 to 0.9." in text
 
 
+def test_a_rate_has_the_digits_that_tell_it_from_1():
+    text = shown({}, between=(0.1, 0.999996))
+    assert text.split("\n")[4].endswith(" 0.999996")
+    assert "no crossing: the rate is below 1" in text
+
+
+def test_what_only_some_nets_have_tells_none_apart():
+    """A cell that declares its own initial values has no `ws_init`."""
+    text = shown({"cell": ["rnn", "brc"], "ws_init": "gaussian"})
+    assert "gaussian" not in text
+    assert {"rnn", "brc"} <= set(text.split())
+
+
 def test_csv_and_json_have_what_was_found_and_tried():
     options = {"ws_scale": 1.0, "wx_scale": [0.5, 1.0], "seed": [0, 1]}
     content = list(find(from_mapping({**LINEAR, **options}), execute))
     made = {
-        name: "".join(FORMATS[name].show("critical", content, View())) for name in ("csv", "json")
+        name: "".join(FORMATS[name].show("critical", content, Look())) for name in ("csv", "json")
     }
     rows = list(csv.DictReader(io.StringIO(made["csv"])))
     nets = json.loads(made["json"])["nets"]
@@ -58,6 +71,6 @@ def test_csv_and_json_have_what_was_found_and_tried():
 def test_an_option_that_is_varied_is_no_setting():
     config = {"cell": {"type": "rnn", "leak": [0.5]}, "hidden_size": 3, "sequence_length": 40}
     content = list(find(from_mapping(config), execute, vary="cell.leak", between=(0.2, 0.9)))
-    (row,) = csv.DictReader(io.StringIO("".join(FORMATS["csv"].show("critical", content, View()))))
+    (row,) = csv.DictReader(io.StringIO("".join(FORMATS["csv"].show("critical", content, Look()))))
     assert (row["cell"], row["vary"]) == ("rnn", "cell.leak")
     assert "leak" not in row

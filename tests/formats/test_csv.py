@@ -13,7 +13,7 @@ from made_results import SAMPLES, made
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gradflow.axes import AXES, NET_AXES
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.formats.columns import NET, RUN
 from gradflow.formats.csv import header
 
@@ -26,8 +26,8 @@ HEADER = (
 TEXTS = ["cell", "ws_init", "wx_init", "bidirectional", "layer", "direction"]
 
 
-def exported(results, **view):
-    return "".join(FORMATS["csv"].show("results", results, View(**view)))
+def exported(results, **look):
+    return "".join(FORMATS["csv"].show("results", results, Look(**look)))
 
 
 def expected(results):
@@ -175,7 +175,7 @@ def test_rows_stream_run_by_run_in_blocks():
             drawn.append(run)
             yield made(run, T=10_000)
 
-    pieces = FORMATS["csv"].show("results", runs(), View())
+    pieces = FORMATS["csv"].show("results", runs(), Look())
     assert next(pieces) == HEADER + "\n"
     assert drawn == []
     blocks = [next(pieces), next(pieces), next(pieces)]

@@ -6,13 +6,13 @@ from importlib import import_module
 
 import pytest
 
-from gradflow.formats import FORMATS, View, for_screen
+from gradflow.formats import FORMATS, Look, for_screen
 
-HOSTILE = View(title="\x1b[31mred\x1b[0m [bold]|`*_<b>\r\nnext\x07", config={"title": "\x1b[0m"})
+HOSTILE = Look(title="\x1b[31mred\x1b[0m [bold]|`*_<b>\r\nnext\x07", config={"title": "\x1b[0m"})
 
 
-def text(name, results, view):
-    return "".join(FORMATS[name].show("results", results, view))
+def text(name, results, look):
+    return "".join(FORMATS[name].show("results", results, look))
 
 
 @pytest.mark.parametrize("name", for_screen("results"))
@@ -27,21 +27,21 @@ def test_no_control_character_without_colour(name, results):
 def test_same_results_give_the_same_bytes_whatever_the_environment(
     name, colour, results, monkeypatch
 ):
-    view = View(title="t", colour=colour)
-    before = text(name, results, view)
+    look = Look(title="t", colour=colour)
+    before = text(name, results, look)
     environment = {"FORCE_COLOR": "1", "COLUMNS": "20", "TERM": "dumb", "GITHUB_ACTIONS": "true"}
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    assert text(name, results, view) == before
+    assert text(name, results, look) == before
     monkeypatch.setenv("NO_COLOR", "1")
-    assert text(name, results, view) == before
+    assert text(name, results, look) == before
 
 
 @pytest.mark.parametrize("name", ["csv", "json", "markdown"])
 def test_only_tables_load_rich(name):
     code = (
-        "import sys; from gradflow.formats import FORMATS, View;"
-        f"list(FORMATS[{name!r}].show(\"results\", [], View())); assert 'rich' not in sys.modules"
+        "import sys; from gradflow.formats import FORMATS, Look;"
+        f"list(FORMATS[{name!r}].show(\"results\", [], Look())); assert 'rich' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

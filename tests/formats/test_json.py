@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 import gradflow
 from gradflow import __version__
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.formats.schema import results_schema, results_text
 from gradflow.results import Diagnosis
 
@@ -21,7 +21,7 @@ VALIDATOR = jsonschema.Draft202012Validator(results_schema())
 ARRAYS = ("grad_norm", "relative", "grad_h", "grad_c", "grad_W_x", "grad_W_s", "grad_b")
 
 
-def loaded(results, **view):
+def loaded(results, **look):
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
@@ -29,7 +29,7 @@ def loaded(results, **view):
         assert len(dict(pairs)) == len(pairs), f"a key is there twice among {[k for k, _ in pairs]}"
         return dict(pairs)
 
-    text = "".join(FORMATS["json"].show("results", results, View(**view)))
+    text = "".join(FORMATS["json"].show("results", results, Look(**look)))
     assert text.endswith("}\n")
     found = json.loads(text, parse_constant=refuse, object_pairs_hook=without_twins)
     VALIDATOR.validate(found)

@@ -6,12 +6,12 @@ import pytest
 from made_results import made, sweep, wide
 
 import gradflow
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from printed import tables
 
 
-def exported(results, **view):
-    return "".join(FORMATS["markdown"].show("results", results, View(**view)))
+def exported(results, **look):
+    return "".join(FORMATS["markdown"].show("results", results, Look(**look)))
 
 
 @pytest.mark.parametrize("asked", [None, True, False])

@@ -15,9 +15,9 @@ import pytest
 from command import main
 from formats.made_results import made
 from gradflow.config.load import from_mapping
-from gradflow.formats import FORMATS, View, words
+from gradflow.formats import FORMATS, Look, words
 from gradflow.formats.flat import figures
-from gradflow.formats.merging import over_seeds, view_over_seeds
+from gradflow.formats.merging import look_over_seeds, over_seeds
 from gradflow.formats.schema import results_schema
 from gradflow.results import Diagnosis
 from gradflow.runs.runner import execute
@@ -45,7 +45,7 @@ CONFIGS = {
 def found(name):
     experiment = from_mapping({**SMALL, **CONFIGS[name]})
     measures = tuple(one.name for one in experiment.measures)
-    view = View(
+    look = Look(
         config=experiment.config,
         options=experiment.options,
         parts=experiment.parts,
@@ -53,7 +53,7 @@ def found(name):
         measures=measures,
         width=100,
     )
-    return list(execute(experiment)), view
+    return list(execute(experiment)), look
 
 
 def groups(results):
@@ -71,11 +71,11 @@ def infinite(result, figure, value):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_figures_are_median_lowest_and_highest(name):
-    results, view = found(name)
+    results, look = found(name)
     merged = over_seeds(results)
     lines = list(
         csv.DictReader(
-            io.StringIO("".join(FORMATS["csv"].show("runs", merged, view_over_seeds(view))))
+            io.StringIO("".join(FORMATS["csv"].show("runs", merged, look_over_seeds(look))))
         )
     )
     assert [line["run"] for line in lines] == [str(i) for i in range(len(groups(results)))]
@@ -131,10 +131,10 @@ def test_an_exact_zero_makes_the_mean_zero():
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("report", ["results", "runs"])
 def test_every_format_shows_them(name, report):
-    results, view = found(name)
-    merged, view = over_seeds(results), view_over_seeds(view)
+    results, look = found(name)
+    merged, look = over_seeds(results), look_over_seeds(look)
     table, markdown, text = (
-        "".join(FORMATS[one].show(report, merged, view)) for one in ("table", "markdown", "csv")
+        "".join(FORMATS[one].show(report, merged, look)) for one in ("table", "markdown", "csv")
     )
     assert "seed 0" not in table + markdown
     for one in merged:
@@ -142,7 +142,7 @@ def test_every_format_shows_them(name, report):
         assert figures(one)["verdict"] in markdown or one.layers
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {row["seeds"] for row in rows} == {str(merged[0].over.seeds)}
-    data = json.loads("".join(FORMATS["json"].show(report, merged, view)))
+    data = json.loads("".join(FORMATS["json"].show(report, merged, look)))
     jsonschema.Draft202012Validator(results_schema()).validate(data)
     assert data["over"] == "seed"
     for run, one in zip(data["runs"], merged, strict=True):
@@ -155,9 +155,9 @@ def test_every_format_shows_them(name, report):
 
 
 def test_json_nests_the_ends_where_the_figure_is():
-    results, view = found("stack")
+    results, look = found("stack")
     [one] = over_seeds(results)
-    text = "".join(FORMATS["json"].show("results", [one], view_over_seeds(view)))
+    text = "".join(FORMATS["json"].show("results", [one], look_over_seeds(look)))
     [run] = json.loads(text)["runs"]
     [place, _] = run["places"]
     flat = figures(one)
@@ -202,8 +202,8 @@ def test_a_median_of_some_of_the_seeds_says_of_how_many():
     [one] = over_seeds(runs[:3])
     assert words.spread(one, "rate") == "0.9800 (1 of 3)"
     assert words.spread(one, "half_life") == words.UNKNOWN
-    text = "".join(FORMATS["table"].show("results", [one, one], View(width=200)))
+    text = "".join(FORMATS["table"].show("results", [one, one], Look(width=200)))
     assert "n of m: so many of the seeds have such a number" in text
     [one] = over_seeds(runs[:1])
     assert words.spread(one, "rate") == "0.9800"
-    assert "n of m" not in "".join(FORMATS["table"].show("results", [one, one], View(width=200)))
+    assert "n of m" not in "".join(FORMATS["table"].show("results", [one, one], Look(width=200)))

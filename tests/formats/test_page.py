@@ -13,19 +13,21 @@ from dataclasses import replace
 import html5lib
 import numpy as np
 import pytest
+from typer.main import get_command
 
-from command import main
+from command import SMALL, main
 from formats.made_results import SAMPLES, made, sweep
 from formats.thousand_runs import thousand_runs
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import Wanted
+from gradflow.cli import app_for
 from gradflow.config.load import from_mapping
 from gradflow.criticality import find
 from gradflow.errors import InputError
 from gradflow.explanation import explain
-from gradflow.formats import FORMATS, Format, View, for_files
+from gradflow.formats import FORMATS, Format, Look, for_files
 from gradflow.formats.page.content import MOST_ROWS, Column, Table
 from gradflow.formats.page.drawing import WITHOUT
 from gradflow.formats.page.tables import column
@@ -35,9 +37,9 @@ HOSTILE = "</script><script>alert(1)</script>\"'&<b> ‮שלום\n\x00]]>${7*7}{
 REPORTS = ("results", "runs", "tracking", "critical", "explanation", "check", "comparison")
 
 
-def page(content, report="results", **view):
+def page(content, report="results", **look):
     """The text of a page, and its elements by an HTML 5 parser that lets no fault pass."""
-    text = b"".join(FORMATS["html"].show(report, content, View(**view))).decode("utf-8")
+    text = b"".join(FORMATS["html"].show(report, content, Look(**look))).decode("utf-8")
     parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
     return text, parser.parse(text)
 
@@ -203,7 +205,7 @@ def test_tables_are_read_aloud_as_tables(no_figures):
 
 
 def test_the_tables_of_a_thousand_runs_are_below_1_mb(no_figures):
-    text = b"".join(FORMATS["html"].show("results", thousand_runs(), View()))
+    text = b"".join(FORMATS["html"].show("results", thousand_runs(), Look()))
     assert len(text) < 1e6
     assert text.count(b"<tr>") == 1001
     assert b"Too many runs to be side by side" in text
@@ -239,6 +241,25 @@ def test_the_config_is_there_whole_and_harmless(no_figures):
     assert "\\u202e" in shown
 
 
+@pytest.mark.parametrize(
+    "command", get_command(app_for()).commands.values(), ids=lambda one: one.name
+)
+def test_what_writes_a_page_or_a_figure_takes_a_theme(command):
+    options = {name: one for one in command.params for name in one.opts}
+    written = options["--output"].help if "--output" in options else ""
+    assert (".html" in written or ".svg" in written) == ("--theme" in options)
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("explain", "--no-advice")])
+def test_the_page_of_a_command_has_the_theme_that_is_asked_for(arguments, tmp_path, capsys):
+    config, written = tmp_path / "net.yaml", tmp_path / "page.html"
+    config.write_text(SMALL + "expect: [{verdict: [vanishing, stable]}]\n")
+    command, *more = arguments
+    code, _, err = main(capsys, command, config, *more, "--theme", "dark", "--output", written)
+    assert (code, err) == (0, "")
+    assert '<meta name="color-scheme" content="dark">' in written.read_text()
+
+
 @pytest.mark.parametrize(("theme", "media"), [("dark", "@media screen {"), ("light", "not all")])
 def test_a_theme_holds_on_any_screen(theme, media, no_figures):
     text, root = page(sweep(), theme=theme)
@@ -253,15 +274,18 @@ def test_what_was_measured_is_a_table_by_gate_or_by_run(no_figures):
     small = {"hidden_size": 3, "batch_size": 4, "sequence_length": 4, "input_size": 2}
     for scales, heads in {
         (1.0,): ["gate", "mean", "p10"],
-        (1.0, 2.0): ["run", "i_mean", "i_p10"],
+        (1.0, 2.0): ["figure", "W_s×1.0", "W_s×2.0"],
+        (1.0, 2.0, 3.0, 4.0, 5.0): ["run", "i_mean", "i_p10"],
     }.items():
         config = {"cell": "lstm", "measure": ["gates"], "ws_scale": list(scales)}
         _, root = page(list(execute(from_mapping({**small, **config}))))
         [table] = [e for e in root.iter("table") if e.get("id") == "measure-gates-table"]
         head, *rows = [texts_of(row) for row in table.iter("tr")]
         assert head[:3] == heads
-        assert len(rows) == (3 if len(scales) == 1 else 2)
-        assert all(0 < float(row[1]) < 1 for row in rows)
+        gates = {"i", "f", "o"}
+        found = {row[0].partition("_")[0] for row in rows}
+        assert found == gates if len(scales) < 5 else len(rows) == 5
+        assert all(0 <= float(row[1]) <= 1 for row in rows if "time_scale" not in row[0])
 
 
 # Commands

@@ -13,7 +13,7 @@ import pytest
 from formats.made_results import made, sweep
 from formats.test_page import HOSTILE, REPORTS, content_of
 from formats.thousand_runs import thousand_runs
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 
 pytestmark = pytest.mark.browser
 
@@ -44,10 +44,10 @@ def browser():
 def opened(browser, tmp_path):
     """Opens the page of a report, as wide as a desk or a phone, in the light or the dark."""
 
-    def open_page(content, report="results", *, width=1200, dark=False, **view):
+    def open_page(content, report="results", *, width=1200, dark=False, **look):
         path = tmp_path / "page.html"
         if not isinstance(content, bytes):
-            content = b"".join(FORMATS["html"].show(report, content, View(**view)))
+            content = b"".join(FORMATS["html"].show(report, content, Look(**look)))
         path.write_bytes(content)
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -66,7 +66,7 @@ def opened(browser, tmp_path):
 @pytest.fixture(scope="module")
 def thousand():
     """The page of a thousand runs."""
-    return b"".join(FORMATS["html"].show("results", thousand_runs(), View()))
+    return b"".join(FORMATS["html"].show("results", thousand_runs(), Look()))
 
 
 def column(browser, number, table="runs-table"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from gradflow.errors import InputError
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 
 matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
@@ -21,11 +22,12 @@ from figure_checks import (  # noqa: E402
     results_of,
     words,
 )
+from matplotlib.figure import Figure  # noqa: E402
 
 from gradflow.formats import plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import apart, wide, wrapped  # noqa: E402
+from gradflow.formats.plots.scales import apart, decades, few, shortened, wide, wrapped  # noqa: E402
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -64,8 +66,8 @@ def test_the_curve_and_its_band_are_what_was_measured(one):
 
 
 def test_what_lies_beyond_the_thresholds_is_shaded(one):
-    results, view = one
-    [ax] = plots.figure(results, replace(view, thresholds=(1e-2, 1e2))).axes
+    results, look = one
+    [ax] = plots.figure(results, replace(look, thresholds=(1e-2, 1e2))).axes
     corners = {round(patch.get_y() + patch.get_height(), 3) for patch in ax.patches}
     assert -2.0 in corners
     assert "below 0.01 or above 100 times the start" in " ".join(words(ax.figure))
@@ -84,17 +86,17 @@ def test_an_svg_is_one_and_turns_dark(one):
 
 
 def test_a_theme_is_for_one_page(one):
-    results, view = one
+    results, look = one
     for theme, paper in (("light", style.PAPER), ("dark", style.turned()[style.PAPER])):
-        svg = plots.content(results, replace(view, theme=theme), "svg").decode()
+        svg = plots.content(results, replace(look, theme=theme), "svg").decode()
         assert "prefers-color-scheme" not in svg
         assert f"fill: {paper}" in svg
-        figure = plots.figure(results, replace(view, theme=theme))
+        figure = plots.figure(results, replace(look, theme=theme))
         assert matplotlib.colors.to_hex(figure.get_facecolor()) == paper
-    png = {theme: plots.content(results, replace(view, theme=theme), "png")
+    png = {theme: plots.content(results, replace(look, theme=theme), "png")
            for theme in ("auto", "light", "dark")}  # fmt: skip
     assert png["auto"] == png["light"] != png["dark"]
-    dark = plots.content(results, replace(view, theme="dark"), "svg").decode()
+    dark = plots.content(results, replace(look, theme="dark"), "svg").decode()
     assert not set(re.findall("#[0-9a-f]{6}", dark)) & {style.INK, style.FAINT, style.SHADE}
 
 
@@ -147,12 +149,12 @@ def test_colours_can_be_told_from_the_page():
     ],
 )  # fmt: skip
 def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
-    results, view = results_of(**config)
+    results, look = results_of(**config)
     groups, more = plan(results)
     assert [len(group.results) for group in groups] == lines
     assert all(group.heat == heat for group in groups)
     assert more == 0
-    figure = plots.figure(results, view)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     there = " · ".join(words(figure))
     for name in names:
@@ -160,28 +162,28 @@ def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
 
 
 def test_every_curve_is_drawn_under_its_name():
-    results, view = results_of(cell=["rnn", "gru"], ws_scale=[0.5, 1.0])
-    for ax, pair in zip(plots.figure(results, view).axes, (results[:2], results[2:]), strict=True):
+    results, look = results_of(cell=["rnn", "gru"], ws_scale=[0.5, 1.0])
+    for ax, pair in zip(plots.figure(results, look).axes, (results[:2], results[2:]), strict=True):
         for result in pair:
             assert holds(ax, result.flow.relative.log10())
-        assert ax.get_ylim() == plots.figure(results, view).axes[0].get_ylim()
+        assert ax.get_ylim() == plots.figure(results, look).axes[0].get_ylim()
 
 
 def test_many_panels_are_counted_and_not_drawn():
-    results, view = results_of(seed=list(range(4)), cell=["rnn", "gru", "lstm", "mgu", "indrnn"],
+    results, look = results_of(seed=list(range(4)), cell=["rnn", "gru", "lstm", "mgu", "indrnn"],
                                wx_scale=[1.0, 2.0], ws_scale=[0.5, 1.0])  # fmt: skip
     found, more = plan(results)
     assert len(found) == MOST_PANELS
     assert more > 0
-    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, view)))
+    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, look)))
 
 
 def test_over_seeds_the_band_holds_every_seed():
     seeds = {"seed": [0, 1, 2, 3]}
     runs, _ = results_of(**seeds)
-    merged, view = results_of(over=True, **seeds)
+    merged, look = results_of(over=True, **seeds)
     curves = np.array([run.flow.relative.log10() for run in runs])
-    [ax] = plots.figure(merged, view).axes
+    [ax] = plots.figure(merged, look).axes
     [band] = ax.collections[:1]
     edges = band.get_paths()[0].vertices[:, 1]
     assert edges.min() == pytest.approx(curves.min())
@@ -193,9 +195,9 @@ def test_over_seeds_the_band_holds_every_seed():
 
 
 def test_a_heat_map_has_the_critical_scale():
-    results, view = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
                                measure="theory", ws_init="orthogonal")  # fmt: skip
-    figure = plots.figure(results, view)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     marked = {
         text.split()[0]: float(text.split()[-1])
@@ -208,12 +210,27 @@ def test_a_heat_map_has_the_critical_scale():
     ]  # fmt: skip
 
 
+def test_the_critical_scale_lies_between_runs_that_have_a_rate():
+    """Near it a curve may have no straight part: the line is where those next to the gap put it."""
+    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+                               ws_init="orthogonal")  # fmt: skip
+    gap = [
+        replace(one, diagnosis=replace(one.diagnosis, rate=None, rate_ci=None))
+        if 0.8 < one.axes["ws_scale"] < 1.2 else one
+        for one in results
+    ]  # fmt: skip
+    assert 0 < len([one for one in gap if one.diagnosis.rate is None]) < len(gap)
+    [found] = [text for text in words(plots.figure(gap, look).axes[0]) if "rate 1" in text]
+    assert found.startswith("rate 1 near ")
+    assert float(found.split()[-1]) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(("scale", "end"), [(1e-14, -420.0), (1e14, 420.0)])
 def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
     config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",
               "loss": "probe"}  # fmt: skip
-    results, view = results_of(**config)
-    [ax] = plots.figure(results, view).axes
+    results, look = results_of(**config)
+    [ax] = plots.figure(results, look).axes
     assert holds(ax, np.linspace(0, end, 31))
     low, high = ax.get_ylim()
     assert low <= min(end, 0)
@@ -257,7 +274,54 @@ def test_text_is_broken_where_it_would_not_fit():
     assert wrapped(pieces, " · ", 9.0, 7) == [" · ".join(pieces)]
 
 
+def test_a_shorter_run_has_a_dot_where_it_ends():
+    results, look = results_of(sequence_length=[10, 20])
+    [ax] = plots.figure(results, look).axes
+    short = results[0].flow.relative.log10()
+    [(x, y)] = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert (x, y) == (10, pytest.approx(short[-1]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.2, 0.4), (-0.001, 0.002), (-700.3, -699.9), (300, 301.9), (-2, 0), (0, 9)]
+)
+def test_every_mark_of_a_scale_of_logarithms_has_its_number(low, high):
+    figure = Figure()
+    ax = figure.add_subplot()
+    ax.set_ylim(low, high)
+    decades(ax)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    marks = [float(mark) for mark in ax.get_yticks()]
+    there = [(mark, text) for mark, text in zip(marks, labels, strict=True) if low <= mark <= high]
+    assert len(there) > 1
+    for mark, text in there:
+        assert float(Decimal(text).log10()) == pytest.approx(mark, abs=1e-4 * max(1, abs(mark)))
+
+
+def test_a_long_text_loses_its_middle():
+    assert shortened("short", 1.0) == "short"
+    for text in ("step-001-" + "x" * 200 + "-42.npz", "ab" * 10_000):
+        found = shortened(text, 1.0, 7)
+        start, end = found.split("…")
+        assert text.startswith(start) and text.endswith(end)  # noqa: PT018
+        assert 0.8 < wide(found, 7) <= 1.0
+
+
+def test_lines_that_are_too_many_end_in_an_ellipsis():
+    assert few(["one", "two"], 2, 1.0, 7) == ["one", "two"]
+    assert few(["one", "two", "three"], 2, 1.0, 7) == ["one", "two …"]
+    inches = wide("two … ", 7)
+    assert few(["one", "two three", "four"], 2, inches, 7) == ["one", "two …"]
+
+
+def test_a_long_title_has_a_few_lines():
+    for title in ("word " * 2000, "w" * 10_000):
+        figure = plots.figure(*results_of(title=title))
+        assert_readable(figure)
+        assert figure.get_figheight() < 4
+
+
 def test_without_matplotlib_the_message_names_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(InputError, match="pip install matplotlib"):
-        plots.figure([], View())
+        plots.figure([], Look())

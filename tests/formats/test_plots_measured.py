@@ -60,12 +60,12 @@ def test_a_measure_says_how_it_is_drawn(name):
 
 
 def test_one_run_has_a_panel_each_with_what_was_measured(name, alone):
-    results, view = alone
-    figure = plots.figure(results, view)
+    results, look = alone
+    figure = plots.figure(results, look)
     panels = [one for one in MEASURES[name].drawn if not isinstance(one, Overlay)]
     assert len(figure.axes) == 1 + len(panels)
     assert_readable(figure)
-    assert_same_bytes(results, view)
+    assert_same_bytes(results, look)
     found = results[0].measures[name]
     for one in drawn(name, Overlay):
         start = float(results[0].flow.state[0].log10())
@@ -79,6 +79,14 @@ def test_one_run_has_a_panel_each_with_what_was_measured(name, alone):
             _rows(one, ax, found.figures)
         else:
             _spectrum(one, ax, found.figures)
+
+
+def test_how_far_any_one_loss_reaches_is_drawn_over_its_own_start():
+    results, look = results_of(measure="reach")
+    ax = plots.figure(results, look).axes[1]
+    median = results[0].measures["reach"].curves["log10_reach_p50"]
+    assert abs(median[0]) > 0.01
+    assert holds(ax, median - median[0])
 
 
 def _lags(one, ax, curves):
@@ -116,8 +124,8 @@ def _spectrum(one, ax, figures):
 
 
 def test_several_cells_have_a_column_each(name):
-    results, view = results_of(cell=["rnn", "lstm"], ws_scale=[0.5, 1.5], measure=name)
-    figure = plots.figure(results, view)
+    results, look = results_of(cell=["rnn", "lstm"], ws_scale=[0.5, 1.5], measure=name)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     panels = [one for one in MEASURES[name].drawn if not isinstance(one, Overlay)]
     assert len(figure.axes) == 2 * (1 + len(panels))
@@ -128,8 +136,8 @@ def test_several_cells_have_a_column_each(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_many_runs_along_a_number(name):
-    results, view = results_of(ws_scale=SCALES, cell=HAS[name], measure=name)
-    figure = plots.figure(results, view)
+    results, look = results_of(ws_scale=SCALES, cell=HAS[name], measure=name)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     for one, ax in zip(
         [one for one in MEASURES[name].drawn if not isinstance(one, Overlay)],
@@ -152,8 +160,8 @@ def test_many_runs_along_a_number(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_many_cells_have_a_row_each(name):
-    results, view = results_of(cell=CELLS, measure=name)
-    figure = plots.figure(results, view)
+    results, look = results_of(cell=CELLS, measure=name)
+    figure = plots.figure(results, look)
     assert_readable(figure)
     names = [[text.get_text() for text in ax.get_yticklabels()] for ax in figure.axes]
     assert names[0] == CELLS
@@ -162,16 +170,16 @@ def test_many_cells_have_a_row_each(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_layers_and_seeds_are_drawn(name):
-    for results, view in (
+    for results, look in (
         results_of(layers=2, bidirectional=True, cell=HAS[name], measure=name),
         results_of(seed=[0, 1], over=True, cell=HAS[name], measure=name),
     ):
-        assert_readable(plots.figure(results, view))
+        assert_readable(plots.figure(results, look))
 
 
 def test_all_together():
-    results, view = results_of(cell="lstm", measure=OPTIONAL, title="All of them")
-    figure = plots.figure(results, view)
+    results, look = results_of(cell="lstm", measure=OPTIONAL, title="All of them")
+    figure = plots.figure(results, look)
     panels = [one for name in OPTIONAL for one in MEASURES[name].drawn]
     assert len(figure.axes) == 1 + sum(not isinstance(one, Overlay) for one in panels)
     assert {type(one) for one in panels} == {Lags, Overlay, Rows, Spectrum}
@@ -187,6 +195,6 @@ def test_saved_results_are_drawn_the_same(tmp_path):
 
 
 def test_factors_that_were_not_asked_for_have_no_panel():
-    results, view = results_of()
+    results, look = results_of()
     assert "factors" in results[0].measures
-    assert len(plots.figure(results, view).axes) == 1
+    assert len(plots.figure(results, look).axes) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from gradflow.checks.compare import Side, compare
 from gradflow.config.load import from_mapping
 from gradflow.criticality import Critical, Point
 from gradflow.errors import InputError
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 
 pytest.importorskip("matplotlib")
 from figure_checks import assert_readable, assert_same_bytes, holds, results_of, words
@@ -22,7 +23,7 @@ from gradflow.formats import FORMATS, plots
 from gradflow.formats.plots.tracking import _shared
 from gradflow.measures import ALWAYS, MEASURES
 
-VIEW = View(title="A title")
+LOOK = Look(title="A title")
 
 
 def checkpoints(count, folder="run/", **more):
@@ -59,7 +60,7 @@ def changed():
     """A sweep, and the same with one curve moved and one run gone."""
     before = sweep()
     after = [made(0, "rnn", rate=0.5, ws_scale=0.5, varied=("cell", "ws_scale")), *sweep()[1:5]]
-    return compare(Side(before, VIEW.thresholds), Side(after, VIEW.thresholds))
+    return compare(Side(before, LOOK.thresholds), Side(after, LOOK.thresholds))
 
 
 REPORTS = {"tracking": twelve, "critical": critical, "comparison": changed, "runs": sweep}
@@ -68,11 +69,11 @@ REPORTS = {"tracking": twelve, "critical": critical, "comparison": changed, "run
 @pytest.mark.parametrize("kind", REPORTS)
 def test_a_report_is_drawn_and_the_same_whenever_it_is(kind):
     report = REPORTS[kind]()
-    assert_readable(plots.figure(report, VIEW, kind))
-    assert_same_bytes(report, VIEW, kind)
+    assert_readable(plots.figure(report, LOOK, kind))
+    assert_same_bytes(report, LOOK, kind)
     assert all(kind in FORMATS[suffix].shows for suffix in plots.FORMATS)
-    [content] = FORMATS["svg"].show(kind, report, VIEW)
-    assert content == plots.content(report, VIEW, "svg", kind)
+    [content] = FORMATS["svg"].show(kind, report, LOOK)
+    assert content == plots.content(report, LOOK, "svg", kind)
 
 
 # Checkpoints
@@ -80,7 +81,7 @@ def test_a_report_is_drawn_and_the_same_whenever_it_is(kind):
 
 def test_a_dozen_checkpoints_are_a_map_with_rate_and_horizon():
     report = twelve()
-    figure = plots.figure(report, VIEW, "tracking")
+    figure = plots.figure(report, LOOK, "tracking")
     heat, rates, horizons = figure.axes
     assert [text.get_text() for text in heat.get_yticklabels()] == [
         f"{10 * i:03d}" for i in range(12)
@@ -97,15 +98,30 @@ def test_a_dozen_checkpoints_are_a_map_with_rate_and_horizon():
 @pytest.mark.parametrize("count", [1, 2, 5, 11])
 def test_a_few_checkpoints_are_curves(count):
     report = checkpoints(count)
-    figure = plots.figure(report, VIEW, "tracking")
+    figure = plots.figure(report, LOOK, "tracking")
     assert_readable(figure)
     for result in report:
         assert holds(figure.axes[0], result.flow.relative.log10())
 
 
+@pytest.mark.parametrize("count", [4, 12])
+def test_long_names_of_checkpoints_leave_room_for_the_panels(count):
+    report = [
+        replace(one, axes={**one.axes, "checkpoint":
+                f"epoch={i:03d}-val={i}.123456789-{'x' * 90}-{i}-seed=42-lr=0.0003-{'y' * 90}.npz"})
+        for i, one in enumerate(checkpoints(count))
+    ]  # fmt: skip
+    figure = plots.figure(report, LOOK, "tracking")
+    assert_readable(figure)
+    for ax in figure.axes:
+        assert ax.get_position().width > 0.15
+        boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
 def test_checkpoints_of_a_sweep_have_a_column_each():
     report = [*checkpoints(3, ws_scale=0.5), *checkpoints(3, ws_scale=1.0)]
-    figure = plots.figure(report, VIEW, "tracking")
+    figure = plots.figure(report, LOOK, "tracking")
     assert len(figure.axes) == 6
     assert_readable(figure)
     assert {"W_s×0.5", "W_s×1.0"} <= set(words(figure))
@@ -114,10 +130,10 @@ def test_checkpoints_of_a_sweep_have_a_column_each():
 def test_checkpoints_that_diverged_are_named():
     first, last = checkpoints(2)
     gone = replace(last, flow=None, diverged_at=3)
-    text = " ".join(words(plots.figure([first, gone], VIEW, "tracking")))
+    text = " ".join(words(plots.figure([first, gone], LOOK, "tracking")))
     assert "diverged, not drawn: 010" in text
     with pytest.raises(InputError, match="nothing to draw"):
-        plots.figure([gone], VIEW, "tracking")
+        plots.figure([gone], LOOK, "tracking")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +154,7 @@ def test_what_names_share_cuts_no_number(names, shared):
 
 def test_every_net_crosses_at_its_value():
     report = critical(seeds=(0,))
-    [ax] = plots.figure(report, VIEW, "critical").axes
+    [ax] = plots.figure(report, LOOK, "critical").axes
     dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     theory = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
     assert dots == theory == [found.value for found in report]
@@ -151,7 +167,7 @@ def test_every_net_crosses_at_its_value():
 
 
 def test_seeds_share_a_colour_and_a_name():
-    [ax] = plots.figure(critical(seeds=(0, 1, 2)), VIEW, "critical").axes
+    [ax] = plots.figure(critical(seeds=(0, 1, 2)), LOOK, "critical").axes
     dots = [line.get_color() for line in ax.lines if line.get_marker() == "o"]
     assert len(dots) == 9
     assert len(set(dots)) == 3
@@ -159,7 +175,7 @@ def test_seeds_share_a_colour_and_a_name():
 
 
 def test_a_net_without_a_crossing_says_so():
-    figure = plots.figure(critical(missing=("lstm",)), VIEW, "critical")
+    figure = plots.figure(critical(missing=("lstm",)), LOOK, "critical")
     assert_readable(figure)
     assert "no crossing" in words(figure.axes[0])
 
@@ -167,7 +183,7 @@ def test_a_net_without_a_crossing_says_so():
 def test_nets_that_have_nothing_to_vary_are_refused():
     nothing = [replace(found, tried=(), ends=None, value=None) for found in critical()]
     with pytest.raises(InputError, match="nothing to draw"):
-        plots.figure(nothing, VIEW, "critical")
+        plots.figure(nothing, LOOK, "critical")
 
 
 # Comparisons
@@ -175,7 +191,7 @@ def test_nets_that_have_nothing_to_vary_are_refused():
 
 def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     comparison = changed()
-    distances, *curves = plots.figure(comparison, VIEW, "comparison").axes
+    distances, *curves = plots.figure(comparison, LOOK, "comparison").axes
     names = [text.get_text() for text in distances.get_yticklabels()]
     assert sorted(names) == sorted(pair.name for pair in comparison.pairs)
     held = {pair.name: pair.held for pair in comparison.pairs}
@@ -192,23 +208,81 @@ def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     assert {"before", "now"} <= set(words(by_name[moved.name]))
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1e-300, 1e-9, 0.05, 1e5])
+def test_the_scale_of_distances_holds_the_tolerance(tolerance):
+    """Also one far below what is otherwise told apart: points near it are where they are."""
+    before, look = results_of(ws_scale=[0.5, 1.0])
+    near = max(tolerance, 1e-12)
+    after = [
+        replace(one, diagnosis=replace(one.diagnosis, half_life=one.diagnosis.half_life * 10**near))
+        for one in before
+    ] if near < 1 else before  # fmt: skip
+    comparison = compare(Side(before, look.thresholds), Side(after, look.thresholds), tolerance)
+    figure = plots.figure(comparison, LOOK, "comparison")
+    assert_readable(figure)
+    ax, low, high = figure.axes[0], *figure.axes[0].get_xlim()
+    marks = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 1]
+    if tolerance:
+        assert low + 1.5 <= math.log10(tolerance) <= high - 1.5
+        for pair, mark in zip(comparison.pairs, marks, strict=True):
+            far = pair.largest.decades if pair.largest else 0.0
+            if far and low <= math.log10(far) <= high:
+                assert mark == pytest.approx(math.log10(far))
+
+
+def test_many_distances_have_a_row_of_their_own():
+    """And do not stretch the curves beside them."""
+    runs = [
+        made(i, "rnn", rate=0.9, ws_scale=0.1 * (i + 1), varied=("ws_scale",)) for i in range(50)
+    ]
+    side = Side(runs, LOOK.thresholds)
+    figure = plots.figure(compare(side, side), LOOK, "comparison")
+    assert_readable(figure)
+    distances, *curves = figure.axes
+    height = figure.get_figheight()
+    assert curves
+    assert all(ax.get_position().height * height < 2.3 for ax in curves)
+    assert all(ax.get_position().y1 < distances.get_position().y0 for ax in curves)
+
+
 def test_results_that_did_not_change_are_compared():
-    side = Side(sweep(), VIEW.thresholds)
+    side = Side(sweep(), LOOK.thresholds)
     comparison = compare(side, side)
-    figure = plots.figure(comparison, VIEW, "comparison")
+    figure = plots.figure(comparison, LOOK, "comparison")
     assert_readable(figure)
     assert "6 runs: 6 within 0.05 decades" in words(figure)
+
+
+def test_names_of_60_letters_leave_room_for_the_panels():
+    """Of the nets of a critical scale and a comparison, whose scales keep their numbers apart."""
+    long = {name: f"{name}{'x' * (60 - len(name))}" for name in ("rnn", "lstm")}
+
+    def named(axes):
+        return {**axes, "cell": long.get(axes["cell"], axes["cell"])}
+
+    nets = [
+        replace(one, run=replace(one.run, cell=replace(cell, equations=replace(
+            cell.equations, name=long[cell.name]))))
+        for one in critical(cells=("rnn", "lstm"), seeds=(0,)) for cell in [one.run.cell]
+    ]  # fmt: skip
+    runs = [replace(one, axes=named(one.axes)) for one in sweep()]
+    moved = [replace(one, diagnosis=replace(one.diagnosis, half_life=1e9)) for one in runs]
+    comparison = compare(Side(runs, LOOK.thresholds), Side(moved, LOOK.thresholds))
+    for report, kind in ((nets, "critical"), (comparison, "comparison"), (runs, "results")):
+        figure = plots.figure(report, LOOK, kind)
+        assert_readable(figure)
+        assert min(ax.get_position().width * figure.get_figwidth() for ax in figure.axes) > 0.9
 
 
 def test_a_layer_that_moved_is_drawn():
     """Of a bidirectional net, which has no one state, the layer that the distance is of."""
     config = {"cell": "rnn", "layers": 2, "bidirectional": True}
-    (one,), view = results_of(**config)
+    (one,), look = results_of(**config)
     (other,), _ = results_of(**config, wx_scale=1.2)
     other = replace(other, axes=one.axes)
-    comparison = compare(*(Side([result], view.thresholds) for result in (one, other)))
+    comparison = compare(*(Side([result], look.thresholds) for result in (one, other)))
     [pair] = comparison.pairs
     moved = next(one for one in pair.deviations if one.lag is not None)
-    _, ax = plots.figure(comparison, VIEW, "comparison").axes
+    _, ax = plots.figure(comparison, LOOK, "comparison").axes
     assert ax.get_ylabel() == moved.name.removeprefix("log10_")
     assert {"before", "now"} <= set(words(ax))

@@ -12,7 +12,7 @@ from gradflow.checks.figures import read
 from gradflow.checks.wanted import Wanted
 from gradflow.config.load import from_mapping
 from gradflow.formats import runs
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.runs.runner import execute
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 12, "input_size": 3}
@@ -27,14 +27,14 @@ CONFIGS = [
 
 def found(config):
     experiment = from_mapping({**SMALL, **config})
-    view = View(options=experiment.options, varied=experiment.varied, width=100)
-    return list(execute(experiment)), view
+    look = Look(options=experiment.options, varied=experiment.varied, width=100)
+    return list(execute(experiment)), look
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_csv_row_holds_every_figure_by_its_name(config):
-    results, view = found(config)
-    lines = list(csv.DictReader(io.StringIO("".join(runs.to_csv(results, view)))))
+    results, look = found(config)
+    lines = list(csv.DictReader(io.StringIO("".join(runs.to_csv(results, look)))))
     assert len(lines) == len(results)
     for line, result in zip(lines, results, strict=True):
         assert line["run"] == str(result.run)
@@ -69,17 +69,17 @@ def test_names_are_those_that_a_check_knows():
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_tables_show_what_differs_and_what_is_there(config):
-    results, view = found(config)
-    text = "".join(runs.table(results, view))
-    assert all(len(line) <= view.width for line in text.splitlines())
+    results, look = found(config)
+    text = "".join(runs.table(results, look))
+    assert all(len(line) <= look.width for line in text.splitlines())
     assert "rate" in text
-    markdown = "".join(runs.to_markdown(results, view))
+    markdown = "".join(runs.to_markdown(results, look))
     assert sum(line.startswith("| ") for line in markdown.splitlines()) == len(results) + 2
     if len(results) > 1:
         assert "W_s×" in text
 
 
 def test_no_horizon_is_beyond_the_last_lag():
-    results, view = found({"cell": {"type": "rnn", "activation": "linear"},
+    results, look = found({"cell": {"type": "rnn", "activation": "linear"},
                            "ws_init": "orthogonal"})  # fmt: skip
-    assert "> 12" in "".join(runs.table(results, view))
+    assert "> 12" in "".join(runs.table(results, look))

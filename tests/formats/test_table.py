@@ -9,15 +9,15 @@ from made_results import SAMPLES, lengths, made, sweep, wide
 from rich.cells import cell_len
 
 import gradflow
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.formats.lags import choose_lags
 from gradflow.results import Diagnosis
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def lines(results, **view):
-    text = "".join(FORMATS["table"].show("results", results, View(**view)))
+def lines(results, **look):
+    text = "".join(FORMATS["table"].show("results", results, Look(**look)))
     return text.split("\n")[:-1]
 
 

@@ -126,6 +126,10 @@ def test_a_leaky_net_is_followed_through_its_covariances(activation, leak, g):
     assert found.figures["rate_predicted"] == pytest.approx(measured_rate(net), rel=0.02)
     if activation == "linear":
         assert found.figures["critical_predicted"] == pytest.approx(1, rel=0.01)
+        # White d of variance 1, z = W_s h + d: the power of z is 1 / (1 - g² |filter|²).
+        passed = leak / (1 - (1 - leak) * np.exp(2j * np.pi * np.arange(4096) / 4096))
+        q = np.mean(1 / (1 - g**2 * np.abs(passed) ** 2))
+        assert found.figures["q"] == pytest.approx(q, rel=0.02)
 
 
 def test_a_leaky_net_in_closed_form():

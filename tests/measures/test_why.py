@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradflow
-from gradflow.formats import FORMATS, View
+from gradflow.formats import FORMATS, Look
 from gradflow.formats.figures import forms
 from gradflow.formats.schema import results_schema
 from gradflow.measures import MEASURES
@@ -29,7 +29,7 @@ CONFIG = {
 
 def exported(name, config):
     experiment = gradflow.load({**CONFIG, **config})
-    shown = View(
+    shown = Look(
         config=experiment.config,
         options=experiment.options,
         measures=tuple(one.name for one in experiment.measures),

@@ -46,7 +46,7 @@ MEASURE = Measure(
         Figure("sizes_none", "number", "what nobody knows"),
     ),
     options={
-        "power": Option(1, "the exponent", least=1, most=4),
+        "power": Option(1, "the exponent", least=1),
         "which": Option("all", "of what", choices=("all", "none")),
         "floor": Option(0.0, "what is added", least=0.0),
     },

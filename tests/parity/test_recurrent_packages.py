@@ -234,8 +234,8 @@ def rglru(H, I, p):  # noqa: E741
 
     def step(s, x):
         positions = torch.ones((len(x), 1), dtype=torch.int32)
-        _, h = module(x[:, None], positions, s["h"])
-        return {"h": h}, None
+        _, h = module(x[:, None], positions, s["h"].float())
+        return {"h": h.double()}, None
 
     return step
 
@@ -257,7 +257,7 @@ PACKAGES = [
     ("mlstm", mlstm, {}, DOUBLE),
     ("sru", sru, {}, DOUBLE),
     ("s6", s6, {"d_state": 3, "dt_rank": 2}, SINGLE),  # A and D are cast to float32
-    ("rglru", rglru, {}, SINGLE),  # all of it
+    ("rglru", rglru, {}, SINGLE),  # the state is
 ]
 
 

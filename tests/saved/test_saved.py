@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,12 @@ import pytest
 import gradflow
 from command import main
 from drawn import drawn_config
-from gradflow.formats import FORMATS, View, for_screen
+from gradflow.formats import FORMATS, Look, for_screen
 from gradflow.measures import OPTIONAL
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import GradientFlow
-from gradflow.saved import read_results
+from gradflow.saved import holds_results, read_results
 from measures.throwaway import added, removed
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -29,9 +30,9 @@ def written(path, config):
     """The results of a config, their file, and how they are shown."""
     experiment = gradflow.load(config)
     results = gradflow.analyze(experiment)
-    view = View.of(experiment)
-    path.write_text("".join(FORMATS["json"].show("results", results, view)))
-    return results, view
+    look = Look.of(experiment)
+    path.write_text("".join(FORMATS["json"].show("results", results, look)))
+    return results, look
 
 
 def same_flows(one, other):
@@ -89,12 +90,12 @@ def test_show_gives_byte_for_byte_what_analyze_gave(path, tmp_path, capsys):
 @pytest.mark.parametrize("seed", range(20))
 def test_drawn_runs_come_back_whole(seed, tmp_path):
     config = {**drawn_config(np.random.default_rng(seed)), "seed": [seed, seed + 1]}
-    results, view = written(tmp_path / "r.json", config)
+    results, look = written(tmp_path / "r.json", config)
     saved = read_results(tmp_path / "r.json")
     same(results, saved.results)
     for name in for_screen("results"):
-        again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
-        assert again == "".join(FORMATS[name].show("results", results, view)), name
+        again = "".join(FORMATS[name].show("results", list(saved.results), saved.look()))
+        assert again == "".join(FORMATS[name].show("results", results, look)), name
 
 
 @pytest.mark.fuzz
@@ -120,14 +121,14 @@ def test_many_drawn_runs_come_back_whole(seed, tmp_path):
     ],
 )
 def test_places_options_and_every_magnitude_come_back(more, tmp_path):
-    results, view = written(tmp_path / "r.json", {**SMALL, "title": "T", **more})
+    results, look = written(tmp_path / "r.json", {**SMALL, "title": "T", **more})
     saved = read_results(tmp_path / "r.json")
     same(results, saved.results)
     for name in for_screen("results"):
-        again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
-        assert again == "".join(FORMATS[name].show("results", results, view)), name
-    assert (saved.title, saved.lags, saved.thresholds) == ("T", view.lags, view.thresholds)
-    assert (saved.parts, saved.options) == (view.parts, view.options)
+        again = "".join(FORMATS[name].show("results", list(saved.results), saved.look()))
+        assert again == "".join(FORMATS[name].show("results", results, look)), name
+    assert (saved.title, saved.lags, saved.thresholds) == ("T", look.lags, look.thresholds)
+    assert (saved.parts, saved.options) == (look.parts, look.options)
 
 
 @pytest.mark.parametrize("scope", ["net", "both"])
@@ -137,12 +138,12 @@ def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch
     try:
         asked = [{"type": "sizes", "which": which, "power": 2}, "counted"]
         config = {"cell": "lstm", "layers": 2, **SMALL, "measure": asked}
-        results, view = written(tmp_path / "r.json", config)
+        results, look = written(tmp_path / "r.json", config)
         saved = read_results(tmp_path / "r.json")
         same(results, saved.results)
         for name in for_screen("results"):
-            again = "".join(FORMATS[name].show("results", list(saved.results), saved.view()))
-            assert again == "".join(FORMATS[name].show("results", results, view)), name
+            again = "".join(FORMATS[name].show("results", list(saved.results), saved.look()))
+            assert again == "".join(FORMATS[name].show("results", results, look)), name
     finally:
         removed(before)
 
@@ -150,12 +151,12 @@ def test_what_is_measured_besides_comes_back(scope, which, tmp_path, monkeypatch
 def test_curves_and_figures_of_measures_come_back_where_they_are_not_finite(tmp_path, monkeypatch):
     before = added(tmp_path, monkeypatch)
     try:
-        results, view = written(tmp_path / "r.json", {"cell": "rnn", **SMALL, "measure": ["sizes"]})
+        results, look = written(tmp_path / "r.json", {"cell": "rnn", **SMALL, "measure": ["sizes"]})
         line = np.array([0.5, -math.inf, math.inf, math.nan, 1.0, -math.inf])
         figures = {"sizes_rms": math.inf, "sizes_none": None, "sizes_h_word": "inf"}
         odd = Measured({"log10_line": line}, figures, note="so")
         results = [replace(results[0], measures={"sizes": odd})]
-        text = "".join(FORMATS["json"].show("results", results, view))
+        text = "".join(FORMATS["json"].show("results", results, look))
         (tmp_path / "r.json").write_text(text)
         [again] = gradflow.load_results(tmp_path / "r.json")
         found = again.measures["sizes"]
@@ -341,6 +342,28 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path):
         path.write_bytes(whole[:at])
         with pytest.raises(gradflow.InputError):
             gradflow.load_results(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_does_no_harm(tmp_path, encoding):
+    path, marked = tmp_path / "r.json", tmp_path / "marked.json"
+    results, _ = written(path, {"cell": "rnn", **SMALL})
+    marked.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    [back] = gradflow.load_results(marked)
+    same_flows(results[0].flow, back.flow)
+    assert holds_results(marked)
+
+
+def test_a_number_of_thousands_of_digits_is_damage_in_our_words(tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    text = re.sub(r'"loss": [^,]*', f'"loss": {"9" * 5000}', path.read_text(), count=1)
+    path.write_text(text)
+    with pytest.raises(gradflow.InputError) as error:
+        gradflow.load_results(path)
+    assert "damaged" in str(error.value)
+    assert "sys." not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 120
 
 
 def test_show_does_not_write_over_what_it_reads(tmp_path, capsys):

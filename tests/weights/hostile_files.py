@@ -236,9 +236,9 @@ def text_as_onnx(folder):
 
 ONNX = {
     "numbers in another file": (onnx(elsewhere), "tensor 'W' keeps its numbers in another file"),
-    "a giant of a shape": (onnx(dims(2**30, 2**30)), "claims shape .* and 8 elements are there"),
+    "a giant of a shape": (onnx(dims(2**30, 2**30)), "claims shape .*, found 8 elements"),
     "a negative length": (onnx(dims(-1, 4, 2)), "claims shape"),
-    "two directions' shape for one": (onnx(dims(2, 2, 2)), "expected 3 axes, 1 directions first"),
+    "two directions' shape for one": (onnx(dims(2, 2, 2)), "expected 3 axes, 1 direction first"),
     "no known direction": (onnx(direction), "node 'lstm' has no known direction"),
     "weights computed in the graph": (onnx(computed), "its W_x, 'other', is computed in the graph"),
     "clipping": (onnx(clipped), "cannot be computed: it has clipping"),

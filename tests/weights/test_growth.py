@@ -7,7 +7,7 @@ import weight_writers as writers
 from hostile_torch import torch
 
 from gradflow.errors import InputError
-from gradflow.formats import View
+from gradflow.formats import Look
 from gradflow.formats.inspection import table, to_json
 from gradflow.inspection import inspect
 from gradflow.weights import choose_net, read
@@ -25,7 +25,7 @@ def many_nets(n):
 
 def look(path):
     found = inspect(path)
-    return list(table(found, View(width=100))), list(to_json(found, View()))
+    return list(table(found, Look(width=100))), list(to_json(found, Look()))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".npz"])

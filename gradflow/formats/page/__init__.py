@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.results import Result
 
 if TYPE_CHECKING:
@@ -22,56 +22,56 @@ if TYPE_CHECKING:
     from gradflow.formats.page.content import Page
 
 
-def of_results(content: Iterable[Result], view: View) -> Iterator[bytes]:
+def of_results(content: Iterable[Result], look: Look) -> Iterator[bytes]:
     """The runs of an experiment."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(content), view), view)
+    yield _rendered(page(list(content), look), look)
 
 
-def of_runs(content: Iterable[Result], view: View) -> Iterator[bytes]:
+def of_runs(content: Iterable[Result], look: Look) -> Iterator[bytes]:
     """The same with every figure of every run, and no lags."""
     from gradflow.formats.page.results import page
 
-    yield _rendered(page(list(content), view, of_runs=True), view)
+    yield _rendered(page(list(content), look, of_runs=True), look)
 
 
-def of_tracking(content: Sequence[Result], view: View) -> Iterator[bytes]:
+def of_tracking(content: Sequence[Result], look: Look) -> Iterator[bytes]:
     """The checkpoints of a training."""
     from gradflow.formats.page.tracking import page
 
-    yield _rendered(page(content, view), view)
+    yield _rendered(page(content, look), look)
 
 
-def of_critical(content: Sequence[Critical], view: View) -> Iterator[bytes]:
+def of_critical(content: Sequence[Critical], look: Look) -> Iterator[bytes]:
     """Where the rate is 1."""
     from gradflow.formats.page.critical import page
 
-    yield _rendered(page(content, view), view)
+    yield _rendered(page(content, look), look)
 
 
-def of_explanation(content: Sequence[Explanation], view: View) -> Iterator[bytes]:
+def of_explanation(content: Sequence[Explanation], look: Look) -> Iterator[bytes]:
     """Why each run does what it does."""
     from gradflow.formats.page.explanation import page
 
-    yield _rendered(page(content, view), view)
+    yield _rendered(page(content, look), look)
 
 
-def of_check(report: Report, view: View) -> Iterator[bytes]:
+def of_check(report: Report, look: Look) -> Iterator[bytes]:
     """What was expected, and what was found."""
     from gradflow.formats.page.checks import of_check
 
-    yield _rendered(of_check(report, view), view)
+    yield _rendered(of_check(report, look), look)
 
 
-def of_comparison(found: Comparison, view: View) -> Iterator[bytes]:
+def of_comparison(found: Comparison, look: Look) -> Iterator[bytes]:
     """Two saved results next to each other."""
     from gradflow.formats.page.checks import of_comparison
 
-    yield _rendered(of_comparison(found, view), view)
+    yield _rendered(of_comparison(found, look), look)
 
 
-def _rendered(page: Page, view: View) -> bytes:
+def _rendered(page: Page, look: Look) -> bytes:
     from gradflow.formats.page.rendering import rendered
 
-    return rendered(page, view.theme)
+    return rendered(page, look.theme)

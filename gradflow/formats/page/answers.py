@@ -6,22 +6,23 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from gradflow.counts import many
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.page.common import sentence
 from gradflow.formats.page.content import Answer, Tile
-from gradflow.formats.view import View
 from gradflow.results import Result
 
 _THE = ("falls ", "grows ", "stays ", "that of ")
 
 
-def answer(results: Sequence[Result], view: View) -> Answer:
+def answer(results: Sequence[Result], look: Look) -> Answer:
     """Of one run what it came to, of several how many came to what, and which are unlike the
     others."""
     if not results:
         return Answer("No runs.")
     if len(results) == 1:
-        return _of_one(results[0], view)
+        return _of_one(results[0], look)
     counts = shares(results)
     return Answer(
         words.verdicts(results) + ".",
@@ -43,22 +44,22 @@ def shares(results: Sequence[Result]) -> dict[str, int]:
 _ORDER = ("vanishing", "stable", "exploding", "diverged")
 
 
-def reach(result: Result, view: View) -> str:
+def reach(result: Result, look: Look) -> str:
     """How far one run's gradient reaches, as a sentence."""
-    text = words.reach(result, view)
+    text = words.reach(result, look)
     if text.startswith("that of "):
         return sentence(f"the gradient of {text.removeprefix('that of ')}")
     return sentence(f"the gradient {text}" if text.startswith(_THE) else text)
 
 
-def _of_one(result: Result, view: View) -> Answer:
+def _of_one(result: Result, look: Look) -> Answer:
     found = result.diagnosis
     if result.over is not None:
         tiles = [
-            Tile(name, words.spread(result, figure), f"median of {result.over.seeds} seeds")
+            Tile(name, words.spread(result, figure), f"median of {many(result.over.seeds, 'seed')}")
             for name, figure in _FIGURES.items()
         ]
-        return Answer(reach(result, view), shares=shares([result]), tiles=tiles)
+        return Answer(reach(result, look), shares=shares([result]), tiles=tiles)
     tiles = []
     if found.rate is not None:
         ends = f"95 %: {words.interval(found)}" if found.rate_ci is not None else ""
@@ -72,7 +73,7 @@ def _of_one(result: Result, view: View) -> Answer:
     if math.isfinite(result.loss):
         tiles.append(Tile("loss", words.short(result.loss), words.clean(result.objective)))
     more = [] if (why := words.why(result)) is None else [sentence(f"Why: {why}")]
-    return Answer(reach(result, view), mark=found.verdict, tiles=tiles, more=more)
+    return Answer(reach(result, look), mark=found.verdict, tiles=tiles, more=more)
 
 
 _FIGURES = {"rate per step": "rate", "half-life in steps": "half_life", "horizon (lag)": "horizon"}

@@ -10,24 +10,24 @@ from pathlib import PurePath
 from gradflow.checks.compare import Comparison
 from gradflow.checks.report import Report
 from gradflow.formats import checks, comparison, words
+from gradflow.formats.look import Look
 from gradflow.formats.page.common import made_with, notes, provenance, sentence, titled
 from gradflow.formats.page.content import Answer, Page, Section, Table, Tile
 from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.results import body
 from gradflow.formats.page.tables import column
 from gradflow.formats.parts import with_parts
-from gradflow.formats.view import View
 
 _ORDER = ("held", "missed", "undecided")
 
 
-def of_check(report: Report, view: View) -> Page:
+def of_check(report: Report, look: Look) -> Page:
     """The page of a check: expectations, the baseline, and the runs that were held to them."""
     title = words.clean(report.title or "") or f"{words.clean(report.source)} checked"
     ran = [f"config {words.clean(report.source)}"]
     ran += [f"baseline {words.clean(report.baseline)}"] if report.baseline else []
     ran += words.settings(with_parts(report.results)) if report.results else []
-    return Page("Check", title, ran, _answer(report), list(_sections(report, view)))
+    return Page("Check", title, ran, _answer(report), list(_sections(report, look)))
 
 
 def _answer(report: Report) -> Answer:
@@ -38,7 +38,9 @@ def _answer(report: Report) -> Answer:
         failing += sum(not pair.held for pair in report.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
     total = sum(counts.values())
-    answer = f"{failing:,} of {total:,} fail." if failing else f"All {total:,} hold."
+    verb = "fails" if failing == 1 else "fail"
+    answer = f"{failing:,} of {total:,} {verb}." if failing else f"All {total:,} hold."
+    answer = "1 of 1 holds." if not failing and total == 1 else answer
     mark = "missed" if failing else "held"
     return Answer(answer, mark, shares, more=[_counted(report)])
 
@@ -48,14 +50,14 @@ def _counted(report: Report) -> str:
     return words.clean(replace(report, baseline="the baseline").summary)
 
 
-def _sections(report: Report, view: View) -> Iterator[Section]:
+def _sections(report: Report, look: Look) -> Iterator[Section]:
     yield expectations(report)
     if report.results:
-        yield from body(report.results, view)
+        yield from body(report.results, look)
     if report.comparison is not None:
         yield from _compared(report.comparison)
     yield from notes(report.results)
-    yield provenance(view)
+    yield provenance(look)
 
 
 def expectations(report: Report) -> Section:
@@ -92,11 +94,11 @@ def _mark(outcome: str) -> str:
 # Comparisons
 
 
-def of_comparison(found: Comparison, view: View) -> Page:
+def of_comparison(found: Comparison, look: Look) -> Page:
     """The page of two saved results."""
-    names = [words.clean(name) for name in view.sources]
+    names = [words.clean(name) for name in look.sources]
     short = [PurePath(name).name for name in names]
-    title = titled(view, " and ".join(short if len({*short}) == 2 else names) or "Two results")
+    title = titled(look, " and ".join(short if len({*short}) == 2 else names) or "Two results")
     pairs = found.pairs
     held = [pair for pair in pairs if pair.held]
     tiles = []
@@ -118,16 +120,16 @@ def of_comparison(found: Comparison, view: View) -> Page:
         said[:-1],
     )
     ran = [f"{word} {name}" for word, name in zip(("before:", "after:"), names, strict=False)]
-    return Page("Comparison", title, ran, answer, list(_of_both(found, view)))
+    return Page("Comparison", title, ran, answer, list(_of_both(found, look)))
 
 
-def _of_both(found: Comparison, view: View) -> Iterator[Section]:
-    drawn = drawings("comparison", found, view, *_CAPTION)
+def _of_both(found: Comparison, look: Look) -> Iterator[Section]:
+    drawn = drawings("comparison", found, look, *_CAPTION)
     if drawn:
         yield Section("figure", "Figure", drawn)
     yield from _compared(found)
-    made = [part for name, head in view.sources.items() for part in made_with(head, name)]
-    yield Section("provenance", "Provenance", made) if made else provenance(view)
+    made = [part for name, head in look.sources.items() for part in made_with(head, name)]
+    yield Section("provenance", "Provenance", made) if made else provenance(look)
 
 
 def _compared(found: Comparison) -> Iterator[Section]:

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gradflow.formats import words
 from gradflow.formats.json import head
+from gradflow.formats.look import Look
 from gradflow.formats.page.content import Facts, Folded, Part, Prose, Section
-from gradflow.formats.view import View
 from gradflow.results import Result
 
 MANY = 4
 """So many names are given one by one."""
 
 
-def titled(view: View, otherwise: str) -> str:
+def titled(look: Look, otherwise: str) -> str:
     """The user's own title, or another."""
-    return words.clean(view.title or "") or otherwise
+    return words.clean(look.title or "") or otherwise
 
 
 def cells_of(labels: Iterable[object]) -> str:
@@ -46,9 +46,9 @@ def notes(results: Sequence[Result]) -> Iterator[Section]:
         yield Section("notes", "Notes", [Prose(found)])
 
 
-def provenance(view: View) -> Section:
+def provenance(look: Look) -> Section:
     """Versions, linear algebra, and the config with every default."""
-    made = view.made or head(view.config)
+    made = look.made or head(look.config)
     return Section("provenance", "Provenance", list(made_with(made)))
 
 

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 
 from gradflow.criticality import Critical
 from gradflow.formats import critical, words
+from gradflow.formats.look import Look
 from gradflow.formats.page.common import cells_of, provenance, titled
 from gradflow.formats.page.content import Answer, Page, Prose, Section, Table, Tile
 from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.tables import column, columns
-from gradflow.formats.view import View
 
 _SHOWN = 6  # nets that have their own figure in the short answer
 
 
-def page(content: Sequence[Critical], view: View) -> Page:
+def page(content: Sequence[Critical], look: Look) -> Page:
     """The page."""
     vary = words.clean(content[0].vary)
     named = cells_of(found.run.cell.label.partition("[")[0] for found in content)
-    title = titled(view, f"{named}: the critical {vary}")
+    title = titled(look, f"{named}: the critical {vary}")
     ran = [f"{vary} is varied", f"T={max(found.run.sequence_length for found in content)}"]
-    return Page("Where the rate is 1", title, ran, _answer(content), list(_sections(content, view)))
+    return Page("Where the rate is 1", title, ran, _answer(content), list(_sections(content, look)))
 
 
 def _answer(content: Sequence[Critical]) -> Answer:
@@ -45,8 +45,8 @@ def _interval(found: Critical) -> str:
     return "" if found.interval is None else "{:.4g} to {:.4g}".format(*found.interval)
 
 
-def _sections(content: Sequence[Critical], view: View) -> Iterator[Section]:
-    drawn = drawings("critical", content, view, *_CAPTION)
+def _sections(content: Sequence[Critical], look: Look) -> Iterator[Section]:
+    drawn = drawings("critical", content, look, *_CAPTION)
     if drawn:
         yield Section("figure", "Figure", drawn)
     heads, lines = critical.rows(content)
@@ -66,7 +66,7 @@ def _sections(content: Sequence[Critical], view: View) -> Iterator[Section]:
         ]
         table = Table("tried", "Every value that was tried, and the rate there", points, prose)
         yield Section("tried", "Values tried", [table])
-    yield provenance(view)
+    yield provenance(look)
 
 
 _CAPTION = (

@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Report
+from gradflow.formats.look import Look
 from gradflow.formats.page.common import sentence
 from gradflow.formats.page.content import Drawing, Part, Prose
-from gradflow.formats.view import View
 
 WITHOUT = "The figures of this page need matplotlib: pip install matplotlib"
 """What is shown instead of figures where it is not installed."""
@@ -34,12 +34,12 @@ _FONT = re.compile(r"(?:(italic|oblique)\s+)?(?:(\d+|bold)\s+)?([\d.]+px)\s+(.+)
 
 
 def drawings(
-    report: Report, content: Any, view: View, says: str, caption: str, number: int = 1
+    report: Report, content: Any, look: Look, says: str, caption: str, number: int = 1
 ) -> list[Part]:
     """The figure of a report, as far as `plots` draws it.
 
     Args:
-        report, content, view: what is drawn, as `Format.show` takes it.
+        report, content, look: what is drawn, as `Format.show` takes it.
         says: the figure in a sentence, for those who cannot see it.
         caption: what is below.
         number: of the figure on its page, from 1.
@@ -50,7 +50,7 @@ def drawings(
     if drawn.missing() is not None:
         return [Prose([WITHOUT])]
     try:
-        shown = drawn.show(report, content, replace(view, title=None, theme="auto"))
+        shown = drawn.show(report, content, replace(look, title=None, theme="auto"))
         svg = b"".join(shown)  # type: ignore[arg-type]
     except InputError as error:
         return [Prose([sentence(error.faults[0].message)])]

@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradflow import __version__
+from gradflow.formats.look import Theme
 from gradflow.formats.page.content import Page
-from gradflow.formats.view import Theme
 
 _DARK = "@media screen and (prefers-color-scheme: dark)"
 

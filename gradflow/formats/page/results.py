@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from gradflow.formats import markdown, runs, words
 from gradflow.formats.glossary import explained, of_rates
 from gradflow.formats.lags import choose_lags
+from gradflow.formats.look import Look
 from gradflow.formats.page.answers import answer
 from gradflow.formats.page.common import cells_of, notes, provenance, titled
 from gradflow.formats.page.content import Column, Facts, Page, Part, Prose, Section, Table
@@ -16,7 +17,6 @@ from gradflow.formats.page.sparklines import sparklines
 from gradflow.formats.page.tables import axis_names, beyond, column, columns
 from gradflow.formats.parts import with_parts
 from gradflow.formats.totals import totals
-from gradflow.formats.view import View
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
 
@@ -24,51 +24,51 @@ _WHAT = "Gradient flow"
 _FEW = 100  # runs whose figure is seen at one glance; of more, the table is of more use
 
 
-def page(results: Sequence[Result], view: View, of_runs: bool = False) -> Page:
+def page(results: Sequence[Result], look: Look, of_runs: bool = False) -> Page:
     """The page; `of_runs`: with a row a run and every figure, and no lags."""
     shown = with_parts(results)
-    title = titled(view, f"{cells_of(r.axes['cell'] for r in results)}: the gradient against lag")
+    title = titled(look, f"{cells_of(r.axes['cell'] for r in results)}: the gradient against lag")
     ran = words.settings(shown) if shown else []
-    return Page(_WHAT, title, ran, answer(shown, view), list(_sections(results, view, of_runs)))
+    return Page(_WHAT, title, ran, answer(shown, look), list(_sections(results, look, of_runs)))
 
 
-def _sections(results: Sequence[Result], view: View, of_runs: bool) -> Iterator[Section]:
+def _sections(results: Sequence[Result], look: Look, of_runs: bool) -> Iterator[Section]:
     if results:
-        yield from body(results, view, of_runs)
+        yield from body(results, look, of_runs)
         yield from notes(results)
-    yield provenance(view)
+    yield provenance(look)
 
 
-def body(results: Sequence[Result], view: View, of_runs: bool = False) -> Iterator[Section]:
+def body(results: Sequence[Result], look: Look, of_runs: bool = False) -> Iterator[Section]:
     """The figure, the runs, what was measured and the lags; there is at least one run."""
     shown = with_parts(results)
-    drawn = list(figure(results, view))
+    drawn = list(figure(results, look))
     yield from drawn if len(shown) <= _FEW else ()
     if len(shown) > 1:
-        yield Section("runs", "Runs", [_runs(shown, view), Prose(list(_said(shown, view)))])
+        yield Section("runs", "Runs", [_runs(shown, look), Prose(list(_said(shown, look)))])
     else:
         yield Section(
-            "run", "The run", [Facts([*_facts(shown[0]).items()]), Prose(list(_said(shown, view)))]
+            "run", "The run", [Facts([*_facts(shown[0]).items()]), Prose(list(_said(shown, look)))]
         )
     yield from drawn if len(shown) > _FEW else ()
     if of_runs:
-        every = [column(head, texts) for head, texts in runs.shown(results, view)]
+        every = [column(head, texts) for head, texts in runs.shown(results, look)]
         yield Section(
             "figures", "Every figure", [Table("figures", "Every figure of every run", every)]
         )
         return
     yield from measured(shown)
-    if lags := list(_lags(shown, view)):
+    if lags := list(_lags(shown, look)):
         yield Section("lags", "Lag by lag", lags)
 
 
-def figure(results: Sequence[Result], view: View, number: int = 1) -> Iterator[Section]:
+def figure(results: Sequence[Result], look: Look, number: int = 1) -> Iterator[Section]:
     """The figure of these results, in its own section."""
     shown = with_parts(results)
-    said = answer(shown, view).sentence
+    said = answer(shown, look).sentence
     caption = "The relative gradient ‖∂L/∂s‖ against lag, on a log scale; lag 0 is the last state."
     drawn = drawings(
-        "results", results, view, f"The relative gradient against lag. {said}", caption, number
+        "results", results, look, f"The relative gradient against lag. {said}", caption, number
     )
     if drawn:
         yield Section("figure", "Figure", drawn)
@@ -77,7 +77,7 @@ def figure(results: Sequence[Result], view: View, number: int = 1) -> Iterator[S
 # Runs
 
 
-def _runs(results: Sequence[Result], view: View) -> Table:
+def _runs(results: Sequence[Result], look: Look) -> Table:
     """How the runs differ, what each came to, its totals and its curve."""
     names = axis_names(results[0].varied)
     verdicts = [result.diagnosis.verdict for result in results]
@@ -89,7 +89,7 @@ def _runs(results: Sequence[Result], view: View) -> Table:
     if found[0].head != "run":
         found.insert(0, column("run", [str(result.run) for result in results]))
     at = next(at for at, one in enumerate(found) if one.head == "verdict") + 1
-    found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, view)))
+    found.insert(at, Column("curve", (), is_number=False, curves=sparklines(results, look)))
     for name, texts in totals(results).items():
         found.append(column(f"‖∂L/∂{name}‖", texts, f"total_{name}"))
     what = "curve" if "layer" in results[0].varied else "run"
@@ -100,10 +100,10 @@ def _short(value: Magnitudes) -> str:
     return words.short(value.reshape(1).texts()[0])
 
 
-def _said(results: Sequence[Result], view: View) -> Iterator[str]:
+def _said(results: Sequence[Result], look: Look) -> Iterator[str]:
     """What the words of the table mean."""
     if len(results) > 1:
-        yield from explained(results, view)
+        yield from explained(results, look)
         yield (
             "curve: the relative gradient at log-spaced lags, on one log scale for all; it ends "
             "where it leaves the thresholds, the thin line is its start."
@@ -132,27 +132,27 @@ def _facts(result: Result) -> dict[str, str]:
 _LONG = 30  # lags that are looked for rather than read
 
 
-def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
+def _lags(results: Sequence[Result], look: Look) -> Iterator[Part]:
     """The gradient against lag, of as many runs as fit side by side."""
     there = [result for result in results if result.flow is not None]
     is_long = (
-        max((len(choose_lags(r.sequence_length, view.lags)) for r in there), default=0) > _LONG
+        max((len(choose_lags(r.sequence_length, look.lags)) for r in there), default=0) > _LONG
     )
     if len(there) > words.FEW_RUNS:
         yield Prose([_ELSEWHERE])
     elif len(results) == 1 and there:
         flow = results[0].flow
         assert flow is not None
-        pairs = markdown.lag_columns(results[0], flow, view)
+        pairs = markdown.lag_columns(results[0], flow, look)
         found = [
-            column(head, texts, marks=beyond(texts, view) if head.startswith("relative") else ())
+            column(head, texts, marks=beyond(texts, look) if head.startswith("relative") else ())
             for head, texts in pairs
         ]
-        prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(view)]
+        prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(look)]
         if "W_s" in flow.terms:
             prose.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
         yield Table("lags", "The gradient at each lag", found, prose, is_filtered=is_long)
-        if measured := markdown.measured_columns(results[0], view):
+        if measured := markdown.measured_columns(results[0], look):
             yield Table(
                 "measured-lags",
                 "What was measured at each lag",
@@ -160,13 +160,13 @@ def _lags(results: Sequence[Result], view: View) -> Iterator[Part]:
                 is_filtered=is_long,
             )
     elif there:
-        pairs = markdown.lag_columns_of_runs(results, view)
+        pairs = markdown.lag_columns_of_runs(results, look)
         found = [
-            column(head, texts, marks=beyond(texts, view) if at else ())
+            column(head, texts, marks=beyond(texts, look) if at else ())
             for at, (head, texts) in enumerate(pairs)
         ]
         start = words.relative_to(results)
-        prose = [f"‖∂L/∂s‖ over {start}.", _marks(view)]
+        prose = [f"‖∂L/∂s‖ over {start}.", _marks(look)]
         yield Table(
             "lags",
             "The relative gradient at each lag",
@@ -182,6 +182,6 @@ _ELSEWHERE = (
 )
 
 
-def _marks(view: View) -> str:
-    vanishing, exploding = view.thresholds
+def _marks(look: Look) -> str:
+    vanishing, exploding = look.thresholds
     return f"↓ below {vanishing:g}, ↑ above {exploding:g}."

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gradflow.formats import charts, words
 from gradflow.formats.lags import choose_lags
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 120, 24
 _EDGE = 2
 
 
-def sparklines(results: Sequence[Result], view: View) -> list[Markup]:
+def sparklines(results: Sequence[Result], look: Look) -> list[Markup]:
     """Each run's relative gradient at the lags that tables show, all on one scale: the range that
     is there, between the thresholds; nothing for a run without one."""
     T = max((result.sequence_length for result in results), default=0)
@@ -25,7 +25,7 @@ def sparklines(results: Sequence[Result], view: View) -> list[Markup]:
     logs = [None if r.flow is None else r.flow.relative.log10() for r in results]
     there = [log[lags[lags < len(log)]] for log in logs if log is not None]
     lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
-    least, most = words.log10_thresholds(view)
+    least, most = words.log10_thresholds(look)
     low, high = max(least, lowest), min(most, highest)
     x = _EDGE + np.arange(len(lags)) * (_WIDTH - 2 * _EDGE) / max(1, len(lags) - 1)
     return [

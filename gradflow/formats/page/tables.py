@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from gradflow.axes import KNOWN
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.page.content import Column
-from gradflow.formats.view import View
 
 _NUMBER = re.compile(
     r"(> ?)?[-+]?(\d[\d,]*(\.\d*)?(e[-+]?\d+)?|inf|infinite)( (±|\(|to ).*)?"  # with its error
@@ -35,9 +35,9 @@ def axis_names(varied: Iterable[str]) -> dict[str, str]:
     return {KNOWN[axis].symbol: axis for axis in varied if axis in KNOWN}
 
 
-def beyond(texts: Iterable[str], view: View) -> list[str]:
+def beyond(texts: Iterable[str], look: Look) -> list[str]:
     """On which side of the thresholds each relative gradient lies: a mark, or none."""
-    vanishing, exploding = (Decimal(repr(bound)) for bound in view.thresholds)
+    vanishing, exploding = (Decimal(repr(bound)) for bound in look.thresholds)
     found = []
     for text in texts:
         value = Decimal(text) if _PLAIN_NUMBER.fullmatch(text) else Decimal(1)

@@ -7,12 +7,15 @@ window, and the same results give the same bytes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gradflow.errors import InputError
-from gradflow.formats.view import View
+from gradflow.formats.look import Look
 from gradflow.results import Result
 
 if TYPE_CHECKING:
@@ -31,16 +34,17 @@ REPORTS = {
 }
 """The reports that can be drawn, each with the module here that draws it."""
 
+_LONGEST = 40  # characters of what was given in the place of axes
 WHERE_TO_GET_IT = "figures need matplotlib: pip install matplotlib"
 
 
-def figure(report: Any, view: View, kind: str = "results") -> Figure:
+def figure(report: Any, look: Look, kind: str = "results") -> Figure:
     """The figure of a report: of results one run with its band, several as small multiples, a
     dozen or more along a number as a heat map, each measure in a panel.
 
     Args:
         report: what is drawn: results, checkpoints, critical values, a comparison.
-        view: how it is shown.
+        look: how it is shown.
         kind: which report it is, one of REPORTS.
 
     Raises:
@@ -50,47 +54,60 @@ def figure(report: Any, view: View, kind: str = "results") -> Figure:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(WHERE_TO_GET_IT) from None
-    found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, view)
-    if view.theme == "dark":
+    found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, look)
+    if look.theme == "dark":
         from gradflow.formats.plots.saving import turn
 
         turn(found)
     return found
 
 
-def into(ax: Axes, results: Sequence[Result], view: View) -> None:
-    """Draw the gradient of results that fit one panel into given axes.
+def into(given: object, results: Sequence[Result], look: Look) -> None:
+    """Draw the gradient of results into given axes, one, or an array or list of as many as there
+    are panels.
 
     Raises:
-        InputError: there is nothing to draw, or more than one panel of it.
+        InputError: they are no axes, there is nothing to draw, or another number of panels of it.
     """
+    axes = _axes(given)
     from gradflow.formats.plots import runs
 
-    runs.into(ax, results, view)
-    if view.theme == "dark":
+    runs.into(axes, results, look)
+    if look.theme == "dark":
         from gradflow.formats.plots.saving import turn
 
-        turn(ax)
+        for ax in axes:
+            turn(ax)
 
 
-def content(report: Any, view: View, suffix: str, kind: str = "results") -> bytes:
+def _axes(given: object) -> list[Axes]:
+    """Axes, in the order of their rows; nothing but matplotlib makes them, so it is there."""
+    matplotlib = sys.modules.get("matplotlib.axes")
+    flat = list(np.ravel(np.asarray(given, dtype=object)))
+    if matplotlib is None or not flat or not all(isinstance(a, matplotlib.Axes) for a in flat):
+        found = shown if len(shown := repr(given)) <= _LONGEST else type(given).__name__
+        raise InputError(f"ax: expected matplotlib axes, or an array of them, found {found}")
+    return flat
+
+
+def content(report: Any, look: Look, suffix: str, kind: str = "results") -> bytes:
     """The bytes of a file, `suffix` one of FORMATS; `kind` as for `figure`. An SVG follows the
-    reader's choice of a light or a dark page where the view has no theme."""
-    found = figure(report, view, kind)
+    reader's choice of a light or a dark page where the look has no theme."""
+    found = figure(report, look, kind)
     from gradflow.formats.plots import saving
 
-    return saving.content(found, suffix, view.theme)
+    return saving.content(found, suffix, look.theme)
 
 
-def _show(kind: str, suffix: str) -> Callable[[Any, View], Iterator[bytes]]:
-    def show(report: Any, view: View) -> Iterator[bytes]:
+def _show(kind: str, suffix: str) -> Callable[[Any, Look], Iterator[bytes]]:
+    def show(report: Any, look: Look) -> Iterator[bytes]:
         found = report if kind == "comparison" else list(report)
-        yield content(found, view, suffix, kind)
+        yield content(found, look, suffix, kind)
 
     return show
 
 
-def __getattr__(name: str) -> Callable[[Iterable[Any], View], Iterator[bytes]]:
+def __getattr__(name: str) -> Callable[[Iterable[Any], Look], Iterator[bytes]]:
     """`results_svg`, `tracking_png` and so on: what shows a report in a kind of file."""
     kind, _, suffix = name.rpartition("_")
     if kind not in REPORTS or suffix not in FORMATS:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from gradflow.checks.compare import Comparison, Pair, parts
 from gradflow.checks.deviations import Deviation, log10_curves
+from gradflow.counts import many
 from gradflow.errors import InputError
+from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
     LAG,
@@ -21,13 +23,14 @@ from gradflow.formats.plots.scales import (
     bounds,
     decades,
     finite,
+    name_room,
     named_ends,
     plain,
     power,
+    shortened,
     with_room,
 )
 from gradflow.formats.plots.sheet import Panel
-from gradflow.formats.view import View
 from gradflow.formats.words import clean, short
 from gradflow.numerics.arrays import Array
 from gradflow.results import Result
@@ -35,9 +38,10 @@ from gradflow.results import Result
 _MOST_ROWS, _MOST_CURVES, _MOST_HELD = 40, 5, 2
 _HELD, _MISSED = style.COLOURS[0], style.COLOURS[1]
 _LEAST, _LARGEST = -6.0, 3.0  # log10 of decades: the ends of the scale of distances
+_ROOM = 2.0  # powers of ten that the scale has on either side of the tolerance, at least
 
 
-def figure(comparison: Comparison, view: View) -> Figure:
+def figure(comparison: Comparison, look: Look) -> Figure:
     """A row a run with its largest distance; then the curves before and now, the most distant
     first."""
     pairs = comparison.pairs
@@ -47,12 +51,14 @@ def figure(comparison: Comparison, view: View) -> Figure:
     most = _MOST_CURVES if not comparison.held else _MOST_HELD
     curves = [panel for pair in worst if (panel := _curves(pair)) is not None][:most]
     held = sum(pair.held for pair in pairs)
-    said = [f"{len(pairs)} runs: {held} within {comparison.tolerance:g} decades"]
+    said = [f"{many(len(pairs), 'run')}: {held} within {comparison.within}"]
     notes = ["grey: before", "coloured: now"] if curves else []
     more = len(pairs) - _MOST_ROWS
-    notes += [f"{more} more runs, nearer to each other, not drawn"] if more > 0 else []
-    panels = [_distances(worst[:_MOST_ROWS], comparison.tolerance), *curves]
-    return sheet.figure(sheet.in_rows(panels), view.title, said, notes)
+    notes += [f"{many(more, 'more run')}, nearer to each other, not drawn"] if more > 0 else []
+    distances = _distances(worst[:_MOST_ROWS], comparison.tolerance)
+    if distances.alone:
+        return sheet.figure([[distances], *sheet.in_rows(curves)], look.title, said, notes)
+    return sheet.figure(sheet.in_rows([distances, *curves]), look.title, said, notes)
 
 
 def _decades(pair: Pair) -> float:
@@ -64,30 +70,39 @@ def _decades(pair: Pair) -> float:
 def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
     """A row a run, the most distant at the top."""
 
+    least, largest = _ends(tolerance)
+
     def draw(ax: Axes) -> None:
         for at, pair in enumerate(pairs):
             value = _decades(pair)
-            log = math.log10(value) if 0 < value < math.inf else math.copysign(9, value - 1)
-            beyond = not _LEAST <= log <= _LARGEST
-            x = min(max(log, _LEAST), _LARGEST)
+            log = math.log10(value) if 0 < value < math.inf else math.copysign(math.inf, value - 1)
+            beyond = not least <= log <= largest
+            x = min(max(log, least), largest)
             colour = _HELD if pair.held else _MISSED
-            ax.plot([_LEAST, x], [at, at], color=colour, lw=0.8, alpha=0.5)
+            ax.plot([least, x], [at, at], color=colour, lw=0.8, alpha=0.5)
             marker = (">" if log > 0 else "<") if beyond else "o"
             ax.plot([x], [at], marker, ms=4.5, mew=0, color=colour, clip_on=False)
         if tolerance > 0:
             ax.axvline(math.log10(tolerance), color=style.INK, lw=0.6, ls=(0, (4, 3)))
-            ax.annotate("tolerance", (math.log10(tolerance), 0), xycoords=("data", "axes fraction"),
-                        xytext=(3, 3), textcoords="offset points", fontsize=style.TINY)  # fmt: skip
-        ax.set_xlim(_LEAST, _LARGEST)
-        ax.xaxis.set_major_locator(FixedLocator([_LEAST, -4, -2, 0, 2]))
+            ax.annotate("tolerance", (math.log10(tolerance), len(pairs) - 0.1), xytext=(3, 0),
+                        textcoords="offset points", va="center", fontsize=style.TINY)  # fmt: skip
+        ax.set_xlim(least, largest)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power(x)))
         ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(pairs))]))
-        ax.set_yticklabels([plain(clean(pair.name)) for pair in pairs], fontsize=style.TINY)
-        ax.set_ylim(len(pairs) - 0.4, -0.6)
+        names = [plain(shortened(clean(pair.name), name_room(ax))) for pair in pairs]
+        ax.set_yticklabels(names, fontsize=style.TINY)
+        ax.set_ylim(len(pairs) + 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
 
-    height = max(2.2, 0.135 * len(pairs) + 0.6)
-    return Panel(draw, "largest distance", "", "decades", height=height)
+    height = max(2.2, 0.135 * len(pairs) + 0.7)
+    return Panel(draw, "largest distance", "", "decades", height=height, alone=height > 2.2)
+
+
+def _ends(tolerance: float) -> tuple[float, float]:
+    """log10 of the ends of the scale of distances, the tolerance well within."""
+    at = math.log10(tolerance) if 0 < tolerance < math.inf else 0.0
+    return min(_LEAST, math.floor(at - _ROOM)), max(_LARGEST, math.ceil(at + _ROOM))
 
 
 def _curves(pair: Pair) -> Panel | None:
@@ -148,6 +163,6 @@ def _said(pair: Pair) -> str:
     shown = _of_a_curve(pair) or pair.largest
     if pair.change is not None or shown is None:
         return pair.change or ""
-    far = "on one side only" if math.isinf(shown.decades) else f"{short(shown.decades)} decades"
+    far = "on one side only" if math.isinf(shown.decades) else many(short(shown.decades), "decade")
     lag = "" if shown.lag is None else f", lag {shown.lag}"
     return f"{clean(shown.name)}: {far}{lag}"

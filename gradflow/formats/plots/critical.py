@@ -10,15 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from gradflow.counts import many
 from gradflow.criticality import Critical
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.critical import alike, named, varied
+from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.layout import MOST_LINES, MOST_PANELS
-from gradflow.formats.plots.scales import along_numbers, apart, height_of, plain
+from gradflow.formats.plots.scales import (
+    along_numbers,
+    apart,
+    height_of,
+    name_room,
+    plain,
+    shortened,
+)
 from gradflow.formats.plots.sheet import Panel
-from gradflow.formats.view import View
 
 _MARKS = (
     0.001, 0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100,
@@ -26,7 +34,7 @@ _MARKS = (
 _FARTHEST = 1.2  # decades of the rate on either side of 1 that are shown
 
 
-def figure(content: Sequence[Critical], view: View) -> Figure:
+def figure(content: Sequence[Critical], look: Look) -> Figure:
     """The rate against what is varied, a line a net; a dot where it crosses 1, a diamond where
     theory has it."""
     nets = [found for found in content if found.tried]
@@ -41,12 +49,12 @@ def figure(content: Sequence[Critical], view: View) -> Figure:
     if len({one.run.cell.label for one in content}) == 1:
         said = [named(content[0], ["cell"]), *said]
     more = len(parts) - len(panels)
-    said += [f"{more} more panels not drawn"] if more else []
+    said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = ["dot: the rate is 1"]
     notes += ["bar: its interval"] if any(one.interval for one in nets) else []
     notes += ["diamond: theory"] if any(one.predicted is not None for one in nets) else []
     notes += [f"{named(one, varied(content))}: {one.note}" for one in content if one.note][:3]
-    return sheet.figure(sheet.in_rows(panels), view.title, said, [words.clean(n) for n in notes])
+    return sheet.figure(sheet.in_rows(panels), look.title, said, [words.clean(n) for n in notes])
 
 
 def _panel(kinds: Sequence[Sequence[Critical]], axes: Sequence[str]) -> Panel:
@@ -117,7 +125,7 @@ def _names(
         found = f"{values[len(values) // 2]:.3g}" if values else "no crossing"
         if len(values) > 1 and f"{values[0]:.3g}" != f"{values[-1]:.3g}":
             found = f"{values[0]:.3g} to {values[-1]:.3g}"
-        names.append(f"{named(nets[0], axes)}\n{found}")
+        names.append(f"{shortened(named(nets[0], axes), name_room(ax))}\n{found}")
     for name, place, colour in zip(names, apart(ends, 21 / height_of(ax)), colours, strict=True):
         ax.annotate(
             plain(name), (1, place), xycoords="axes fraction", xytext=(4, 0), va="center",

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.layout import Group
 from gradflow.formats.plots.scales import (
@@ -19,7 +20,6 @@ from gradflow.formats.plots.scales import (
     plain,
     with_room,
 )
-from gradflow.formats.view import View
 from gradflow.measures import MEASURES
 from gradflow.measures.drawn import Overlay
 from gradflow.numerics.arrays import Array
@@ -78,7 +78,7 @@ def band(result: Result) -> Array | None:
     return _over_start(flow.log10_percentiles, flow)
 
 
-def ends(groups: Sequence[Group], view: View, measures: Sequence[str] = ()) -> tuple[float, float]:
+def ends(groups: Sequence[Group], look: Look, measures: Sequence[str] = ()) -> tuple[float, float]:
     """The ends of the scale of several panels: all curves, and the thresholds where that does not
     flatten them."""
     results = [result for group in groups for result in group.results]
@@ -86,7 +86,7 @@ def ends(groups: Sequence[Group], view: View, measures: Sequence[str] = ()) -> t
     bands = [band(result) for group in groups for result in group.results if _has_band(group)]
     extra = [overlaid(r, name, one) for name, one in overlays(measures) for r in results]
     low, high = bounds([*lines, *(one for one in (*bands, *extra) if one is not None)])
-    vanishing, exploding = words.log10_thresholds(view)
+    vanishing, exploding = words.log10_thresholds(look)
     near = low < 0.4 * vanishing or high < 0.4 * exploding
     low = min(low, vanishing - 0.5) if near else low
     high = max(high, exploding + 0.5) if high > 0.4 * exploding else high
@@ -99,12 +99,12 @@ def _has_band(group: Group) -> bool:
 
 
 def draw(
-    ax: Axes, group: Group, scale: tuple[float, float], view: View, measures: Sequence[str] = ()
+    ax: Axes, group: Group, scale: tuple[float, float], look: Look, measures: Sequence[str] = ()
 ) -> None:
     """The relative gradient of each run of a group."""
     lines = [relative(result) for result in group.results]
     colours = style.colours(len(lines), group.ordered and len(lines) > 1)
-    _thresholds(ax, view, *scale)
+    _thresholds(ax, look, *scale)
     for line, result, colour in zip(lines, group.results, colours, strict=True):
         if _has_band(group):
             _band(ax, result, colour, alone=len(lines) == 1)
@@ -114,7 +114,7 @@ def draw(
                 own = style.INK if len(lines) == 1 else colour
                 ax.plot(np.arange(len(extra)), finite(extra), color=own, lw=0.9, ls=_DASHED)
         ax.plot(np.arange(len(line)), finite(line), color=colour)
-        _end_of(ax, line, colour)
+        _end_of(ax, line, colour, longest=max(map(len, lines)))
     along_lags(ax, max(map(len, lines)) - 1)
     ax.set_ylim(*scale)
     decades(ax)
@@ -129,9 +129,9 @@ def draw(
         named_ends(ax, lines, group.names, colours)
 
 
-def _thresholds(ax: Axes, view: View, low: float, high: float) -> None:
+def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
     """What lies beyond the thresholds is shaded."""
-    vanishing, exploding = words.log10_thresholds(view)
+    vanishing, exploding = words.log10_thresholds(look)
     for begin, stop in ((low, vanishing), (exploding, high)):
         if begin < stop:
             ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0)
@@ -150,11 +150,14 @@ def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
         ax.plot(lags, edges[:, 1], color=colour, lw=0.7, ls=_DOTTED)
 
 
-def _end_of(ax: Axes, line: Array, colour: str) -> None:
-    """A cross where the gradient becomes exactly zero for good."""
+def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
+    """A cross where the gradient becomes exactly zero for good; a dot where a shorter run ends,
+    since its name is at the right."""
     there = np.flatnonzero(np.isfinite(line))
     if len(there) and there[-1] + 1 < len(line):
         ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour)
+    elif len(line) < longest:
+        ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3)
 
 
 def _horizon(ax: Axes, result: Result) -> None:
@@ -198,10 +201,10 @@ def facts(group: Group) -> str:
     return ("loss of one step: " if found.of_reach else "") + plain(", ".join(said))
 
 
-def notes(groups: Sequence[Group], view: View, measures: Sequence[str]) -> Iterator[str]:
+def notes(groups: Sequence[Group], look: Look, measures: Sequence[str]) -> Iterator[str]:
     """What is drawn how."""
     shown = [group for group in groups if not group.heat]
-    low, high = view.thresholds
+    low, high = look.thresholds
     if shown:
         seeds = any(result.over is not None for group in shown for result in group.results)
         if any(_has_band(group) and any(band(r) is not None for r in group.results)

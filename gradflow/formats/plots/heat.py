@@ -13,11 +13,19 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
 from gradflow.formats.plots.layout import Group
-from gradflow.formats.plots.scales import along_lags, along_numbers, is_log, plain, power
-from gradflow.formats.view import View
+from gradflow.formats.plots.scales import (
+    along_lags,
+    along_numbers,
+    is_log,
+    name_room,
+    plain,
+    power,
+    shortened,
+)
 from gradflow.measures.drawn import known
 from gradflow.numerics.arrays import Array
 
@@ -25,20 +33,20 @@ _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
 
 
-def draw(ax: Axes, group: Group, view: View, measures: Sequence[str] = ()) -> ScalarMappable:
+def draw(ax: Axes, group: Group, look: Look, measures: Sequence[str] = ()) -> ScalarMappable:
     """The relative gradients, and where their rate crosses 1."""
-    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], view)
+    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], look)
     if group.numeric:
         _critical(ax, group, measures)
     return mesh
 
 
 def curves_as_rows(
-    ax: Axes, group: Group, curves: Sequence[Array | None], view: View
+    ax: Axes, group: Group, curves: Sequence[Array | None], look: Look
 ) -> ScalarMappable:
     """Logarithms against lag: blue what is small, red what is large; dashed where they pass the
     thresholds."""
-    vanishing, exploding = words.log10_thresholds(view)
+    vanishing, exploding = words.log10_thresholds(look)
     low, high = _BEYOND * vanishing, _BEYOND * exploding
     rows = _rows(curves, low, high)
     T = rows.shape[1] - 1
@@ -67,7 +75,8 @@ def named_rows(ax: Axes, group: Group) -> None:
     every = -(-len(group.names) // _MOST_NAMES)
     shown = range(0, len(group.names), every)
     ax.yaxis.set_major_locator(FixedLocator([float(i) for i in shown]))
-    ax.set_yticklabels([plain(group.names[i]) for i in shown], fontsize=style.TINY)
+    names = [plain(shortened(group.names[i], name_room(ax))) for i in shown]
+    ax.set_yticklabels(names, fontsize=style.TINY)
     ax.set_ylim(len(group.names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 
@@ -103,8 +112,9 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
     if group.axis == "seed":
         return
     rates = [result.diagnosis.rate for result in group.results]
-    for at in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
-        _line(ax, at, f"rate 1 at {at:.3g}", "-", below=False)
+    for at, close in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
+        text = f"rate 1 at {at:.3g}" if close else f"rate 1 near {at:.2g}"
+        _line(ax, at, text, "-", below=False)
     for name, one in overlays(measures):
         if one.critical is None or one.axis != group.axis:
             continue
@@ -113,16 +123,23 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
             for r in group.results
         ]
         above = [None if c is None else v - c for v, c in zip(group.values, critical, strict=True)]
-        for at in _crossings(group.values, above):
+        for at, _ in _crossings(group.values, above):
             _line(ax, at, f"{one.name} {at:.3g}", ":", below=True)
 
 
-def _crossings(values: Sequence[float], signed: Sequence[float | None]) -> Iterator[float]:
-    """Where what belongs to the values changes its sign, on the line between neighbours."""
-    pairs = itertools.pairwise(zip(values, signed, strict=True))
-    for (low, a), (high, b) in pairs:
-        if a is not None and b is not None and (a < 0) != (b < 0):
-            yield low + (high - low) * a / (a - b)
+def _crossings(
+    values: Sequence[float], signed: Sequence[float | None]
+) -> Iterator[tuple[float, bool]]:
+    """Where what belongs to the values changes its sign, on the line between the nearest two that
+    have it, and whether these are neighbours."""
+    log = is_log(values)
+    there = [(at, math.log(value) if log else value, sign)
+             for at, (value, sign) in enumerate(zip(values, signed, strict=True))
+             if sign is not None]  # fmt: skip
+    for (i, low, a), (j, high, b) in itertools.pairwise(there):
+        if (a < 0) != (b < 0):
+            at = low + (high - low) * a / (a - b)
+            yield math.exp(at) if log else at, j == i + 1
 
 
 def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:

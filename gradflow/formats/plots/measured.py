@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import heat, style
 from gradflow.formats.plots.layout import Group
 from gradflow.formats.plots.scales import (
@@ -17,6 +18,7 @@ from gradflow.formats.plots.scales import (
     along_lags,
     bounds,
     decades,
+    few,
     finite,
     named_ends,
     plain,
@@ -25,7 +27,6 @@ from gradflow.formats.plots.scales import (
 )
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import rows, spectrum, tall
-from gradflow.formats.view import View
 from gradflow.measures import MEASURES
 from gradflow.measures.drawn import Drawn, Lags, Overlay, Rows
 from gradflow.numerics.arrays import Array
@@ -34,16 +35,17 @@ from gradflow.results import Result
 
 _MOST_SHARE = 2.0  # above which a share is cut off
 _MOST_NOTES = 4
+_MOST_LINES = 5  # of the text in an empty panel
 _FEW_BANDS = 3  # that can lie over each other
 
 
-def asked(view: View) -> tuple[str, ...]:
+def asked(look: Look) -> tuple[str, ...]:
     """The measures that the config asks for: a single run has its factors measured unasked, for
     its table."""
-    listed = view.config.get("measure")
+    listed = look.config.get("measure")
     named = {one.get("type") for one in listed if isinstance(one, Mapping)} if isinstance(
         listed, Sequence) else set()  # fmt: skip
-    return tuple(name for name in view.measures if name in named)
+    return tuple(name for name in look.measures if name in named)
 
 
 def drawings(measures: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
@@ -54,7 +56,7 @@ def drawings(measures: Sequence[str]) -> Iterator[tuple[str, Drawn]]:
                 yield name, one
 
 
-def panels(groups: Sequence[Group], name: str, drawn: Drawn, view: View) -> list[Panel]:
+def panels(groups: Sequence[Group], name: str, drawn: Drawn, look: Look) -> list[Panel]:
     """A panel a group of one drawing; none where no run has what it is of."""
     if not any(_has(result, name, drawn) for group in groups for result in group.results):
         return []
@@ -62,7 +64,7 @@ def panels(groups: Sequence[Group], name: str, drawn: Drawn, view: View) -> list
         lines = [group for group in groups if not group.heat]
         scale = _ends(lines or groups, name, drawn)
         return [
-            _rows(group, name, drawn, view) if group.heat else _lags(group, name, drawn, scale)
+            _rows(group, name, drawn, look) if group.heat else _lags(group, name, drawn, scale)
             for group in groups
         ]
     make = rows if isinstance(drawn, Rows) else spectrum
@@ -107,8 +109,8 @@ def _nothing(group: Group, name: str, drawn: Drawn) -> Panel:
 
     def draw(ax: Axes) -> None:
         ax.set_axis_off()
-        said = "\n".join(wrapped([text], "", 1.5, style.SMALL))
-        ax.text(0.5, 0.5, plain(said), ha="center", va="center", fontsize=style.SMALL,
+        said = few(wrapped([text], "", 1.5, style.SMALL), _MOST_LINES, 1.5, style.SMALL)
+        ax.text(0.5, 0.5, plain("\n".join(said)), ha="center", va="center", fontsize=style.SMALL,
                 color=style.FAINT, transform=ax.transAxes)  # fmt: skip
 
     return Panel(draw, title=group.title)
@@ -200,7 +202,7 @@ def _curves(
                     ls=(0, (3.5, 2)))  # fmt: skip
 
 
-def _rows(group: Group, name: str, drawn: Lags, view: View) -> Panel:
+def _rows(group: Group, name: str, drawn: Lags, look: Look) -> Panel:
     """The curve of every run of a heat map, as a row of one."""
 
     def draw(ax: Axes) -> ScalarMappable:
@@ -208,7 +210,7 @@ def _rows(group: Group, name: str, drawn: Lags, view: View) -> Panel:
         if drawn.shares:
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = [None if one is None else np.log10(one) for one in found]
-        return heat.curves_as_rows(ax, group, found, view)
+        return heat.curves_as_rows(ax, group, found, look)
 
     called = drawn.named.get(drawn.middle, "")
     title = f"{drawn.title}: {called}" if called else drawn.title

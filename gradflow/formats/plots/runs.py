@@ -8,62 +8,66 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, heat, measured, sheet
 from gradflow.formats.plots.layout import Group, plan
 from gradflow.formats.plots.scales import LAG, RELATIVE
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import tall
-from gradflow.formats.view import View
 from gradflow.results import Result
 
 NOTHING = "there is nothing to draw: every run left float range going forward"
 _MOST = 24  # panels, groups times what is drawn of each
 
 
-def figure(results: Sequence[Result], view: View) -> Figure:
+def figure(results: Sequence[Result], look: Look) -> Figure:
     """See `gradflow.formats.plots.figure`."""
     groups, more = plan(results)
     if not groups:
         raise InputError(NOTHING)
-    asked = measured.asked(view)
+    asked = measured.asked(look)
     drawings = list(measured.drawings(asked))
     most = max(3, _MOST // (1 + len(drawings)))
     groups, more = groups[:most], more + max(0, len(groups) - most)
-    aspects = [gradients(groups, view), *(measured.panels(groups, *one, view) for one in drawings)]
+    aspects = [gradients(groups, look), *(measured.panels(groups, *one, look) for one in drawings)]
     rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
     shown = [result for group in groups for result in group.results]
-    notes = [*curves.notes(groups, view, asked), *measured.notes([*results, *shown], asked)]
-    return sheet.figure(rows, view.title, said(results, shown, more), notes)
+    notes = [*curves.notes(groups, look, asked), *measured.notes([*results, *shown], asked)]
+    return sheet.figure(rows, look.title, said(results, shown, more), notes)
 
 
-def into(ax: Axes, results: Sequence[Result], view: View) -> None:
+def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
     """See `gradflow.formats.plots.into`."""
     groups, more = plan(results)
     if not groups:
         raise InputError(NOTHING)
-    if len(groups) + more > 1:
-        raise InputError(f"these results take {len(groups) + more} panels: draw them without ax")
-    [panel] = gradients(groups, view)
-    mapped = panel.draw(ax)
-    sheet.head(ax, panel)
-    ax.set_ylabel(panel.y)
-    if mapped is not None:
-        heat.bar(ax, mapped)
+    if len(groups) + more != len(axes):
+        take = f"these results take {many(len(groups) + more, 'panel')}"
+        raise InputError(
+            f"{take}, found {many(len(axes), 'axes', 'axes')}: give as many, or draw without ax"
+        )
+    for ax, panel in zip(axes, gradients(groups, look), strict=True):
+        mapped = panel.draw(ax)
+        sheet.head(ax, panel)
+        ax.set_ylabel(panel.y)
+        if mapped is not None:
+            heat.bar(ax, mapped)
 
 
-def gradients(groups: Sequence[Group], view: View) -> list[Panel]:
+def gradients(groups: Sequence[Group], look: Look) -> list[Panel]:
     """The gradient against lag, a panel a group."""
-    asked = measured.asked(view)
-    scale = curves.ends([group for group in groups if not group.heat] or groups, view, asked)
+    asked = measured.asked(look)
+    scale = curves.ends([group for group in groups if not group.heat] or groups, look, asked)
 
     def panel(group: Group) -> Panel:
         def lines(ax: Axes) -> None:
-            curves.draw(ax, group, scale, view, asked)
+            curves.draw(ax, group, scale, look, asked)
 
         def rows(ax: Axes) -> ScalarMappable:
-            return heat.draw(ax, group, view, asked)
+            return heat.draw(ax, group, look, asked)
 
         if not group.heat:
             return Panel(lines, group.title, curves.facts(group), LAG, RELATIVE, "relative")
@@ -97,5 +101,5 @@ def said(results: Sequence[Result], shown: Sequence[Result], more: int) -> list[
              if lost and len(set(values)) == 1]  # fmt: skip
     found += words.settings(results)
     found += [f"{lost} diverged, not drawn"] if lost else []
-    found += [f"{more} more panels not drawn"] if more else []
+    found += [f"{many(more, 'more panel')} not drawn"] if more else []
     return found

@@ -12,8 +12,8 @@ from matplotlib.artist import Artist
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from gradflow.formats.look import Theme
 from gradflow.formats.plots import style
-from gradflow.formats.view import Theme
 
 _DPI = 200
 _UNDATED: dict[str, dict[str, Any]] = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from gradflow.formats.plots import style
 from gradflow.numerics.arrays import Array
@@ -17,7 +19,13 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
+_NAME = 0.45  # of the width of its column, that a name next to a panel may take
+_MOST = 600  # letters: more are on no line, and are not measured
+_BETWEEN = ((1.2, (1, 1.5, 2, 3, 5, 7)), (2.2, (1, 3)))
+"""The numbers that are marked in each decade of a scale of less than so many."""
 _LINE = 9.5  # points that a line of small text takes
+_SUBS = ((75, (1, 2, 3, 5)), (46, (1, 2, 5)), (30, (1, 3)), (0, (1,)))
+"""The points that a decade has to be wide to have these numbers in it."""
 
 
 def plain(text: str) -> str:
@@ -44,9 +52,27 @@ def with_room(low: float, high: float, share: float = 0.04) -> tuple[float, floa
 
 
 def decades(ax: Axes) -> None:
-    """Powers of ten along a scale that holds their logarithms."""
+    """Powers of ten along a scale that holds their logarithms; where they are few, numbers between
+    them."""
+    low, high = ax.get_ylim()
+    marks = next((marks for most, marks in _BETWEEN if high - low < most), None)
+    if marks is not None:
+        numbers = [k + math.log10(m) for k in range(math.floor(low), math.ceil(high))
+                   for m in marks]  # fmt: skip
+        shown = [y for y in numbers if low <= y <= high]
+        within = FixedLocator(shown) if len(shown) > 1 else MaxNLocator(4)
+        ax.yaxis.set_major_locator(within)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _number(y)))
+        return
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 3, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(y)))
+
+
+def _number(y: float) -> str:
+    """10 to any number, as people write it."""
+    whole = math.floor(y + 1e-9)
+    digits = f"{10 ** (y - whole):.5g}"
+    return f"{float(digits) * 10.0**whole:.6g}" if abs(whole) < 3 else f"{digits}e{whole}"
 
 
 def power(y: float) -> str:
@@ -69,11 +95,22 @@ def along_numbers(axis: object, log: bool) -> None:
 
     assert isinstance(axis, Axis)
     if log:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.set_major_locator(_Logs(subs=_SUBS[0][1]))
         axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+class _Logs(LogLocator):
+    """Few numbers to each power of ten, fewer where this has no room for them side by side."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        axis = self.axis
+        if isinstance(axis, XAxis) and 0 < vmin < vmax:
+            room = axis.axes.bbox.width * 72 / _dpi(axis.axes) / math.log10(vmax / vmin)
+            self.set_params(subs=next(subs for least, subs in _SUBS if room >= least))
+        return super().tick_values(vmin, vmax)
 
 
 def is_log(values: Sequence[float]) -> bool:
@@ -96,18 +133,30 @@ def named_ends(
         for end in ends
     ]
     places = apart(heights, _LINE / height_of(ax))
+    room = name_room(ax)
     for name, place, colour in zip(names, places, colours, strict=True):
         ax.annotate(
-            plain(name), (1, place), xycoords="axes fraction", xytext=(3, 0),
+            plain(shortened(name, room)), (1, place), xycoords="axes fraction", xytext=(3, 0),
             textcoords="offset points", va="center", fontsize=style.TINY, color=colour,
         )  # fmt: skip
 
 
 def height_of(ax: Axes) -> float:
     """Points that a panel is high, about: its place is found only when all is drawn."""
-    figure = ax.figure
+    return max(float(ax.bbox.height) * 72 / _dpi(ax), 60.0)
+
+
+def name_room(ax: Axes) -> float:
+    """Inches that a name next to a panel may take."""
+    figure, place = ax.figure, ax.get_subplotspec()
     assert figure is not None
-    return max(float(ax.bbox.height) * 72 / figure.dpi, 60.0)
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return _NAME * float(figure.bbox.width) / _dpi(ax) / columns
+
+
+def _dpi(ax: Axes) -> float:
+    assert ax.figure is not None
+    return float(ax.figure.dpi)
 
 
 def apart(heights: Sequence[float], least: float) -> list[float]:
@@ -149,6 +198,38 @@ def wrapped(
         else:
             lines.append(piece)
     return lines
+
+
+def few(
+    lines: Sequence[str], most: int, inches: float, size: float, bold: bool = False
+) -> list[str]:
+    """The first of the lines, each no wider than that; an ellipsis where there are more."""
+    kept = list(lines[:most])
+    if len(lines) > most:
+        while " " in kept[-1] and wide(kept[-1] + " …", size, bold) > inches:
+            kept[-1] = kept[-1].rpartition(" ")[0]
+        kept[-1] += " …"
+    return [shortened(line, inches, size, bold) for line in kept]
+
+
+def shortened(text: str, inches: float, size: float = style.TINY, bold: bool = False) -> str:
+    """The text, its middle cut out where it is wider than that."""
+    if len(text) <= _MOST and wide(text, size, bold) <= inches:
+        return text
+    low, high = 2, min(len(text) - 1, _MOST)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if wide(_cut(text, middle), size, bold) <= inches:
+            low = middle
+        else:
+            high = middle - 1
+    return _cut(text, low)
+
+
+def _cut(text: str, letters: int) -> str:
+    """So many letters of a text, from both its ends."""
+    end = letters // 2
+    return f"{text[: letters - end]}…{text[len(text) - end :]}"
 
 
 @lru_cache(maxsize=4096)

@@ -11,8 +11,9 @@ from typing import Any
 COLUMN, PAGE = 3.5, 7.2
 """Inches: the width of a column of a paper, and of its page."""
 
-HEAD, TITLE, SMALL, TINY = 9.0, 8.0, 7.0, 6.5
-"""Points: of the title of a figure and of a panel, of what is said in it, of names and notes."""
+HEAD, TITLE, LABEL, SMALL, TINY = 9.0, 8.0, 7.5, 7.0, 6.5
+"""Points: of the title of a figure and of a panel, of what a scale is of, of what is said in a
+panel, of names and notes."""
 
 INK, FAINT, SHADE, PAPER = "#262626", "#6e6e6e", "#f0f0f0", "#ffffff"
 
@@ -47,7 +48,7 @@ SETTINGS: dict[Any, Any] = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 4,
-    "axes.labelsize": 7.5,
+    "axes.labelsize": LABEL,
     "axes.labelpad": 2,
     "axes.linewidth": 0.6,
     "axes.edgecolor": INK,

@@ -15,42 +15,45 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from gradflow.axes import PLACE_AXES
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
+from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, measured, sheet, style
 from gradflow.formats.plots.layout import Group, plan
 from gradflow.formats.plots.runs import NOTHING, gradients, in_grid
-from gradflow.formats.plots.scales import along_numbers, plain
+from gradflow.formats.plots.scales import along_numbers, plain, shortened
 from gradflow.formats.plots.sheet import Panel
-from gradflow.formats.view import View
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
 _TICKS = 5
+_TICK = 0.65  # inches of the longest of two names along a scale
+_SHARED = 0.45  # inches of what all names begin with, or end
 
 
-def figure(results: Sequence[Result], view: View) -> Figure:
+def figure(results: Sequence[Result], look: Look) -> Figure:
     """The gradient of every checkpoint against lag; below it its rate and horizon."""
     named, pattern = _named(results)
     groups, more = plan(named)
     if not groups:
         raise InputError(NOTHING)
     aspects = [
-        [replace(panel, y=panel.y or pattern) for panel in gradients(groups, view)],
+        [replace(panel, y=panel.y or pattern) for panel in gradients(groups, look)],
         [_rate(group, pattern) for group in groups],
         [_horizon(group, pattern) for group in groups],
     ]
-    asked = measured.asked(view)
-    aspects += [measured.panels(groups, *one, view) for one in measured.drawings(asked)]
+    asked = measured.asked(look)
+    aspects += [measured.panels(groups, *one, look) for one in measured.drawings(asked)]
     aspects = [aspect for aspect in aspects if aspect]
     said = words.settings(named)
     lost = [str(one.axes[CHECKPOINT]) for one in named if one.flow is None]
     said += [f"diverged, not drawn: {', '.join(lost[:4])}"] if lost else []
-    said += [f"{more} more panels not drawn"] if more else []
-    notes = [*curves.notes(groups, view, asked), "bars: 95 % interval of the rate"]
+    said += [f"{many(more, 'more panel')} not drawn"] if more else []
+    notes = [*curves.notes(groups, look, asked), "bars: 95 % interval of the rate"]
     notes += ["triangle: beyond the last lag"] if any(_beyond(r) for r in named) else []
     notes += measured.notes(named, asked)
-    return sheet.figure(in_grid(aspects, len(groups)), view.title, said, notes)
+    return sheet.figure(in_grid(aspects, len(groups)), look.title, said, notes)
 
 
 def _named(results: Sequence[Result]) -> tuple[list[Result], str]:
@@ -71,6 +74,7 @@ def _named(results: Sequence[Result]) -> tuple[list[Result], str]:
         )
         for result, name in zip(results, short, strict=True)
     ]
+    start, end = (shortened(own, _SHARED, style.LABEL) for own in (start, end))
     return found, f"checkpoint {start}*{end}" if start or end else "checkpoint"
 
 
@@ -95,7 +99,8 @@ def _along(ax: Axes, group: Group) -> None:
     ticks = max(2, min(_TICKS, 26 // max(longest, 1)))
     at = range(0, count, -(-count // ticks))
     ax.xaxis.set_major_locator(FixedLocator([float(i) for i in at]))
-    ax.set_xticklabels([plain(str(group.results[i].axes[CHECKPOINT])) for i in at])
+    names = [str(group.results[i].axes[CHECKPOINT]) for i in at]
+    ax.set_xticklabels([plain(shortened(name, _TICK, style.SMALL)) for name in names])
 
 
 def _rate(group: Group, pattern: str) -> Panel:

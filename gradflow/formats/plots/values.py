@@ -14,7 +14,14 @@ from gradflow.formats import words
 from gradflow.formats.plots import style
 from gradflow.formats.plots.heat import named_rows
 from gradflow.formats.plots.layout import Group
-from gradflow.formats.plots.scales import along_numbers, is_log, named_ends, plain
+from gradflow.formats.plots.scales import (
+    along_numbers,
+    is_log,
+    name_room,
+    named_ends,
+    plain,
+    shortened,
+)
 from gradflow.formats.plots.sheet import Panel
 from gradflow.measures.drawn import Row, Rows, Spectrum
 from gradflow.numerics.arrays import Array
@@ -103,7 +110,7 @@ def _dots(
     along_numbers(ax.xaxis, log=False)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(names))]))
-    ax.set_yticklabels([plain(text) for text in names])
+    ax.set_yticklabels([plain(shortened(text, name_room(ax), style.SMALL)) for text in names])
     ax.tick_params(axis="y", length=0)
 
 
@@ -159,8 +166,9 @@ def _listed(
     shown = sorted(names, key=lambda name: -counts[name])[: len(style.COLOURS)]
     colours = dict(zip(shown, style.COLOURS, strict=False))
     _mark(ax, drawn.mark, upright=True)
+    room = name_room(ax)
     for called, colour in colours.items():
-        ax.plot([], [], "o", ms=3.8, mew=0, color=colour, label=plain(called))
+        ax.plot([], [], "o", ms=3.8, mew=0, color=colour, label=plain(shortened(called, room)))
     for y, rows in enumerate(found):
         own = [row for row in rows if row.name in colours]
         for row, offset in zip(own, _offsets(len(own)), strict=True):

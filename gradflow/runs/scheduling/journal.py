@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from gradflow.counts import many
 from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.results import Result
 from gradflow.runs.experiment import Run
@@ -155,7 +156,9 @@ class Journal:
                     message = "warning: this line is damaged; its run is computed again"
                     self.damage.append(f"{self.path}:{line.number}: {message}")
         if damaged > _TOLD:
-            self.damage.append(f"{self.path}: warning: … and {damaged - _TOLD} more damaged lines")
+            self.damage.append(
+                f"{self.path}: warning: … and {many(damaged - _TOLD, 'more damaged line')}"
+            )
         if line is None or line.ended:
             return
         if line.key is None and _TORN.fullmatch(line.head):

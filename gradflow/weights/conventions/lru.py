@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.weights.conventions.modules import TRANSPOSED, Module, nets
 from gradflow.weights.layers import CellLayer, Net
 from gradflow.weights.tensors import Array, Tensors, named
@@ -41,7 +42,7 @@ def _layers(module: Module) -> Sequence[CellLayer]:
         parameters |= {f"{letter}_re": parts[0], f"{letter}_im": parts[1]}
     D = module.array("D", "P, I", direct)
     parameters["D"] = D if D.ndim == 2 else np.diag(D)
-    few, many = P < H, P > H
+    few = P < H
     if few:
         for name in ("C_re", "C_im", "D"):
             parameters[name] = np.pad(parameters[name], ((0, H - P), (0, 0)))
@@ -52,8 +53,12 @@ def _layers(module: Module) -> Sequence[CellLayer]:
     return [
         CellLayer(
             *(module.prefix, 0, "forward", NAME, "lru", parameters, H, "B_re", H),
-            unsupported=(f"{P} outputs of {H} units, and lru has one a unit",) if many else (),
-            notes=(f"the file has {P} outputs, the others of {H} are 0 here",) if few else (),
+            unsupported=(f"{many(P, 'output')} of {many(H, 'unit')}, and lru has one a unit",)
+            if P > H
+            else (),
+            notes=(f"the file has {many(P, 'output')}, the others of {H} are 0 here",)
+            if few
+            else (),
             names=module.origin(**names),
         )
     ]

@@ -17,6 +17,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.weights.conventions import pytorch
 from gradflow.weights.conventions.onnx_traits import text, traits
@@ -222,7 +223,9 @@ def _node(constants: Constants, prefix: str, index: int, one: _Recurrent) -> lis
         blocks[role] = constants[name]
         axes, shape = 2 if role == "b" else 3, blocks[role].shape
         if len(shape) != axes or shape[0] != len(directions):
-            message = f"expected {axes} axes, {len(directions)} directions first, found {shape}"
+            message = (
+                f"expected {axes} axes, {many(len(directions), 'direction')} first, found {shape}"
+            )
             raise refuse(tensors.source, f"tensor {named(name)}: {message}")
     if node.op == _QUANTIZED:
         blocks = _dequantized(constants, node, blocks)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.weights.conventions.modules import TRANSPOSED, Module, nets
 from gradflow.weights.layers import CellLayer, Names, Net
 from gradflow.weights.tensors import Array, Tensors, float64, named
@@ -77,7 +78,7 @@ def _recurrent(module: Module, kernel: str, bias: str) -> tuple[Array, Array]:
     count = module.tensors[module.name(bias)].size
     own = module.tensors.shape(module.name(bias))
     if count != 4 * heads * d:
-        message = f"expected {4 * heads * d} numbers, 4 for each of {heads} x {d} units"
+        message = f"expected {4 * heads * d} numbers, 4 for each of {heads} x {many(d, 'unit')}"
         raise module.refused(f"tensor {named(module.names[bias])}: {message}, found shape {own}")
     b = float64(module.array(bias, "", own)).ravel()
     if forms[shape] == "CPU":

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
 from gradflow.weights.readers.flax_head import Head, split
@@ -165,7 +166,7 @@ def _array(
             raise problem
     count, size = element_count(shape), itemsize(dtype)
     if count is None or (size is not None and count * size != there):
-        message = f"claims shape {named(shape)} of {named(dtype)}, found {there:,} bytes"
+        message = f"claims shape {named(shape)} of {named(dtype)}, found {many(there, 'byte')}"
         raise _DamagedError(f"tensor {named(name)} {message}")
     return shape, dtype, (start + behind, there)
 

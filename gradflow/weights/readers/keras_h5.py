@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import GradflowError
 from gradflow.files.opening import Part, RegularFile
 from gradflow.files.zips import Archive
@@ -132,7 +133,7 @@ def _contents(
         config = config or _attribute(file, "model_config")
     claimed = sum(dataset.nbytes for dataset in datasets)
     if claimed > max(_FREE_BYTES, _MAX_RATIO * part.size):
-        message = f"its datasets claim {claimed:,} bytes of a file of {part.size:,}"
+        message = f"its datasets claim {many(claimed, 'byte')} of a file of {part.size:,}"
         raise refuse(source, message)
     attributes = {
         "config": _parse(config, source),
@@ -164,7 +165,7 @@ def _fault(dataset: Any) -> str | None:
         if dataset.id.get_num_chunks() < math.prod(-(-n // chunk) for n, chunk in lengths):
             most = there  # some were never written
     if needed > most:
-        return f"claims {needed:,} bytes of numbers, and the file has {there:,} for it"
+        return f"claims {many(needed, 'byte')} of numbers, and the file has {there:,} for it"
     return None
 
 

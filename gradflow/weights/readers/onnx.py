@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.errors import GradflowError
 from gradflow.files.opening import RegularFile
 from gradflow.weights.readers.onnx_head import Head
@@ -154,7 +155,7 @@ class _Walk:
         if tensor.HasField("raw_data"):
             there = self.head.length(tensor.raw_data) // size if size else 0
         if count is None or (dtype in _CHECKED and there != count):
-            message = f"claims shape {named(shape)}, and {there:,} elements are there"
+            message = f"claims shape {named(shape)}, found {many(there, 'element')}"
             raise refuse(self.source, f"tensor {named(name)} {message}")
         self.stored[name] = Stored(shape, dtype, partial(self.load, name, tensor))
         return name

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.weights.readers.onnx import Node
 from gradflow.weights.tensors import Array, Tensors, element_count, named, refuse
 
@@ -77,7 +78,9 @@ class Constants:
             size = sum(a.size for a in inputs if a is not None)
             copied += size if node.op == "Concat" else 0
             if size > self.most or copied > _MOST_COPIES * self.most:
-                raise self._refused(node, f"gives more than the {self.most:,} elements of the file")
+                raise self._refused(
+                    node, f"gives more than the {many(self.most, 'element')} of the file"
+                )
             try:
                 made[part] = _MOVES[node.op](inputs, node.attributes)
             except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.counts import many
 from gradflow.files.opening import Part, RegularFile
 from gradflow.files.zips import FREE_BYTES
 from gradflow.weights.readers.nested import leaves
@@ -263,7 +264,7 @@ def _check(found: list[tuple[str, Found]], sizes: Sizes, size: int) -> None:
         shape, dtype = _kind(tensor)
         claimed += math.prod(shape) * (itemsize(dtype) or 1)
     if claimed > max(FREE_BYTES, _MAX_SHARED * size):
-        raise PickleError(f"its tensors claim {claimed:,} bytes of a file of {size:,}")
+        raise PickleError(f"its tensors claim {many(claimed, 'byte')} of a file of {size:,}")
 
 
 def _view_fault(view: View, there: int | None) -> str | None:
@@ -280,11 +281,11 @@ def _view_fault(view: View, there: int | None) -> str | None:
     length = view.storage.length // (1 if view.storage.dtype else size)
     if there != length * size:
         found = "is not in the file" if there is None else f"has {there:,}"
-        return f"needs a storage of {length * size:,} bytes, which {found}: cut short?"
+        return f"needs a storage of {many(length * size, 'byte')}, which {found}: cut short?"
     if count and _last(view) >= length:
         return f"reaches element {_last(view):,} of a storage of {length:,}"
     if count > max(length, _MAX_REPEATED):
-        return f"claims {count:,} elements from a storage of {length:,}"
+        return f"claims {many(count, 'element')} from a storage of {length:,}"
     return None
 
 
@@ -307,7 +308,7 @@ def _numbers_fault(array: Numbers) -> str | None:
         data, widest = data.text, 2  # bytes of UTF-8 to a character
     length = data.length if isinstance(data, Raw) else len(data) if _is_bytes(data) else -1
     if not needed <= length <= needed * (widest if isinstance(data, Raw) else 1):
-        return f"needs {needed:,} bytes, and {max(length, 0):,} are there: cut short?"
+        return f"needs {many(needed, 'byte')}, and {max(length, 0):,} are there: cut short?"
     return None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gradflow.counts import many
 from gradflow.files.opening import RegularFile
 from gradflow.weights.tensors import (
     Array,
@@ -115,9 +116,8 @@ def _entries(header: dict[str, Any]) -> Iterator[_Entry]:
             raise _DamagedError(f"tensor {named(name)} has an impossible shape or position")
         size = itemsize(dtype)
         if end < begin or (size is not None and count * size != end - begin):
-            message = (
-                f"shape {named(shape)} of {named(dtype)} does not fill its {end - begin:,} bytes"
-            )
+            room = many(end - begin, "byte")
+            message = f"shape {named(shape)} of {named(dtype)} does not fill its {room}"
             raise _DamagedError(f"tensor {named(name)}: {message}")
         yield _Entry(name, dtype, tuple(shape), begin, end)
 
@@ -131,7 +131,7 @@ def _check_layout(entries: list[_Entry], size: int) -> None:
             raise _DamagedError(f"tensor {named(entry.name)} {what} it at byte {entry.begin:,}")
         position = entry.end
     if position != size:
-        message = f"the tensors take {position:,} bytes, and {size:,} follow the header"
+        message = f"the tensors take {many(position, 'byte')}, and {size:,} follow the header"
         raise _DamagedError(f"damaged, or cut short: {message}")
 
 

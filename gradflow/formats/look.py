@@ -17,7 +17,7 @@ Theme = Literal["auto", "light", "dark"]
 
 
 @dataclass(frozen=True)
-class View:
+class Look:
     """How the results of one experiment are to be shown.
 
     Attributes:
@@ -60,7 +60,7 @@ class View:
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, experiment: Experiment, **shown: Any) -> View:
+    def of(cls, experiment: Experiment, **shown: Any) -> Look:
         """How the results of this experiment are shown, but for what `shown` sets."""
         return cls(
             title=experiment.title,

@@ -108,7 +108,7 @@ LEVELS_OF_ALL_CORES = {
 
 START = """\
 Where that goes (`python -m benchmarks.start`): processes that each do what the one before does and
-more, NumPy with one thread.
+more, NumPy with one thread; milliseconds of processor time.
 """
 
 

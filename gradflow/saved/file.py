@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from gradflow.saved.values import DamagedError, an_object, damaged, member, numb
 
 WRITTEN_BY = "gradflow analyze --output NAME.json"
 _HEAD = ("gradflow", "format", "provenance", "config")
+_BEGINNING = 200  # bytes that tell results from other files
 _MEMORY = 10  # bytes that one byte of such a file takes while it is read
 
 
@@ -91,8 +93,25 @@ def read_results(path: str | PathLike[str]) -> Saved:
 def holds_results(path: Path) -> bool:
     """Whether a file looks like one of results, sound or damaged."""
     with open_regular(path, str(path)) as file:
-        head = bytes(file.read_at(0, min(file.size, 100)))
-    return head.lstrip().startswith(b"{") and b'"gradflow"' in head
+        head = bytes(file.read_at(0, min(file.size, _BEGINNING)))
+    return _begins(head, b"{", b'"gradflow"')
+
+
+def _begins(head: bytes, first: bytes, within: bytes = b"") -> bool:
+    """Whether the head of a file, with or without a byte order mark, begins so and holds that."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
+        head = head.decode("utf-16", "ignore").encode()
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    return head.startswith(first) and within in head
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    """What is wrong with a text of JSON."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError | json.JSONDecodeError) or "limit" not in str(error):
+        return str(error)
+    return "a whole number has thousands of digits"
 
 
 def _whole(path: Path, source: str) -> bytes:
@@ -116,16 +135,15 @@ def _standard_input(source: str) -> bytes:
 
 def _parsed(path: Path, source: str) -> dict[str, Any]:
     """The JSON object, known to be of results."""
-    text = _standard_input(source) if source == "-" else _whole(path, source)
-    if not text.lstrip()[:1] == b"{":
+    raw = _standard_input(source) if source == "-" else _whole(path, source)
+    if not _begins(raw[:_BEGINNING], b"{"):
         raise _foreign(source)
     try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
-    except (ValueError, RecursionError) as error:  # of JSON, UTF-8, a number of thousands of digits
-        if b'"gradflow"' not in text[:100]:
+        data = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except (ValueError, RecursionError) as error:
+        if not _begins(raw[:_BEGINNING], b"{", b'"gradflow"'):
             raise _foreign(source) from None
-        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
-        raise InputError(Fault(f"damaged or cut short: {why}", source)) from None
+        raise InputError(Fault(f"damaged or cut short: {_why(error)}", source)) from None
     if not isinstance(data, dict) or not isinstance(data.get("gradflow"), str):
         raise _foreign(source)
     if "runs" not in data and "rows" in data:

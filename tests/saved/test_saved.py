@@ -399,7 +399,7 @@ def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
     assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3
 
 
-ROOT_OF_INPUT = {
+OF_THE_INPUT = {
     "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
     "step": "h[t] = 0.5 * h[t-1] + sqrt((W @ x[t]) ** 2)",
 }  # fmt: skip
@@ -412,7 +412,7 @@ AT_THE_ROOT = {
 @pytest.mark.parametrize(
     ("config", "lost"),
     [
-        ({"cell": ROOT_OF_INPUT, "input": {"kind": "zeros"}}, "W_x"),
+        ({"cell": OF_THE_INPUT, "input": "zeros", "initial_state": "gaussian"}, "W_x"),
         ({"cell": AT_THE_ROOT}, "the state"),
     ],
     ids=["a term", "the state"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -234,6 +235,20 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path, capsys):
     assert "no such file; did you mean" in err
 
 
+def test_a_dash_is_standard_input_as_far_as_memory_goes(tmp_path, capsys, monkeypatch):
+    written(tmp_path / "r.json", {"cell": "rnn", **SMALL})
+    text = (tmp_path / "r.json").read_bytes()
+    expected = main(capsys, "show", tmp_path / "r.json", "--format", "csv")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(capsys, "show", "-", "--format", "csv") == expected
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    monkeypatch.setattr("gradflow.saved.file.bytes_available", lambda: 10 * len(text) - 10)
+    code, out, err = main(capsys, "show", "-", "--format", "csv")
+    assert (code, out, err) == (2, "", "-: error: is more than there is memory for\n")
+    monkeypatch.setattr("sys.stdin", None)
+    assert "standard input is closed" in main(capsys, "show", "-")[2]
+
+
 def test_a_file_that_memory_has_no_room_for_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "r.json"
     written(path, {"cell": "rnn", **SMALL})
@@ -384,22 +399,21 @@ def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
     assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3
 
 
-def at_a_root(step):
-    """A cell with a slope that is none where its input and its state are zeros."""
-    parameters = {"W": ["H", "I"]}
-    return {"type": "equations", "name": "root", "state": {"h": "H"}, "parameters": parameters,
-            "step": step}  # fmt: skip
-
-
-OF_THE_INPUT = at_a_root("h[t] = 0.5 * h[t-1] + sqrt((W @ x[t]) ** 2)")
-OF_THE_STATE = at_a_root("h[t] = 0.5 * sqrt(h[t-1] ** 2) + tanh(W @ x[t])")
+OF_THE_INPUT = {
+    "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = 0.5 * h[t-1] + sqrt((W @ x[t]) ** 2)",
+}  # fmt: skip
+AT_THE_ROOT = {
+    "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = 0.5 * sqrt(h[t-1] ** 2) + tanh(W @ x[t])",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("config", "lost"),
     [
-        ({"cell": OF_THE_INPUT, "input": "zeros"}, "W_x"),
-        ({"cell": OF_THE_STATE}, "the state"),
+        ({"cell": OF_THE_INPUT, "input": "zeros", "initial_state": "gaussian"}, "W_x"),
+        ({"cell": AT_THE_ROOT}, "the state"),
     ],
     ids=["a term", "the state"],
 )

@@ -22,8 +22,8 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
-    "engine.block", "engine.backward", "engine.flow",
+    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.multiples",
+    "engine.uses", "engine.block", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",

@@ -63,10 +63,11 @@ def _settings(found: Critical) -> dict[str, object]:
 
 
 def varied(content: Sequence[Critical]) -> list[str]:
-    """The axes that differ between the nets; the cell where nothing does."""
+    """The axes that differ between the nets that have them; the cell where nothing does."""
     rows = [_axes(found) for found in content]
-    found = [name for name in rows[0] if len({str(row.get(name)) for row in rows}) > 1]
-    return found or ["cell"]
+    values = {name: {str(row[name]) for row in rows if row.get(name) is not None}
+              for name in rows[0]}  # fmt: skip
+    return [name for name, found in values.items() if len(found) > 1] or ["cell"]
 
 
 # CSV and JSON

@@ -65,7 +65,7 @@ class WholeFile:
             os.chmod(name, self._mode)
             os.replace(name, self._target)
         except OSError as error:
-            message = f"could not be written: {error.strerror}; nothing is changed"
+            message = f"could not be written: {error.strerror}; it is as it was"
             raise GradflowError(str(Fault(message, str(self.path)))) from None
         self._remove_temporary()
 

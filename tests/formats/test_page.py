@@ -22,7 +22,7 @@ from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import Wanted
-from gradflow.cli import app
+from gradflow.cli import app_for
 from gradflow.config.load import from_mapping
 from gradflow.criticality import find
 from gradflow.errors import InputError
@@ -241,7 +241,9 @@ def test_the_config_is_there_whole_and_harmless(no_figures):
     assert "\\u202e" in shown
 
 
-@pytest.mark.parametrize("command", get_command(app).commands.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "command", get_command(app_for()).commands.values(), ids=lambda one: one.name
+)
 def test_what_writes_a_page_or_a_figure_takes_a_theme(command):
     options = {name: one for one in command.params for name in one.opts}
     written = options["--output"].help if "--output" in options else ""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gradflow.cli import app
+from gradflow.cli import app_for
 from gradflow.errors import InputError
 from gradflow.machine import blas, threads
 from gradflow.machine.threads import share, sharing, threads_of_a_run
@@ -271,7 +271,7 @@ def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable
     monkeypatch.setattr(runner, lambda *args, **named: given.append(args[-1]) or ())
     config = tmp_path / "c.yaml"
     config.write_text("{cell: rnn, seed: [0, 1, 2, 3], sequence_length: 3}")
-    CliRunner().invoke(app, ["analyze", str(config), "--format=csv", *arguments])
+    CliRunner().invoke(app_for(), ["analyze", str(config), "--format=csv", *arguments])
     assert given == [found]
 
 

@@ -139,40 +139,45 @@ def _apart(value: float, other: float) -> float:
 
 
 class Crossing(NamedTuple):
-    """Where something changes its sign, and between which neighbours."""
+    """Where something changes its sign: between which two values, and whether these are
+    neighbours."""
 
     at: float
     low: float
     high: float
+    close: bool = True
 
     @property
     def said(self) -> str:
-        """In words, to a tenth of what lies between the neighbours; of neighbours more than a
-        decade apart only these."""
+        """In words, to a tenth of what lies between the two; of two more than a decade apart only
+        these."""
         if self.high > _COARSE * abs(self.low) > 0:
             return f"between {number(self.low)} and {number(self.high)}"
         unit = math.floor(math.log10((self.high - self.low) / 10) + 1e-9)
         digits = max(1, math.floor(math.log10(abs(self.at))) - unit + 1) if self.at else 1
         rounded = float(f"{self.at:.{digits}g}")
         plainly = rounded == 0 or 1e-4 <= abs(rounded) < 1e6
-        return f"at {rounded:.{max(-unit, 0)}f}" if plainly else f"at {number(rounded)}"
+        text = f"{rounded:.{max(-unit, 0)}f}" if plainly else number(rounded)
+        return f"at {text}" if self.close else f"near {text}"
 
 
 def _crossings(
     values: Sequence[float], signed: Sequence[float | None], scaled: bool
 ) -> Iterator[Crossing]:
-    """Where what belongs to the values changes its sign, on the line between neighbours; if
-    `scaled`, on that over their logarithms."""
-    pairs = itertools.pairwise(zip(values, signed, strict=True))
-    for (low, a), (high, b) in pairs:
-        if a is None or b is None or (a < 0) == (b < 0):
+    """Where what belongs to the values changes its sign, on the line between the nearest two that
+    have it; if `scaled`, on that over their logarithms."""
+    there = [(at, value, sign)
+             for at, (value, sign) in enumerate(zip(values, signed, strict=True))
+             if sign is not None]  # fmt: skip
+    for (i, low, a), (j, high, b) in itertools.pairwise(there):
+        if (a < 0) == (b < 0):
             continue
         share = a / (a - b)
         if scaled and low > 0:
             at = math.exp(math.log(low) + (math.log(high) - math.log(low)) * share)
         else:
             at = low + (high - low) * share
-        yield Crossing(at, low, high)
+        yield Crossing(at, low, high, j == i + 1)
 
 
 def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:

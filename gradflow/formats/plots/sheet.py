@@ -36,6 +36,7 @@ class Panel:
         shares: panels next to each other that have the same text here have one y scale, which
             is at the first of them alone; "": it is at each.
         height: inches.
+        alone: whether it takes the whole width of its row.
     """
 
     draw: Callable[[Axes], ScalarMappable | None]
@@ -45,6 +46,7 @@ class Panel:
     y: str = ""
     shares: str = ""
     height: float = _HEIGHT
+    alone: bool = False
 
 
 class Sheet(Figure):
@@ -84,7 +86,11 @@ def figure(
         made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
         grid = made.add_gridspec(len(rows), columns, height_ratios=heights)
         axes = [
-            [made.add_subplot(grid[at, i]) for i in range(len(row))] for at, row in enumerate(rows)
+            [
+                made.add_subplot(grid[at, :] if panel.alone else grid[at, i])
+                for i, panel in enumerate(row)
+            ]
+            for at, row in enumerate(rows)
         ]
         for own, row in zip(axes, rows, strict=True):
             _row(own, row, width / columns - _SCALE)

@@ -64,8 +64,8 @@ INSIDE = {
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere", "messages",
-        "losses", "arrays", "overrides", "ranges",
+        "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
+        "messages", "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",
     ],

@@ -274,15 +274,18 @@ def test_what_was_measured_is_a_table_by_gate_or_by_run(no_figures):
     small = {"hidden_size": 3, "batch_size": 4, "sequence_length": 4, "input_size": 2}
     for scales, heads in {
         (1.0,): ["gate", "mean", "p10"],
-        (1.0, 2.0): ["run", "i_mean", "i_p10"],
+        (1.0, 2.0): ["figure", "W_s×1.0", "W_s×2.0"],
+        (1.0, 2.0, 3.0, 4.0, 5.0): ["run", "i_mean", "i_p10"],
     }.items():
         config = {"cell": "lstm", "measure": ["gates"], "ws_scale": list(scales)}
         _, root = page(list(execute(from_mapping({**small, **config}))))
         [table] = [e for e in root.iter("table") if e.get("id") == "measure-gates-table"]
         head, *rows = [texts_of(row) for row in table.iter("tr")]
         assert head[:3] == heads
-        assert len(rows) == (3 if len(scales) == 1 else 2)
-        assert all(0 < float(row[1]) < 1 for row in rows)
+        gates = {"i", "f", "o"}
+        found = {row[0].partition("_")[0] for row in rows}
+        assert found == gates if len(scales) < 5 else len(rows) == 5
+        assert all(0 <= float(row[1]) <= 1 for row in rows if "time_scale" not in row[0])
 
 
 # Commands

@@ -20,7 +20,7 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
-_NAME = 0.45  # of the width of its column, that a name beside a panel may take
+_NAME = 0.45  # of the width of its column, that a name next to a panel may take
 _MOST = 600  # letters: more are on no line, and are not measured
 _BETWEEN = ((1.2, (1, 1.5, 2, 3, 5, 7)), (2.2, (1, 3)))
 """The numbers that are marked in each decade of a scale of less than so many."""
@@ -169,7 +169,7 @@ def height_of(ax: Axes) -> float:
 
 
 def name_room(ax: Axes) -> float:
-    """Inches that a name beside a panel may take."""
+    """Inches that a name next to a panel may take."""
     figure, place = ax.figure, ax.get_subplotspec()
     assert figure is not None
     columns = 1 if place is None else place.get_gridspec().ncols

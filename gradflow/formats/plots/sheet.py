@@ -17,7 +17,7 @@ _HEIGHT = 2.2  # inches of a panel
 _USED = 0.94  # of the width, by text: pixels make it a little wider
 _SCALE = 0.6  # inches that a scale takes next to a panel
 _TITLE, _FACTS, _FOOT = 3, 4, 16  # lines at most: of a title, of facts, below all panels
-_SURE = 0.45  # of a column: a head that is no wider has room, whatever is beside its panel
+_SURE = 0.45  # of a column: a head that is no wider has room, whatever is next to its panel
 _GAP = 0.1  # inches between heads
 _LETTERS = 1000  # of a title, more than its lines hold
 _SAID = "facts"
@@ -175,7 +175,7 @@ def _under(panel: Panel, inches: float) -> float:
 def _fit(
     made: Figure, axes: Sequence[Sequence[Axes]], rows: Sequence[Sequence[Panel]], inches: float
 ) -> None:
-    """Break anew the heads that do not fit where the layout has put their panels: what is beside
+    """Break anew the heads that do not fit where the layout has put their panels: what is next to
     a panel has taken of its width."""
     engine = made.get_layout_engine()
     assert engine is not None

@@ -1,4 +1,5 @@
-"""Whole processes, start-up included: `gradflow analyze` next to scripts that one would write."""
+"""Whole processes, start-up included: `gradflow analyze` next to scripts that one would write
+(`python -m benchmarks.processes` prints the shapes of one LSTM)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from benchmarks.report import single_runs_table
 from benchmarks.timing import Times, side_by_side
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -61,3 +63,7 @@ def run(arguments: tuple[str, ...], settings: Mapping[str, str] | None = None) -
         [sys.executable, *arguments],
         cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(single_runs_table(single_runs(rounds=7)))

@@ -108,7 +108,7 @@ LEVELS_OF_ALL_CORES = {
 
 START = """\
 Where that goes (`python -m benchmarks.start`): processes that each do what the one before does and
-more, NumPy with one thread.
+more, NumPy with one thread; milliseconds of processor time.
 """
 
 
@@ -137,9 +137,9 @@ def markdown(
     if all_cores:
         sections += ["## All cores against one\n", ALL_CORES, all_cores]
     if processes:
-        sections.append(_processes(processes))
+        sections.append(whole_processes_table(processes))
     if single:
-        sections.append(_single_runs(single))
+        sections.append(single_runs_table(single))
     if start:
         sections += [START, start, ""]
     if sweeps:
@@ -215,7 +215,8 @@ def _levels(setting: Setting) -> str:
     return "\n".join([*lines, ""])
 
 
-def _processes(processes: Mapping[str, Times]) -> str:
+def whole_processes_table(processes: Mapping[str, Times]) -> str:
+    """The section of RESULTS.md."""
     lines = [
         "## Whole processes\n",
         "Start-up included; the scripts print the gradient norms of the same nine runs and nothing",
@@ -230,7 +231,8 @@ def _processes(processes: Mapping[str, Times]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _single_runs(found: Mapping[tuple[int, int, int], Mapping[str, Times]]) -> str:
+def single_runs_table(found: Mapping[tuple[int, int, int], Mapping[str, Times]]) -> str:
+    """What follows it there: each shape with both times."""
     lines = [
         "One LSTM as a command that prints CSV, and as `benchmarks/script_torch_run.py`, which",
         "prints its gradient norms, each on all cores.\n",

@@ -1,14 +1,14 @@
 """Where the start of a run goes: processes, each of which does what the one before does and more
-(`python -m benchmarks.start --rounds 30`)."""
+(`python -m benchmarks.start --rounds 30`). In processor time, which other work disturbs less."""
 
 from __future__ import annotations
 
 import argparse
+import resource
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 from benchmarks.processes import THREADS, one_lstm, run
-from benchmarks.timing import Times, side_by_side
+from benchmarks.timing import Times
 
 _NUMPY = "import numpy.random"
 _LIBRARIES = f"{_NUMPY}; import typer, yaml; from pydantic import BaseModel, TypeAdapter"
@@ -33,10 +33,21 @@ STAGES = {
 
 
 def times(rounds: int) -> dict[str, Times]:
-    """Seconds from start to end of each stage."""
+    """Seconds of each stage, after a round that does not count."""
     alike = {**dict.fromkeys(THREADS, "1"), "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-    tasks = {name: partial(run, arguments, alike) for name, arguments in STAGES.items()}
-    return side_by_side(tasks, rounds=rounds, seconds=60.0)
+    found: dict[str, list[float]] = {name: [] for name in STAGES}
+    for _ in range(1 + rounds):
+        for name, arguments in STAGES.items():
+            before = _spent()
+            run(arguments, alike)
+            found[name].append(_spent() - before)
+    return {name: Times(tuple(seconds[1:])) for name, seconds in found.items()}
+
+
+def _spent() -> float:
+    """The processor time of every process that has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def table(found: Mapping[str, Times]) -> Iterator[str]:

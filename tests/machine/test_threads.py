@@ -317,10 +317,11 @@ for cell in ("rnn", "lstm", "gru"):
             digest = hashlib.sha256()
             for result in execute(from_mapping(wide), threads=count):
                 flow = result.flow
-                curves = [flow.state, *flow.terms.values(), *flow.totals.values()]
-                for curve in curves:
+                curves = [flow.state, *flow.parts.values(), *flow.terms.values()]
+                for curve in (*curves, *flow.totals.values()):
                     digest.update(curve.mantissa.tobytes() + curve.exponent.tobytes())
-                digest.update(flow.share_W_s.tobytes() + repr(result.diagnosis).encode())
+                digest.update(flow.share_W_s.tobytes() + flow.log_samples.tobytes())
+                digest.update(repr(result.diagnosis).encode())
             print(cell, dtype, digest.hexdigest())
 """
 

@@ -384,7 +384,10 @@ def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
     assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3
 
 
-BEYOND_SQUARES = {"kind": "gaussian", "scale": 1e30}
+OF_THE_INPUT = {
+    "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = 0.5 * h[t-1] + sqrt((W @ x[t]) ** 2)",
+}  # fmt: skip
 AT_THE_ROOT = {
     "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
     "step": "h[t] = 0.5 * sqrt(h[t-1] ** 2) + tanh(W @ x[t])",
@@ -394,7 +397,7 @@ AT_THE_ROOT = {
 @pytest.mark.parametrize(
     ("config", "lost"),
     [
-        ({"cell": "gated_deltanet", "dtype": "float32", "input": BEYOND_SQUARES}, "W_x"),
+        ({"cell": OF_THE_INPUT, "input": "zeros", "initial_state": "gaussian"}, "W_x"),
         ({"cell": AT_THE_ROOT}, "the state"),
     ],
     ids=["a term", "the state"],

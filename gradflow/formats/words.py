@@ -367,16 +367,11 @@ def reach(result: Result, look: Look) -> str:
 
 
 def unreached(flow: GradientFlow) -> str:
-    """In a sentence, that no gradient arrives at all; "" where one does."""
-    if _is_dead(flow):
+    """In a sentence, that no gradient arrives at all, since the loss does not depend on the last
+    state that it reads (that of a lower layer may be reached later); "" where one does."""
+    if np.isnan(flow.relative.mantissa[flow.first]):
         return "no gradient reaches the last state"
     return "" if flow.state.mantissa.any() else "no gradient reaches this layer"
-
-
-def _is_dead(flow: GradientFlow) -> bool:
-    """Whether there is nothing to compare with: the loss does not depend on the last state that it
-    reads. (That of a lower layer may be reached later.)"""
-    return bool(np.isnan(flow.relative.mantissa[flow.first]))
 
 
 def verdicts(results: Sequence[Result]) -> str:

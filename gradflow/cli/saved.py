@@ -33,7 +33,8 @@ def show(
     results: Annotated[
         Path,
         typer.Argument(
-            metavar="RESULTS.json", help="What gradflow analyze --output NAME.json wrote."
+            metavar="RESULTS.json",
+            help="What gradflow analyze --output NAME.json wrote; - is standard input.",
         ),
     ],
     format: Annotated[

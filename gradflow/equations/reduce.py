@@ -101,7 +101,7 @@ class _Reducer:
     def __init__(self, graph: Graph, roots: list[Node]) -> None:
         self.graph = graph
         self.reduced: dict[int, Node | None] = {}  # None of what is static
-        self.consumers = Counter(id(arg) for node in in_order(roots) for arg in set(node.args))
+        self.consumers = Counter(id(arg) for node in in_order(roots) for arg in node.args)
         self.consumers.update(id(root) for root in roots)
 
     def reduce(self, node: Node) -> Node | None:
@@ -162,7 +162,8 @@ class _Reducer:
         others: list[tuple[float, Node]],
         first: bool = False,
     ) -> float:
-        """Sort the terms of a sum into products with weights, and others; the sum of numbers."""
+        """Sort the terms of a sum into products with weights, and others; the sum of numbers. What
+        is used twice, be it in one sum, is computed once and not gone into."""
         if node.static:
             products.append(Product("bias", factor, node, None))
             return 0.0
@@ -251,7 +252,7 @@ class _Reducer:
         operands: list[Node] = []
         terms = list(terms)
         for kind, factor, static, operand in products:
-            for scale, weight in _weights(static, factor, kind):
+            for scale, weight in self._weights(static, factor, kind):
                 if weight is not None:
                     uses.append(Use(kind, weight, scale))
                     operands += [operand] if operand is not None else []
@@ -261,6 +262,26 @@ class _Reducer:
                     terms.append((scale, operand))
         of = SlotOf(tuple(uses), tuple(sign for sign, _ in terms), constant)
         return self.graph.node("slot", [*operands, *(term for _, term in terms)], of, shape)
+
+    def _weights(
+        self, static: Node, factor: float, kind: str, turned: bool = False, first: bool = True
+    ) -> Iterator[tuple[float, Weight | None]]:
+        """(factor, weight) of each term of a weight that is a sum of parameters; a number that is
+        added to an entry by entry weight has no weight. A sum within it that is used twice stays
+        one weight."""
+        alone = first or self.consumers[id(static)] <= 1
+        if static.kind == "sum" and alone and (kind != "matrix" or static.payload[1] == 0):
+            signs, constant = static.payload
+            for sign, term in zip(signs, static.args, strict=True):
+                yield from self._weights(term, factor * sign, kind, turned, first=False)
+            if constant:
+                yield factor * constant, None
+        elif static.kind == "turn" and alone:
+            yield from self._weights(static.args[0], factor, kind, not turned, first=first)
+        elif static.kind == "turn":
+            yield factor, Weight(static.args[0], not turned)
+        else:
+            yield factor, Weight(static, turned)
 
 
 def _both(one: Node, two: Node) -> Iterator[tuple[tuple[Node, Node], tuple[Node, Node]]]:
@@ -272,23 +293,6 @@ def _both(one: Node, two: Node) -> Iterator[tuple[tuple[Node, Node], tuple[Node,
 
 def _is_rest(node: Node) -> bool:
     return node.kind == "sum" and node.payload == ((-1.0,), 1.0)
-
-
-def _weights(
-    static: Node, factor: float, kind: str, turned: bool = False
-) -> Iterator[tuple[float, Weight | None]]:
-    """(factor, weight) of each term of a weight that is a sum of parameters; a number that is
-    added to an entry by entry weight has no weight."""
-    if static.kind == "sum" and (kind != "matrix" or static.payload[1] == 0):
-        signs, constant = static.payload
-        for sign, term in zip(signs, static.args, strict=True):
-            yield from _weights(term, factor * sign, kind, turned)
-        if constant:
-            yield factor * constant, None
-    elif static.kind == "turn":
-        yield from _weights(static.args[0], factor, kind, not turned)
-    else:
-        yield factor, Weight(static, turned)
 
 
 def is_plain(weight: Weight) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -113,13 +114,28 @@ def _why(error: ValueError | RecursionError) -> str:
     return "a whole number has thousands of digits"
 
 
-def _parsed(path: Path, source: str) -> dict[str, Any]:
-    """The JSON object, known to be of results."""
+def _whole(path: Path, source: str) -> bytes:
     with open_regular(path, source) as file:
         if file.size * _MEMORY > bytes_available():
             message = f"its {file.size:,} bytes would take more memory than there is"
             raise InputError(Fault(message, source))
-        raw = bytes(file.read_at(0, file.size))
+        return bytes(file.read_at(0, file.size))
+
+
+def _standard_input(source: str) -> bytes:
+    """What a pipe brings, as far as there is memory for it."""
+    if sys.stdin is None:
+        raise InputError(Fault("cannot be read: standard input is closed", source))
+    most = bytes_available() // _MEMORY
+    text = sys.stdin.buffer.read(most + 1)
+    if len(text) > most:
+        raise InputError(Fault("is more than there is memory for", source))
+    return text
+
+
+def _parsed(path: Path, source: str) -> dict[str, Any]:
+    """The JSON object, known to be of results."""
+    raw = _standard_input(source) if source == "-" else _whole(path, source)
     if not _begins(raw[:_BEGINNING], b"{"):
         raise _foreign(source)
     try:

@@ -11,6 +11,7 @@ from gradflow.equations.compile import with_room
 from gradflow.equations.declaration import declared
 from gradflow.equations.mistakes import EquationsError
 from gradflow.verification import verify
+from growth import calls
 
 FORMS = {
     "product": "{a} * b",
@@ -41,6 +42,57 @@ def test_the_code_grows_with_the_lines_and_no_faster(form):
         cell = Cell.of(declared(chain(form, lines)))
         sizes.append(len(cell.compiled.code.source.splitlines()))
     assert sizes[2] - sizes[1] <= 2 * (sizes[1] - sizes[0]) + 8
+
+
+TWICE = {
+    "sum": "{a} + {a}",
+    "difference": "{a} - 2 * ({a} + b)",
+    "product": "{a} * {a} + {a}",
+    "weights": "b * {a} + b * {a}",
+    "blend": "(1 - {a}) * b + {a} * {a}",
+}
+OF_WEIGHTS = {
+    "sum": "{a} + {a}",
+    "difference": "2 * {a} - {a}",
+    "turned": "{a}.T + {a}.T",
+    "antisymmetric": "{a} - {a}.T",
+    "product": "{a} @ {a} + {a}",
+}
+
+
+def doubling(form, lines, first, last):
+    """Lines each of which has the one before more than once."""
+    step = [f"a0 = {first}"]
+    step += [f"a{i} = " + form.format(a=f"a{i - 1}") for i in range(1, lines)]
+    step += [f"h[t] = {last.format(a=f'a{lines - 1}')}"]
+    parameters = {"W": ["H", "I"], "U": ["H", "H"], "b": "H"}
+    return {"name": "twice", "state": {"h": "H"}, "parameters": parameters, "step": "\n".join(step)}
+
+
+SAMPLES = ("tanh(W @ x[t] + U @ h[t-1] + b)", "{a}")
+WEIGHTS = ("U", "tanh(W @ x[t] + {a} @ h[t-1] + b)")
+DOUBLED = [(form, *SAMPLES) for form in TWICE.values()]
+DOUBLED += [(form, *WEIGHTS) for form in OF_WEIGHTS.values()]
+
+
+@pytest.mark.parametrize(("form", "first", "last"), DOUBLED)
+def test_what_a_line_has_twice_is_computed_once(form, first, last):
+    def compiling(lines):
+        return lambda: Cell.of(declared(doubling(form, lines, first, last))).compiled
+
+    calls(compiling(3))  # what is made once and kept does not grow
+    few, some, many = (calls(compiling(lines)) for lines in (4, 8, 11))
+    assert many - some <= 1.5 * (some - few)  # for three lines, and for four
+
+
+@pytest.mark.parametrize(("form", "first", "last"), DOUBLED)
+def test_gradients_through_what_is_there_twice_hold(form, first, last):
+    cell = {"type": "equations", **doubling(form, 4, first, last)}
+    sizes = {"hidden_size": 3, "input_size": 2, "sequence_length": 4, "batch_size": 2}
+    [run] = from_mapping({"cell": cell, **sizes, "bias_scale": 0.5, "ws_scale": 0.1}).runs
+    verification = verify(run)
+    assert verification.comparisons
+    assert all(c.holds for c in verification.comparisons)
 
 
 @pytest.mark.parametrize("form", ["product", "maximum", "ratio"])

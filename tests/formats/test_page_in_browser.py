@@ -149,6 +149,11 @@ def test_numbers_sort_by_size_past_float_range_and_words_by_letter(opened):
         ("horizon>100", None),
         ("no such thing", 0),
         ("<b>", 0),
+        ("seed=3 lstm", 100),
+        ("seed!=3", 900),
+        ("ws_scale >= 10 ws_scale<12  cell = rnn", 20),
+        ("lstm rate per step>0", 500),
+        ("cell!=rnn", 500),
     ],
 )
 def test_rows_are_filtered_by_words_and_bounds(opened, thousand, asked, shown):
@@ -163,6 +168,15 @@ def test_rows_are_filtered_by_words_and_bounds(opened, thousand, asked, shown):
         assert found == shown
     said = browser.find_element("css selector", ".filter output").text
     assert said == (f"{found:,} of 1,000 rows" if asked else "1,000 rows")
+
+
+@pytest.mark.parametrize("asked", ["nosuch>3", "horizon>abc", "cell>=lstm"])
+def test_a_bound_that_is_not_understood_is_told_and_hides_nothing(opened, thousand, asked):
+    browser = opened(thousand)
+    browser.find_element("css selector", "#runs-table-filter").send_keys(asked)
+    said = browser.find_element("css selector", ".filter output").text
+    assert said == f"1,000 rows; not understood: {asked}"
+    assert browser.execute_script(_COUNTED) == 1000
 
 
 def test_everything_is_reached_with_the_tab_key_and_seen_to_be(opened):

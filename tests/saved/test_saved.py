@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -232,6 +233,20 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path, capsys):
     code, _, err = main(capsys, "show", tmp_path / "result.json")
     assert code == 2
     assert "no such file; did you mean" in err
+
+
+def test_a_dash_is_standard_input_as_far_as_memory_goes(tmp_path, capsys, monkeypatch):
+    written(tmp_path / "r.json", {"cell": "rnn", **SMALL})
+    text = (tmp_path / "r.json").read_bytes()
+    expected = main(capsys, "show", tmp_path / "r.json", "--format", "csv")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(capsys, "show", "-", "--format", "csv") == expected
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    monkeypatch.setattr("gradflow.saved.file.bytes_available", lambda: 10 * len(text) - 10)
+    code, out, err = main(capsys, "show", "-", "--format", "csv")
+    assert (code, out, err) == (2, "", "-: error: is more than there is memory for\n")
+    monkeypatch.setattr("sys.stdin", None)
+    assert "standard input is closed" in main(capsys, "show", "-")[2]
 
 
 def test_a_file_that_memory_has_no_room_for_is_refused_unread(tmp_path, monkeypatch):

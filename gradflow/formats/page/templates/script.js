@@ -38,32 +38,56 @@
     table.tBodies[0].append(...keyed.map(([row]) => row));
   };
 
-  // `lstm horizon>50`: every word is in the row, and the number of a column is as said.
+  // The column of a bound: as many of the words before its sign as are the name or the head of one.
+  const named = (heads, words) => {
+    for (let from = 0; from < words.length; from++) {
+      const name = plain(words.slice(from).join(" "));
+      const at = heads.findIndex((head) =>
+        name && (plain(head.dataset.name || "") === name || plain(head.textContent).startsWith(name)));
+      if (at >= 0) return [from, at];
+    }
+    return [Math.max(words.length - 1, 0), -1];
+  };
+
+  const bounded = (head, at, sign, value) => {
+    const bound = size(value);
+    const same = (row) => Number.isNaN(bound)
+      ? text(row, at).toLowerCase().includes(value.toLowerCase())
+      : size(text(row, at)) === bound;
+    if (sign === "=") return same;
+    if (sign === "!=") return (row) => !same(row);
+    if (!head.classList.contains("n") || Number.isNaN(bound)) return null;
+    return {
+      "<": (row) => size(text(row, at)) < bound,
+      ">": (row) => size(text(row, at)) > bound,
+      "<=": (row) => size(text(row, at)) <= bound,
+      ">=": (row) => size(text(row, at)) >= bound,
+    }[sign];
+  };
+
+  // `lstm horizon > 50`: every word is in the row, and the number of a column is as said. A word with
+  // a sign that no column and no row knows is left out, and told.
   const conditions = (table, query) => {
     const heads = [...table.tHead.rows[0].cells];
-    return query.trim().split(/\s+/).filter(Boolean).map((word) => {
-      const said = word.match(/^(.+?)(<=|>=|=|<|>)(.+)$/);
-      const name = said && plain(said[1]);
-      const at = !said ? -1 : heads.findIndex((head) =>
-        plain(head.dataset.name || "") === name || plain(head.textContent).startsWith(name));
-      if (at < 0) return (row) => row.textContent.toLowerCase().includes(word.toLowerCase());
-      const [, , sign, value] = said;
-      const bound = size(value);
-      const same = (row) => text(row, at).toLowerCase().includes(value.toLowerCase());
-      const holds = {
-        "<": (row) => size(text(row, at)) < bound,
-        ">": (row) => size(text(row, at)) > bound,
-        "<=": (row) => size(text(row, at)) <= bound,
-        ">=": (row) => size(text(row, at)) >= bound,
-        "=": (row) => (Number.isNaN(bound) ? same(row) : size(text(row, at)) === bound),
-      }[sign];
-      holds.bounds = true;
-      return holds;
+    const holds = (row, word) => row.textContent.toLowerCase().includes(word.toLowerCase());
+    const found = { asked: [], unknown: [], bounds: 0 };
+    const words = query.replace(/([^<>=!]+)(<=|>=|!=|=|<|>)\s*(\S+)/g, (whole, before, sign, value) => {
+      const said = before.trim().split(/\s+/);
+      const [from, at] = named(heads, said);
+      const rest = said.slice(from).join(" ") + sign + value;
+      const condition = at < 0 ? null : bounded(heads[at], at, sign, value);
+      if (condition) found.bounds = found.asked.push(condition);
+      else if (at < 0 && [...table.tBodies[0].rows].some((row) => holds(row, rest)))
+        found.asked.push((row) => holds(row, rest));
+      else found.unknown.push(rest);
+      return ` ${said.slice(0, from).join(" ")} `;
     });
+    for (const word of words.split(/\s+/).filter(Boolean)) found.asked.push((row) => holds(row, word));
+    return found;
   };
 
   const filtered = (table, rows) => {
-    const bound = BOUNDS.find((one) => conditions(table, one)[0].bounds);
+    const bound = BOUNDS.find((one) => conditions(table, one).bounds);
     const bar = document.createElement("div");
     bar.className = "filter";
     const label = document.createElement("label");
@@ -76,14 +100,15 @@
     const count = document.createElement("output");
     input.placeholder = "words" + (bound ? `, or a bound: ${bound}` : "");
     const apply = () => {
-      const asked = conditions(table, input.value);
+      const { asked, unknown } = conditions(table, input.value);
       let shown = 0;
       for (const row of rows) {
         row.hidden = !asked.every((holds) => holds(row));
         shown += !row.hidden;
       }
       const all = rows.length.toLocaleString("en");
-      count.textContent = asked.length ? `${shown.toLocaleString("en")} of ${all} rows` : `${all} rows`;
+      const rest = unknown.length ? `; not understood: ${unknown.join(", ")}` : "";
+      count.textContent = (asked.length ? `${shown.toLocaleString("en")} of ${all} rows` : `${all} rows`) + rest;
     };
     input.addEventListener("input", apply);
     bar.append(label, input, count);

@@ -21,7 +21,7 @@ import torch
 
 from gradflow.cells import CELLS
 from gradflow.engine.flow import Trajectory, unroll
-from gradflow.machine.blas import use_one_thread
+from gradflow.machine.blas import one_thread
 from gradflow.measures.flows import backpropagate
 from gradflow.measures.lyapunov import exponents
 from gradflow.measures.reach import reach, spaced
@@ -76,13 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.basis", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    use_one_thread()
     keep_freed_memory()  # as the command does
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    exponents_against_the_loop(options.rounds)
-    a_wide_net()
-    origins_against_one_pass(options.rounds)
+    with one_thread():
+        exponents_against_the_loop(options.rounds)
+        a_wide_net()
+        origins_against_one_pass(options.rounds)
 
 
 def exponents_against_the_loop(rounds: int) -> None:

@@ -48,9 +48,15 @@ class Ratio:
         )
 
 
-def side_by_side(tasks: Mapping[str, Task], *, rounds: int, seconds: float) -> dict[str, Times]:
-    """Time every task once a round, after one round that does not count. Each round begins with
-    another task, so that none always finds what the same one left in the caches.
+def side_by_side(
+    tasks: Mapping[str, Task],
+    *,
+    rounds: int,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Times]:
+    """Time every task once a round, by this clock, after one round that does not count. Each round
+    begins with another task, so that none always finds what the same one left in the caches.
 
     Ends after `rounds`, or earlier, but not before two, once `seconds` have passed.
     """
@@ -64,7 +70,7 @@ def side_by_side(tasks: Mapping[str, Task], *, rounds: int, seconds: float) -> d
         gc.collect()
         first = done % len(tasks)
         for name, task in [*tasks.items()][first:] + [*tasks.items()][:first]:
-            start = time.perf_counter()
+            start = clock()
             task()
-            found[name].append(time.perf_counter() - start)
+            found[name].append(clock() - start)
     return {name: Times(tuple(values)) for name, values in found.items()}

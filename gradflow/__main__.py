@@ -42,10 +42,10 @@ def _run() -> str | int | None:
     use_one_thread()
     # pydantic, which typer loads, would search every installed package for plugins: 16 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from gradflow.cli import app
+    from gradflow.cli import app_for
 
     try:
-        app(prog_name="gradflow")
+        app_for(sys.argv[1:])(prog_name="gradflow")
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):
             return end.code

@@ -35,11 +35,11 @@ def run(*args, env=None, **options):
 def main(capsys, *args):
     """(exit code, stdout, stderr) of the command within this process: quick, where no terminal,
     signal or pipe matters."""
-    from gradflow.cli import app
+    from gradflow.cli import app_for
 
     code = 0
     try:
-        app(list(map(str, args)), prog_name="gradflow")
+        app_for()(list(map(str, args)), prog_name="gradflow")
     except SystemExit as end:
         code = end.code
     out, err = capsys.readouterr()

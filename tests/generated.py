@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.main import get_command
 
-from gradflow.cli import app
+from gradflow.cli import app_for
 from gradflow.config import documented as config
 from gradflow.formats import columns
 from gradflow.measures import documented as measures
@@ -18,7 +18,7 @@ from gradflow.measures import documented as measures
 
 def commands() -> str:
     """A section for each command: what it does, and its options."""
-    return "\n".join(map(_command, get_command(app).commands.values()))
+    return "\n".join(map(_command, get_command(app_for()).commands.values()))
 
 
 def _command(command: Any) -> str:

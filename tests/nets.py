@@ -22,7 +22,7 @@ from gradflow.runs.sampling import parameters
 def variants(all_functions: bool = False) -> list[Cell]:
     """Every cell of CELLS at its defaults, with every other value of each option that is a choice
     (a choice of functions where it first comes, unless `all_functions`), and with 0.3 for each
-    number with bounds that its step reads; sizes are small."""
+    number that its step reads; sizes are small."""
     cells, seen = [], set()
     for make in CELLS.values():
         equations, choices = make.equations, make.equations.choices
@@ -35,8 +35,8 @@ def variants(all_functions: bool = False) -> list[Cell]:
             seen.add(name)
         cells += [
             make(**sizes, **{name: 0.3})
-            for name, _ in equations.bounds
-            if re.search(rf"\b{name}\b", equations.step)
+            for name, value in equations.defaults.items()
+            if isinstance(value, float) and re.search(rf"\b{name}\b", equations.step)
         ]
     return cells
 

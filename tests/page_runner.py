@@ -53,10 +53,14 @@ class Session:
 
     def faults(self, snippets: list[Snippet]) -> Iterator[str]:
         """`line N: what did not hold` for each snippet that did not."""
+        passed_over = False  # the `sh` or `python` block above, and so its output
         for snippet in snippets:
             missing = {n for n in snippet.tags.get("needs", "").split() if not _is_here(n)}
             self.missing |= missing
-            if not missing and "not run" not in snippet.tags:
+            is_run = not missing and "not run" not in snippet.tags
+            if snippet.language in ("sh", "python", "pycon"):
+                passed_over = not is_run
+            if is_run and not (passed_over and "output of the above" in snippet.tags):
                 yield from (f"line {snippet.line}: {fault}" for fault in self._run(snippet))
 
     def _run(self, snippet: Snippet) -> Iterator[str]:
@@ -83,13 +87,13 @@ class Session:
 
     def _in_process(self, commands: list[list[str]]) -> int:
         """Commands of gradflow alone, which need no shell, without a process for each."""
-        from gradflow.cli import app
+        from gradflow.cli import app_for
 
         printed, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), 0
         with self._here(printed), patch.dict(os.environ, _environment(), clear=True):
             for arguments in commands:
                 try:
-                    app(arguments, prog_name="gradflow")
+                    app_for()(arguments, prog_name="gradflow")
                 except SystemExit as end:
                     code = int(end.code or 0)
                 if code:

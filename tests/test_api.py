@@ -144,11 +144,28 @@ def _engine(**changed):
         ({"x": np.ones((6, 2, 3, 7))}, r"W: expected .* shape \(2, 5, 7\)"),
         ({"s0": np.zeros((2, 3, 9))}, r"s0: expected .* shape \(2, 3, 5\), found .* \(2, 3, 9\)"),
         ({"b": np.zeros((2, 5), complex)}, "b: expected numbers .*, found complex128"),
+        ({"b": np.full((2, 5), np.nan)}, r"b: expected finite numbers, found nan at \[0, 0\]"),
+        ({"x": np.full((6, 2, 3, 4), -np.inf)}, r"x: expected finite numbers, found -inf at \[0"),
+        ({"s0": np.full((2, 3, 5), np.nan)}, "s0: expected finite numbers, found nan"),
     ],
 )
 def test_the_engine_says_what_does_not_fit(changed, message):
     with pytest.raises(gradflow.InputError, match=message):
         _engine(**changed)
+
+
+def test_no_gradient_goes_back_that_is_no_number():
+    trajectory = _engine()
+    ds_T = np.ones(trajectory.last.shape)
+    ds_T[1, 2, 3] = np.nan
+    with pytest.raises(gradflow.InputError, match=r"ds_T: expected finite .* nan at \[1, 2, 3\]"):
+        gradflow.backpropagate(trajectory, ds_T)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_an_empty_text_is_a_config_that_says_nothing(text):
+    with pytest.raises(gradflow.InputError, match="config:1:1: error: expected `key: value` lines"):
+        gradflow.analyze(text)
 
 
 def test_the_engine_takes_lists_whole_numbers_and_no_state():

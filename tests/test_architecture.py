@@ -22,8 +22,8 @@ MODULES = {
 # fmt: off
 CORE = [
     "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.uses",
-    "engine.block", "engine.gauges", "engine.backward", "engine.flow",
+    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.multiples",
+    "engine.uses", "engine.block", "engine.gauges", "engine.backward", "engine.flow",
     "engine.network", "engine.basis",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",
@@ -64,8 +64,8 @@ INSIDE = {
     "output": ["whole", "plain", "terminal", ""],
     "diagnosis": ["rate", "figures", "diagnose", ""],
     "config": [
-        "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere", "messages",
-        "losses", "arrays", "overrides", "ranges",
+        "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
+        "messages", "losses", "arrays", "overrides", "ranges",
         "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",
     ],

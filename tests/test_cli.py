@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -372,8 +373,12 @@ def test_a_terminal_gets_colour_and_rows_that_fit(config):
 
 
 def test_completion_as_typer_gives_it():
-    ended = run("--show-completion", "bash")
-    assert ended.returncode == 0 or "bash" in ended.stderr
+    named = {
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"
+    }  # not asked of the processes above
+    ended = run("--show-completion", "bash", env=named)
+    assert ended.returncode == 0
+    assert "complete_bash" in ended.stdout
     ended = run(env={"_GRADFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "gradflow an",
                      "COMP_CWORD": "1"})  # fmt: skip
     assert "analyze" in ended.stdout
@@ -527,3 +532,29 @@ def test_what_a_newcomer_may_type(config, capsys, arguments, message):
     assert (code, out) == (2, "")
     assert message in " ".join(err.split())
     assert ("--set" in err) == ("--set" in message)
+
+
+def test_what_one_format_cannot_show_costs_the_others_nothing(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    lost = "cell: {type: rnn, activation: linear}\nws_scale: 1.0e+30\nhidden_size: 4\n"
+    Path("lost.yaml").write_text(lost)
+    outputs = ("--output", "a.svg", "--output", "b.csv", "--output", "c.png")
+    code, out, err = main(capsys, "analyze", "lost.yaml", *outputs, "--format", "csv")
+    assert code == 2
+    assert out.startswith("run,cell,")
+    assert Path("b.csv").read_text() == out
+    nothing = "error: there is nothing to draw: every run left float range going forward\n"
+    assert err == (
+        "warning: run 0: the forward state left float range at step 12; its gradients are empty\n"
+        f"a.svg: {nothing}c.png: {nothing}"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "lost.yaml"]
+
+
+def test_cells_of_a_file_speaks_of_the_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(capsys, "cells", "./no.yaml") == (2, "", "./no.yaml: error: no such file\n")
+    Path("long.yaml").write_bytes(b"#" * (3 << 20))
+    message = "long.yaml: error: expected at most 1,048,576 bytes, found more\n"
+    assert main(capsys, "cells", "long.yaml") == (2, "", message)

@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
     code, out, err = main(capsys, "analyze", "c.yaml", "--quiet", "--output", "out.csv")
     assert (code, out) == (3, "")
     assert err == (
-        "out.csv: error: could not be written: No space left on device; nothing is changed\n"
+        "out.csv: error: could not be written: No space left on device; it is as it was\n"
     )
     assert untouched(precious)
 

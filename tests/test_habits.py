@@ -34,7 +34,7 @@ def test_hosted_ci_runs_our_own_script_on_every_python():
     jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
     pythons = jobs["all"]["strategy"]["matrix"]["python"]
     assert pythons == ["3.10", "3.11", "3.12", "3.13", "3.14"]
-    assert f'requires-python = ">={pythons[0]}"' in PYPROJECT
+    assert f'requires-python = ">={pythons[0]}.' in PYPROJECT
     for name in ("all", "coverage", "lowest"):
         assert jobs[name]["steps"][-1]["run"] == f".ci/run {name}"
 

@@ -14,7 +14,7 @@ from command import main
 from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.equations import compile
-from gradflow.equations.mistakes import EquationsError
+from gradflow.errors import InputError
 from gradflow.formats import for_screen
 
 MGU = """\
@@ -192,17 +192,34 @@ def test_what_does_nothing_in_the_file_of_a_cell_is_told(tmp_path, change, told)
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"type": "lstm"}, "type:1:1: expected equations, or no type"),
-        ({"outputs": "h[t]"}, "outputs:1:1: unknown key: did you mean 'output'?"),
-        ({"parameters": {"W": {"shape": ["H", "I"], "inti": "ones"}}}, "parameters.W.inti:1:1"),
-        ({"constants": {"k": {"shape": "H", "init": 1, "role": "bias"}}}, "constants.k.role:1:1"),
+        ({"type": "lstm"}, "own: error: type: expected equations, or no type"),
+        ({"outputs": "h[t]"}, "own: error: outputs: unknown key: did you mean 'output'?"),
+        ({"parameters": {"W": {"shape": ["H", "I"], "inti": "ones"}}}, "parameters.W.inti: "),
+        ({"constants": {"k": {"shape": "H", "init": 1, "role": "bias"}}}, "constants.k.role: "),
     ],
 )
 def test_what_does_nothing_in_a_cell_from_code_is_told(change, told):
     plain = {"name": "own", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
              "step": "h[t] = 0.5 * h[t-1] + W @ x[t]"}  # fmt: skip
-    with pytest.raises(EquationsError, match=re.escape(told)):
+    with pytest.raises(InputError, match=re.escape(told)):
         gradflow.register({**plain, **change})
+
+
+def test_what_is_wrong_with_a_cell_from_code_is_told_as_with_any_input():
+    cell = {"name": "own", "state": {"h": "H"}, "parameters": {"U": ["H", "H"]},
+            "step": "h[t] = Q @ h[t-1]"}  # fmt: skip
+    with pytest.raises(InputError) as error:
+        gradflow.register(cell)
+    assert str(error.value) == (
+        "own:1:8: error: step: unknown name 'Q'\n    h[t] = Q @ h[t-1]\n           ^\n"
+        "own: error: parameters.U: 'U' is used nowhere in the step"
+    )
+    with pytest.raises(InputError) as error:
+        gradflow.register({})
+    assert [fault.key for fault in error.value.faults] == ["state", "parameters"]
+    for wrong in (3, [], "", None):
+        with pytest.raises(InputError, match="expected a mapping of equations, found"):
+            gradflow.register(wrong)
 
 
 def test_a_product_of_options_is_counted_before_it_is_made(tmp_path):
@@ -273,7 +290,7 @@ def test_a_registered_cell_has_a_name_in_configs(monkeypatch):
         {"cell": [{"type": "mine"}, {"type": "mine", "k": [0.5, 2]}], **small}
     )
     assert [r.axes["cell"] for r in results] == ["mine", "mine[k=0.5]", "mine[k=2]"]
-    with pytest.raises(ValueError, match="lstm is a cell of gradflow already"):
+    with pytest.raises(InputError, match="lstm is a cell of gradflow already"):
         gradflow.register({**plain, "name": "lstm"})
 
 

@@ -27,7 +27,8 @@ def fence(language, text, *comments):
         fence("text", "no", "output of: echo no >&2; exit 4", "exit: 4"),
         fence("sh", "false", "exit: 1"),
         fence("sh", "false", "not run: a wrong one"),
-        fence("sh", "no-such-command", "needs: no-such-command"),
+        fence("sh", "no-such-command", "needs: no-such-command")
+        + fence("text", "what it prints", "output of the above"),
         fence("text", "1\n...\n9", "output of: seq 9"),
         fence("text", "cell: [rnn, lstm, gru]", "output of: grep ^cell configs/quickstart.yaml"),
         fence("csv", "a,b", "file: a.csv") + fence("text", "a,b", "output of: cat a.csv"),

@@ -15,6 +15,7 @@ import pytest
 import gradflow
 from gradflow.pytest_plugin import GradientFlow
 
+PLUGIN = ("-p", "gradflow.pytest_plugin")
 ROOT = Path(gradflow.__file__).parent.parent
 SUITE = """
 import pytest
@@ -40,10 +41,10 @@ class TestTwin:
 def suite(tmp_path):
     (tmp_path / "test_nets.py").write_text(SUITE)
 
-    def run(*arguments):
+    def run(*arguments, plugin=PLUGIN):
         # `no:gradflow` passes over the installed entry point, which is the same module.
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:gradflow", "-p",
-                   "gradflow.pytest_plugin", "-p", "no:cacheprovider", *arguments]  # fmt: skip
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:gradflow", *plugin,
+                   "-p", "no:cacheprovider", *arguments]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1",
                        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
         environment.pop("PYTEST_ADDOPTS", None)
@@ -77,6 +78,14 @@ def test_baselines_are_kept_beside_the_tests(suite):
     assert "rnn" in json.dumps(
         json.loads((folder / "gradient_flow/test_nets/test_one.json").read_text())
     )
+
+
+@pytest.mark.parametrize("loaded", [(), PLUGIN], ids=["by it alone", "installed too"])
+def test_a_conftest_may_name_the_plugin(suite, loaded):
+    folder, run = suite
+    (folder / "conftest.py").write_text('pytest_plugins = ["gradflow.pytest_plugin"]\n')
+    code, out = run("--gradflow-update", "-k", "test_one", plugin=loaded)
+    assert (code, "2 passed" in out) == (0, True)
 
 
 def test_no_two_baselines_share_a_file(tmp_path):

@@ -127,6 +127,20 @@ def test_xarray_has_the_axes_of_the_sweep():
     assert data.isel(lag=slice(0, 3)).relative.mean("lag").sizes == {"cell": 2, "ws_scale": 2}
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_rows_of_a_frame_are_those_of_the_csv(tmp_path, layers, bidirectional):
+    pandas = pytest.importorskip("pandas")
+    net = {"cell": "rnn", "layers": layers, "bidirectional": bidirectional, **SMALL}
+    results = gradflow.analyze(net)
+    results.save(tmp_path / "r.csv")
+    frame, read = results.to_pandas(), pandas.read_csv(tmp_path / "r.csv")
+    for name in ("lag", "layer", "grad_norm", "grad_W_s"):
+        np.testing.assert_allclose(frame[name].astype(float), read[name].astype(float), rtol=1e-15)
+    texts = [[v if isinstance(v, str) else "" for v in f.direction] for f in (frame, read)]
+    assert texts[0] == texts[1]
+
+
 def test_xarray_of_layers_and_of_cells_without_a_setting():
     pytest.importorskip("xarray")
     both = {"cell": "gru", "layers": 2, "bidirectional": True, **SMALL}
@@ -254,8 +268,26 @@ def test_plot():
     one = results[:1]
     assert one.plot(ax) is ax
     assert any(len(line.get_ydata()) == 13 for line in ax.lines)
-    with pytest.raises(gradflow.InputError, match="draw them without ax"):
+    with pytest.raises(gradflow.InputError, match="take 2 panels, found 1 axes: give as many"):
         results.plot(ax)
+
+
+def test_plot_into_as_many_axes_as_there_are_panels():
+    pyplot = pytest.importorskip("matplotlib.figure")
+    results = gradflow.analyze(SWEEP)
+    axes = pyplot.Figure().subplots(1, 2)
+    assert results.plot(axes) is axes
+    assert [ax.get_title(loc="left") for ax in axes] == [
+        ax.get_title(loc="left") for ax in results.plot().axes
+    ]
+    assert all(any(len(line.get_ydata()) == 13 for line in ax.lines) for ax in axes)
+    single = pyplot.Figure().subplots(1, 1, squeeze=False)
+    assert results[:1].plot(single) is single
+    for wrong in (3, "ax", [], pyplot.Figure(), [axes[0], None], np.zeros(2)):
+        with pytest.raises(gradflow.InputError, match="ax: expected matplotlib axes, or an array"):
+            results.plot(wrong)
+    with pytest.raises(gradflow.InputError, match="take 2 panels, found 4 axes"):
+        results.plot(pyplot.Figure().subplots(2, 2))
 
 
 def test_an_array_as_input():

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gradflow.cli import app
+from gradflow.cli import COMMANDS, app_for
 
 _WATCHED = """
 import atexit, gc, json, os, sys
@@ -88,8 +88,9 @@ def test_an_ordinary_run_imports_what_it_uses(tmp_path):
     unused = {"expect", "expectation", "schema", "documented", "starter", "trained"}
     assert not room(modules, "config") & {*unused, "named_weights"}
     assert not room(modules, "files") - {"opening"}
+    assert room(modules, "cli") == {"analyze", "base", "options", "outputs"}
     assert not modules & {"gradflow.invariance", "gradflow.engine.basis", "gradflow.api"}
-    assert sum(m.startswith("gradflow") for m in modules) <= 132  # today 130, 0.2 ms each
+    assert sum(m.startswith("gradflow") for m in modules) <= 127  # today 125, 0.2 ms each
 
 
 def test_nothing_is_looked_through_for_garbage_at_the_end(tmp_path):
@@ -100,9 +101,15 @@ def test_nothing_is_looked_through_for_garbage_at_the_end(tmp_path):
 
 
 def test_typer_is_given_annotations_that_need_no_evaluation():
-    commands = [inspect.unwrap(command.callback) for command in app.registered_commands]
+    commands = [inspect.unwrap(command.callback) for command in app_for().registered_commands]
     assert len(commands) > 10
     texts = [
         c.__name__ for c in commands if any(isinstance(a, str) for a in c.__annotations__.values())
     ]
     assert texts == []
+
+
+def test_each_command_is_in_the_module_that_it_is_looked_up_in():
+    callbacks = [command.callback for command in app_for().registered_commands]
+    found = {one.__name__: one.__module__.removeprefix("gradflow.cli.") for one in callbacks}
+    assert list(found.items()) == list(COMMANDS.items())

@@ -68,12 +68,20 @@ def _place(layer: float, direction: str | None) -> str:
     return f"l{layer:.0f}" + ("_reverse" if direction == "reverse" else "")
 
 
+def _height(place: str) -> tuple[int, str]:
+    """The net as a whole first, then its places from below."""
+    layer, _, direction = place.partition("_")
+    return (-1 if place == "net" else int(layer[1:])), direction
+
+
 class _Grid:
     """Where each row of a table lies on the axes that these columns of it make."""
 
     def __init__(self, table: dict[str, Any], names: Sequence[str]) -> None:
         self._names = names
         known = {name: list(dict.fromkeys(_plain(table[name]))) for name in names}
+        if "place" in known:
+            known["place"].sort(key=_height)
         self._at = tuple(
             np.array([known[name].index(value) for value in _plain(table[name])], dtype=np.int64)
             for name in names

@@ -55,7 +55,8 @@ def unroll(
         everything given is, else float64.
 
     Raises:
-        InputError: a parameter is missing, or unknown, or shapes do not fit; with every fault.
+        InputError: a parameter is missing, or unknown, shapes do not fit, or a number is not
+            finite; with every fault.
     """
     cell = cell() if isinstance(cell, CellType) else cell
     arrays, x = {name: np.asarray(a) for name, a in params.items()}, np.asarray(x)
@@ -77,7 +78,7 @@ def unroll(
     wanted = {name: (arrays[name], (R, *sized.parameters[name].shape)) for name in known}
     wanted |= {"x": (x, (T, x.shape[1] if x.shape[1] == 1 else R, N, sized.I))}
     wanted |= {"s0": (s0, (R, N, sized.S))}
-    _check_shapes(wanted)
+    _check(wanted)
     dtype = np.result_type(*arrays.values(), x, s0)
     dtype = np.dtype(dtype if dtype == np.float32 else np.float64)
     arrays = {name: a.astype(dtype, copy=False) for name, a in arrays.items()}
@@ -116,22 +117,27 @@ def backpropagate(
         One GradientFlow a run.
 
     Raises:
-        InputError: `ds_T` has another shape.
+        InputError: `ds_T` has another shape, or a number that is not finite.
     """
     last = trajectory.last
     ds_T = np.asarray(ds_T)
-    _check_shapes({"ds_T": (ds_T, last.shape)})
+    _check({"ds_T": (ds_T, last.shape)})
     ds_T = ds_T.astype(last.dtype, copy=False)
     with one_thread():
         return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
 
 
-def _check_shapes(wanted: Mapping[str, tuple[Array, tuple[int, ...]]]) -> None:
-    faults = [
-        f"{name}: expected numbers of the shape {shape}, found {a.dtype} of {a.shape}"
-        for name, (a, shape) in wanted.items()
-        if a.shape != shape or a.dtype.kind not in "iuf"
-    ]
+def _check(wanted: Mapping[str, tuple[Array, tuple[int, ...]]]) -> None:
+    """That arrays have these shapes and finite numbers: of one that is none, all that follows from
+    it would be none, and nobody could tell where it came in."""
+    faults = []
+    for name, (a, shape) in wanted.items():
+        if a.shape != shape or a.dtype.kind not in "iuf":
+            message = f"expected numbers of the shape {shape}, found {a.dtype} of {a.shape}"
+            faults.append(f"{name}: {message}")
+        elif not (finite := np.isfinite(a)).all():
+            at = tuple(int(i) for i in np.unravel_index(int(finite.argmin()), a.shape))
+            faults.append(f"{name}: expected finite numbers, found {a[at]} at {list(at)}")
     if faults:
         raise InputError(*faults)
 

@@ -23,6 +23,7 @@ from gradflow.formats.columns import (
     values,
 )
 from gradflow.formats.look import Look
+from gradflow.formats.parts import from_the_top
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Values
 from gradflow.numerics.arrays import Array
@@ -74,7 +75,7 @@ def kinds(look: Look) -> Callable[[str], Kind | None]:
 def _parts(result: Result) -> list[Result | LayerResult]:
     """The whole net, where it has one state, then each of its places."""
     whole = [result] if result.flow is not None or not result.layers else []
-    return [*whole, *result.layers]
+    return [*whole, *from_the_top(result)]
 
 
 def _lags(part: Result | LayerResult, result: Result, look: Look) -> dict[str, Any]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import polars
     import xarray
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from gradflow.api.frames import Rows
@@ -170,19 +169,20 @@ class Results(Sequence[Result]):
         """
         save(path, "results", self._results, self.look, theme)
 
-    def plot(self, ax: Axes | None = None, *, theme: Theme = "light") -> Figure | Axes:
+    def plot(self, ax: Any = None, *, theme: Theme = "light") -> Figure | Any:
         """Draw the gradient against lag, and, in its own figure, what was measured besides.
 
         Args:
-            ax: matplotlib axes to draw the gradient into, for results that fit one panel; None: a
-                figure of as many panels as they take.
+            ax: matplotlib axes to draw the gradient into, or an array of as many as the results
+                take panels, as `plt.subplots` gives them; None: a figure of its own.
             theme: the page it is for, `light` or `dark`.
 
         Returns:
             The figure, or the axes that were given.
 
         Raises:
-            InputError: matplotlib is not installed, or there is nothing to draw.
+            InputError: matplotlib is not installed, there is nothing to draw, or `ax` is no axes,
+                or not as many as there are panels.
         """
         from gradflow.formats import plots
 

@@ -98,7 +98,7 @@ def named(config: object) -> str | Mapping[str, Any]:
         expected = 'expected a path, YAML text or a mapping such as {"cell": "lstm"}'
         raise InputError(f"{expected}, found a {type(config).__name__}")
     name = str(fspath(config))
-    if isinstance(config, str) and ("\n" in name or ": " in name):
+    if isinstance(config, str) and (not name.strip() or "\n" in name or ": " in name):
         document = tree.read(name.encode(), "config")
         if document.faults:
             raise InputError(*document.faults)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations, Plain, check_keys, declared
-from gradflow.equations.mistakes import Mistakes
-from gradflow.errors import InputError
+from gradflow.equations.mistakes import EquationsError, Mistake, Mistakes, marked
+from gradflow.errors import Fault, InputError
 
 _FOLDER = Path(__file__).parent
 _GROUP = "gradflow.cells"
@@ -168,7 +168,24 @@ def register(equations: Equations | Plain) -> CellType:
         The cell; called with options, `Cell`, what `unroll` takes.
 
     Raises:
-        EquationsError: no compiler can make anything of the equations; with their line.
-        ValueError: a cell of gradflow has this name.
+        InputError: they are no mapping, no compiler can make anything of them (with every mistake
+            and its line), or a cell of gradflow has this name.
     """
-    return CELLS.register(equations)
+    try:
+        return CELLS.register(equations)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+    except EquationsError as error:
+        plain = equations if isinstance(equations, Mapping) else {}
+        raise InputError(*(_fault(mistake, plain) for mistake in error.mistakes)) from None
+
+
+def _fault(mistake: Mistake, plain: Plain) -> Fault:
+    """A mistake in a mapping of equations, by the name of the cell, with its line where it is in a
+    text."""
+    name, text = plain.get("name"), plain.get(mistake.where)
+    source = name if isinstance(name, str) and name else "equations"
+    if not isinstance(text, str) or mistake.where not in ("step", "output"):
+        return Fault(mistake.message, source, key=mistake.where)
+    shown = marked(text, mistake.at)
+    return Fault(mistake.message, source, *mistake.at[:2], mistake.where, shown)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradflow.checks.figures import curves, values_of
-from gradflow.measures import MEASURES
+from gradflow.measures import MEASURES, UNASKED
 from gradflow.measures.contract import Curve
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
@@ -140,9 +140,13 @@ def apart(one: float | None, other: float | None) -> float:
 
 def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
     """The figures of what was measured besides. A logarithm, which may have either sign, is
-    compared as it is, over ln 10."""
+    compared as it is, over ln 10. What nobody asked for is compared where both sides have it."""
+    measures = [*dict.fromkeys([*a.measures, *b.measures])]
+    if not (UNASKED in a.measures and UNASKED in b.measures):
+        measures = [name for name in measures if name != UNASKED]
     ours, theirs = (
-        {n: v for m in part.measures.values() for n, v in m.figures.items()} for part in (a, b)
+        {n: v for m in measures if m in part.measures for n, v in part.measures[m].figures.items()}
+        for part in (a, b)
     )
     for name in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(name), theirs.get(name)

@@ -5,8 +5,34 @@ modules do without `from __future__ import annotations`: typer would evaluate ea
 
 from __future__ import annotations
 
-# Imported in the order in which `gradflow --help` shows the commands.
-from gradflow.cli import analyze, saved, why, check, nets, about  # isort: skip  # noqa: F401
+from collections.abc import Sequence
+from importlib import import_module
+
+from typer import Typer
+
 from gradflow.cli.base import app
 
-__all__ = ["app"]
+COMMANDS = {
+    "analyze": "analyze",
+    "show": "saved",
+    "critical": "why",
+    "explain": "why",
+    "check": "check",
+    "compare": "check",
+    "verify": "nets",
+    "inspect": "nets",
+    "track": "nets",
+    "cells": "about",
+    "schema": "about",
+    "init": "about",
+}
+"""The module of each command, in the order in which `gradflow --help` shows them."""
+
+
+def app_for(arguments: Sequence[str] = ()) -> Typer:
+    """The app with the command that these arguments begin with; with every command where that is
+    none of them: for help, completion, and what was meant."""
+    asked = COMMANDS.get(arguments[0]) if arguments else None
+    for module in [asked] if asked else dict.fromkeys(COMMANDS.values()):
+        import_module(f"gradflow.cli.{module}")
+    return app

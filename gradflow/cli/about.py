@@ -1,6 +1,7 @@
 """`gradflow cells`, `schema` and `init`: what a config may say, and one to start from."""
 
 import sys
+from dataclasses import replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -68,10 +69,21 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
 
     if equations:
         raise InputError(Fault(f"{name} is the file itself", key="--equations"))
-    run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
+    try:
+        run = from_mapping({"cell": name, "hidden_size": 64, "input_size": 64}).runs[0]
+    except InputError as error:  # of no config: of this file
+        raise InputError(*(_of_file(fault, name) for fault in error.faults)) from None
     if numpy:
         return write([run.cell.compiled_for(64, 64).code.source])
     return Destinations.of("cells", format, None).write([run.cell.equations], plain_look)
+
+
+def _of_file(fault: Fault, name: str) -> Fault:
+    """A fault of the file of a cell, where it is told as one of a config's key `cell`."""
+    if fault.line is not None or fault.key is None or fault.key.partition(".")[0] != "cell":
+        return fault
+    key = fault.key.partition(".")[2] or None
+    return replace(fault, message=fault.message.removeprefix(f"{name}: "), source=name, key=key)
 
 
 def _offered() -> "Iterator[Equations]":

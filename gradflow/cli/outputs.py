@@ -10,13 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, GradflowError, InputError
 from gradflow.formats import (
     FORMATS,
     Format,
@@ -143,11 +143,38 @@ class Destinations:
             print(note, file=sys.stderr)
 
     def write(self, content: Any, look: Callable[[bool], Look]) -> None:
-        """Write the files, then standard output. `look` is asked whether it is for a screen."""
-        for file, one in self._open:
-            file.write(one.show(self.report, content, look(False)))
+        """Write the files, then standard output. `look` is asked whether it is for a screen. What
+        cannot be shown in one format, or written to one file, is said when all else is done.
+
+        Raises:
+            GradflowError: with everything that could not be written.
+        """
+        tried = [self._write(file, one, content, look(False)) for file, one in self._open]
+        failed = [error for error in tried if error is not None]
         if self.screen is not None:
             write(self.screen.show(self.report, content, look(True)))  # type: ignore[arg-type]
+        if failed:
+            raise _together(failed)
+
+    def _write(
+        self, file: WholeFile, one: Format, content: Any, look: Look
+    ) -> GradflowError | None:
+        """Write one file; what went wrong."""
+        try:
+            file.write(one.show(self.report, content, look))
+        except InputError as error:
+            faults = (replace(f, source=f.source or str(file.path)) for f in error.faults)
+            return InputError(*faults)
+        except GradflowError as error:
+            return error
+        return None
+
+
+def _together(errors: Sequence[GradflowError]) -> GradflowError:
+    """What went wrong with several files; the exit code is that of the worst."""
+    if all(isinstance(error, InputError) for error in errors):
+        return InputError(*(f for error in errors for f in error.faults))  # type: ignore[attr-defined]
+    return GradflowError("\n".join(map(str, errors)))
 
 
 def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:

@@ -130,11 +130,8 @@ def experiment_of(
     if given is not None:
         runs = tuple(map(given.trained_run, runs))
     runs = measures.explained(runs)
-    if isinstance(config.initial_state, FileState):
-        check_initial_state(runs, config.initial_state.file, faults)
-    for path, message in too_large(runs):
-        faults.add(path, message)
-    if not believing and not faults.found:
+    _check_runs(config, runs, faults)
+    if not believing:
         _try_gauges(choices, runs)
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
@@ -213,6 +210,15 @@ def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
             if mistakes:
                 own[run.cell](EquationsError(mistakes))
                 break
+
+
+def _check_runs(config: Config, runs: Sequence[Run], faults: Faults) -> None:
+    """The runs have the states that a file gives them, and room in memory. Raises InputError."""
+    if isinstance(config.initial_state, FileState):
+        check_initial_state(runs, config.initial_state.file, faults)
+    for path, message in too_large(runs):
+        faults.add(path, message)
+    faults.stop_if_any()
 
 
 def _check_lags(config: Config, faults: Faults) -> None:

@@ -10,12 +10,11 @@ from gradflow.config.bare import as_mapping
 from gradflow.config.faults import Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
-from gradflow.measures import ALWAYS, MEASURES, OPTIONAL
+from gradflow.measures import ALWAYS, MEASURES, OPTIONAL, UNASKED
 from gradflow.measures.contract import Asked, Option
 from gradflow.runs.experiment import Run
 
 _LARGEST = 10**9
-FACTORS = "factors"
 FORM = "the name of a measure or a mapping such as {type: NAME, OPTION: 1}"
 
 
@@ -124,6 +123,6 @@ def explained(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     from gradflow.measures.factors import has_factors  # for a single run alone
 
     (run,) = runs
-    if any(asked.name == FACTORS for asked in run.measures) or not has_factors(run.cells[0, 0]):
+    if any(asked.name == UNASKED for asked in run.measures) or not has_factors(run.cells[0, 0]):
         return runs
-    return (replace(run, measures=(*run.measures, Asked(FACTORS))),)
+    return (replace(run, measures=(*run.measures, Asked(UNASKED))),)

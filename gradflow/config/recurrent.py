@@ -54,10 +54,12 @@ def _instead(key: str, choices: Sequence[Choice], config: Config) -> str:
     listed = " and ".join(", ".join(names).rsplit(", ", 1))
     options = list(dict.fromkeys(name for cell in cells for name in cell.options))
     other = f"wx_{key[3:]} is there for the input weights"
-    other += f", and the cell has options: {', '.join(options)}" if options else ""
+    own = "the cell has" if len(names) == 1 else "the cells have"
+    other += f", and {own} options: {', '.join(options)}" if options else ""
     if any(_recurrent(cell, config) for cell in cells):
         return (
             f"has no meaning: the recurrent weights of {listed} have their own `init`; "
             f"change it there, or write `drawn` in it; {other}"
         )
-    return f"has no meaning: {listed} has no recurrent weights; {other}"
+    have = "has" if len(names) == 1 else "have"
+    return f"has no meaning: {listed} {have} no recurrent weights; {other}"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
+from gradflow.config.pairs import Shifts, column_before, without_pairs
 from gradflow.errors import Fault, InputError, first_faults
 
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | int | float | bool | None"
@@ -107,8 +108,9 @@ def parse(text: bytes, source: str) -> Document:
 def read(text: bytes, source: str) -> Document:
     """The tree in `text` with what is wrong in it, so that its reader can find more; raises
     InputError only if there is no tree."""
-    characters = _decode(text, source)
+    characters, shifts = without_pairs(_decode(text, source))
     builder, whole = _built(characters, source, _Loader)
+    builder.move(shifts)
     if not builder.faults and () not in builder.marks:
         builder.faults.append(Fault("expected `key: value` lines, found none", source, 1, 1))
         whole = False
@@ -164,6 +166,16 @@ class _Builder:
     key_marks: dict[Path, Mark] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     open: list[_Open] = field(default_factory=list)
+
+    def move(self, shifts: Shifts) -> None:
+        """Positions as in the text that was given; see `without_pairs`."""
+        for marks in (self.marks, self.key_marks) if shifts else ():
+            for path, mark in marks.items():
+                marks[path] = Mark(mark.line, column_before(shifts, mark.line, mark.column))
+        for at, fault in enumerate(self.faults if shifts else ()):
+            if fault.line is not None and fault.column is not None:
+                column = column_before(shifts, fault.line, fault.column)
+                self.faults[at] = replace(fault, column=column)
 
     def fault(self, mark: Mark, message: str, path: Path | None = None) -> None:
         """Notes something wrong at `mark`; `path` is that of the next node unless given."""
@@ -305,7 +317,7 @@ def _scalar(builder: _Builder, event: yaml.ScalarEvent, mark: Mark) -> Tree:
 def _decode(text: bytes, source: str) -> str:
     """The characters of `text`, UTF-8 with or without a byte order mark."""
     if len(text) > MAX_BYTES:
-        message = f"expected a config of at most {MAX_BYTES:,} bytes, found {len(text):,}"
+        message = f"expected at most {MAX_BYTES:,} bytes, found more"
         raise InputError(Fault(message, source))
     if text.startswith((b"\xff\xfe", b"\xfe\xff")) or 0 in text[:4]:
         message = "expected UTF-8 text, found UTF-16 or binary data: save it as UTF-8"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, joined
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, are_near_one, exponent_of, safe_bits, scale
 
 Factor = tuple[slice, Array]
@@ -94,10 +94,7 @@ def gram_of_lags(left: Array, factors: Sequence[Factor]) -> Array:
 
 def side_by_side(rights: Mapping[str, Array]) -> Array:
     """The right factors of all parameters as one, (K, R, N, W)."""
-    if len(rights) == 1:
-        (right,) = rights.values()
-        return right
-    return np.concatenate([right.mT for right in rights.values()], axis=-2).mT
+    return joined([*rights.values()], -1)
 
 
 def by_run(a: Array) -> Array:

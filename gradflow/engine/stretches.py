@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradflow.engine.outer import Outer, side_by_side
+from gradflow.engine.outer import Outer
 from gradflow.machine.threads import share
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, sum_of_squares
@@ -18,7 +18,7 @@ from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, su
 # Rows of a stretch: of fewer the other factor is copied too often, and calls are short; of more,
 # there are too few stretches to be shared.
 _LEAST_ROWS, _MOST_ROWS = 128, 256
-_ELEMENTS = 2**19  # of the matrices of a stretch that are formed at once; measured
+_ELEMENTS = 2**18  # of the matrices of a stretch that are formed at once; measured
 
 
 class Stretches:
@@ -31,6 +31,7 @@ class Stretches:
             for count in [max(_LEAST_ROWS, min(_MOST_ROWS, (own.stop - own.start) // 2))]
             for start in range(own.start, own.stop, count)
         ]
+        self._firsts = [own.start for own in rows]
         owners = [which for which, _ in self._stretches]
         firsts = [owners.index(which) for which in range(len(rows))]
         self._of = [slice(*ends) for ends in zip(firsts, [*firsts[1:], len(owners)], strict=True)]
@@ -104,16 +105,17 @@ class Stretches:
 
         def each(at: int, lags: slice, matrices: Array) -> None:
             which, rows = self._stretches[at]
-            flat = matrices.reshape(*matrices.shape[:2], -1)
-            np.vecdot(flat, flat, out=squares[at, lags])
+            _square(matrices, squares[at, lags])
             if lowered[which]:
                 matrices *= powers[which]
             own = into[:, rows] if lags.start else total[:, rows]
             if fallen[which] and not lags.start:
                 own = own * falls[which]
-            into[:, rows] = _run_up(matrices, own)
-            if which == measured:
-                np.vecdot(flat, flat, out=sums[at, lags])
+            for lag, matrix in enumerate(matrices, lags.start):
+                last = lag == lags.stop - 1
+                own = np.add(matrix, own, out=into[:, rows] if last else matrix)
+                if which == measured:
+                    _square(own, sums[at, lag])
 
         self._each(left, outer, each)
         sums = sums[self._of[measured or 0]]
@@ -132,7 +134,7 @@ class Stretches:
     ) -> None:
         """Call `each(at, lags, matrices)` for all lags of every stretch, a few at a time and in
         order, with the matrices (K, R, rows, G), which may be changed."""
-        rights = [(columns, side_by_side(own).mT) for columns, own in outer]
+        rights = [(columns, [_lying(right.mT) for right in own.values()]) for columns, own in outer]
         K, R = left.shape[:2]
         G = left.shape[-1]
 
@@ -141,25 +143,39 @@ class Stretches:
                 which, rows = self._stretches[at]
                 if only not in (None, which):
                     continue
-                count = rows.stop - rows.start
+                count, first = rows.stop - rows.start, rows.start - self._firsts[which]
                 most = min(K, max(1, _ELEMENTS // (R * count * G)))
                 room = np.empty((most, R, count, G), left.dtype)
                 for start in range(0, K, most):
                     lags = slice(start, min(start + most, K))
                     matrices = room[: lags.stop - start]
-                    for columns, right in rights:
-                        own = left[lags][..., columns]
-                        np.matmul(right[lags, :, rows], own, out=matrices[..., columns])
+                    for columns, of in rights:
+                        right = of[which][lags, :, first : first + count]
+                        np.matmul(right, left[lags][..., columns], out=matrices[..., columns])
                     each(at, lags, matrices)
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             share(some, len(self._stretches))
 
 
+def _lying(right: Array) -> Array:
+    """Right factors (K, R, rows, N) with their samples innermost: themselves if they lie so."""
+    row = right.strides[-2:] == (right.shape[-1] * right.itemsize, right.itemsize)
+    return right if row else np.ascontiguousarray(right)
+
+
 def _factors(powers: Array, total: Array) -> tuple[list[bool], Array]:
     """For each parameter: whether any of `powers` (R, P) is not one, and they as what matrices
     (R, W, G) like `total` are multiplied by."""
     return (powers != 1).any(axis=0).tolist(), powers.T[..., None, None].astype(total.dtype)
+
+
+def _square(matrices: Array, into: Array) -> None:
+    """The sums of the squares of matrices (..., rows, G) into (...). One after the other:
+    `np.vecdot` of all of them, which gives the same digits, keeps Python's lock throughout."""
+    for index in np.ndindex(into.shape):
+        flat = matrices[index].reshape(-1)
+        into[index] = np.dot(flat, flat)
 
 
 def _run_up(matrices: Array, start: Array) -> Array:

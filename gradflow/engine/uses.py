@@ -1,7 +1,9 @@
 """Which uses of a cell's weights are measured together, and what their left and right factors are.
 
 `shared`  single uses of parameters as they are: a role (W_x, W_s, b_s, other) has one operand in
-          every slot of a stretch of rows. Roles of the same rows share their left factor.
+          every slot of a stretch of rows. Roles of the same rows share their left factor. Where
+          every role has further parameters in a slot, whose terms are multiples of the first's,
+          they are measured as one, that many times as large.
 `apart`   a parameter whose uses are several, transposed, scaled or of matrices: its uses are one
           sum, their samples side by side.
 `vectors` parameters of one role, each used once, entry by entry or scaled: one behind the other.
@@ -19,8 +21,9 @@ import numpy as np
 
 from gradflow.cells.contract import CURVES, Operand, Params, Use
 from gradflow.cells.sized import SizedCell
+from gradflow.engine.multiples import counted, is_multiple, rows_counted
 from gradflow.engine.outer import Outer, leveled
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, joined
 from gradflow.numerics.magnitudes import scale
 
 Factors = tuple[Array, Outer, Array]
@@ -57,10 +60,11 @@ class Rights(NamedTuple):
 
 class Shared(NamedTuple):
     """Roles that share the rows `rows` of dz as their left factor; for stretches of these rows, an
-    operand for each role."""
+    operand for each role. `times`: what each row counts, where that is not once."""
 
     rows: slice
     blocks: tuple[tuple[slice, Mapping[str, Operand]], ...]
+    times: Array | None = None
 
     @property
     def widths(self) -> dict[str, int]:
@@ -77,6 +81,8 @@ class Shared(NamedTuple):
         """Of one block of steps."""
         whole = self.rows == slice(0, dz.shape[-1])
         left = dz if whole else dz[..., self.rows]
+        if self.times is not None:
+            left = (left.mT * self.times.astype(dz.dtype)).mT
         outer = [(rows, {c: rights.of(o) for c, o in own.items()}) for rows, own in self.blocks]
         yield left, outer, exponent
 
@@ -123,10 +129,7 @@ class Vectors(NamedTuple):
     def factors(self, dz: Array, exponent: Array, rights: Rights) -> Iterator[Factors]:
         """Of one block of steps."""
         pieces = [_factors(use, dz, rights)[0] for use in self.uses]
-        left = pieces[0]
-        if len(pieces) > 1:
-            left = np.concatenate([piece.mT for piece in pieces], axis=-2).mT
-        yield left, [(slice(None), {self.curve: rights.one})], exponent
+        yield joined(pieces, -1), [(slice(None), {self.curve: rights.one})], exponent
 
 
 class Joint(NamedTuple):
@@ -206,18 +209,20 @@ def groups(cell: SizedCell) -> tuple[Group, ...]:
         if not weight.plain or weight.parameters[0] in in_expressions or role not in CURVES:
             continue
         (first, *others) = uses
-        if not others and _is_simple(first):
+        if not others and (is_multiple(first)):
             alone.append((CURVES[role], first))
         elif not others and first.kind != "matrix":
             vectors.setdefault(CURVES[role], []).append(first)
         else:
             found.append(Apart(CURVES[role], tuple(uses), _shape(first)))
+    alone, scaled, times = counted(alone)
+    for curve, use in scaled:
+        if use.kind == "matrix":
+            found.append(Apart(curve, (use,), _shape(use)))
+        else:
+            vectors.setdefault(curve, []).append(use)
     found += [Vectors(curve, tuple(uses)) for curve, uses in vectors.items()]
-    return (*_shared(alone), *found, *_joint(cell, by_weight, in_expressions))
-
-
-def _is_simple(use: Use) -> bool:
-    return use.kind != "diagonal" and not use.transposed and use[4:] == (1.0, False, 1)
+    return (*_shared(alone, times), *found, *_joint(cell, by_weight, in_expressions))
 
 
 def _shape(use: Use) -> tuple[int, int]:
@@ -229,7 +234,7 @@ def _shape(use: Use) -> tuple[int, int]:
     return shape[::-1] if use.transposed else shape
 
 
-def _shared(alone: Sequence[tuple[str, Use]]) -> Iterator[Shared]:
+def _shared(alone: Sequence[tuple[str, Use]], times: Mapping[int, float]) -> Iterator[Shared]:
     """Uses by themselves, by stretches of rows over which a curve has one operand each."""
     layers: list[dict[tuple[str, int], Use]] = []
     for curve, use in alone:
@@ -246,7 +251,8 @@ def _shared(alone: Sequence[tuple[str, Use]]) -> Iterator[Shared]:
                 place = (stretch[0].rows.start, stretch[-1].rows.stop)
                 stretches.setdefault(place, {})[curve] = stretch
         for (start, stop), by_curve in stretches.items():
-            yield Shared(slice(start, stop), tuple(_blocks(start, by_curve)))
+            blocks = tuple(_blocks(start, by_curve))
+            yield Shared(slice(start, stop), blocks, rows_counted(by_curve, times))
 
 
 def _start(use: Use) -> int:
@@ -307,7 +313,7 @@ def _side_by_side(
 ) -> tuple[Array, Array, Array]:
     """The left and right factors of several uses, samples side by side, and their exponents."""
     pieces = [_factors(use, dz, rights) for use in uses]
-    left, right = (np.concatenate(side, axis=-2) for side in zip(*pieces, strict=True))
+    left, right = (joined(side, -2) for side in zip(*pieces, strict=True))
     own = [np.repeat(exponent, use.columns, axis=-1) for use in uses]
     return left, right, np.concatenate(own, axis=-1)
 

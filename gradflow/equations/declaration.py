@@ -94,7 +94,7 @@ Chosen = Mapping[str, float | int | str]
 
 
 def check_keys(plain: Plain, mistakes: Mistakes) -> None:
-    """Tell of keys of a mapping from code that do nothing."""
+    """Report keys of a mapping from code that do nothing."""
     kind = plain.get("type", "equations")
     if kind != "equations":
         message = (

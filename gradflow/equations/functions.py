@@ -183,9 +183,10 @@ class Function(NamedTuple):
 def finite(z: Array) -> Array:
     """z, but no number where it is infinite: what left float range may have a root or a logarithm
     that is within, and is not to pass for infinite there."""
-    beyond = np.isinf(z)
-    found: Array = np.where(beyond, np.nan, z) if beyond.any() else z
-    return found
+    if np.iscomplexobj(z) or z.max(initial=0) == np.inf:
+        found: Array = np.where(np.isinf(z), np.nan, z)
+        return found
+    return z
 
 
 def _within(ufunc: np.ufunc) -> Callable[[Array, Array], Any]:

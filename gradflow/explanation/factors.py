@@ -13,6 +13,8 @@ from gradflow.results import Diagnosis
 MEASURES = ("factors", "slopes", "gates", "paths")
 """What has to be measured of a run that is to be explained."""
 
+_BALANCED = 5e-3  # of a product so near to 1, no factor decides
+_NEAR = 0.05  # so near to 1, a gain is neither small nor large
 _SATURATED = 0.2  # from this share of slopes on, saturation is spoken of
 
 
@@ -79,8 +81,14 @@ def _of_a_product(
     )
     weigh = abs(math.log(gain)) if gain > 0 else math.inf
     bend = abs(math.log(slope)) if slope > 0 else math.inf
-    if slope == 1 or weigh >= bend:
+    if abs(gain * slope - 1) < _BALANCED:
+        decides = "W_s and the slopes, neither of which shrinks or enlarges it"
+        if weigh >= _BALANCED:
+            decides = f"the balance of W_s and the slopes: {gain:.3g} makes up for {slope:.3g}"
+    elif slope == 1 or weigh >= bend:
         size = "small" if gain < 1 else "large"
+        if weigh < _NEAR:
+            size = "just below 1" if gain < 1 else "just above 1"
         decides = f"the size of W_s: a gain of {gain:.3g} is {size}"
     elif saturated is not None and saturated >= _SATURATED:
         decides = f"saturation: {saturated:.0%} of the slopes are below 0.1"

@@ -63,10 +63,11 @@ def _settings(found: Critical) -> dict[str, object]:
 
 
 def varied(content: Sequence[Critical]) -> list[str]:
-    """The axes that differ between the nets; the cell where nothing does."""
+    """The axes that differ between the nets that have them; the cell where nothing does."""
     rows = [_axes(found) for found in content]
-    found = [name for name in rows[0] if len({str(row.get(name)) for row in rows}) > 1]
-    return found or ["cell"]
+    values = {name: {str(row[name]) for row in rows if row.get(name) is not None}
+              for name in rows[0]}  # fmt: skip
+    return [name for name, found in values.items() if len(found) > 1] or ["cell"]
 
 
 # CSV and JSON
@@ -175,7 +176,7 @@ def rows(content: Sequence[Critical]) -> tuple[list[str], list[list[str]]]:
         row += [_number(values[name]) for name in ("critical", "critical_low", "critical_high")]
         row += [_number(values["predicted"])] if has_theory else []
         if ends:
-            row += [_number(values[name]) for name in ("rate_at_low", "rate_at_high")]
+            row += [_rate(values[name]) for name in ("rate_at_low", "rate_at_high")]
         lines.append(row)
     return heads, lines
 
@@ -194,6 +195,15 @@ def _number(value: object) -> str:
     if not isinstance(value, int | float):
         return words.UNKNOWN
     return f"{value:.4g}" if math.isfinite(value) else "∞"
+
+
+def _rate(value: object) -> str:
+    """A rate in as many digits as tell it from 1."""
+    text = _number(value)
+    if text != "1" or value == 1:
+        return text
+    longer = (f"{value:.{digits}g}" for digits in range(5, 18))
+    return next((one for one in longer if float(one) != 1), text)
 
 
 def sentences(content: Sequence[Critical]) -> Iterator[str]:

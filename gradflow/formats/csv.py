@@ -24,6 +24,7 @@ from gradflow.formats.columns import (
 )
 from gradflow.formats.lags import all_lags
 from gradflow.formats.look import Look
+from gradflow.formats.parts import from_the_top
 from gradflow.measures.contract import Curve, Values
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
@@ -74,17 +75,11 @@ def pointed(text: str) -> str:
 def _curves(
     result: Result,
 ) -> Iterator[tuple[GradientFlow | None, Mapping[str, Measured], int | None, str | None]]:
-    """(curve, measures, layer, direction): the whole net, where it has one state, then each part.
-
-    If there is no whole, from the top: the gradient of a lower layer is zero at lag 0, and
-    DuckDB takes a column whose first value is -inf for dates or text.
-    """
-    parts = result.layers
-    if result.flow is not None or not parts:
+    """(curve, measures, layer, direction): the whole net, where it has one state, then each
+    part."""
+    if result.flow is not None or not result.layers:
         yield result.flow, result.measures, None, None
-    else:
-        parts = tuple(sorted(parts, key=lambda part: -part.layer))
-    for part in parts:
+    for part in from_the_top(result):
         yield part.flow, part.measures, part.layer, part.direction
 
 

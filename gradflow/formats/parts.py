@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from gradflow.results import Result
+from gradflow.results import LayerResult, Result
 
 WHOLE = "all"
 """What the net as a whole has for a layer's number."""
+
+
+def from_the_top(result: Result) -> tuple[LayerResult, ...]:
+    """The layers of a result in the order of the rows of a CSV: where the net as a whole has none,
+    from the top, since the gradient of a lower layer is zero at lag 0, and DuckDB takes a column
+    whose first value is -inf for dates or text."""
+    if result.flow is not None:
+        return result.layers
+    return tuple(sorted(result.layers, key=lambda part: -part.layer))
 
 
 def with_parts(results: Sequence[Result]) -> list[Result]:

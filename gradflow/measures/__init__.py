@@ -20,6 +20,9 @@ ALWAYS = ["gradient", "terms", "share"]
 OPTIONAL = ["jacobian", "lyapunov", "gates", "paths", "reach", "slopes", "theory", "factors"]
 """What is measured where a config asks for it, likewise: a new measure is a line here."""
 
+UNASKED = "factors"
+"""What a config of a single run has measured without asking: elsewhere it is not missed."""
+
 
 class Measures(Mapping[str, "Measure"]):
     """The measures by name; a module is loaded when its measure is first looked at."""

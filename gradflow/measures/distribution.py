@@ -3,7 +3,7 @@ of 65,536 bins of equal width."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,11 +35,22 @@ class Distribution:
             self._bins += np.bincount(at.astype(np.int64), minlength=BINS)
         self._filled += flat.size
 
-    def percentiles(self, wanted: Sequence[float]) -> list[float]:
-        """The percentiles; between two numbers, and within a bin, on the line between its ends."""
+    def percentiles(
+        self, wanted: Sequence[float], falling: Callable[[Array], Array] | None = None
+    ) -> list[float]:
+        """The percentiles; between two numbers, and within a bin, on the line between its ends.
+
+        Args:
+            wanted: from 0 to 100.
+            falling: a function of the numbers, which falls as they rise, whose percentiles are
+                wanted in place of their own.
+        """
+        if falling is not None and not self.is_exact:
+            own = np.array(self.percentiles([100 - p for p in wanted]))
+            return [float(v) for v in falling(own)]
         if self.is_exact:
-            found: list[float] = np.percentile(self._values[: self._filled], wanted).tolist()
-            return found
+            values = self._values[: self._filled]
+            return _between(values if falling is None else falling(values), wanted)
         below = np.concatenate([[0], np.cumsum(self._bins)])
         edges = np.linspace(self.low, self.high, BINS + 1)
         rank = np.asarray(wanted) / 100 * self._filled
@@ -47,3 +58,11 @@ class Distribution:
         at = np.clip(np.searchsorted(below, rank, side="left") - 1, 0, BINS - 1)
         within = (rank - below[at]) / np.maximum(self._bins[at], 1)
         return [float(v) for v in edges[at] + np.clip(within, 0, 1) * (edges[1] - edges[0])]
+
+
+def _between(values: Array, wanted: Sequence[float]) -> list[float]:
+    """Percentiles of numbers of which some may be infinite, as is what lies next to these."""
+    with np.errstate(invalid="ignore"):
+        found = np.percentile(values, wanted)
+    above = np.percentile(values, wanted, method="higher")
+    return [float(v) for v in np.where(np.isinf(above), above, found)]

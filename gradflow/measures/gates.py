@@ -99,10 +99,12 @@ def _log2_decay(values: Samples, keeper: Keeper) -> Array:
 
 
 def _time_scales(decays: Distribution) -> Mapping[str, float]:
-    """The percentiles of 1/decay, the longest where the decay is least."""
-    half, tenth = decays.percentiles((50, 10))
-    return {name: math.inf if log2 <= -_LONGEST else 2.0**-log2
-            for name, log2 in (("p50", half), ("p90", tenth))}  # fmt: skip
+    """The percentiles of 1/decay, infinite beyond the longest that are kept apart."""
+
+    def steps(log2: Array) -> Array:
+        return np.where(log2 <= -_LONGEST, np.inf, np.exp2(-log2))
+
+    return dict(zip(("p50", "p90"), decays.percentiles((50, 90), falling=steps), strict=True))
 
 
 def _rows(figures: Figures) -> list[Row]:

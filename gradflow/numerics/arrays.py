@@ -9,6 +9,7 @@ float64, 1.2 times in float32.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,16 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 def laid(a: Array) -> Array:
     """`a` (..., N, width) with the batch innermost: itself if it lies so, else a copy."""
     return np.ascontiguousarray(a.mT).mT
+
+
+def joined(arrays: Sequence[Array], axis: int) -> Array:
+    """Arrays (..., N, width) as one along the axis -2 or -1, the batch innermost; one alone is
+    itself. NumPy would have the runs innermost where all of them read one array."""
+    if len(arrays) == 1:
+        return arrays[0]
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(a.shape[axis] for a in arrays)
+    return np.concatenate(arrays, axis=axis, out=empty(tuple(shape), arrays[0].dtype))
 
 
 def cut(a: Array, count: int) -> tuple[Array, ...]:

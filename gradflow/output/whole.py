@@ -65,7 +65,7 @@ class WholeFile:
             os.chmod(name, self._mode)
             os.replace(name, self._target)
         except OSError as error:
-            message = f"could not be written: {error.strerror}; nothing is changed"
+            message = f"could not be written: {error.strerror}; it is as it was"
             raise GradflowError(str(Fault(message, str(self.path)))) from None
         self._remove_temporary()
 
@@ -109,13 +109,13 @@ def refuse_overwriting(
         InputError: with every output that is.
     """
     faults = []
-    inputs = [(path, _identities(path)) for path in read]
+    inputs = [(path, _identities(path) | {_folded(path)}) for path in read]
     made = {str(above) for path in folders for above in _with_parents(path)}
     earlier: list[tuple[Path, set[object]]] = []
     for path in outputs:
         own = _identities(path)
         folded = own | {_folded(path)}
-        names = [f"{other}, which this run reads" for other, its in inputs if own & its]
+        names = [f"{other}, which this run reads" for other, its in inputs if folded & its]
         names += [f"{other}, another output" for other, its in earlier if folded & its]
         names += ["a folder that this run makes"] if _real(path) in made else []
         if names:

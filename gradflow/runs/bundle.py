@@ -158,7 +158,7 @@ def _with_lost(result: Result) -> Result:
     )
     if not lost:
         return result
-    told = (
+    note = (
         f"the gradient by {', '.join(lost)} is no number at some lags, which are empty: "
         "a derivative within the step left float range"
     )
@@ -166,7 +166,7 @@ def _with_lost(result: Result) -> Result:
         result,
         flow=None if result.flow is None else _without_lost(result.flow),
         layers=tuple(replace(part, flow=_without_lost(part.flow)) for part in result.layers),
-        notes=(*result.notes, told),
+        notes=(*result.notes, note),
     )
 
 

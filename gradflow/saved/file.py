@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from gradflow.saved.values import DamagedError, an_object, damaged, member, numb
 
 WRITTEN_BY = "gradflow analyze --output NAME.json"
 _HEAD = ("gradflow", "format", "provenance", "config")
+_BEGINNING = 200  # bytes that tell results from other files
 _MEMORY = 10  # bytes that one byte of such a file takes while it is read
 
 
@@ -90,8 +92,25 @@ def read_results(path: str | PathLike[str]) -> Saved:
 def holds_results(path: Path) -> bool:
     """Whether a file looks like one of results, sound or damaged."""
     with open_regular(path, str(path)) as file:
-        head = bytes(file.read_at(0, min(file.size, 100)))
-    return head.lstrip().startswith(b"{") and b'"gradflow"' in head
+        head = bytes(file.read_at(0, min(file.size, _BEGINNING)))
+    return _begins(head, b"{", b'"gradflow"')
+
+
+def _begins(head: bytes, first: bytes, within: bytes = b"") -> bool:
+    """Whether the head of a file, with or without a byte order mark, begins so and holds that."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
+        head = head.decode("utf-16", "ignore").encode()
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    return head.startswith(first) and within in head
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    """What is wrong with a text of JSON."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError | json.JSONDecodeError) or "limit" not in str(error):
+        return str(error)
+    return "a whole number has thousands of digits"
 
 
 def _parsed(path: Path, source: str) -> dict[str, Any]:
@@ -100,16 +119,15 @@ def _parsed(path: Path, source: str) -> dict[str, Any]:
         if file.size * _MEMORY > bytes_available():
             message = f"its {file.size:,} bytes would take more memory than there is"
             raise InputError(Fault(message, source))
-        text = bytes(file.read_at(0, file.size))
-    if not text.lstrip()[:1] == b"{":
+        raw = bytes(file.read_at(0, file.size))
+    if not _begins(raw[:_BEGINNING], b"{"):
         raise _foreign(source)
     try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
-    except (ValueError, RecursionError) as error:  # of JSON, UTF-8, a number of thousands of digits
-        if b'"gradflow"' not in text[:100]:
+        data = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except (ValueError, RecursionError) as error:
+        if not _begins(raw[:_BEGINNING], b"{", b'"gradflow"'):
             raise _foreign(source) from None
-        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
-        raise InputError(Fault(f"damaged or cut short: {why}", source)) from None
+        raise InputError(Fault(f"damaged or cut short: {_why(error)}", source)) from None
     if not isinstance(data, dict) or not isinstance(data.get("gradflow"), str):
         raise _foreign(source)
     if "runs" not in data and "rows" in data:

@@ -48,13 +48,13 @@ class FloatRange:
     def gauge(self, before: Array, after: Array, others: Array) -> None:
         """Look at the derivatives of a gauge (N, .) before and after a step, and at those of all
         else (N, .) after it."""
-        one, two, beside = (np.abs(a).max(axis=-1) for a in (before, after, others))
-        self.cancelled |= bool((np.maximum(one, two) > _MOVED[self.dtype] * beside).any())
+        one, two, rest = (np.abs(a).max(axis=-1) for a in (before, after, others))
+        self.cancelled |= bool((np.maximum(one, two) > _MOVED[self.dtype] * rest).any())
 
     def lost(self, ours: Scaled, theirs: Scaled, arrives: Scaled, tolerance: float) -> bool:
         """Whether this may be why derivatives (N, .) differ. Where range was left, of every sample
-        that does one is next to nothing beside the other, or both are beside what `arrives` (N, S)
-        at the step."""
+        that does one is next to nothing against the other, or both are against what `arrives`
+        (N, S) at the step."""
         summands, other, unit = in_one_unit(ours, theirs)
         both = np.abs([summands.sum(axis=-1), other[:, 0]])
         low, high = both.min(axis=0), both.max(axis=0)

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gradflow
 from formats.made_results import made, sweep
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.report import Report, difference
 from gradflow.formats.comparison import sentences
+from gradflow.measures import UNASKED
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Diagnosis, LayerResult
@@ -307,3 +309,15 @@ def test_what_tells_runs_without_a_counterpart_apart_is_told():
     for other in (before, [*before, made(2, "gru")], before[:1]):
         assert compared(before, other).unlike == {}
     assert compared(before[:1], [made(0, "gru")]).unlike == {"cell": ("rnn", "gru")}
+
+
+def test_a_run_by_itself_is_like_the_same_run_of_a_sweep():
+    """The former has its factors measured, which nobody asked for."""
+    alone = gradflow.analyze({"cell": "rnn", "sequence_length": 20})
+    together = gradflow.analyze({"cell": ["rnn", "gru"], "sequence_length": 20})
+    for before, after in ((alone, together), (together, alone)):
+        pair = next(pair for pair in compared(before, after).pairs if pair.name.startswith("rnn"))
+        assert pair.held
+        assert pair.largest.decades == 0
+    assert UNASKED in alone[0].measures
+    assert UNASKED not in together[0].measures

@@ -106,7 +106,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("a: 1".encode("utf-16"), ["c.yaml:1:1: error: expected UTF-8 text, found UTF-16"]),
         ("a: 1".encode("utf-16-le"), ["c.yaml:1:1: error: expected UTF-8 text, found UTF-16"]),
         ("a: 1".encode("utf-32-be"), ["c.yaml:1:1: error: expected UTF-8 text, found UTF-16"]),
-        (b"#" * (1 << 20) + b"#", ["expected a config of at most 1,048,576 bytes, found"]),
+        (b"#" * (1 << 20) + b"#", ["expected at most 1,048,576 bytes, found more"]),
         ("1: x", ["c.yaml:1:1: error: 1: expected a name as the key, found 1"]),
         ("true: x\nnull: y", ["true: expected a name as the key", "null: expected a name as"]),
         ("a: {? : z}", ['a."?": expected a name as the key, found nothing']),
@@ -133,6 +133,23 @@ def test_a_trap_is_a_clear_error(text: str | bytes, expected: list[str]) -> None
         assert message.startswith("c.yaml:")
         assert len(message) < 400
         assert message.isprintable()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", ""])
+def test_a_character_that_json_writes_as_two_escapes_is_one(line_end: str) -> None:
+    pair, backslash = "\\ud83d\\ude00", "\\\\ud83d\\\\ude00"
+    text = f'{{"a": "{pair}{backslash}", {line_end}"b": ["{pair}", "{pair}"], "c": 1}}'
+    document = parse(text.encode(), "c.yaml")
+    assert document.data == {"a": "😀" + r"\ud83d\ude00", "b": ["😀", "😀"], "c": 1}
+    last = text.split("\n")[-1]
+    mark = document.mark(("c",), key=True)
+    assert (mark.line, mark.column) == (1 + text.count("\n"), last.index('"c"') + 1)
+    assert document.mark(("b", 1)).column == last.rindex(f'"{pair}"') + 1
+
+
+@pytest.mark.parametrize("text", [r"a: '\ud83d\ude00'", r"a: \ud83d\ude00"])
+def test_what_is_no_escape_stays(text: str) -> None:
+    assert parse(text.encode(), "c.yaml").data == {"a": r"\ud83d\ude00"}
 
 
 def test_the_number_of_keys_and_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

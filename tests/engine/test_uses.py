@@ -37,6 +37,15 @@ MORE = {
             }
         )
     ),
+    "two parameters of one term": own(
+        "h[t] = tanh(W @ x[t] + U @ h[t-1] + b + 2 * (V @ x[t] + T @ h[t-1] + d)) + X @ x[t]",
+        V=["H", "I"],
+        T=["H", "H"],
+        X=["H", "I"],
+        b="H",
+        d="H",
+    ),
+    "two of one role alone": own("h[t] = tanh(W @ x[t] + V @ x[t] + U @ h[t-1])", V=["H", "I"]),
     "exp of a vector": own("h[t] = exp(-exp(u)) * h[t-1] + W @ x[t] + tanh(U @ h[t-1])", u="H"),
 }
 ALL = [*VARIANTS, *(Cell.of(made) for made, *_ in CELLS.values()), *MORE.values()]
@@ -95,3 +104,14 @@ def test_the_gates_of_an_lstm_share_one_left_factor():
     (group,) = groups(net.cell)
     assert isinstance(group, Shared)
     assert set(group.widths) == {"W_x", "W_s", "b_s"}
+
+
+def test_parameters_whose_terms_are_multiples_are_measured_once():
+    """Where all roles of a slot have them: one group has a left factor for all."""
+    both = groups(random_net(MORE["two parameters of one term"]).cell)
+    assert [type(group) for group in both] == [Shared, Shared]
+    for group in both:
+        np.testing.assert_allclose(group.times[0], np.sqrt(5))
+    assert len(groups(random_net(MORE["two of one role alone"]).cell)) == 2
+    (group,) = groups(random_net(next(cell for cell in VARIANTS if cell.name == "cfc")).cell)
+    np.testing.assert_allclose(np.unique(group.times), [1, np.sqrt(2)])

@@ -32,6 +32,12 @@ def test_an_orthogonal_linear_net_is_its_gain():
     assert [f.value for f in factors.factors] == pytest.approx([0.8, 1.0])
     assert factors.predicted == pytest.approx(found.result.diagnosis.rate)
     assert factors.decides == "the size of W_s: a gain of 0.8 is small"
+    [same] = explained({**config, "ws_scale": 1.0}, advice=False)
+    assert same.factors[""].decides == (
+        "W_s and the slopes, neither of which shrinks or enlarges it"
+    )
+    [nearly] = explained({**config, "ws_scale": 1.02}, advice=False)
+    assert nearly.factors[""].decides == "the size of W_s: a gain of 1.02 is just above 1"
     [tried] = found.advice
     assert tried.settings == {"ws_scale": 1.0}
     assert tried.result.diagnosis.verdict == "stable"

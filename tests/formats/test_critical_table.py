@@ -38,6 +38,19 @@ def test_a_net_without_a_crossing_is_named():
     assert "W_x×1.0: no crossing: the rate is below 1 from ws_scale 0.1 to 0.9." in text
 
 
+def test_a_rate_has_the_digits_that_tell_it_from_1():
+    text = shown({}, between=(0.1, 0.999996))
+    assert text.split("\n")[4].endswith(" 0.999996")
+    assert "no crossing: the rate is below 1" in text
+
+
+def test_what_only_some_nets_have_tells_none_apart():
+    """A cell that declares its own initial values has no `ws_init`."""
+    text = shown({"cell": ["rnn", "brc"], "ws_init": "gaussian"})
+    assert "gaussian" not in text
+    assert {"rnn", "brc"} <= set(text.split())
+
+
 def test_csv_and_json_have_what_was_found_and_tried():
     options = {"ws_scale": 1.0, "wx_scale": [0.5, 1.0], "seed": [0, 1]}
     content = list(find(from_mapping({**LINEAR, **options}), execute))

@@ -22,7 +22,7 @@ from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
 from gradflow.checks.report import Report
 from gradflow.checks.wanted import Wanted
-from gradflow.cli import app
+from gradflow.cli import app_for
 from gradflow.config.load import from_mapping
 from gradflow.criticality import find
 from gradflow.errors import InputError
@@ -241,7 +241,9 @@ def test_the_config_is_there_whole_and_harmless(no_figures):
     assert "\\u202e" in shown
 
 
-@pytest.mark.parametrize("command", get_command(app).commands.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "command", get_command(app_for()).commands.values(), ids=lambda one: one.name
+)
 def test_what_writes_a_page_or_a_figure_takes_a_theme(command):
     options = {name: one for one in command.params for name in one.opts}
     written = options["--output"].help if "--output" in options else ""
@@ -272,15 +274,18 @@ def test_what_was_measured_is_a_table_by_gate_or_by_run(no_figures):
     small = {"hidden_size": 3, "batch_size": 4, "sequence_length": 4, "input_size": 2}
     for scales, heads in {
         (1.0,): ["gate", "mean", "p10"],
-        (1.0, 2.0): ["run", "i_mean", "i_p10"],
+        (1.0, 2.0): ["figure", "W_s×1.0", "W_s×2.0"],
+        (1.0, 2.0, 3.0, 4.0, 5.0): ["run", "i_mean", "i_p10"],
     }.items():
         config = {"cell": "lstm", "measure": ["gates"], "ws_scale": list(scales)}
         _, root = page(list(execute(from_mapping({**small, **config}))))
         [table] = [e for e in root.iter("table") if e.get("id") == "measure-gates-table"]
         head, *rows = [texts_of(row) for row in table.iter("tr")]
         assert head[:3] == heads
-        assert len(rows) == (3 if len(scales) == 1 else 2)
-        assert all(0 < float(row[1]) < 1 for row in rows)
+        gates = {"i", "f", "o"}
+        found = {row[0].partition("_")[0] for row in rows}
+        assert found == gates if len(scales) < 5 else len(rows) == 5
+        assert all(0 <= float(row[1]) <= 1 for row in rows if "time_scale" not in row[0])
 
 
 # Commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -21,11 +22,12 @@ from figure_checks import (  # noqa: E402
     results_of,
     words,
 )
+from matplotlib.figure import Figure  # noqa: E402
 
 from gradflow.formats import plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import apart, few, shortened, wide, wrapped  # noqa: E402
+from gradflow.formats.plots.scales import apart, decades, few, shortened, wide, wrapped  # noqa: E402
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -208,6 +210,21 @@ def test_a_heat_map_has_the_critical_scale():
     ]  # fmt: skip
 
 
+def test_the_critical_scale_lies_between_runs_that_have_a_rate():
+    """Near it a curve may have no straight part: the line is where those next to the gap put it."""
+    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
+                               ws_init="orthogonal")  # fmt: skip
+    gap = [
+        replace(one, diagnosis=replace(one.diagnosis, rate=None, rate_ci=None))
+        if 0.8 < one.axes["ws_scale"] < 1.2 else one
+        for one in results
+    ]  # fmt: skip
+    assert 0 < len([one for one in gap if one.diagnosis.rate is None]) < len(gap)
+    [found] = [text for text in words(plots.figure(gap, look).axes[0]) if "rate 1" in text]
+    assert found.startswith("rate 1 near ")
+    assert float(found.split()[-1]) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(("scale", "end"), [(1e-14, -420.0), (1e14, 420.0)])
 def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
     config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",
@@ -263,6 +280,22 @@ def test_a_shorter_run_has_a_dot_where_it_ends():
     short = results[0].flow.relative.log10()
     [(x, y)] = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert (x, y) == (10, pytest.approx(short[-1]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.2, 0.4), (-0.001, 0.002), (-700.3, -699.9), (300, 301.9), (-2, 0), (0, 9)]
+)
+def test_every_mark_of_a_scale_of_logarithms_has_its_number(low, high):
+    figure = Figure()
+    ax = figure.add_subplot()
+    ax.set_ylim(low, high)
+    decades(ax)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    marks = [float(mark) for mark in ax.get_yticks()]
+    there = [(mark, text) for mark, text in zip(marks, labels, strict=True) if low <= mark <= high]
+    assert len(there) > 1
+    for mark, text in there:
+        assert float(Decimal(text).log10()) == pytest.approx(mark, abs=1e-4 * max(1, abs(mark)))
 
 
 def test_a_long_text_loses_its_middle():

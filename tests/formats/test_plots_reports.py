@@ -230,6 +230,21 @@ def test_the_scale_of_distances_holds_the_tolerance(tolerance):
                 assert mark == pytest.approx(math.log10(far))
 
 
+def test_many_distances_have_a_row_of_their_own():
+    """And do not stretch the curves beside them."""
+    runs = [
+        made(i, "rnn", rate=0.9, ws_scale=0.1 * (i + 1), varied=("ws_scale",)) for i in range(50)
+    ]
+    side = Side(runs, LOOK.thresholds)
+    figure = plots.figure(compare(side, side), LOOK, "comparison")
+    assert_readable(figure)
+    distances, *curves = figure.axes
+    height = figure.get_figheight()
+    assert curves
+    assert all(ax.get_position().height * height < 2.3 for ax in curves)
+    assert all(ax.get_position().y1 < distances.get_position().y0 for ax in curves)
+
+
 def test_results_that_did_not_change_are_compared():
     side = Side(sweep(), LOOK.thresholds)
     comparison = compare(side, side)

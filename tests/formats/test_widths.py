@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from command import main
-from gradflow.cli import app
+from gradflow.cli import app_for
 from gradflow.output import terminal
 
 SMALL = "hidden_size: 4\nbatch_size: 3\ninput_size: 2\nsequence_length: 12\n"
@@ -75,7 +75,7 @@ def test_it_fits(folder, monkeypatch, capsys, command, width):
 
 
 @pytest.mark.parametrize(
-    "name", ["", *(c.name or c.callback.__name__ for c in app.registered_commands)]
+    "name", ["", *(c.name or c.callback.__name__ for c in app_for().registered_commands)]
 )
 def test_help_fits(monkeypatch, capsys, name):
     monkeypatch.setenv("COLUMNS", "80")

@@ -35,6 +35,25 @@ def test_constant_gates_have_one_value_and_one_time_scale(b):
         assert found[f"gates_f_time_scale_{p}"] == pytest.approx(time_scale, rel=1e-13)
 
 
+def test_percentiles_of_a_falling_function_are_those_of_its_values():
+    values = np.array([1.0, 2.0, 4.0, np.inf])
+    found = Distribution(4, 0.0, 1.0)
+    found.add(np.array([1.0, 0.5, 0.25, 0.0]))
+
+    def inverse(given):
+        with np.errstate(divide="ignore"):
+            return 1 / given
+
+    assert found.percentiles((0, 50, 60, 100), falling=inverse) == [
+        1.0,
+        3.0,
+        pytest.approx(3.6),
+        math.inf,
+    ]
+    assert found.percentiles((70,), falling=inverse) == [math.inf]
+    assert np.percentile(values[:3], 50) == 2.0
+
+
 @pytest.mark.parametrize(("b", "expected"), [(3.0, math.inf), (-3.0, 0.0), (0.0, 1 / math.log(2))])
 def test_a_hard_gate_keeps_for_ever_or_not_at_all(b, expected):
     cell = LSTM(recurrent_activation="hard_sigmoid")
@@ -71,7 +90,7 @@ def test_gates_are_those_of_the_equations():
     f = dict(lstm_gates(net.params, net.x, states[:-1]))["f"]
     scales = np.percentile(-1 / np.log(f), [50, 90])
     found = [measured.figures[f"gates_f_time_scale_{p}"] for p in ("p50", "p90")]
-    np.testing.assert_allclose(found, scales, rtol=2e-3)  # between two values: on another line
+    np.testing.assert_allclose(found, scales, rtol=1e-12)
     assert measured.note is None
 
 

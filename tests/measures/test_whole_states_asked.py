@@ -99,7 +99,7 @@ def test_of_a_bidirectional_net_each_place_alone():
 def test_a_transient_that_leaves_nothing_is_said_in_a_line():
     result = analyzed(measure=[{"type": "lyapunov", "transient": 6}])
     assert result.measures["lyapunov"].figures == {}
-    assert result.measures["lyapunov"].note.endswith("leaves none of the 12 steps")
+    assert result.measures["lyapunov"].note.endswith("leaves none of the 12")
 
 
 def test_runs_of_a_sweep_have_what_each_has_alone():

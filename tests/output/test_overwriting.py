@@ -59,6 +59,13 @@ def test_an_output_is_no_checkpoint(everything, capsys):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["NET.json", "Net.JSON"])
+def test_an_output_is_nothing_that_is_read_where_case_does_not_count(everything, capsys, name):
+    command = ("analyze", "c.txt", "--output", name)
+    message = f"{name}: error: --output: is net.json, which this run reads: give another name\n"
+    assert main(capsys, *command) == (2, "", message)
+
+
 def test_an_output_beside_what_is_read_is_written(everything, capsys):
     assert main(capsys, "analyze", "c.txt", "--output", "out.csv", "--quiet")[0] == 0
     assert (everything / "out.csv").exists()

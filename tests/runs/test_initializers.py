@@ -198,7 +198,8 @@ def test_names_and_mappings_are_swept_together_and_have_short_labels():
 
 
 @pytest.mark.parity
-def test_fused_kinds_are_those_of_keras(rng):
+def test_fused_kinds_are_those_of_keras(rng, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
     keras = pytest.importorskip("keras")
     kernel = np.asarray(keras.initializers.Orthogonal(seed=1)((12, 48))).T  # Keras: (H, 4H)
     ours = np.concatenate([*blocks_of("recurrent", ws_init="fused_orthogonal").values()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gradflow.measures import OPTIONAL
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import GradientFlow
-from gradflow.saved import read_results
+from gradflow.saved import holds_results, read_results
 from measures.throwaway import added, removed
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -343,6 +344,28 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path):
             gradflow.load_results(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_does_no_harm(tmp_path, encoding):
+    path, marked = tmp_path / "r.json", tmp_path / "marked.json"
+    results, _ = written(path, {"cell": "rnn", **SMALL})
+    marked.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    [back] = gradflow.load_results(marked)
+    same_flows(results[0].flow, back.flow)
+    assert holds_results(marked)
+
+
+def test_a_number_of_thousands_of_digits_is_damage_in_our_words(tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {"cell": "rnn", **SMALL})
+    text = re.sub(r'"loss": [^,]*', f'"loss": {"9" * 5000}', path.read_text(), count=1)
+    path.write_text(text)
+    with pytest.raises(gradflow.InputError) as error:
+        gradflow.load_results(path)
+    assert "damaged" in str(error.value)
+    assert "sys." not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 120
+
+
 def test_show_does_not_write_over_what_it_reads(tmp_path, capsys):
     path = tmp_path / "r.json"
     written(path, {"cell": "rnn", **SMALL})
@@ -361,7 +384,10 @@ def test_an_exact_zero_is_an_exact_zero_again(tmp_path):
     assert result.flow.log10_percentiles[-1].tolist() == [-math.inf] * 3
 
 
-BEYOND_SQUARES = {"kind": "gaussian", "scale": 1e30}
+OF_THE_INPUT = {
+    "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
+    "step": "h[t] = 0.5 * h[t-1] + sqrt((W @ x[t]) ** 2)",
+}  # fmt: skip
 AT_THE_ROOT = {
     "type": "equations", "name": "root", "state": {"h": "H"}, "parameters": {"W": ["H", "I"]},
     "step": "h[t] = 0.5 * sqrt(h[t-1] ** 2) + tanh(W @ x[t])",
@@ -371,7 +397,7 @@ AT_THE_ROOT = {
 @pytest.mark.parametrize(
     ("config", "lost"),
     [
-        ({"cell": "gated_deltanet", "dtype": "float32", "input": BEYOND_SQUARES}, "W_x"),
+        ({"cell": OF_THE_INPUT, "input": "zeros", "initial_state": "gaussian"}, "W_x"),
         ({"cell": AT_THE_ROOT}, "the state"),
     ],
     ids=["a term", "the state"],

@@ -79,7 +79,7 @@ def test_only_headers_and_the_chosen_tensors_are_read(tmp_path, monkeypatch, suf
     tensors = read(path)
     np.testing.assert_array_equal(tensors["w"], arrays["w"], strict=True)
     assert tensors.shape("z") == LARGE.shape
-    assert sum(taken) < 200_000
+    assert sum(taken) < LARGE.nbytes / 4  # two buffers, of the size that Python has
     np.testing.assert_array_equal(tensors["z"], arrays["z"], strict=True)
 
 

@@ -14,6 +14,7 @@ from gradflow.measures import MEASURES
 from gradflow.measures.measured import Measured
 from gradflow.results import Result
 
+_FEW, _WIDE = 4, 8  # runs side by side, figures side by side
 _DEEP = re.compile(r"_([4-9]|\d\d+)$")  # of many numbered figures; JSON has them all
 
 
@@ -27,8 +28,8 @@ def measured(results: Sequence[Result]) -> Iterator[Section]:
         if not any(one.figures for _, one in found):
             parts += [Prose([said, *notes])] if notes else []
         elif len(results) > 1:
-            table = Table(f"measure-{name}", said, list(_columns(name, found)), notes)
-            parts.append(table)
+            columns, many = list(_columns(name, found)), len(found) > _FEW
+            parts.append(Table(f"measure-{name}", said, columns, notes, is_filtered=many))
         else:
             parts += [*_of_one(name, found[0][1], said), *([Prose(notes)] if notes else [])]
     if parts:
@@ -36,13 +37,20 @@ def measured(results: Sequence[Result]) -> Iterator[Section]:
 
 
 def _columns(name: str, found: Sequence[tuple[str, Measured]]) -> Iterator[Column]:
-    """A row a run, a column a figure."""
-    yield column("run", [of for of, _ in found])
+    """A row a run, a column a figure; of few runs with many figures the other way round."""
+    runs = [of for of, _ in found]
     figures = dict.fromkeys(f for _, one in found for f in one.figures if not _DEEP.search(f))
-    for figure in figures:
-        texts = [words.number(one.figures[figure]) if figure in one.figures else ""
-                 for _, one in found]  # fmt: skip
-        yield column(figure.removeprefix(f"{name}_"), texts, figure)
+    heads = [figure.removeprefix(f"{name}_") for figure in figures]
+    table = [
+        [words.number(one.figures[figure]) if figure in one.figures else "" for _, one in found]
+        for figure in figures
+    ]
+    if len(runs) <= _FEW and len(figures) > _WIDE:
+        yield column("figure", heads)
+        yield from map(column, runs, zip(*table, strict=True))
+        return
+    yield column("run", runs)
+    yield from map(column, heads, table, figures)
 
 
 def _of_one(name: str, found: Measured, said: str) -> Iterator[Part]:

@@ -7,9 +7,12 @@ window, and the same results give the same bytes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gradflow.errors import InputError
 from gradflow.formats.look import Look
@@ -31,6 +34,7 @@ REPORTS = {
 }
 """The reports that can be drawn, each with the module here that draws it."""
 
+_LONGEST = 40  # characters of what was given in the place of axes
 WHERE_TO_GET_IT = "figures need matplotlib: pip install matplotlib"
 
 
@@ -58,19 +62,32 @@ def figure(report: Any, look: Look, kind: str = "results") -> Figure:
     return found
 
 
-def into(ax: Axes, results: Sequence[Result], look: Look) -> None:
-    """Draw the gradient of results that fit one panel into given axes.
+def into(given: object, results: Sequence[Result], look: Look) -> None:
+    """Draw the gradient of results into given axes, one, or an array or list of as many as there
+    are panels.
 
     Raises:
-        InputError: there is nothing to draw, or more than one panel of it.
+        InputError: they are no axes, there is nothing to draw, or another number of panels of it.
     """
+    axes = _axes(given)
     from gradflow.formats.plots import runs
 
-    runs.into(ax, results, look)
+    runs.into(axes, results, look)
     if look.theme == "dark":
         from gradflow.formats.plots.saving import turn
 
-        turn(ax)
+        for ax in axes:
+            turn(ax)
+
+
+def _axes(given: object) -> list[Axes]:
+    """Axes, in the order of their rows; nothing but matplotlib makes them, so it is there."""
+    matplotlib = sys.modules.get("matplotlib.axes")
+    flat = list(np.ravel(np.asarray(given, dtype=object)))
+    if matplotlib is None or not flat or not all(isinstance(a, matplotlib.Axes) for a in flat):
+        found = shown if len(shown := repr(given)) <= _LONGEST else type(given).__name__
+        raise InputError(f"ax: expected matplotlib axes, or an array of them, found {found}")
+    return flat
 
 
 def content(report: Any, look: Look, suffix: str, kind: str = "results") -> bytes:

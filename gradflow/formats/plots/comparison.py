@@ -55,8 +55,10 @@ def figure(comparison: Comparison, look: Look) -> Figure:
     notes = ["grey: before", "coloured: now"] if curves else []
     more = len(pairs) - _MOST_ROWS
     notes += [f"{many(more, 'more run')}, nearer to each other, not drawn"] if more > 0 else []
-    panels = [_distances(worst[:_MOST_ROWS], comparison.tolerance), *curves]
-    return sheet.figure(sheet.in_rows(panels), look.title, said, notes)
+    distances = _distances(worst[:_MOST_ROWS], comparison.tolerance)
+    if distances.alone:
+        return sheet.figure([[distances], *sheet.in_rows(curves)], look.title, said, notes)
+    return sheet.figure(sheet.in_rows([distances, *curves]), look.title, said, notes)
 
 
 def _decades(pair: Pair) -> float:
@@ -94,7 +96,7 @@ def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
         ax.tick_params(axis="y", length=0)
 
     height = max(2.2, 0.135 * len(pairs) + 0.7)
-    return Panel(draw, "largest distance", "", "decades", height=height)
+    return Panel(draw, "largest distance", "", "decades", height=height, alone=height > 2.2)
 
 
 def _ends(tolerance: float) -> tuple[float, float]:

@@ -112,8 +112,9 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
     if group.axis == "seed":
         return
     rates = [result.diagnosis.rate for result in group.results]
-    for at in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
-        _line(ax, at, f"rate 1 at {at:.3g}", "-", below=False)
+    for at, close in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
+        text = f"rate 1 at {at:.3g}" if close else f"rate 1 near {at:.2g}"
+        _line(ax, at, text, "-", below=False)
     for name, one in overlays(measures):
         if one.critical is None or one.axis != group.axis:
             continue
@@ -122,16 +123,23 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
             for r in group.results
         ]
         above = [None if c is None else v - c for v, c in zip(group.values, critical, strict=True)]
-        for at in _crossings(group.values, above):
+        for at, _ in _crossings(group.values, above):
             _line(ax, at, f"{one.name} {at:.3g}", ":", below=True)
 
 
-def _crossings(values: Sequence[float], signed: Sequence[float | None]) -> Iterator[float]:
-    """Where what belongs to the values changes its sign, on the line between neighbours."""
-    pairs = itertools.pairwise(zip(values, signed, strict=True))
-    for (low, a), (high, b) in pairs:
-        if a is not None and b is not None and (a < 0) != (b < 0):
-            yield low + (high - low) * a / (a - b)
+def _crossings(
+    values: Sequence[float], signed: Sequence[float | None]
+) -> Iterator[tuple[float, bool]]:
+    """Where what belongs to the values changes its sign, on the line between the nearest two that
+    have it, and whether these are neighbours."""
+    log = is_log(values)
+    there = [(at, math.log(value) if log else value, sign)
+             for at, (value, sign) in enumerate(zip(values, signed, strict=True))
+             if sign is not None]  # fmt: skip
+    for (i, low, a), (j, high, b) in itertools.pairwise(there):
+        if (a < 0) != (b < 0):
+            at = low + (high - low) * a / (a - b)
+            yield math.exp(at) if log else at, j == i + 1
 
 
 def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:

@@ -35,7 +35,7 @@ from gradflow.results import Result
 
 _MOST_SHARE = 2.0  # above which a share is cut off
 _MOST_NOTES = 4
-_MOST_LINES = 5  # of what stands in an empty panel
+_MOST_LINES = 5  # of the text in an empty panel
 _FEW_BANDS = 3  # that can lie over each other
 
 

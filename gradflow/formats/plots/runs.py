@@ -39,19 +39,22 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     return sheet.figure(rows, look.title, said(results, shown, more), notes)
 
 
-def into(ax: Axes, results: Sequence[Result], look: Look) -> None:
+def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
     """See `gradflow.formats.plots.into`."""
     groups, more = plan(results)
     if not groups:
         raise InputError(NOTHING)
-    if len(groups) + more > 1:
-        raise InputError(f"these results take {len(groups) + more} panels: draw them without ax")
-    [panel] = gradients(groups, look)
-    mapped = panel.draw(ax)
-    sheet.head(ax, panel)
-    ax.set_ylabel(panel.y)
-    if mapped is not None:
-        heat.bar(ax, mapped)
+    if len(groups) + more != len(axes):
+        take = f"these results take {many(len(groups) + more, 'panel')}"
+        raise InputError(
+            f"{take}, found {many(len(axes), 'axes', 'axes')}: give as many, or draw without ax"
+        )
+    for ax, panel in zip(axes, gradients(groups, look), strict=True):
+        mapped = panel.draw(ax)
+        sheet.head(ax, panel)
+        ax.set_ylabel(panel.y)
+        if mapped is not None:
+            heat.bar(ax, mapped)
 
 
 def gradients(groups: Sequence[Group], look: Look) -> list[Panel]:

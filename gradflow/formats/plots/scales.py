@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import XAxis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from gradflow.formats.plots import style
 from gradflow.numerics.arrays import Array
@@ -19,8 +19,10 @@ from gradflow.numerics.arrays import Array
 LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
-_NAME = 0.45  # of the width of its column, that a name beside a panel may take
+_NAME = 0.45  # of the width of its column, that a name next to a panel may take
 _MOST = 600  # letters: more are on no line, and are not measured
+_BETWEEN = ((1.2, (1, 1.5, 2, 3, 5, 7)), (2.2, (1, 3)))
+"""The numbers that are marked in each decade of a scale of less than so many."""
 _LINE = 9.5  # points that a line of small text takes
 _SUBS = ((75, (1, 2, 3, 5)), (46, (1, 2, 5)), (30, (1, 3)), (0, (1,)))
 """The points that a decade has to be wide to have these numbers in it."""
@@ -50,9 +52,27 @@ def with_room(low: float, high: float, share: float = 0.04) -> tuple[float, floa
 
 
 def decades(ax: Axes) -> None:
-    """Powers of ten along a scale that holds their logarithms."""
+    """Powers of ten along a scale that holds their logarithms; where they are few, numbers between
+    them."""
+    low, high = ax.get_ylim()
+    marks = next((marks for most, marks in _BETWEEN if high - low < most), None)
+    if marks is not None:
+        numbers = [k + math.log10(m) for k in range(math.floor(low), math.ceil(high))
+                   for m in marks]  # fmt: skip
+        shown = [y for y in numbers if low <= y <= high]
+        within = FixedLocator(shown) if len(shown) > 1 else MaxNLocator(4)
+        ax.yaxis.set_major_locator(within)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _number(y)))
+        return
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 3, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(y)))
+
+
+def _number(y: float) -> str:
+    """10 to any number, as people write it."""
+    whole = math.floor(y + 1e-9)
+    digits = f"{10 ** (y - whole):.5g}"
+    return f"{float(digits) * 10.0**whole:.6g}" if abs(whole) < 3 else f"{digits}e{whole}"
 
 
 def power(y: float) -> str:
@@ -127,7 +147,7 @@ def height_of(ax: Axes) -> float:
 
 
 def name_room(ax: Axes) -> float:
-    """Inches that a name beside a panel may take."""
+    """Inches that a name next to a panel may take."""
     figure, place = ax.figure, ax.get_subplotspec()
     assert figure is not None
     columns = 1 if place is None else place.get_gridspec().ncols

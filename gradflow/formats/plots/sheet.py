@@ -18,7 +18,7 @@ _HEIGHT = 2.2  # inches of a panel
 _USED = 0.94  # of the width, by text: pixels make it a little wider
 _SCALE = 0.6  # inches that a scale takes next to a panel
 _TITLE, _FACTS, _FOOT = 3, 4, 16  # lines at most: of a title, of facts, below all panels
-_SURE = 0.45  # of a column: a head that is no wider has room, whatever is beside its panel
+_SURE = 0.45  # of a column: a head that is no wider has room, whatever is next to its panel
 _GAP = 0.1  # inches between heads
 _LETTERS = 1000  # of a title, more than its lines hold
 _SAID = "facts"
@@ -37,6 +37,7 @@ class Panel:
         shares: panels next to each other that have the same text here have one y scale, which
             is at the first of them alone; "": it is at each.
         height: inches.
+        alone: whether it takes the whole width of its row.
     """
 
     draw: Callable[[Axes], ScalarMappable | None]
@@ -46,6 +47,7 @@ class Panel:
     y: str = ""
     shares: str = ""
     height: float = _HEIGHT
+    alone: bool = False
 
 
 class Sheet(Figure):
@@ -85,7 +87,11 @@ def figure(
         made.get_layout_engine().set(w_pad=0.05, h_pad=0.04, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
         grid = made.add_gridspec(len(rows), columns, height_ratios=heights)
         axes = [
-            [made.add_subplot(grid[at, i]) for i in range(len(row))] for at, row in enumerate(rows)
+            [
+                made.add_subplot(grid[at, :] if panel.alone else grid[at, i])
+                for i, panel in enumerate(row)
+            ]
+            for at, row in enumerate(rows)
         ]
         for own, row in zip(axes, rows, strict=True):
             _row(own, row, width / columns - _SCALE)
@@ -170,7 +176,7 @@ def _under(panel: Panel, inches: float) -> float:
 def _fit(
     made: Figure, axes: Sequence[Sequence[Axes]], rows: Sequence[Sequence[Panel]], inches: float
 ) -> None:
-    """Break anew the heads that do not fit where the layout has put their panels: what is beside
+    """Break anew the heads that do not fit where the layout has put their panels: what is next to
     a panel has taken of its width."""
     engine = made.get_layout_engine()
     assert engine is not None

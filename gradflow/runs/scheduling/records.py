@@ -143,6 +143,7 @@ def _holds(array: Any, shape: tuple[int, ...], kind: str) -> bool:
 
 def _is(value: Any, kind: Any) -> bool:
     """Whether a value is of the type that an annotation names."""
+    kind = getattr(kind, "__value__", kind)  # of a `type` alias, as NumPy's NDArray is from 2.5 on
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return True

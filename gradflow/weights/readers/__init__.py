@@ -66,7 +66,7 @@ def _reader(file: RegularFile) -> str:
         return "pickles"
     if suffix not in READERS:
         known = ", ".join(READERS)
-        raise refuse(file.source, f"expected one of {known}, found neither by its content")
+        raise refuse(file.source, f"expected one of {known}, found none of them by its content")
     return READERS[suffix]
 
 

@@ -2,9 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from typing_extensions import TypeAliasType
 
 from gradflow.formats import FORMATS, Look, for_screen
+from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.runner import execute
+from gradflow.runs.scheduling import records
 from gradflow.runs.scheduling.records import from_json, to_json
 from sweeps import small, text
 
@@ -59,3 +62,11 @@ def test_magnitudes_past_float_range_come_back(ws_scale):
 def test_what_has_no_record_is_refused(value):
     with pytest.raises(TypeError, match="no record of"):
         to_json(value)
+
+
+def test_an_array_is_one_also_where_its_type_goes_by_another_name(monkeypatch):
+    """NumPy's `NDArray` is a `type` alias where Python has such."""
+    members = dict.fromkeys(records._members(Magnitudes), TypeAliasType("NDArray", np.ndarray))
+    monkeypatch.setattr(records, "_members", {Magnitudes: members}.get)
+    assert records._is(Magnitudes(np.ones(3), np.zeros(3, int)), Magnitudes)
+    assert not records._is(Magnitudes("1", np.zeros(3, int)), Magnitudes)

@@ -77,7 +77,8 @@ def test_a_gauge_that_would_be_no_number_stays():
     own = {
         "type": "equations", "name": "drifting", "state": {"h": "H", "c": "H", "m": "H"},
         "gauge": {"m": ["c"]}, "parameters": {"W": ["H", "I"], "U": ["H", "H"]},
-        "step": "m[t] = m[t-1] - 0.5\nc[t] = exp(m[t-1] - m[t]) * c[t-1] + exp(-m[t]) * (W @ x[t])\n"
+        "step": "m[t] = m[t-1] - 0.5\n"
+                "c[t] = exp(m[t-1] - m[t]) * c[t-1] + exp(-m[t]) * (W @ x[t])\n"
                 "h[t] = tanh(exp(m[t]) * c[t] + U @ h[t-1])",
     }  # fmt: skip
     (result,) = gradflow.analyze({**SMALL, "cell": own})

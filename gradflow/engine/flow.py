@@ -20,6 +20,7 @@ from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
+from gradflow.engine.gauges import with_gauges
 from gradflow.machine.threads import share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
@@ -127,7 +128,8 @@ def unroll(
     watch: Watch = lambda t, states: None,
     progress: Progress = lambda steps: None,
 ) -> Trajectory:
-    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
+    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I). Gauges of
+    `s0` that weigh nothing are chosen by the first step (`gauges`).
 
     `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
     of tape that are kept; `watch` is shown every state. `params` are a parameter's name to
@@ -137,7 +139,7 @@ def unroll(
         cell = cell.sized_for(params, x.shape[-1])
     w = cell.bind(params, x.shape[2])
     segments = _segments(cell, x, s0, budget)
-    starts, kept = [_handed(cell, s0)], []
+    starts, kept = [with_gauges(cell, w, x[0], _handed(cell, s0))], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
     for start, stop in segments:
         keep = stop == len(x)

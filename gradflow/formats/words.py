@@ -109,6 +109,7 @@ _WHY: dict[NoRate, tuple[str, str]] = {
     "bent": ("bent", "the curve is nowhere straight, so that it has no one rate"),
     "zero": ("zero", "the gradient of most samples becomes exactly zero"),
     "short": ("short", "fewer than two lags have a gradient"),
+    "lost": ("no number", "the gradient is no number at some lags"),
 }
 """Why there is no rate: in a word, and what that means."""
 
@@ -160,6 +161,8 @@ def horizon(result: Result) -> str:
     if result.flow is None:
         return UNKNOWN
     found, T = result.diagnosis, result.sequence_length
+    if found.verdict == "unknown":
+        return UNKNOWN
     more = []
     if shows_typical(result):
         more.append(f"typical {_lag(found.horizon_typical, T)}")
@@ -353,6 +356,8 @@ def reach(result: Result, look: Look) -> str:
         return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
+    if result.diagnosis.verdict == "unknown":
+        return "the gradient is no number before it leaves the thresholds"
     if _is_dead(result.flow):
         return "no gradient reaches the last state"
     if not result.flow.state.mantissa.any():

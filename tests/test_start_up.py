@@ -79,7 +79,7 @@ def test_an_ordinary_run_imports_what_it_uses(tmp_path):
     (tmp_path / "c.yaml").write_text("cell: lstm\nsequence_length: 2\n", encoding="utf-8")
     _, modules = watched(tmp_path, "analyze", "c.yaml", "--format", "csv")
     assert not modules & {"numpy.ma", "matplotlib", "rich", "asyncio", "concurrent.futures"}
-    assert room(modules, "formats") == {"columns", "csv", "lags", "look"}
+    assert room(modules, "formats") == {"columns", "csv", "lags", "look", "parts"}
     always = {"batch", "contract", "flows", "gradient", "measured", "share", "terms"}
     of_a_single_run = {"drawn", "factors", "slopes", "steps"}
     assert room(modules, "measures") == always | of_a_single_run

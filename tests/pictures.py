@@ -24,6 +24,8 @@ def figure_differences(ours: bytes, theirs: bytes) -> Iterator[str]:
         return
     mine, other = ElementTree.fromstring(ours), ElementTree.fromstring(theirs)
     yield from differences("\n".join(_words(mine)), "\n".join(_words(other)))
+    if _themes(mine) != _themes(other):
+        yield f"a dark page with {_themes(mine)} in place of {_themes(other)}"
     shapes, others = [*_shapes(mine)], [*_shapes(other)]
     if [kind for kind, *_ in shapes] != [kind for kind, *_ in others]:
         yield f"{len(shapes)} shapes in place of {len(others)}, or other ones"
@@ -31,6 +33,12 @@ def figure_differences(ours: bytes, theirs: bytes) -> Iterator[str]:
     for (kind, *edges), (_, *their_edges) in zip(shapes, others, strict=True):
         if any(abs(a - b) > NEAR for a, b in zip(edges, their_edges, strict=True)):
             yield f"a {kind} within {edges} in place of {their_edges}"
+
+
+def _themes(figure: ElementTree.Element) -> list[str]:
+    """The rules that recolour it on a dark page."""
+    sheets = [sheet.text or "" for sheet in figure.iter(f"{_SVG}style")]
+    return [rule for sheet in sheets for rule in re.findall(r"\.gradflow [^}]*}", sheet)]
 
 
 def _words(figure: ElementTree.Element) -> list[str]:

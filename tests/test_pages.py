@@ -107,6 +107,7 @@ def test_links_and_anchors():
 
 
 FIGURE = b"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">
+<style>@media (prefers-color-scheme: dark){.gradflow [style*="fill: #fff"]{fill:#111}}</style>
 <path d="M 10.5 20 L 30 40 L 50 1e-1 z" style="stroke: #8c8c8c"/>
 <use xlink:href="#a" x="10" y="20"/><text x="1" y="2">W_s\xc3\x970.5</text><text>vanishing</text>
 </svg>"""
@@ -122,6 +123,7 @@ FIGURE = b"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.
         (b"<text>vanishing</text>", b"", "but printed"),
         (b"#8c8c8c", b"#ff0000", "other ones"),
         (b"</svg>", b"<path/></svg>", "4 shapes in place of 5"),
+        (b"#111", b"#222", "a dark page"),
     ],
 )
 def test_another_figure_is_found(old, new, fault):

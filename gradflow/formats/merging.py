@@ -255,5 +255,7 @@ def _measure(group: Sequence[Measured], over: OverSeeds) -> Measured:
     figures: dict[str, float | str | None] = {}
     for name in full[0].figures:
         spread = over.figures[name]
-        figures[name] = _middle(over, name) if isinstance(spread, Spread) else spread or None
+        words = {one.figures.get(name) for one in full}
+        alike = next(iter(words)) if len(words) == 1 else spread or None
+        figures[name] = _middle(over, name) if isinstance(spread, Spread) else alike  # type: ignore[assignment]
     return Measured(curves, figures, full[0].note)

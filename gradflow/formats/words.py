@@ -358,10 +358,8 @@ def reach(result: Result, look: Look) -> str:
         return f"forward state left float range at step {result.diverged_at}"
     if result.diagnosis.verdict == "unknown":
         return "the gradient is no number before it leaves the thresholds"
-    if _is_dead(result.flow):
-        return "no gradient reaches the last state"
-    if not result.flow.state.mantissa.any():
-        return "no gradient reaches this layer"
+    if nothing := unreached(result.flow):
+        return nothing
     lag, said = result.diagnosis.horizon, ""
     if result.diagnosis.of_reach:
         said, start = "that of the loss at one step ", "its start"
@@ -373,10 +371,12 @@ def reach(result: Result, look: Look) -> str:
     return f"{said}grows beyond {exploding:g} times {start} at lag {lag}"
 
 
-def _is_dead(flow: GradientFlow) -> bool:
-    """Whether there is nothing to compare with: the loss does not depend on the last state that it
-    reads. (That of a lower layer may be reached later.)"""
-    return bool(np.isnan(flow.relative.mantissa[flow.first]))
+def unreached(flow: GradientFlow) -> str:
+    """In a sentence, that no gradient arrives at all, since the loss does not depend on the last
+    state that it reads (that of a lower layer may be reached later); "" where one does."""
+    if np.isnan(flow.relative.mantissa[flow.first]):
+        return "no gradient reaches the last state"
+    return "" if flow.state.mantissa.any() else "no gradient reaches this layer"
 
 
 def verdicts(results: Sequence[Result]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from decimal import Decimal
@@ -15,6 +18,7 @@ from gradflow.formats.look import Look
 
 matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
+    T,
     assert_readable,
     assert_same_bytes,
     curves,
@@ -26,8 +30,17 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from gradflow.formats import plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
+from gradflow.formats.plots.heat import Crossing  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import apart, decades, few, shortened, wide, wrapped  # noqa: E402
+from gradflow.formats.plots.scales import (  # noqa: E402
+    and_more,
+    apart,
+    decades,
+    few,
+    shortened,
+    wide,
+    wrapped,
+)
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -36,6 +49,16 @@ CUT = {"type": "equations", "name": "cut", "state": {"h": "H"}, "parameters": {"
        "step": "h[t] = 0 * h[t-1] + W @ x[t]"}  # fmt: skip
 LINEAR = {"type": "rnn", "activation": "linear"}
 RELU = {"type": "rnn", "activation": "relu"}
+
+
+USERS = {
+    "text.usetex": True, "axes.grid": True, "savefig.bbox": "tight", "savefig.transparent": True,
+    "xtick.direction": "in", "xtick.top": True, "lines.linewidth": 9, "lines.marker": "o",
+    "lines.linestyle": ":", "font.weight": "bold", "font.style": "italic", "path.sketch": (1, 9, 2),
+    "axes.labelweight": "bold", "axes.axisbelow": True, "axes.autolimit_mode": "round_numbers",
+    "figure.subplot.left": 0.4, "svg.image_inline": False, "pdf.compression": 0,
+}  # fmt: skip
+"""Settings of matplotlib that its users may have made, which change nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +70,8 @@ def one():
 def test_same_results_same_bytes(one, suffix):
     found = plots.content(*one, suffix)
     assert_same_bytes(*one, suffixes=[suffix])
-    matplotlib.rcParams["lines.linewidth"] = 9  # the user's own settings change nothing
-    assert found == plots.content(*one, suffix)
-    matplotlib.rcdefaults()
+    with matplotlib.rc_context(USERS):
+        assert found == plots.content(*one, suffix)
 
 
 def test_the_curve_and_its_band_are_what_was_measured(one):
@@ -194,6 +216,61 @@ def test_over_seeds_the_band_holds_every_seed():
     assert "lowest to highest" in " ".join(words(ax.figure))
 
 
+@pytest.mark.parametrize("backend", ["nonsense", "widget"])
+def test_a_backend_that_matplotlib_does_not_know_is_none_of_ours(backend, one, tmp_path):
+    """Read when matplotlib is imported, so in a process of its own."""
+    config = tmp_path / "one.yaml"
+    config.write_text("cell: rnn\nsequence_length: 5\n")
+    command = [sys.executable, "-m", "gradflow", "analyze", config, "-q", "-o", tmp_path / "a.svg"]
+    done = subprocess.run(command, env={**os.environ, "MPLBACKEND": backend}, check=False,
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
+
+
+def _maps(**config):
+    """The words of a heat map of a net whose rate is 1 at W_s×1."""
+    config = {"cell": LINEAR, "ws_init": "orthogonal", "input": "zeros", "loss": "probe", **config}
+    figure = plots.figure(*results_of(**config))
+    assert_readable(figure)
+    return figure.axes[0]
+
+
+@pytest.mark.parametrize(
+    ("scales", "said"),
+    [
+        ({"from": 0.013, "to": 130, "count": 12, "scale": "log"}, "at 1.0"),
+        ({"from": 0.35, "to": 6, "count": 12}, "at 1.00"),  # also where the scale is a plain one
+        ({"from": 3e-100, "to": 3e80, "count": 19, "scale": "log"}, "between 3e-10 and 3"),
+    ],
+)
+def test_the_rate_is_1_where_its_logarithm_is_0_over_that_of_the_scale(scales, said):
+    ax = _maps(ws_scale=scales)
+    assert f"rate 1 {said}" in words(ax)
+    assert any(np.allclose(line.get_ydata(), 1.0) for line in ax.lines)
+    low, high = ax.get_ylim()
+    shown = [text for text in ax.get_yticklabels()
+             if low <= text.get_position()[1] <= high and text.get_text()]  # fmt: skip
+    assert len(shown) >= 3
+
+
+@pytest.mark.parametrize(
+    ("at", "low", "high", "said"),
+    [
+        (0.888, 0.66, 1.52, "at 0.89"),
+        (0.888, 0.85, 0.9, "at 0.888"),
+        (12345.6, 12e3, 13e3, "at 12300"),
+        (2.2, 1.0, 9.0, "at 2.2"),
+        (0.4, 0.0, 1.0, "at 0.4"),
+        (0.3, -1.0, 1.0, "at 0.3"),
+        (3e-7, 2e-7, 4e-7, "at 3e-7"),
+        (3e7, 1e6, 1e9, "between 1e6 and 1e9"),
+    ],
+)
+def test_a_crossing_has_no_more_digits_than_the_grid_allows(at, low, high, said):
+    assert Crossing(at, low, high).said == said
+
+
 def test_a_heat_map_has_the_critical_scale():
     results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
                                measure="theory", ws_init="orthogonal")  # fmt: skip
@@ -201,7 +278,7 @@ def test_a_heat_map_has_the_critical_scale():
     assert_readable(figure)
     marked = {
         text.split()[0]: float(text.split()[-1])
-        for text in words(figure.axes[0]) if re.fullmatch(r"(rate 1 at|theory) [\d.]+", text)
+        for text in words(figure.axes[0]) if re.fullmatch(r"(rate 1|theory) at [\d.]+", text)
     }  # fmt: skip
     assert marked["rate"] == pytest.approx(1.0, abs=0.02)  # orthogonal: g is the rate
     assert marked["theory"] == pytest.approx(1.0, abs=0.05)
@@ -243,6 +320,33 @@ def test_a_gradient_that_starts_at_zero_has_no_curve():
     config = {"loss": {"kind": "mse", "target": 0.0}, "wx_scale": 0}
     [ax] = plots.figure(*results_of(**config)).axes
     assert not any(np.isfinite(line).any() for line in curves(ax))
+    assert "no gradient reaches the last state" in words(ax)
+    ax, *_ = plots.figure(*results_of(**config, seed=list(range(12)))).axes
+    assert ax.collections  # a heat map of nothing, and no warning
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_gradient_that_becomes_zero_is_named_at_the_bottom(over):
+    results, look = results_of(ws_scale=[0.0, 1.0], seed=[0, 1] if over else 0, over=over)
+    [ax] = plots.figure(results, look).axes
+    places = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert places["W_s×0.0: 0 from lag 1"] < places["W_s×1.0"]
+    assert places["W_s×0.0: 0 from lag 1"] < 0.1
+    if over:  # a band that ends in zeros goes down to the bottom
+        edges = ax.collections[0].get_paths()[0].vertices
+        assert edges[edges[:, 0] == T][:, 1].min() == pytest.approx(ax.get_ylim()[0])
+
+
+def test_a_single_run_says_from_where_it_is_zero():
+    [ax] = plots.figure(*results_of(cell=CUT)).axes
+    assert any("0 from lag 1" in line for line in words(ax))
+
+
+def test_a_map_of_seeds_says_what_its_rows_are():
+    results, look = results_of(ws_scale=SCALES, seed=[0, 1], over=True)
+    assert "geometric means over the seeds" in " ".join(words(plots.figure(results, look)))
+    [found] = [results_of(ws_scale=SCALES)]
+    assert "seeds" not in " ".join(words(plots.figure(*found)))
 
 
 @pytest.mark.parametrize("suffix", plots.FORMATS)
@@ -312,6 +416,11 @@ def test_lines_that_are_too_many_end_in_an_ellipsis():
     assert few(["one", "two", "three"], 2, 1.0, 7) == ["one", "two …"]
     inches = wide("two … ", 7)
     assert few(["one", "two three", "four"], 2, inches, 7) == ["one", "two …"]
+
+
+def test_what_is_left_out_is_counted():
+    assert and_more(["one", "two"], 2) == ["one", "two"]
+    assert and_more(["one", "two", "three", "four"], 2) == ["one", "two", "and 2 more"]
 
 
 def test_a_long_title_has_a_few_lines():

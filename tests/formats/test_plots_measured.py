@@ -15,6 +15,7 @@ from figure_checks import (
     results_of,
     words,
 )
+from matplotlib.contour import ContourSet
 
 import gradflow
 from gradflow.formats import plots
@@ -175,6 +176,42 @@ def test_layers_and_seeds_are_drawn(name):
         results_of(seed=[0, 1], over=True, cell=HAS[name], measure=name),
     ):
         assert_readable(plots.figure(results, look))
+
+
+@pytest.mark.parametrize("scales", [[0.5, 1.5], SCALES[:7]])
+def test_what_a_cell_does_not_have_is_said_in_its_panel(scales):
+    """Of lines and of maps: no empty axes."""
+    results, look = results_of(cell=["rnn", "lstm"], ws_scale=scales, measure=["gates", "paths"])
+    figure = plots.figure(results, look)
+    empty = [words(ax) for ax in figure.axes if not ax.axison]
+    assert len(empty) == 3
+    assert "rnn has no gates" in empty[0]
+    assert all("rnn has no direct path" in said for said in empty[1:])
+
+
+def test_thresholds_are_those_of_relative_gradients():
+    """Of what else is drawn as a map they mean nothing."""
+    results, look = results_of(ws_scale=SCALES, cell="lstm", sequence_length=60,
+                               measure=["reach", "jacobian", "paths"])  # fmt: skip
+    dashed = [any(isinstance(one, ContourSet) for one in ax.collections)
+              for ax in plots.figure(results, look).axes]  # fmt: skip
+    assert dashed == [True, True, False, False, False]
+
+
+def test_panels_of_one_scale_have_it():
+    """Those whose numbers are at the first of them alone."""
+    results, look = results_of(cell=["rnn", "lstm"], ws_scale=SCALES[:7],
+                               measure=["slopes", "factors"])  # fmt: skip
+    figure = plots.figure(results, look)
+    for one, other in zip(figure.axes[::2], figure.axes[1::2], strict=True):
+        if not other.yaxis.get_tick_params()["labelleft"]:
+            assert one.get_ylim() == other.get_ylim()
+
+
+def test_a_gate_has_its_name_over_seeds():
+    results, _ = results_of(cell="lstm", seed=[0, 1, 2], over=True, measure="factors")
+    [row] = MEASURES["factors"].drawn[0].of(results[0].measures["factors"].figures)
+    assert row.name == "f keeps"
 
 
 def test_all_together():

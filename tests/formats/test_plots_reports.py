@@ -132,6 +132,8 @@ def test_checkpoints_that_diverged_are_named():
     gone = replace(last, flow=None, diverged_at=3)
     text = " ".join(words(plots.figure([first, gone], LOOK, "tracking")))
     assert "diverged, not drawn: 010" in text
+    lost = [first, *(replace(one, flow=None, diverged_at=3) for one in checkpoints(8)[1:])]
+    assert "040, and 3 more" in " ".join(words(plots.figure(lost, LOOK, "tracking")))
     with pytest.raises(InputError, match="nothing to draw"):
         plots.figure([gone], LOOK, "tracking")
 
@@ -158,6 +160,10 @@ def test_every_net_crosses_at_its_value():
     dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     theory = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
     assert dots == theory == [found.value for found in report]
+    ax.figure.draw_without_rendering()
+    heights = {line.get_marker(): line.get_transform().transform((dots[0], 0))[1]
+               for line in ax.lines if line.get_marker() in ("o", "D")}  # fmt: skip
+    assert heights["D"] < heights["o"] - 5  # points: none lies over the other
     for found in report:
         logs = [point.log_rate / math.log(10) for point in found.tried]
         assert any(np.allclose(line.get_ydata(), logs) for line in ax.lines
@@ -178,6 +184,14 @@ def test_a_net_without_a_crossing_says_so():
     figure = plots.figure(critical(missing=("lstm",)), LOOK, "critical")
     assert_readable(figure)
     assert "no crossing" in words(figure.axes[0])
+
+
+def test_notes_that_are_alike_are_one_and_none_goes_without_a_word():
+    found = critical(cells=("rnn",), seeds=tuple(range(9)), missing=("rnn",))
+    apart = [replace(one, note=f"note {i}") for i, one in enumerate(found)]
+    for report, said in ((found, "seed 5, and 3 more: no crossing"), (apart, "and 5 more")):
+        figure = plots.figure(report, LOOK, "critical")
+        assert said in " ".join(words(figure))
 
 
 def test_nets_that_have_nothing_to_vary_are_refused():
@@ -272,6 +286,16 @@ def test_names_of_60_letters_leave_room_for_the_panels():
         figure = plots.figure(report, LOOK, kind)
         assert_readable(figure)
         assert min(ax.get_position().width * figure.get_figwidth() for ax in figure.axes) > 0.9
+
+
+def test_a_gradient_of_zero_is_named_as_one():
+    """On either side of a comparison, where there is no curve."""
+    config = {"loss": {"kind": "mse", "target": 0.0}, "wx_scale": 0}
+    (before,), look = results_of(**config)
+    after = replace(before, loss=1e9)
+    comparison = compare(Side([before], look.thresholds), Side([after], look.thresholds))
+    *_, ax = plots.figure(comparison, LOOK, "comparison").axes
+    assert {"before: 0 from lag 0", "now: 0 from lag 0"} <= set(words(ax))
 
 
 def test_a_layer_that_moved_is_drawn():

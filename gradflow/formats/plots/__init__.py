@@ -7,6 +7,7 @@ window, and the same results give the same bytes.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
@@ -51,7 +52,7 @@ def figure(report: Any, look: Look, kind: str = "results") -> Figure:
         InputError: matplotlib is not installed; or there is nothing to draw.
     """
     try:
-        import matplotlib  # noqa: F401
+        _load()
     except ImportError:
         raise InputError(WHERE_TO_GET_IT) from None
     found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, look)
@@ -60,6 +61,22 @@ def figure(report: Any, look: Look, kind: str = "results") -> Figure:
 
         turn(found)
     return found
+
+
+def _load() -> None:
+    """Import matplotlib, whatever its users have chosen for windows: a backend that it does not
+    know ends its import."""
+    try:
+        import matplotlib
+    except ValueError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # what of it had been loaded
+        chosen = os.environ.pop("MPLBACKEND", None)
+        try:
+            import matplotlib  # noqa: F401
+        finally:
+            if chosen is not None:
+                os.environ["MPLBACKEND"] = chosen
 
 
 def into(given: object, results: Sequence[Result], look: Look) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import offset_copy
 
 from gradflow.counts import many
 from gradflow.criticality import Critical
@@ -20,6 +21,7 @@ from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.layout import MOST_LINES, MOST_PANELS
 from gradflow.formats.plots.scales import (
     along_numbers,
+    and_more,
     apart,
     height_of,
     name_room,
@@ -31,6 +33,8 @@ from gradflow.formats.plots.sheet import Panel
 _MARKS = (
     0.001, 0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100,
 )  # fmt: skip
+_MOST_NOTES, _MOST_NAMED = 4, 6
+_BELOW = 7  # points from the line of rate 1 to where theory is marked
 _FARTHEST = 1.2  # decades of the rate on either side of 1 that are shown
 
 
@@ -51,10 +55,19 @@ def figure(content: Sequence[Critical], look: Look) -> Figure:
     more = len(parts) - len(panels)
     said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = ["dot: the rate is 1"]
-    notes += ["bar: its interval"] if any(one.interval for one in nets) else []
-    notes += ["diamond: theory"] if any(one.predicted is not None for one in nets) else []
-    notes += [f"{named(one, varied(content))}: {one.note}" for one in content if one.note][:3]
+    notes += ["between strokes: its interval"] if any(one.interval for one in nets) else []
+    notes += ["diamond below: theory"] if any(one.predicted is not None for one in nets) else []
+    notes += and_more(_alike_notes(content), _MOST_NOTES)
     return sheet.figure(sheet.in_rows(panels), look.title, said, [words.clean(n) for n in notes])
+
+
+def _alike_notes(content: Sequence[Critical]) -> list[str]:
+    """What there is to know of the nets, those of one note together."""
+    found: dict[str, list[str]] = {}
+    for one in content:
+        if one.note:
+            found.setdefault(one.note, []).append(named(one, varied(content)))
+    return [f"{', '.join(and_more(names, _MOST_NAMED))}: {note}" for note, names in found.items()]
 
 
 def _panel(kinds: Sequence[Sequence[Critical]], axes: Sequence[str]) -> Panel:
@@ -78,11 +91,15 @@ def _net(ax: Axes, found: Critical, colour: str, thin: bool) -> None:
     x, y = np.array([p for p in points if math.isfinite(p[1])]).reshape(-1, 2).T
     ax.plot(x, y, color=colour, lw=0.7 if thin else 1.1, alpha=0.8, marker=".", ms=2.5, zorder=2)
     if found.interval is not None:
-        ax.plot(found.interval, [0, 0], color=colour, lw=3.5, alpha=0.35, solid_capstyle="butt")
+        ax.plot(found.interval, [0, 0], color=colour, lw=2.0, marker="|", ms=8, mew=0.8,
+                alpha=0.7, zorder=3)  # fmt: skip
     if found.predicted is not None:
-        ax.plot([found.predicted], [0], "D", ms=4.5, mew=0.9, mfc="none", mec=colour, zorder=3)
+        assert ax.figure is not None
+        below = offset_copy(ax.transData, ax.figure, y=-_BELOW, units="points")  # type: ignore[arg-type]
+        ax.plot([found.predicted], [0], "D", ms=3.6, mew=0.8, mfc="none", mec=colour, zorder=3,
+                transform=below)  # fmt: skip
     if found.value is not None:
-        ax.plot([found.value], [0], "o", ms=4.5, mew=0, color=colour, zorder=4)
+        ax.plot([found.value], [0], "o", ms=3.4, mew=0, color=colour, zorder=4)
 
 
 def _scales(ax: Axes, nets: Sequence[Critical]) -> None:

@@ -19,6 +19,7 @@ from gradflow.formats.plots.scales import (
     named_ends,
     plain,
     with_room,
+    zeros_of,
 )
 from gradflow.measures import MEASURES
 from gradflow.measures.drawn import Overlay
@@ -104,6 +105,7 @@ def draw(
     """The relative gradient of each run of a group."""
     lines = [relative(result) for result in group.results]
     colours = style.colours(len(lines), group.ordered and len(lines) > 1)
+    ax.set_ylim(*scale)
     _thresholds(ax, look, *scale)
     for line, result, colour in zip(lines, group.results, colours, strict=True):
         if _has_band(group):
@@ -116,7 +118,6 @@ def draw(
         ax.plot(np.arange(len(line)), finite(line), color=colour)
         _end_of(ax, line, colour, longest=max(map(len, lines)))
     along_lags(ax, max(map(len, lines)) - 1)
-    ax.set_ylim(*scale)
     decades(ax)
     if len(lines) == 1:
         _horizon(ax, group.results[0])
@@ -126,7 +127,13 @@ def draw(
         named_ends(ax, [line for _, line in there], [name for name, _ in there],
                    [style.INK] * len(there))  # fmt: skip
     else:
-        named_ends(ax, lines, group.names, colours)
+        named_ends(ax, [_named(result) for result in group.results], group.names, colours)
+
+
+def _named(result: Result) -> Array:
+    """Its relative gradient, zero also where there is none to be relative to."""
+    assert result.flow is not None
+    return np.where(result.flow.state.mantissa == 0, -np.inf, relative(result))
 
 
 def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
@@ -142,7 +149,8 @@ def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
     found = band(result)
     if found is None:
         return
-    edges = finite(found)
+    low, _ = ax.get_ylim()
+    edges = finite(np.where(np.isneginf(found), low, found))
     lags = np.arange(len(edges))
     ax.fill_between(lags, edges[:, 0], edges[:, -1], color=colour, alpha=0.2 if alone else 0.14,
                     lw=0)  # fmt: skip
@@ -195,10 +203,13 @@ def facts(group: Group) -> str:
     if len(group.results) > 1:
         return ""
     [result] = group.results
-    found = result.diagnosis
-    said = [words.outcome(result)]
+    found, flow = result.diagnosis, result.flow
+    assert flow is not None
+    if nothing := words.unreached(flow):
+        return nothing
+    said = [words.outcome(result), zeros_of(flow.state.log10())]
     said += [f"rate {words.rate(found)} per step"] if found.rate is not None else []
-    return ("loss of one step: " if found.of_reach else "") + plain(", ".join(said))
+    return ("loss of one step: " if found.of_reach else "") + plain(", ".join(filter(None, said)))
 
 
 def notes(groups: Sequence[Group], look: Look, measures: Sequence[str]) -> Iterator[str]:
@@ -212,6 +223,8 @@ def notes(groups: Sequence[Group], look: Look, measures: Sequence[str]) -> Itera
             yield SEEDS if seeds else BAND
         yield f"shaded: below {low:g} or above {high:g} times the start"
     else:
+        if any(result.over is not None for group in groups for result in group.results):
+            yield "rows: geometric means over the seeds"
         yield f"dashed: where the gradient passes {low:g} or {high:g} times its start"
     many = [group for group in shown if len(group.results) > 1]
     for _, one in overlays(measures):

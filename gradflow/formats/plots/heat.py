@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ from gradflow.formats.plots.scales import (
     along_numbers,
     is_log,
     name_room,
+    number,
     plain,
     power,
     shortened,
@@ -31,21 +33,23 @@ from gradflow.numerics.arrays import Array
 
 _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
+_COARSE = 10  # times one of two neighbours: the other, between which no place is known
 
 
 def draw(ax: Axes, group: Group, look: Look, measures: Sequence[str] = ()) -> ScalarMappable:
     """The relative gradients, and where their rate crosses 1."""
-    mesh = curves_as_rows(ax, group, [relative(result) for result in group.results], look)
+    found = [relative(result) for result in group.results]
+    mesh = curves_as_rows(ax, group, found, look, passing=True)
     if group.numeric:
         _critical(ax, group, measures)
     return mesh
 
 
 def curves_as_rows(
-    ax: Axes, group: Group, curves: Sequence[Array | None], look: Look
+    ax: Axes, group: Group, curves: Sequence[Array | None], look: Look, *, passing: bool
 ) -> ScalarMappable:
-    """Logarithms against lag: blue what is small, red what is large; dashed where they pass the
-    thresholds."""
+    """Logarithms against lag: blue what is small, red what is large; if `passing`, dashed where
+    they pass the thresholds, which are of relative gradients."""
     vanishing, exploding = words.log10_thresholds(look)
     low, high = _BEYOND * vanishing, _BEYOND * exploding
     rows = _rows(curves, low, high)
@@ -55,7 +59,7 @@ def curves_as_rows(
         np.arange(T + 2) - 0.5, edges, rows, cmap="RdBu_r", norm=TwoSlopeNorm(0, low, high),
         rasterized=True,
     )  # fmt: skip
-    if T > 0:
+    if passing and T > 0 and np.isfinite(rows).any():
         for level in (vanishing, exploding):
             _passing(ax, group, rows, level, edges)
     along_lags(ax, T)
@@ -111,10 +115,11 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
     """Where the rate of neighbouring runs crosses 1, and what theory says of it."""
     if group.axis == "seed":
         return
+    scaled = is_log(group.values) or (group.axis or "").endswith("_scale")
     rates = [result.diagnosis.rate for result in group.results]
-    for at, close in _crossings(group.values, [math.log(rate) if rate else None for rate in rates]):
-        text = f"rate 1 at {at:.3g}" if close else f"rate 1 near {at:.2g}"
-        _line(ax, at, text, "-", below=False)
+    logs = [math.log(rate) if rate else None for rate in rates]
+    for crossing in _crossings(group.values, logs, scaled):
+        _line(ax, crossing.at, f"rate 1 {crossing.said}", "-", below=False)
     for name, one in overlays(measures):
         if one.critical is None or one.axis != group.axis:
             continue
@@ -122,24 +127,57 @@ def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
             known(r.measures[name].figures, one.critical) if name in r.measures else None
             for r in group.results
         ]
-        above = [None if c is None else v - c for v, c in zip(group.values, critical, strict=True)]
-        for at, _ in _crossings(group.values, above):
-            _line(ax, at, f"{one.name} {at:.3g}", ":", below=True)
+        above = [None if c is None else _apart(v, c)
+                 for v, c in zip(group.values, critical, strict=True)]  # fmt: skip
+        for crossing in _crossings(group.values, above, scaled):
+            _line(ax, crossing.at, f"{one.name} {crossing.said}", ":", below=True)
+
+
+def _apart(value: float, other: float) -> float:
+    """How far a value is above another, in logarithms where both have one."""
+    return math.log(value) - math.log(other) if value > 0 < other else value - other
+
+
+class Crossing(NamedTuple):
+    """Where something changes its sign: between which two values, and whether these are
+    neighbours."""
+
+    at: float
+    low: float
+    high: float
+    close: bool = True
+
+    @property
+    def said(self) -> str:
+        """In words, to a tenth of what lies between the two; of two more than a decade apart only
+        these."""
+        if self.high > _COARSE * abs(self.low) > 0:
+            return f"between {number(self.low)} and {number(self.high)}"
+        unit = math.floor(math.log10((self.high - self.low) / 10) + 1e-9)
+        digits = max(1, math.floor(math.log10(abs(self.at))) - unit + 1) if self.at else 1
+        rounded = float(f"{self.at:.{digits}g}")
+        plainly = rounded == 0 or 1e-4 <= abs(rounded) < 1e6
+        text = f"{rounded:.{max(-unit, 0)}f}" if plainly else number(rounded)
+        return f"at {text}" if self.close else f"near {text}"
 
 
 def _crossings(
-    values: Sequence[float], signed: Sequence[float | None]
-) -> Iterator[tuple[float, bool]]:
+    values: Sequence[float], signed: Sequence[float | None], scaled: bool
+) -> Iterator[Crossing]:
     """Where what belongs to the values changes its sign, on the line between the nearest two that
-    have it, and whether these are neighbours."""
-    log = is_log(values)
-    there = [(at, math.log(value) if log else value, sign)
+    have it; if `scaled`, on that over their logarithms."""
+    there = [(at, value, sign)
              for at, (value, sign) in enumerate(zip(values, signed, strict=True))
              if sign is not None]  # fmt: skip
     for (i, low, a), (j, high, b) in itertools.pairwise(there):
-        if (a < 0) != (b < 0):
-            at = low + (high - low) * a / (a - b)
-            yield math.exp(at) if log else at, j == i + 1
+        if (a < 0) == (b < 0):
+            continue
+        share = a / (a - b)
+        if scaled and low > 0:
+            at = math.exp(math.log(low) + (math.log(high) - math.log(low)) * share)
+        else:
+            at = low + (high - low) * share
+        yield Crossing(at, low, high, j == i + 1)
 
 
 def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:
@@ -148,7 +186,9 @@ def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> Non
     if not low <= value <= high:
         return
     log = ax.get_yscale() == "log"
-    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    share = (value - low) / (high - low)
+    if log:
+        share = math.log10(value / low) / (math.log10(high) - math.log10(low))
     below = share > 0.92 or (below and share > 0.08)
     ax.axhline(value, color=style.ON_MAP, lw=0.9, ls=dashes)
     ax.annotate(

@@ -16,6 +16,7 @@ from gradflow.formats.plots.scales import (
     LAG,
     RELATIVE,
     along_lags,
+    and_more,
     bounds,
     decades,
     few,
@@ -28,7 +29,7 @@ from gradflow.formats.plots.scales import (
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import rows, spectrum, tall
 from gradflow.measures import MEASURES
-from gradflow.measures.drawn import Drawn, Lags, Overlay, Rows
+from gradflow.measures.drawn import Drawn, Lags, Overlay, Rows, Spectrum
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import Result
@@ -60,19 +61,22 @@ def panels(groups: Sequence[Group], name: str, drawn: Drawn, look: Look) -> list
     """A panel a group of one drawing; none where no run has what it is of."""
     if not any(_has(result, name, drawn) for group in groups for result in group.results):
         return []
-    if isinstance(drawn, Lags):
-        lines = [group for group in groups if not group.heat]
-        scale = _ends(lines or groups, name, drawn)
-        return [
-            _rows(group, name, drawn, look) if group.heat else _lags(group, name, drawn, scale)
-            for group in groups
-        ]
-    make = rows if isinstance(drawn, Rows) else spectrum
-    return [
-        make(group, name, drawn) if any(_has(r, name, drawn) for r in group.results)  # type: ignore[arg-type]
-        else _nothing(group, name, drawn)
-        for group in groups
-    ]  # fmt: skip
+    lines = [group for group in groups if not group.heat]
+    scale = _ends(lines or groups, name, drawn) if isinstance(drawn, Lags) else (0.0, 0.0)
+
+    def panel(group: Group) -> Panel:
+        if not any(_has(result, name, drawn) for result in group.results):
+            return _nothing(group, name)
+        if isinstance(drawn, Rows):
+            return rows(group, name, drawn)
+        if isinstance(drawn, Spectrum):
+            return spectrum(group, name, drawn)
+        assert isinstance(drawn, Lags)
+        if group.heat:
+            return _rows(group, name, drawn, look)
+        return _lags(group, name, drawn, scale)
+
+    return [panel(group) for group in groups]
 
 
 def notes(results: Sequence[Result], measures: Sequence[str]) -> list[str]:
@@ -90,7 +94,7 @@ def notes(results: Sequence[Result], measures: Sequence[str]) -> list[str]:
         one = next(iter(texts.values()))
         of_all = len(texts) == 1 or one == said
         lines.append(f"{name}: {one if of_all else 'not of ' + ', '.join(texts)}")
-    return lines[:_MOST_NOTES]
+    return and_more(lines, _MOST_NOTES)
 
 
 def _has(result: Result, name: str, drawn: Drawn) -> bool:
@@ -102,7 +106,7 @@ def _has(result: Result, name: str, drawn: Drawn) -> bool:
     return not isinstance(drawn, Overlay) and bool(drawn.of(found.figures))
 
 
-def _nothing(group: Group, name: str, drawn: Drawn) -> Panel:
+def _nothing(group: Group, name: str) -> Panel:
     """A panel that says why it is empty."""
     notes = [r.measures[name].note or "" for r in group.results if name in r.measures]
     text = words.clean(notes[0]).partition(":")[0] if notes else "not measured"
@@ -170,9 +174,9 @@ def _lags(group: Group, name: str, drawn: Lags, scale: tuple[float, float]) -> P
             _curves(ax, drawn, there, colour, alone, banded)
             for column, line in there.items():
                 if alone and column in drawn.named:
-                    ends.append((_within(line, scale), drawn.named[column], colour))
+                    ends.append((line, drawn.named[column], colour))
                 elif not alone and column == drawn.middle:
-                    ends.append((_within(line, scale), called, colour))
+                    ends.append((line, called, colour))
         along_lags(ax, max(result.sequence_length for result in group.results))
         if not drawn.shares:
             decades(ax)
@@ -210,7 +214,7 @@ def _rows(group: Group, name: str, drawn: Lags, look: Look) -> Panel:
         if drawn.shares:
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = [None if one is None else np.log10(one) for one in found]
-        return heat.curves_as_rows(ax, group, found, look)
+        return heat.curves_as_rows(ax, group, found, look, passing=drawn.relative)
 
     called = drawn.named.get(drawn.middle, "")
     title = f"{drawn.title}: {called}" if called else drawn.title

@@ -7,7 +7,6 @@ import re
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -21,7 +20,7 @@ _UNDATED: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-_SETTINGS: dict[Any, Any] = {
+_SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gradflow",
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
     "pdf.fonttype": 42,
@@ -32,7 +31,7 @@ _PARTS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor
 def content(figure: Figure, kind: str, theme: Theme = "auto") -> bytes:
     """The bytes of a `svg`, `png` or `pdf` file. Of theme `auto` an SVG follows its reader."""
     made = io.BytesIO()
-    with mpl.rc_context({**style.SETTINGS, **_SETTINGS}), style.any_letter():
+    with style.own(**_SETTINGS), style.any_letter():
         paper = figure.get_facecolor()
         figure.savefig(
             made, format=kind, metadata=_UNDATED[kind], dpi=_DPI, facecolor=paper, edgecolor="none"

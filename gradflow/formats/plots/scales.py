@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import XAxis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -26,6 +27,8 @@ _BETWEEN = ((1.2, (1, 1.5, 2, 3, 5, 7)), (2.2, (1, 3)))
 _LINE = 9.5  # points that a line of small text takes
 _SUBS = ((75, (1, 2, 3, 5)), (46, (1, 2, 5)), (30, (1, 3)), (0, (1,)))
 """The points that a decade has to be wide to have these numbers in it."""
+_UPRIGHT = 0.6
+"""The share of these that it has to be high, on an upright scale."""
 
 
 def plain(text: str) -> str:
@@ -91,15 +94,18 @@ def along_lags(ax: Axes, T: int) -> None:
 
 def along_numbers(axis: object, log: bool) -> None:
     """The ticks of a scale of plain numbers, few on a log scale."""
-    from matplotlib.axis import Axis
-
     assert isinstance(axis, Axis)
     if log:
         axis.set_major_locator(_Logs(subs=_SUBS[0][1]))
         axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def number(value: float) -> str:
+    """A number as scales have it: `0.5`, `1e-5`, `1e100`."""
+    return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")
 
 
 class _Logs(LogLocator):
@@ -107,8 +113,11 @@ class _Logs(LogLocator):
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         axis = self.axis
-        if isinstance(axis, XAxis) and 0 < vmin < vmax:
-            room = axis.axes.bbox.width * 72 / _dpi(axis.axes) / math.log10(vmax / vmin)
+        if 0 < vmin < vmax:
+            assert isinstance(axis, Axis)
+            box, lies = axis.axes.bbox, isinstance(axis, XAxis)
+            points = (box.width if lies else box.height / _UPRIGHT) * 72 / _dpi(axis.axes)
+            room = points / (math.log10(vmax) - math.log10(vmin))
             self.set_params(subs=next(subs for least, subs in _SUBS if room >= least))
         return super().tick_values(vmin, vmax)
 
@@ -125,20 +134,33 @@ def is_log(values: Sequence[float]) -> bool:
 def named_ends(
     ax: Axes, lines: Sequence[Array], names: Sequence[str], colours: Sequence[str]
 ) -> None:
-    """Each curve's name at its right end, moved apart where they would meet."""
-    low, high = ax.get_ylim()
-    ends = [line[np.isfinite(line)] for line in lines]
-    heights = [
-        min(max(((float(end[-1]) if len(end) else low) - low) / (high - low), 0.0), 1.0)
-        for end in ends
-    ]
+    """Each curve's name at its right end, moved apart where they would meet; at the lower end of
+    the scale that of a curve of logarithms that ends in exact zeros, with the lag of the first."""
+    heights = [_end(line, *ax.get_ylim()) for line in lines]
     places = apart(heights, _LINE / height_of(ax))
     room = name_room(ax)
-    for name, place, colour in zip(names, places, colours, strict=True):
+    for line, name, place, colour in zip(lines, names, places, colours, strict=True):
+        zeros = zeros_of(line)
+        said = f": {zeros}" if zeros else ""
         ax.annotate(
-            plain(shortened(name, room)), (1, place), xycoords="axes fraction", xytext=(3, 0),
-            textcoords="offset points", va="center", fontsize=style.TINY, color=colour,
+            plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, place),
+            xycoords="axes fraction", xytext=(3, 0), textcoords="offset points", va="center",
+            fontsize=style.TINY, color=colour,
         )  # fmt: skip
+
+
+def _end(line: Array, low: float, high: float) -> float:
+    """The place in a scale, 0..1, of where a curve ends: its last number, or zero."""
+    there = line[~np.isnan(line)]
+    last = float(there[-1]) if len(there) else low
+    return min(max((last - low) / (high - low), 0.0), 1.0)
+
+
+def zeros_of(logs: Array) -> str:
+    """From which lag on a curve of logarithms is exactly zero for good; "" if it is not."""
+    there = np.flatnonzero(~np.isneginf(logs))
+    first = int(there[-1]) + 1 if len(there) else 0
+    return f"0 from lag {first}" if first < len(logs) else ""
 
 
 def height_of(ax: Axes) -> float:
@@ -212,6 +234,12 @@ def few(
     return [shortened(line, inches, size, bold) for line in kept]
 
 
+def and_more(pieces: Sequence[str], most: int) -> list[str]:
+    """The first of some pieces of text, and how many more there are."""
+    more = len(pieces) - most
+    return [*pieces[:most], *([f"and {more} more"] if more > 0 else [])]
+
+
 def shortened(text: str, inches: float, size: float = style.TINY, bold: bool = False) -> str:
     """The text, its middle cut out where it is wider than that."""
     if len(text) <= _MOST and wide(text, size, bold) <= inches:
@@ -235,7 +263,10 @@ def _cut(text: str, letters: int) -> str:
 @lru_cache(maxsize=4096)
 def wide(text: str, size: float, bold: bool = False) -> float:
     """The inches that a text takes."""
-    font = FontProperties(family=style.FONTS, size=size, weight="bold" if bold else "normal")
+    font = FontProperties(
+        family=style.FONTS, style="normal", variant="normal", stretch="normal", size=size,
+        weight="bold" if bold else "normal",
+    )  # fmt: skip
     with style.any_letter():
         width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72

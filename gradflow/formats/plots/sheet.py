@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
@@ -74,7 +73,7 @@ def figure(
         said: what all have in common, in pieces.
         notes: what is drawn how, a line each.
     """
-    with mpl.rc_context(style.SETTINGS):
+    with style.own():
         columns = max(map(len, rows))
         width = style.PAGE if columns > 1 else style.COLUMN
         heights = [max(panel.height for panel in row) for row in rows]

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.colors import to_hex
+
 COLUMN, PAGE = 3.5, 7.2
 """Inches: the width of a column of a paper, and of its page."""
 
@@ -72,7 +75,23 @@ SETTINGS: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
     "figure.dpi": 100,
 }
-"""matplotlib's settings while a figure is drawn and written, whatever the user's own are."""
+"""What differs from matplotlib's own settings while a figure is drawn and written."""
+
+
+_NOT_OF_FIGURES = ("backend", "backend_fallback", "interactive", "timezone", "date.epoch")
+"""What matplotlib's users choose of its windows and clocks, and not of what is drawn."""
+
+
+@contextmanager
+def own(**more: Any) -> Iterator[None]:
+    """matplotlib as it comes, with SETTINGS and some more, whatever its user has set."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)
+        given: dict[Any, Any] = dict(mpl.rcParamsDefault.items())
+    drawing = {key: value for key, value in given.items() if key not in _NOT_OF_FIGURES}
+    drawing.update({**SETTINGS, **more})
+    with mpl.rc_context(drawing):
+        yield
 
 
 @contextmanager
@@ -94,9 +113,6 @@ def colours(count: int, ordered: bool) -> Sequence[str]:
 
 @cache
 def _scale(count: int, start: float, stop: float) -> tuple[str, ...]:
-    import matplotlib as mpl
-    from matplotlib.colors import to_hex
-
     scale, step = mpl.colormaps["plasma"], (stop - start) / max(count - 1, 1)
     return tuple(to_hex(scale(start + step * i)) for i in range(count))
 

@@ -22,12 +22,13 @@ from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, measured, sheet, style
 from gradflow.formats.plots.layout import Group, plan
 from gradflow.formats.plots.runs import NOTHING, gradients, in_grid
-from gradflow.formats.plots.scales import along_numbers, plain, shortened
+from gradflow.formats.plots.scales import along_numbers, and_more, plain, shortened
 from gradflow.formats.plots.sheet import Panel
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
 _TICKS = 5
+_MOST_LOST = 4  # names of checkpoints
 _TICK = 0.65  # inches of the longest of two names along a scale
 _SHARED = 0.45  # inches of what all names begin with, or end
 
@@ -48,7 +49,7 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     aspects = [aspect for aspect in aspects if aspect]
     said = words.settings(named)
     lost = [str(one.axes[CHECKPOINT]) for one in named if one.flow is None]
-    said += [f"diverged, not drawn: {', '.join(lost[:4])}"] if lost else []
+    said += [f"diverged, not drawn: {', '.join(and_more(lost, _MOST_LOST))}"] if lost else []
     said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = [*curves.notes(groups, look, asked), "bars: 95 % interval of the rate"]
     notes += ["triangle: beyond the last lag"] if any(_beyond(r) for r in named) else []

@@ -58,7 +58,7 @@ def rows(group: Group, name: str, drawn: Rows) -> Panel:
         return Panel(dots, title, facts, drawn.label)
     if group.numeric:
         return Panel(swept, title, facts, words.symbol(group.axis or ""), drawn.label,
-                     shares=f"{name} {drawn.title}")  # fmt: skip
+                     shares=f"{name} {drawn.title} {_scale(drawn, found)}")  # fmt: skip
     return Panel(listed, title, facts, drawn.label, height=tall(group))
 
 
@@ -173,6 +173,8 @@ def _listed(
         own = [row for row in rows if row.name in colours]
         for row, offset in zip(own, _offsets(len(own)), strict=True):
             _dot(ax, row, y + offset, colours[row.name])
+    if len(names) > len(shown):
+        ax.plot([], [], " ", label=f"and {len(names) - len(shown)} more")
     ax.set_xlim(*_scale(drawn, found))
     along_numbers(ax.xaxis, log=False)
     named_rows(ax, group)

@@ -128,12 +128,11 @@ def unroll(
     watch: Watch = lambda t, states: None,
     progress: Progress = lambda steps: None,
 ) -> Trajectory:
-    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I). Gauges of
-    `s0` that weigh nothing are chosen by the first step (`gauges`).
+    """Run R nets forward from `s0` (R, N, S) over the inputs `x` (T, R or 1, N, I).
 
     `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
     of tape that are kept; `watch` is shown every state. `params` are a parameter's name to
-    (R, *shape).
+    (R, *shape). Gauges of `s0` that weigh nothing are chosen by the first step (`gauges`).
     """
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])

@@ -123,3 +123,38 @@ def test_dtype_is_that_of_the_config():
     for dtype in ("float32", "float64"):
         found = drawn(run_of(cell="lstmp", dtype=dtype))
         assert {found[name].dtype.name for name in found if name != "loss"} == {dtype}
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"), [("mlstm", "b_o"), ("qrnn", "b_o"), ("sru", "b_r"), ("lstm", "b_o")]
+)
+def test_biases_that_only_the_output_reads_follow_bias_scale_too(cell, name):
+    none, one, half = (
+        sampling.parameters(run_of(cell=cell, hidden_size=500, bias_scale=scale))[0, 0][name]
+        for scale in (0.0, 1.0, 0.5)
+    )
+    assert not none.any()
+    assert_allclose(half, one / 2, rtol=1e-15)
+    assert_allclose(one.std(), 2**0.5 if cell == "lstm" else 1.0, rtol=0.1)
+
+
+def test_a_forget_bias_is_added_to_what_spreads_the_biases():
+    def b_f(**cell):
+        return sampling.parameters(run_of(cell=cell, hidden_size=20))[0, 0]["b_f"]
+
+    for spread in ({"type": "lstm", "chrono": 100.0}, {"type": "slstm"}):
+        assert_allclose(b_f(**spread, forget_bias=3.0), b_f(**spread) + 3, rtol=1e-14)
+
+
+def test_initial_values_keep_their_digits_at_small_steps():
+    for step in (1e-12, 1e-17):
+        for cell, name in (("s6", "b_d"), ("gated_deltanet", "b_g")):
+            own = {"type": cell, "dt_min": step, "dt_max": step}
+            drawn = sampling.parameters(run_of(cell=own))[0, 0][name]
+            assert_allclose(np.log1p(np.exp(drawn)), step, rtol=1e-13)
+    radius = {"type": "lru", "r_min": 0.0, "r_max": 1e-200}
+    sizes = np.exp(
+        -np.exp(sampling.parameters(run_of(cell=radius, hidden_size=300))[0, 0]["nu_log"])
+    )
+    assert_allclose(np.mean((sizes / 1e-200) ** 2), 0.5, rtol=0.15)
+    assert sizes.max() <= 1e-200 * (1 + 1e-12)

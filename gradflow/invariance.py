@@ -14,6 +14,7 @@ import numpy as np
 
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
+from gradflow.engine.gauges import with_gauges
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
 
@@ -95,6 +96,7 @@ def _visited(
     s = arrays.empty((len(s0[:_SAMPLES]), cell.S_all), np.float64)
     s[...] = 0
     s[:, : cell.S] = s0[:_SAMPLES, : cell.S]
+    s = with_gauges(cell, w, inputs[0, :_SAMPLES].astype(np.float64), s)
     for row in inputs[:_VISITED, :_SAMPLES]:
         if not np.isfinite(s).all() or not _is_near(cell, s).all():
             return

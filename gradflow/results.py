@@ -77,11 +77,11 @@ class GradientFlow:
 
 
 Direction = Literal["forward", "reverse"]
-Verdict = Literal["vanishing", "exploding", "stable", "diverged"]
+Verdict = Literal["vanishing", "exploding", "stable", "unknown", "diverged"]
 
-NoRate = Literal["u-shaped", "bent", "zero", "short"]
+NoRate = Literal["u-shaped", "bent", "zero", "short", "lost"]
 """Why a curve has no rate: it falls and rises again, or bends throughout; most samples have a
-gradient that is exactly zero somewhere; fewer than two lags have one."""
+gradient that is exactly zero somewhere; fewer than two lags have one; it is no number somewhere."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,15 @@ class Diagnosis:
     """What a person wants to know of a run's curve.
 
     Attributes:
-        verdict: `vanishing`, `exploding`, `stable` or `diverged`.
+        verdict: `vanishing`, `exploding`, `stable` or `diverged`; `unknown` where the gradient is
+            no number at a lag before any that leaves the thresholds.
         rate: the typical factor per step: e to the mean over samples of the slope of ln||dL_n/ds||
             against lag, where that is straight; None where it is nowhere.
         rate_ci: 95 % interval of this net's rate over inputs (another draw of inputs, the same
             weights); None without a rate and with too few lags for one.
         half_life: ln 1/2 / ln rate in steps; None unless the whole interval lies below 1.
-        horizon: the first lag whose relative gradient leaves the thresholds; None: never.
+        horizon: the first lag whose relative gradient leaves the thresholds; None: never, or, with
+            the verdict `unknown`, unknown.
         horizon_typical: the same of the typical curve.
         projected_horizon: the lag, rounded up, at which the fitted line leaves the thresholds;
             None without a rate, where its interval holds 1, and where that is within T.

@@ -218,12 +218,12 @@ class SizedCell:
             self._code.prepare(self._views("prepare", z, saved, x), w)
 
     def one_step(self, x: Array, s: Array, w: Bound, kind: DTypeLike = np.float64) -> Array:
-        """One step forward alone: s_t (N, S_all) of x_t (N, I) and s_{t-1} (N, S_all), computed in
-        numbers of this kind, real or complex."""
+        """One step forward alone: s_t (..., N, S_all) of x_t (..., N, I) and s_{t-1} of the shape
+        of s_t, computed in numbers of this kind, real or complex."""
         before, after = empty(s.shape, kind), empty(s.shape, kind)
-        z, saved = (empty((len(s), width), kind) for width in (self.G, self.saved))
+        z, saved = (empty((*s.shape[:-1], width), kind) for width in (self.G, self.saved))
         before[...] = s
-        z[..., : self.G_x] = x @ w.hoisted[:, :-1].T + w.hoisted[:, -1]
+        z[..., : self.G_x] = x @ w.hoisted[..., :-1].mT + w.hoisted[..., None, :, -1]
         self.prepare(z, saved, x, w)
         self.step(self.forward_views(z, saved, before, after, x), w)
         return after

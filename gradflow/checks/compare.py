@@ -215,7 +215,7 @@ def _overlap(one: Part, other: Part) -> bool:
     """Without an interval a rate is one point; without a rate nothing overlaps but nothing."""
     a, b = one.diagnosis, other.diagnosis
     if a.rate is None or b.rate is None:
-        return a.rate is b.rate
+        return a.rate is b.rate and (a.no_rate == "lost") == (b.no_rate == "lost")
     (low_a, high_a), (low_b, high_b) = (d.rate_ci or (d.rate, d.rate) for d in (a, b))
     return bool(low_a <= high_b and low_b <= high_a)  # type: ignore[operator]
 

@@ -179,6 +179,7 @@ def _horizons(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
         )
         verdicts = (a.part.diagnosis.verdict, b.part.diagnosis.verdict)
         same = verdicts[0] == verdicts[1]
+        moved = moved if same or "unknown" not in verdicts else math.inf
         decades = 0.0 if lags[0] == lags[1] and same else moved
         texts = [_lag(lag, curve) for lag, curve in zip(lags, logs, strict=True)]
         yield Deviation(name + ending, decades, None, *texts)
@@ -199,6 +200,7 @@ def _reaches(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     yield Deviation(f"horizon{ending}", moved, None, *texts)
     verdicts = (found[0].verdict, found[1].verdict)
     same = verdicts[0] == verdicts[1]
+    moved = math.inf if not same and "unknown" in verdicts else moved
     yield Deviation(f"verdict{ending}", 0.0 if same else moved, None, *verdicts)
 
 

@@ -23,14 +23,14 @@ from gradflow.measures.contract import Curve, Values
 from gradflow.measures.gradient import part_curve
 from gradflow.measures.terms import TOTALS
 from gradflow.numerics.magnitudes import Magnitudes
-from gradflow.results import Diagnosis, LayerResult, Result
+from gradflow.results import Diagnosis, GradientFlow, LayerResult, Result
 
 Number = float | Decimal
 """A figure; past float range, and there alone, a Decimal."""
 
 WORDS: Mapping[str, tuple[str, ...]] = {
-    "verdict": ("vanishing", "exploding", "stable", "diverged"),
-    "no_rate": ("u-shaped", "bent", "zero", "short"),
+    "verdict": ("vanishing", "exploding", "stable", "unknown", "diverged"),
+    "no_rate": ("u-shaped", "bent", "zero", "short", "lost"),
 }
 """What the figures that are words can be."""
 
@@ -52,6 +52,7 @@ class Found:
         low, high: the interval that a number is known to be in, both `value` where it is exact.
         text: how people read it.
         unit: what a difference from a bound is in: "", or `decades`.
+        lost: whether it is no number since the gradient is none: no bound holds.
     """
 
     value: Number | str | None
@@ -59,6 +60,10 @@ class Found:
     high: Number | None
     text: str
     unit: str = ""
+    lost: bool = False
+
+
+LOST = Found(None, None, None, "unknown: the gradient is no number", lost=True)
 
 
 # Names
@@ -165,11 +170,23 @@ def _at_lag(part: Result | LayerResult, wanted: Wanted, lag: int, T: int) -> Fou
         raise NotMeasuredError(f"{name} ends at lag {len(values) - 1}")
     if isinstance(values, Magnitudes):
         if name == f"log10_{curve.name}":  # type: ignore[union-attr]
-            return _number(float(values[lag].log10()))
-        if name == "relative" and np.isnan(values.mantissa[lag]):
+            return _at(float(values[lag].log10()), part.flow)
+        if name == "relative" and part.flow is not None and _is_dead(part.flow):
             return Found(0.0, 0.0, 0.0, "0, as it is at lag 0")
         return _magnitude(values[lag])
-    return _number(float(values[lag]))
+    return _at(float(values[lag]), part.flow)
+
+
+def _at(value: float, flow: GradientFlow | None) -> Found:
+    """A number of a curve; one that is none is lost where the gradient is."""
+    is_lost = flow is not None and bool(np.isnan(flow.state.mantissa).any())
+    return LOST if math.isnan(value) and is_lost else _number(value)
+
+
+def _is_dead(flow: GradientFlow) -> bool:
+    """Whether there is nothing to compare with: no gradient at the first lag."""
+    start = flow.state[flow.first] if flow.start is None else flow.start
+    return bool(start.mantissa == 0)
 
 
 def values_of(curve: Curve, part: Result | LayerResult) -> Values:
@@ -208,6 +225,8 @@ def _measured(part: Result | LayerResult, name: str) -> Found:
 
 def _diagnosed(found: Diagnosis, name: str, T: int) -> Found:
     value = _DIAGNOSED[name].of(found)
+    if value is None and _is_lost(found, name):
+        return LOST
     if name == "rate":
         return _rate(found)
     if name == "half_life" and value is None:
@@ -217,6 +236,13 @@ def _diagnosed(found: Diagnosis, name: str, T: int) -> Found:
     if name in WORDS:
         return _word(str(value) if value is not None else None)
     return _number(value if isinstance(value, int | float) else None)
+
+
+def _is_lost(found: Diagnosis, name: str) -> bool:
+    """Whether a figure that is not there is not since the gradient is no number."""
+    if name == "horizon":
+        return found.verdict == "unknown"
+    return found.no_rate == "lost" and name != "no_rate"
 
 
 def _rate(found: Diagnosis) -> Found:
@@ -254,6 +280,6 @@ def _magnitude(value: Magnitudes) -> Found:
     one = value[np.newaxis]
     exact: Number = float(value.floats()) if one.fits_floats[0] else Decimal(one.texts()[0])
     if isinstance(exact, float) and math.isnan(exact):
-        return Found(None, None, None, "unknown")
+        return LOST
     text = f"{exact:.6g}" if isinstance(exact, float) else f"{exact:.2e}"
     return Found(exact, exact, exact, text, unit="decades")

@@ -109,6 +109,8 @@ def outcome_of(wanted: Wanted, found: Found) -> Outcome:
     """Whether a figure is what it was to be, as far as its interval says."""
     if wanted.one_of and isinstance(wanted.one_of[0], str):
         return "held" if found.value in wanted.one_of else "missed"
+    if found.lost:
+        return "missed"
     if found.low is None or found.high is None:
         return "undecided"
     least, most = _bounds(wanted)

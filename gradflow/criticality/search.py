@@ -39,7 +39,7 @@ class Point:
     @property
     def rate(self) -> float:
         """The typical factor per step, inf and 0 included."""
-        return math.exp(min(self.log_rate, 700.0)) if self.log_rate < math.inf else math.inf
+        return math.inf if self.log_rate == math.inf else math.exp(min(self.log_rate, 700.0))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def point(value: float, result: Result) -> Point:
         if found.rate_ci is not None and found.rate_ci[0] > 0:
             half = math.log(found.rate_ci[1] / found.rate_ci[0]) / 2
         return Point(value, math.log(found.rate) if found.rate > 0 else -math.inf, half)
-    return Point(value, _slope(result))
+    return Point(value, math.nan if found.no_rate == "lost" else _slope(result))
 
 
 def _slope(result: Result) -> float:
@@ -116,6 +116,7 @@ class Search:
         self._weights = [1.0, 1.0]  # of the ends of the bracket
         self._last: Literal["low", "high"] | None = None
         self._left = most
+        self._lost = False  # whether the gradient of a point is no number
 
     def wanted(self) -> list[float]:
         """The values to try next; none once the search is over."""
@@ -131,7 +132,11 @@ class Search:
     def add(self, point: Point) -> None:
         """A point that was asked for."""
         self.points.append(point)
-        if self.bracket is not None:
+        if math.isnan(point.log_rate):
+            self._lost = True
+        if self.bracket is not None and math.isnan(point.log_rate):
+            self._left = 0
+        elif self.bracket is not None:
             self._narrow(point)
         elif len(self.points) == self._grid:
             changes = self._changes()
@@ -139,7 +144,7 @@ class Search:
 
     def _changes(self) -> list[tuple[Point, Point]]:
         """Neighbours on different sides of 1, over the first values."""
-        grid = self.points[: self._grid]
+        grid = [p for p in self.points[: self._grid] if not math.isnan(p.log_rate)]
         return [
             (a, b) for a, b in itertools.pairwise(grid)
             if (a.log_rate < 0) != (b.log_rate < 0)
@@ -186,6 +191,9 @@ class Search:
         grid, tried = self.points[: self._grid], tuple(sorted(self.points, key=lambda p: p.value))
         ends = grid[0], grid[-1]
         crossings = len(self._changes())
+        if self._lost and (self.bracket is None or self._left == 0):
+            note = f"the gradient is no number at some values of {setting.key}"
+            return Critical(number, self.run, setting.key, None, None, ends, 0, tried, note)
         if self.bracket is None:
             where = "below" if grid[0].log_rate < 0 else "above"
             note = (

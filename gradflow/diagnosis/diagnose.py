@@ -23,13 +23,16 @@ def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
     bounds = math.log10(thresholds[0]), math.log10(thresholds[1])
     if len(flow.log_reach):
         relative = typical(flow.log_reach) / LN10
-        horizon, verdict = _horizon(relative, bounds)
+        horizon, verdict = _horizon(relative, bounds, dead=False)
         found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon, of_reach=True)
         return _with_rate(found, flow.log_reach, 0.0, bounds)
-    horizon, verdict = _horizon(flow.relative.log10(), bounds, flow.first)
+    start = flow.state[flow.first] if flow.start is None else flow.start
+    dead = bool(start.mantissa == 0)
+    horizon, verdict = _horizon(flow.relative.log10(), bounds, dead, flow.first)
     with np.errstate(invalid="ignore"):  # -inf - -inf where most samples have no gradient at all
         relative = flow.log10_typical - flow.log10_typical_start
-    horizon_typical, _ = _horizon(relative, bounds, flow.first)
+    dead = flow.log10_typical_start == -math.inf
+    horizon_typical, _ = _horizon(relative, bounds, dead, flow.first)
     found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon_typical)
     return _with_rate(found, flow.log_samples, flow.log10_typical_start, bounds)
 
@@ -59,21 +62,26 @@ def _exp(slope: float) -> float:
 
 
 def _horizon(
-    relative: Array, bounds: tuple[float, float], start: int = 0
+    relative: Array, bounds: tuple[float, float], dead: bool, start: int = 0
 ) -> tuple[int | None, Verdict]:
     """The first lag whose log10 relative gradient is out of bounds, and what that means.
 
-    Where the gradient is exactly zero at lag `start` it reaches nowhere, not even the state that
-    the loss reads: it has vanished there. (Its relative gradient, 0/0, is NaN throughout.)
+    Where the gradient is exactly zero at lag `start`, `dead`, it reaches nowhere, not even the
+    state that the loss reads: it has vanished there. (Its relative gradient, 0/0, is NaN
+    throughout.) One that is no number before it leaves the bounds says nothing.
     """
-    if math.isnan(relative[start]):
+    if dead:
         return start, "vanishing"
     low, high = bounds
     out = (relative < low) | (relative > high)
     out[: _arrival(relative)] = False
-    if not out.any():
+    lost = np.isnan(relative)
+    lost[:start] = False
+    if not (out | lost).any():
         return None, "stable"
-    lag = int(out.argmax())
+    lag = int((out | lost).argmax())
+    if lost[lag]:
+        return None, "unknown"
     return lag, "vanishing" if relative[lag] < low else "exploding"
 
 
@@ -88,6 +96,8 @@ def _rate(samples: Array) -> tuple[Rate | None, int, NoRate | None]:
     whose gradient is exactly zero somewhere are left out."""
     first = _arrival(samples.max(axis=1))
     there = samples[first:]
+    if np.isnan(there).any():
+        return None, first, "lost"
     alive = np.asarray(np.isfinite(there).all(axis=0))
     if 2 * np.count_nonzero(alive) < len(alive):
         return None, first, "zero"

@@ -63,13 +63,13 @@ FIGURES: tuple[DiagnosisFigure, ...] = (
     DiagnosisFigure(
         "verdict",
         "text",
-        "vanishing, exploding, stable or diverged",
+        "vanishing, exploding, stable, unknown (the gradient is no number) or diverged",
         lambda found: found.verdict,
     ),
     DiagnosisFigure(
         "no_rate",
         "word",
-        "why there is no rate: u-shaped, bent, zero or short; null if there is one",
+        "why there is no rate: u-shaped, bent, zero, short or lost; null if there is one",
         lambda found: found.no_rate,
     ),
 )

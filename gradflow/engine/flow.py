@@ -20,6 +20,7 @@ from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
+from gradflow.engine.gauges import with_gauges
 from gradflow.machine.threads import share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
@@ -131,13 +132,13 @@ def unroll(
 
     `outputs` keeps the output of every step, the input of a layer above; `budget` bounds the bytes
     of tape that are kept; `watch` is shown every state. `params` are a parameter's name to
-    (R, *shape).
+    (R, *shape). Gauges of `s0` that weigh nothing are chosen by the first step (`gauges`).
     """
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])
     w = cell.bind(params, x.shape[2])
     segments = _segments(cell, x, s0, budget)
-    starts, kept = [_handed(cell, s0)], []
+    starts, kept = [with_gauges(cell, w, x[0], _handed(cell, s0))], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
     for start, stop in segments:
         keep = stop == len(x)

@@ -44,7 +44,7 @@ class Advice:
 def advice_on(result: Result, run: Run, experiment: Experiment, run_all: Evaluate) -> list[Advice]:
     """What would change the gradient's reach, each tried once; nothing where the gradient is
     stable, or the weights are trained."""
-    if run.trained is not None or result.diagnosis.verdict == "stable":
+    if run.trained is not None or result.diagnosis.verdict in ("stable", "unknown"):
         return []
     own = replace(experiment, runs=(run,))
     found = [*_critical(result, run, own, run_all)]

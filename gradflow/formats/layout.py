@@ -21,6 +21,7 @@ VERDICT_STYLES = {
     "vanishing": "bright_blue",
     "exploding": "red",
     "stable": "green",
+    "unknown": "bold red",
     "diverged": "bold red",
 }
 

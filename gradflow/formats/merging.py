@@ -97,13 +97,13 @@ def _layer(group: Sequence[LayerResult]) -> LayerResult:
 def _over(group: Sequence[Result | LayerResult]) -> OverSeeds:
     """Every figure that any of them has, over those that have it."""
     all_figures = [own(one) for one in group]
-    diverged = [one.diagnosis.verdict == "diverged" for one in group]
+    unknown = [one.diagnosis.verdict in ("diverged", "unknown") for one in group]
     names = dict.fromkeys(name for one in all_figures for name in one)
     found = {}
     for name in names:
         values = [one.get(name) for one in all_figures]
         if name in HORIZONS:
-            pairs = zip(values, diverged, strict=True)
+            pairs = zip(values, unknown, strict=True)
             values = [math.inf if v is None and not gone else v for v, gone in pairs]
         found[name] = _spread(values) if name not in _WORDS else _counts(values)
     verdicts = Counter(one.diagnosis.verdict for one in group)

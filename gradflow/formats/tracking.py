@@ -230,7 +230,7 @@ def _bars(results: Sequence[Result], styles: Sequence[str], width: int) -> Colum
 
 
 def _reach(result: Result) -> float:
-    if result.flow is None:
+    if result.flow is None or result.diagnosis.verdict == "unknown":
         return math.nan
     lag = result.diagnosis.horizon
     return float(result.sequence_length if lag is None else lag)

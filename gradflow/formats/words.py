@@ -109,6 +109,7 @@ _WHY: dict[NoRate, tuple[str, str]] = {
     "bent": ("bent", "the curve is nowhere straight, so that it has no one rate"),
     "zero": ("zero", "the gradient of most samples becomes exactly zero"),
     "short": ("short", "fewer than two lags have a gradient"),
+    "lost": ("no number", "the gradient is no number at some lags"),
 }
 """Why there is no rate: in a word, and what that means."""
 
@@ -157,7 +158,7 @@ def horizon(result: Result) -> str:
     """The lag at which the gradient leaves the thresholds, `> T` where it stays within them; in
     brackets that of the typical sample, where it is another, and that of the fitted line beyond T:
     `> 100 (typical 60)`, `> 5 (≈ 13)`."""
-    if result.flow is None:
+    if result.flow is None or result.diagnosis.verdict == "unknown":
         return UNKNOWN
     found, T = result.diagnosis, result.sequence_length
     more = []
@@ -347,19 +348,19 @@ def _is_directed(result: Result) -> bool:
 
 def reach(result: Result, look: Look) -> str:
     """In a sentence, how far back this run's gradient reaches, or why there is none."""
-    vanishing, exploding = look.thresholds
-    start = _start(result)
+    (vanishing, exploding), start = look.thresholds, _start(result)
     if result.over is not None:
         return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
+    if result.diagnosis.verdict == "unknown":
+        return "the gradient is no number before it leaves the thresholds"
     if nothing := unreached(result.flow):
         return nothing
-    lag, said = result.diagnosis.horizon, ""
+    lag, T, said = result.diagnosis.horizon, result.sequence_length, ""
     if result.diagnosis.of_reach:
         said, start = "that of the loss at one step ", "its start"
     if lag is None:
-        T = result.sequence_length
         return f"{said}stays between {vanishing:g} and {exploding:g} times {start} up to lag {T}"
     if result.diagnosis.verdict == "vanishing":
         return f"{said}falls below {vanishing:g} of {start} at lag {lag}"

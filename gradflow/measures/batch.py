@@ -33,22 +33,24 @@ def over_batch(flow: GradientFlow, start: Array | None = None) -> GradientFlow:
 
 def typical(samples: Array) -> Array:
     """(T+1,): at each lag the mean over the batch of the logs (T+1, N), exact zeros left out;
-    -inf where more than half of them are zero."""
+    -inf where more than half of them are zero, NaN where any is no number."""
     there = samples > -np.inf
     if there.all():
         return np.asarray(samples.mean(axis=1))
     count = there.sum(axis=1)
     mean = np.where(there, samples, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return np.where(2 * count < samples.shape[1], -np.inf, mean)
+    found = np.where(2 * count < samples.shape[1], -np.inf, mean)
+    return np.where(np.isnan(samples).any(axis=1), np.nan, found)
 
 
 def percentiles(samples: Array) -> Array:
     """(T+1, 3): the 10th, 50th and 90th percentile of the logs (T+1, N), interpolated between
-    samples; -inf where that takes one that is exactly zero."""
+    samples; -inf where that takes one that is exactly zero, NaN where any is no number."""
     N = samples.shape[1]
     ordered = np.sort(samples, axis=1)
     at = np.array(PERCENTILES) / 100 * (N - 1)
     below = np.floor(at).astype(np.int64)
     low, high = ordered[:, below], ordered[:, np.minimum(below + 1, N - 1)]
     between = np.subtract(high, low, where=low > -np.inf, out=np.zeros_like(low))
-    return np.asarray(low + between * (at - below))
+    found = low + between * (at - below)
+    return np.where(np.isnan(samples).any(axis=1, keepdims=True), np.nan, found)

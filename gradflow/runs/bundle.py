@@ -136,7 +136,7 @@ def _read(
         if len(flows) > 1
     )
     if run.bidirectional:
-        first = min(found.values(), key=lambda d: math.inf if d.horizon is None else d.horizon)
+        first = min(found.values(), key=_leaves)
         return replace(result, diagnosis=first, layers=layers)
     if len(flows) == 1:
         ((diagnosis, whole),) = zip(found.values(), flows.values(), strict=True)
@@ -145,6 +145,14 @@ def _read(
         diagnosis = diagnose(whole, thresholds)
     whole = _kept(replace(whole, totals={**whole.totals, **of_output}))
     return replace(result, diagnosis=diagnosis, flow=whole, layers=layers)
+
+
+def _leaves(found: Diagnosis) -> float:
+    """When a part leaves the thresholds, for the order of several: one of which that is unknown
+    may have been the first."""
+    if found.verdict == "unknown":
+        return -math.inf
+    return math.inf if found.horizon is None else found.horizon
 
 
 def _with_lost(result: Result) -> Result:

@@ -55,7 +55,9 @@ def flow(run: Mapping[str, Any], at: str, T: int, parts: Sequence[str]) -> Gradi
         start=None if start is None else _scalar(start, f"{at}.start"),
         first=first or 0,
         log10_percentiles=np.stack(percentiles, axis=1),
-        log10_typical=NO_LAGS if typical is None else curves.floats("log10_typical", -math.inf),
+        log10_typical=NO_LAGS
+        if typical is None
+        else np.maximum(curves.floats("log10_typical", -math.inf), none),
         log10_typical_start=_typical_start(run, at, math.nan if typical is None else -math.inf),
     )
 

@@ -4,6 +4,7 @@ rnn.weight_ih            the tensor
 rnn.weight_ih[0:128]     its rows 0 to 127
 cell.kernel.T            its transpose (Keras keeps kernels as (I, H))
 cell.kernel[:, 64:128].T columns of it, transposed
+cell.kernel[:, 1::3].T   every third column, from the second on
 stack[2]                 the third of the arrays that it holds
 """
 
@@ -22,7 +23,7 @@ from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 _STEP = re.compile(r"\.T$|\[[0-9: ,]*\]$")
 _MOST_STEPS = 8
-_AXIS = re.compile(r"(?:([0-9]{1,15})|([0-9]{1,15})?:([0-9]{1,15})?)$")
+_AXIS = re.compile(r"(?:([0-9]{1,15})|([0-9]{1,15})?:([0-9]{1,15})?(?::(0*[1-9][0-9]{0,14})?)?)$")
 
 Index = tuple[int | slice, ...]
 
@@ -67,7 +68,7 @@ class Reader:
         for axis, (one, size) in enumerate(zip(index, shape, strict=False)):
             first, last = _ends(one, size)
             if not first < last <= size:
-                given = one if isinstance(one, int) else f"{_bound(one.start)}:{_bound(one.stop)}"
+                given = _spelled(one)
                 there = many(size, "entry", "entries")
                 message = f"{given} is no part of axis {axis}, which has {there}"
                 raise self._refuse(name, message)
@@ -113,6 +114,13 @@ def _ends(one: int | slice, size: int) -> tuple[int, int]:
     if isinstance(one, int):
         return one, one + 1
     return one.start or 0, size if one.stop is None else one.stop
+
+
+def _spelled(one: int | slice) -> str:
+    if isinstance(one, int):
+        return str(one)
+    step = "" if one.step is None else f":{one.step}"
+    return f"{_bound(one.start)}:{_bound(one.stop)}{step}"
 
 
 def _bound(value: int | None) -> str:

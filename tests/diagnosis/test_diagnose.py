@@ -188,3 +188,33 @@ def test_a_lower_layer_is_read_from_the_first_lag_that_reaches_it():
     found = diagnose(over_batch(flow, np.zeros(1)), BOUNDS)
     assert found.rate == pytest.approx(0.5, rel=1e-12)
     assert (found.horizon, found.horizon_typical) == (10, 10)  # 2^-10 of the whole net's start
+
+
+def lost_from(log2, lag, samples=slice(None)):
+    """The same flow twice over, of which some samples, and so their mean, are no number."""
+    flow = flow_of(log2)
+    mantissa, logs = flow.state.mantissa.copy(), np.repeat(flow.log_samples, 2, axis=1)
+    mantissa[lag:], logs[lag:, samples] = np.nan, np.nan
+    state = Magnitudes(mantissa, flow.state.exponent)
+    return over_batch(replace(flow, state=state, log_samples=logs))
+
+
+@pytest.mark.parametrize("samples", [slice(None), 0])
+@pytest.mark.parametrize(
+    ("lag", "verdict", "horizon"),
+    [(0, "unknown", None), (5, "unknown", None), (20, "vanishing", 10)],
+)
+def test_a_gradient_that_is_no_number_is_neither_stable_nor_zero(lag, verdict, horizon, samples):
+    flow = lost_from(-1.0 * np.arange(31), lag, samples)
+    found = diagnose(flow, BOUNDS)
+    assert (found.verdict, found.horizon, found.horizon_typical) == (verdict, horizon, horizon)
+    assert (found.rate, found.no_rate) == (None, "lost")
+    assert np.isnan(flow.log10_typical[lag:]).all()
+    assert np.isnan(flow.log10_percentiles[lag:]).all()
+    assert np.isfinite(flow.log10_typical[:lag]).all()
+
+
+def test_a_reach_that_is_no_number_has_no_verdict():
+    flow = replace(flow_of(np.zeros(9)), log_reach=np.where(np.arange(9) < 4, 0.0, np.nan)[:, None])
+    found = diagnose(flow, BOUNDS)
+    assert (found.verdict, found.horizon, found.no_rate) == ("unknown", None, "lost")

@@ -283,7 +283,10 @@ DAMAGE = [
     (lambda run: run.update(objective=None), "objective: expected text"),
     (lambda run: run.update(diverged_at=3), "both or neither"),
     (lambda run: run.update(diverged_at=7), "diverged_at: expected a whole number up to 6"),
-    (nested("verdict", "fine"), "verdict: expected one of vanishing, exploding, stable, diverged"),
+    (
+        nested("verdict", "fine"),
+        "verdict: expected one of vanishing, exploding, stable, unknown, diverged",
+    ),
     (nested("rate", "fast"), "rate: expected a number"),
     (nested("rate_ci", [1.0]), "rate_ci: expected two numbers"),
     (nested("horizon", 7), "horizon: expected a whole number up to 6"),

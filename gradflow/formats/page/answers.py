@@ -41,7 +41,7 @@ def shares(results: Sequence[Result]) -> dict[str, int]:
     return {verdict: counts[verdict] for verdict in _ORDER if counts[verdict]}
 
 
-_ORDER = ("vanishing", "stable", "exploding", "diverged")
+_ORDER = ("vanishing", "stable", "exploding", "unknown", "diverged")
 
 
 def reach(result: Result, look: Look) -> str:
@@ -82,6 +82,7 @@ _FIGURES = {"rate per step": "rate", "half-life in steps": "half_life", "horizon
 def _outstanding(results: Sequence[Result]) -> Iterator[Tile]:
     """The runs that reach farthest and least, and the one whose rate is nearest to 1."""
     there = [result for result in results if result.flow is not None]
+    there = [result for result in there if result.diagnosis.verdict != "unknown"]
     within = [result for result in there if result.diagnosis.horizon is None]
     left = [result for result in there if result.diagnosis.horizon is not None]
     if within and all(result.over is None for result in results):

@@ -24,6 +24,7 @@ MARKS = {
     "vanishing": "↓",
     "exploding": "↑",
     "stable": "→",
+    "unknown": "–",
     "diverged": "×",
     "held": "✓",
     "missed": "✗",

@@ -125,7 +125,14 @@ def _rate(group: Group, pattern: str) -> Panel:
 
 
 def _beyond(result: Result) -> bool:
-    return result.flow is not None and result.diagnosis.horizon is None
+    known = result.flow is not None and result.diagnosis.verdict != "unknown"
+    return known and result.diagnosis.horizon is None
+
+
+def _lag(result: Result) -> float:
+    if result.diagnosis.verdict == "unknown":
+        return np.nan
+    return result.diagnosis.horizon or 0
 
 
 def _horizon(group: Group, pattern: str) -> Panel:
@@ -133,8 +140,7 @@ def _horizon(group: Group, pattern: str) -> Panel:
     T = max(result.sequence_length for result in group.results)
 
     def draw(ax: Axes) -> None:
-        reached = [r.sequence_length if _beyond(r) else r.diagnosis.horizon or 0
-                   for r in group.results]  # fmt: skip
+        reached = [r.sequence_length if _beyond(r) else _lag(r) for r in group.results]
         colour = style.COLOURS[2]
         ax.plot(np.arange(len(reached)), reached, color=colour, lw=1.0)
         for at, (result, lag) in enumerate(zip(group.results, reached, strict=True)):

@@ -34,6 +34,10 @@ _NAME = re.compile(
     r"(?:_l(?P<layer>\d{1,6})(?P<reverse>_reverse)?)?"
 )
 
+_STRANGER = re.compile(r"(?:weight|bias)(?:_.*)?")
+"""What only another kind of net has next to the numbered layers of PyTorch's own. Next to a cell's
+parameters, which have no number, anything is such."""
+
 _WRAPPERS = re.compile(r"(?:^|(?<=[./]))(?:module|_orig_mod|_fsdp_wrapped_module)(?:[./]|$)")
 """Modules that hold another one and add nothing: parallel, compiled, sharded, with dropout."""
 
@@ -52,9 +56,47 @@ _Stack = dict[tuple[int, str], _Roles]
 
 def find(tensors: Tensors, names: Iterable[str] | None = None) -> Iterator[Net]:
     """The nets of the modules that the tensors, or those of these names, belong to."""
+    strangers = _strangers(tensors)
     modules = _modules(tensors if names is None else names)
     for module, layers in modules.items():
-        yield Net(module, partial(_stack, tensors, module, layers))
+        yield Net(module, partial(_stack, tensors, module, layers, strangers))
+
+
+def _strangers(names: Iterable[str]) -> dict[str, list[str]]:
+    """By module what is in it directly and is no parameter that PyTorch's layers have."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        plain, _ = plain_parameter(name)
+        if not _NAME.fullmatch(plain):
+            found.setdefault(_module_of(plain), []).append(name)
+    return found
+
+
+def _module_of(name: str) -> str:
+    return re.split(r"[./](?=[^./]*$)", name)[0] if re.search("[./]", name) else ""
+
+
+def _check_alone(
+    tensors: Tensors, module: str, layers: _Stack, strangers: Mapping[str, list[str]]
+) -> None:
+    """Raises where a net has more than PyTorch's layers have: it is of another kind, whose
+    equations its names do not say."""
+    there = [
+        name for roles in layers.values() for parts in roles.values() for name in parts.values()
+    ]
+    first = plain_parameter(there[0])[0]
+    of = f" {named(module)}" if module else ""
+    is_cell = not re.search(r"_l\d+(_reverse)?$", first)
+    for own in dict.fromkeys(_module_of(plain_parameter(name)[0]) for name in there):
+        for name in strangers.get(own, []):
+            if is_cell or _STRANGER.fullmatch(re.split("[./]", name)[-1]):
+                raise refuse(
+                    tensors.source,
+                    f"tensor {named(name)}, next to {named(there[0])}, is none of an RNN, LSTM or "
+                    f"GRU of PyTorch: the net{of} is of another kind; say which, with "
+                    "`cell`, and which tensors its parameters are, with `parameters` under "
+                    "`weights`",
+                )
 
 
 def unwrapped(module: str) -> str:
@@ -90,8 +132,12 @@ def _modules(names: Iterable[str]) -> dict[str, _Stack]:
     return joined
 
 
-def _stack(tensors: Tensors, module: str, layers: _Stack) -> list[RecurrentLayer]:
-    """The layers of one module, refused where one of them or a part of it is missing."""
+def _stack(
+    tensors: Tensors, module: str, layers: _Stack, strangers: Mapping[str, list[str]]
+) -> list[RecurrentLayer]:
+    """The layers of one module, refused where one of them or a part of it is missing, and where it
+    has what theirs have not."""
+    _check_alone(tensors, module, layers, strangers)
     directions = sorted({direction for _, direction in layers} | {"forward"})
     wanted = {role for roles in layers.values() for role in roles} | {"W_x", "W_s"}
     found = []

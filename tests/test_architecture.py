@@ -51,10 +51,10 @@ FOLDERS = {"engine", "files", "measures", "runs"}
 
 INSIDE = {
     "equations": [
-        "mistakes", "declaration", "sizes", "functions", "graph", "parse", "step", "names",
-        "operations", "initial", "roles", "infer", "reduce", "differentiate", "arrange",
-        "layout", "transposes", "writing", "weights", "forward", "linearize", "backward", "emit",
-        "compile", "surroundings", "report", "samples", "",
+        "mistakes", "declaration", "bounds", "sizes", "functions", "graph", "parse", "step",
+        "names", "operations", "initial", "effects", "roles", "infer", "reduce", "differentiate",
+        "arrange", "layout", "transposes", "writing", "weights", "forward", "linearize",
+        "backward", "emit", "compile", "surroundings", "report", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],

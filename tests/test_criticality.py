@@ -135,7 +135,7 @@ def test_divergence_counts_as_explosion_and_dead_nets_as_none() -> None:
         ("ws_scal", None, "'ws_scal' cannot be varied: did you mean 'ws_scale'?"),
         ("cell.nothing", None, "'cell.nothing' cannot be varied"),
         ("cell.activation", None, "'cell.activation' cannot be varied: expected one of ws_scale"),
-        ("cell.leak", (-0.5, 1.0), "expected above 0 for cell.leak"),
+        ("cell.leak", (-0.5, 1.0), "expected more than 0 for cell.leak"),
         ("bias_scale", (-1.0, 1.0), "expected at least 0 for bias_scale, found -1"),
         ("ws_scale", (2.0, 1.0), "expected two numbers, the smaller first, found 2 1"),
         ("ws_scale", (math.nan, 1.0), "expected two numbers, the smaller first, found nan 1"),

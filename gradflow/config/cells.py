@@ -17,10 +17,12 @@ from gradflow.cells.library import is_file
 from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
-from gradflow.config.own_cells import BOUNDS, Reader
+from gradflow.config.own_cells import Reader
 from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
+from gradflow.equations.bounds import OR, SIGNS, Bound, crossed
 from gradflow.equations.declaration import KEYS, Equations
+from gradflow.equations.effects import Idle, effects
 from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import InputError
 
@@ -209,9 +211,62 @@ def _combinations(
         misfits.add(path, lambda: message)
     if len(misfits.paths) > before:
         return
-    for point in itertools.product(*values.values()):
-        options = dict(zip(values, point, strict=True))
-        yield {name: _as_declared(value, given[name]) for name, value in options.items()}
+    points: list[Options] = [
+        {name: _as_declared(value, given[name]) for name, value in zip(values, point, strict=True)}
+        for point in itertools.product(*values.values())
+    ]
+    _check_crossed(equations, chosen, points, path, misfits)
+    _check_idle(equations, values, points, path, misfits)
+    if len(misfits.paths) == before:
+        yield from points
+
+
+def _check_crossed(
+    equations: Equations, chosen: Mapping[str, Tree], points: Sequence[Options], path: Path,
+    misfits: _Misfits,
+) -> None:  # fmt: skip
+    """Add options that another bounds, at the first value that is beyond it."""
+    found: set[Path] = set()
+    names = [by for _, bounds in equations.bounds for _, by in bounds if isinstance(by, str)]
+    for point in points if names else ():
+        whole = {**equations.defaults, **point}
+        for option, sign, by in crossed(equations, whole):
+            name, other = (option, by) if option in point else (by, option)
+            turned = sign if name == option else SIGNS[sign].turned
+            listed, value = chosen[name], whole[name]
+            at = (*path, name, listed.index(value)) if isinstance(listed, list) else (*path, name)
+            if at not in found:
+                found.add(at)
+                misfits.add(at, partial(_beyond, Bound(turned, float(whole[other]), other), value))
+
+
+def _beyond(bound: Bound, value: object) -> str:
+    return f"expected {bound}, found {shown(value)}"
+
+
+def _check_idle(
+    equations: Equations, values: Mapping[str, list[Any]], points: Sequence[Options], path: Path,
+    misfits: _Misfits,
+) -> None:  # fmt: skip
+    """Add options without an effect: those that are given and have none in any combination, and
+    lists that have none in some. Elsewhere the combination has such an option at its default."""
+    defaults, reads = equations.defaults, effects(equations)
+    found: dict[str, list[tuple[Idle, Options]]] = {}
+    for point in points:
+        whole = {**defaults, **point}
+        for one in reads.idle(whole):
+            if one.option in point:
+                found.setdefault(one.option, []).append((one, whole))
+                point[one.option] = defaults[one.option]
+    for name, idle in found.items():
+        is_list = len(values[name]) > 1
+        if is_list or (len(idle) == len(points) and values[name][0] != defaults[name]):
+            remedy = "give that a cell of its own" if len(idle) < len(points) else "leave it out"
+            misfits.add((*path, name), partial(_idle, *idle[0], remedy), key=True)
+
+
+def _idle(one: Idle, whole: Options, remedy: str) -> str:
+    return f"{one.of(whole)}: {remedy}"
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -222,10 +277,11 @@ def _in_range(
     value: Mapping[str, Tree],
     at: Path,
     given: object,
-    limits: Mapping[str, float],
+    limits: Mapping[str, float | str],
     misfits: _Misfits,
 ) -> list[Any]:
-    """The values of an option that is a range; it is enough that both ends fit."""
+    """The values of an option that is a range; it is enough that both ends fit, unless a number
+    next to those within its bounds is allowed."""
 
     def add(path: Path, message: str, key: bool = False) -> None:
         misfits.add(path, lambda: message, key=key)
@@ -235,6 +291,9 @@ def _in_range(
         misfit = misfit_of(value[end], given, limits)
         if misfit is not None:
             misfits.add((*at, end), misfit)
+    between = next((m for n in numbers if (m := misfit_of(n, given, limits))), None)
+    if between is not None and OR in limits:
+        misfits.add(at, between)
     return list(numbers)
 
 
@@ -245,7 +304,9 @@ def _as_declared(value: Any, given: object) -> float | int | str:
     return float(value) if isinstance(given, float) else int(value)
 
 
-def misfit_of(value: Any, given: object, bounds: Mapping[str, float]) -> Callable[[], str] | None:
+def misfit_of(
+    value: Any, given: object, bounds: Mapping[str, float | str]
+) -> Callable[[], str] | None:
     """What is wrong with a value of an option that is declared as `given`, in words to be asked
     for; None where it fits."""
     if isinstance(given, tuple):
@@ -259,9 +320,13 @@ def misfit_of(value: Any, given: object, bounds: Mapping[str, float]) -> Callabl
         elif value - value != 0:
             expected = "a finite number"
         else:
-            limits = [*bounds.items(), ("ge", -LARGEST), ("le", LARGEST)]
-            broken = (b for b in limits if not BOUNDS[b[0]][1](value, b[1]))
-            expected = next((f"{BOUNDS[kind][0]} {bound:g}" for kind, bound in broken), None)
+            own = [Bound(kind, by) for kind, by in bounds.items()
+                   if kind != OR and not isinstance(by, str)]  # fmt: skip
+            limits = [*own, Bound("ge", -LARGEST), Bound("le", LARGEST)]
+            broken = next((limit for limit in limits if not limit.holds(value)), None)
+            besides = f"{bounds[OR]:g} or " if OR in bounds else ""
+            if broken is not None and value != bounds.get(OR):
+                expected = f"{besides}{broken}"
     elif not is_number or value % 1 != 0:
         expected = "a whole number"
     elif not 1 <= value <= LARGEST_SIZE:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from gradflow.cells import CELLS
 from gradflow.config.model import MODELS, SWEPT, Config
 from gradflow.config.starter import default_text
+from gradflow.equations.bounds import OR
 
 _MAPPINGS = {
     "ws_init": "(init)",
@@ -81,12 +82,18 @@ def _values(entry: Mapping[str, Any]) -> str:
 def _number(noun: str, entry: Mapping[str, Any]) -> str:
     """A number within its bounds; those that only keep it within float range are left out."""
     bounds = [
-        f"{words} {entry[key]:g}"
+        f"{words} {_limit(entry[key])}"
         for keys, words in _BOUNDS.items()
         for key in keys
-        if key in entry and abs(entry[key]) < 1e18
+        if key in entry and (isinstance(entry[key], str) or abs(entry[key]) < 1e18)
     ]
-    return f"{noun} {' and '.join(bounds)}".rstrip()
+    besides = f"{entry[OR]:g} or " if OR in entry else ""
+    return f"{besides}{noun} {' and '.join(bounds)}".rstrip()
+
+
+def _limit(bound: float | str) -> str:
+    """A number, or the name of another option."""
+    return f"`{bound}`" if isinstance(bound, str) else f"{bound:g}"
 
 
 _BOUNDS = {

@@ -21,6 +21,7 @@ from gradflow.config.trained import ONLY_DRAWN
 from gradflow.config.tree import Path
 from gradflow.counts import many
 from gradflow.engine.network import Place
+from gradflow.equations.effects import effects
 from gradflow.equations.mistakes import EquationsError
 from gradflow.equations.sizes import Shape, spelled
 from gradflow.errors import Fault, InputError
@@ -322,14 +323,9 @@ class _Net:
 
 def check_options(cell: Cell, given: Iterable[str], file: str, faults: Faults) -> None:
     """Add faults for options that only make initial values of the parameters that a file gives."""
-    equations, given = cell.equations, set(given)
-    texts = [equations.step, equations.output or ""]
-    texts += [size for _, sizes in equations.state for size in sizes]
-    texts += [size for p in equations.parameters for size in p.shape]
-    texts += [p.init or "" for p in equations.parameters if p.name not in given]
-    words = {word for text in texts for word in re.findall(r"\w+", text)}
-    for option, value in cell.options.items():
-        if value != equations.defaults[option] and option not in words:
+    defaults, reads = cell.equations.defaults, effects(cell.equations)
+    for option, _ in reads.idle(cell.options, frozenset(given)):
+        if cell.options[option] != defaults[option]:
             message = f"{option} makes initial values, and these come from {file}"
             faults.add(("cell", option), f"{message}: leave it out")
 

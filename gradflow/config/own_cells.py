@@ -12,20 +12,13 @@ from gradflow.config import tree
 from gradflow.config.faults import Faults
 from gradflow.config.messages import shown, unknown_key
 from gradflow.config.tree import Document, Path, Tree, key_path
+from gradflow.equations.bounds import KINDS, OR, SIGNS
 from gradflow.equations.declaration import KEYS, OF_PARAMETER, ROLES, Equations, declared
 from gradflow.equations.mistakes import At, EquationsError, Mistake, marked, nearest
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 
 _REQUIRED = ("state", "step")
-BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
-    "gt": ("more than", lambda value, bound: value > bound),
-    "ge": ("at least", lambda value, bound: value >= bound),
-    "lt": ("less than", lambda value, bound: value < bound),
-    "le": ("at most", lambda value, bound: value <= bound),
-}
-"""What bounds an option: in words, and whether a value is within."""
-
 _LARGEST = 1e100
 _LONGEST_NAME = 60
 
@@ -196,7 +189,8 @@ def _check_shape(at: tuple[str, str], value: Tree, add: _Add) -> None:
 
 
 def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], add: _Add) -> None:
-    """What bounds an option: pairs of gt, ge, lt, le and a number, which the default is within."""
+    """What bounds an option: pairs of gt, ge, lt, le and a number, or another option, which the
+    default is within; or `or` and a number besides."""
     at = ("bounds", name)
     if name not in options:
         add(at, f"'{name}' is no option{nearest(name, options)}", key=True)
@@ -206,13 +200,17 @@ def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], add: _Add
         add(at, f"expected a mapping, such as {_EXAMPLES['bounds']}")
     else:
         for kind, bound in value.items():
-            if kind not in BOUNDS:
-                add((*at, kind), f"expected one of {', '.join(BOUNDS)}", key=True)
-            elif not _is_number(bound):
-                add((*at, kind), "expected a number")
-            elif not BOUNDS[kind][1](default, float(bound)):  # type: ignore[arg-type]
-                message = f"the default {default:g} is not {BOUNDS[kind][0]} {bound:g}"
-                add((*at, kind), message)
+            limit = options.get(bound) if isinstance(bound, str) and bound != name else bound
+            if kind not in KINDS:
+                add((*at, kind), f"expected one of {', '.join(KINDS)}", key=True)
+            elif not _is_number(limit) or (limit is not bound and not isinstance(limit, float)):
+                add((*at, kind), "expected a number, or another option that is one with a point")
+            elif kind == OR:
+                if limit is not bound:
+                    add((*at, kind), "expected a number")
+            elif default != value.get(OR) and not SIGNS[kind].holds(default, limit):
+                what = f"{bound}, which is {limit:g}" if limit is not bound else f"{limit:g}"
+                add((*at, kind), f"the default {default:g} is not {SIGNS[kind].words} {what}")
 
 
 _EXAMPLES = {

@@ -18,9 +18,9 @@ def idle_keys(config: Config, choices: Sequence[Choice], faults: Faults) -> list
     """For each cell those of the keys that change nothing of it. Where that is so of every cell, a
     key that is given is a fault."""
     found: dict[Cell, bool] = {}
-    for cell in (choice.cell.typical for choice in choices):
-        if cell not in found:
-            found[cell] = _is_idle(cell, config)
+    for cell in (choice.cell for choice in choices):
+        if cell.typical not in found:
+            found[cell.typical] = _is_idle(cell, config)
     idle = [found[choice.cell.typical] for choice in choices]
     if all(idle):
         for key in KEYS:

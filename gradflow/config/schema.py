@@ -9,6 +9,7 @@ from gradflow.config.cells import LARGEST, LARGEST_SIZE
 from gradflow.config.model import Config
 from gradflow.config.numbers import range_schema
 from gradflow.config.trained import ONLY_DRAWN, PROJECTING
+from gradflow.equations.bounds import OR, SIGNS
 from gradflow.equations.declaration import Equations, Option
 
 Schema = dict[str, Any]
@@ -84,11 +85,13 @@ def _cell(equations: Equations, names: list[str], required: bool = True) -> Sche
     help_, bounds = dict(equations.help), dict(equations.bounds)
     properties: Schema = {"type": {"enum": names}}
     for option, given in equations.options:
-        one = _option(given, dict(bounds.get(option, ())))
+        own = dict(bounds.get(option, ()))
+        one, besides = _option(given, own), [{"const": own[OR]}] if OR in own else []
+        others = [f"{SIGNS[k].words} {by}" for k, by in own.items() if isinstance(by, str)]
         properties[option] = {
-            "description": help_.get(option, ""),
+            "description": "; ".join([help_.get(option, ""), *others]),
             "default": equations.defaults[option],
-            "anyOf": [*_one_or_many([one])["anyOf"], *range_schema(one)],
+            "anyOf": [*_one_or_many([*besides, one])["anyOf"], *range_schema(one)],
         }
     more = {"required": ["type"]} if required else {}
     return {"type": "object", "properties": properties, **more, "additionalProperties": False}
@@ -99,13 +102,14 @@ _LIMITS = {
 }  # fmt: skip
 
 
-def _option(given: Option, bounds: dict[str, float]) -> Schema:
-    """What an option may be."""
+def _option(given: Option, bounds: dict[str, float | str]) -> Schema:
+    """What an option may be, as far as that is known without the others."""
     if isinstance(given, tuple):
         return {"enum": list(given)}
     if isinstance(given, int):
         return {"type": "integer", "minimum": 1, "maximum": LARGEST_SIZE}
-    limits = {_LIMITS[kind]: bound for kind, bound in bounds.items()}
+    limits = {_LIMITS[kind]: by for kind, by in bounds.items()
+              if kind != OR and not isinstance(by, str)}  # fmt: skip
     return {"type": "number", "minimum": -LARGEST, "maximum": LARGEST, **limits}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradflow.cells import Cell
+from gradflow.equations.bounds import Bound, bounds_of
+from gradflow.equations.effects import effects
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
@@ -33,6 +36,9 @@ class Setting:
             is_option = any(self.option in run.cell.options for run in runs)
             hint = listed if is_option else nearest(vary, names) or listed
             raise InputError(Fault(f"{vary!r} cannot be varied{hint}", key="--vary"))
+        idle = [self._idle(run) for run in runs if self.option in run.cell.options]
+        if idle and all(idle):
+            raise InputError(Fault(f"{vary} {str(idle[0]).partition(' ')[2]}", key="--vary"))
         self.low, self.high = between or self._range(runs)
         self._check(runs)
         self.log = self.low > 0 and self.option is None
@@ -42,13 +48,18 @@ class Setting:
         if self.option is None:
             return _SCALE_RANGE
         low, high = _OPTION_RANGE
-        for bounds in (self._bounds(run.cell) for run in runs):
-            low = max(low, bounds.get("ge", low), _above(bounds.get("gt")))
-            high = min(high, bounds.get("le", high), -_above(_negative(bounds.get("lt"))))
+        for bound in self._bounds(runs):
+            if bound.sign in ("ge", "gt"):
+                low = max(low, bound.number if bound.sign == "ge" else _above(bound.number))
+            else:
+                high = min(high, bound.number if bound.sign == "le" else -_above(-bound.number))
         return low, high
 
-    def _bounds(self, cell: Cell) -> dict[str, float]:
-        return dict(dict(cell.equations.bounds).get(self.option or "", ()))
+    def _bounds(self, runs: Sequence[Run]) -> list[Bound]:
+        """What bounds the option in any of the cells, each once."""
+        cells = dict.fromkeys(run.cell for run in runs if self.option in run.cell.options)
+        found = [bounds_of(c.equations, self.option or "", c.options) for c in cells]
+        return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
     def _check(self, runs: Sequence[Run]) -> None:
         """That the range is one, within what the setting may be."""
@@ -58,16 +69,9 @@ class Setting:
                           f"{self.high:g}")  # fmt: skip
         if self.key == "bias_scale" and self.low < 0:
             faults.append(f"expected at least 0 for bias_scale, found {self.low:g}")
-        for bounds in {id(r.cell.equations): self._bounds(r.cell) for r in runs}.values():
-            holds = {
-                "gt": self.low > bounds.get("gt", -math.inf),
-                "ge": self.low >= bounds.get("ge", -math.inf),
-                "lt": self.high < bounds.get("lt", math.inf),
-                "le": self.high <= bounds.get("le", math.inf),
-            }
-            signs = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-            faults += [f"expected {signs[kind]} {bounds[kind]:g} for {self.key}"
-                       for kind, fits in holds.items() if kind in bounds and not fits]  # fmt: skip
+        ends = {"gt": self.low, "ge": self.low, "lt": self.high, "le": self.high}
+        broken = (bound for bound in self._bounds(runs) if not bound.holds(ends[bound.sign]))
+        faults += [f"expected {bound} for {self.key}" for bound in broken]
         if faults:
             raise InputError(*(Fault(fault, key="--between") for fault in dict.fromkeys(faults)))
 
@@ -98,9 +102,20 @@ class Setting:
         roles = {p.role for cell in run.cells.values() for p in cell.parameters.values()}
         if self.option is not None and self.option not in run.cell.options:
             return f"{run.cell.name} has no option {self.option}"
+        if (idle := self._idle(run)) is not None:
+            return idle
         if self.key == "ws_scale" and "recurrent" not in roles:
             return f"{run.cell.name} has no recurrent weights"
         return None
+
+    def _idle(self, run: Run) -> str | None:
+        """That nothing of the net reads the option; None where something does."""
+        of_file = run.trained is not None and run.trained.as_is
+        given = frozenset(run.trained.params[0, 0]) if run.trained and of_file else ()
+        options = run.cell.options
+        idle = (one for one in effects(run.cell.equations).idle(options, given)
+                if one.option == self.option)  # fmt: skip
+        return next((f"{self.option} {one.of(options)}" for one in idle), None)
 
 
 def _numbers(runs: Sequence[Run]) -> list[str]:
@@ -113,10 +128,6 @@ def _numbers(runs: Sequence[Run]) -> list[str]:
     return list(found)
 
 
-def _above(bound: float | None) -> float:
+def _above(bound: float) -> float:
     """A number just above an open bound."""
-    return -math.inf if bound is None else bound + max(1e-3, 1e-3 * abs(bound))
-
-
-def _negative(bound: float | None) -> float | None:
-    return None if bound is None else -bound
+    return bound + max(1e-3, 1e-3 * abs(bound))

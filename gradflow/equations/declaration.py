@@ -61,7 +61,8 @@ class Equations:
         cite: where the cell was published.
         about: what it is, in a line.
         help: option to what it does.
-        bounds: option to what bounds it: (`gt`, `ge`, `lt` or `le`, number) pairs.
+        bounds: option to what bounds it: pairs of `gt`, `ge`, `lt` or `le` and a number or the name
+            of another option; `or` and a number that is allowed besides.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Equations:
     cite: str = ""
     about: str = ""
     help: tuple[tuple[str, str], ...] = ()
-    bounds: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    bounds: tuple[tuple[str, tuple[tuple[str, float | str], ...]], ...] = ()
 
     @property
     def defaults(self) -> dict[str, float | int | str]:

@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 
 from gradflow.counts import many
 from gradflow.equations import operations
+from gradflow.equations.bounds import check_bounds
 from gradflow.equations.declaration import Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.graph import Graph, Node
@@ -39,6 +40,7 @@ def infer(equations: Equations, options: Chosen, mistakes: Mistakes) -> Step | N
     `H` and `I` among the options make these sizes numbers."""
     check_names(equations, mistakes)
     check_roles(equations, mistakes)
+    check_bounds(equations, mistakes)
     check_initial(equations, mistakes)
     state = {
         part: shape_of(sizes, options, mistakes, f"state.{part}") for part, sizes in equations.state

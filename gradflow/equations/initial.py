@@ -21,6 +21,11 @@ from gradflow.numerics.arrays import Array
 NAMES = ("ones", "zeros", "gaussian", "orthogonal", "identity", "uniform", "glorot")
 """What an `init` may be besides an expression: an initializer."""
 
+
+class DrawError(ValueError):
+    """Nothing can be drawn so: `uniform(2, 1)`."""
+
+
 _FUNCTIONS = {name: function for name, function in FUNCTIONS.items() if name != "linear"}
 
 
@@ -63,10 +68,9 @@ class Initial:
             values = [sign * self._value(arg) for sign, arg in zip(signs, args, strict=True)]
             return sum(values[1:], start=values[0])
         if kind == "choose":
-            option, value, then, other = args
+            option, _, then, other = args
             known: Any = {**self.names, **self.choices}[str(option.value)]
-            same = known == value.value or str(known) == value.value or _same(known, value.value)
-            return self._value(then if same == (tree.value == "==") else other)
+            return self._value(then if holds(tree, known) else other)
         if kind == "turn":
             return self._value(args[0]).T
         if kind == "slice":
@@ -88,9 +92,14 @@ class Initial:
         values = [self._value(arg) for arg in args]
         if name == "normal":
             mean, deviation = values
+            if (least := np.min(deviation)) < 0:
+                raise DrawError(f"normal(mean, sd) with the sd {least:g}: expected at least 0")
             return mean + deviation * self.rng.standard_normal(self.shape)
         if name == "uniform":
             low, high = values
+            if np.any(apart := np.greater(low, high)):
+                ends = (f"{np.broadcast_to(end, apart.shape)[apart].flat[0]:g}" for end in values)
+                raise DrawError(f"uniform({', '.join(ends)}) is empty: expected the smaller first")
             return low + (high - low) * self.rng.random(self.shape)
         if name in ("max", "min"):
             return np.maximum(*values) if name == "max" else np.minimum(*values)
@@ -204,6 +213,8 @@ def check_values(
             try:
                 drawn = tried.of(declared.init)
                 wrong = "" if np.isfinite(drawn).all() else "it gives numbers that are not finite"
+            except DrawError as error:
+                wrong = str(error)
             except (ValueError, TypeError, IndexError, AttributeError):
                 wrong = f"its shapes do not fit each other, or {spelled(shapes[declared.name])}"
             except (ArithmeticError, KeyError):
@@ -215,7 +226,10 @@ def check_values(
 
 def _check(node: Tree, known: set[str], where: str, mistakes: Mistakes) -> None:
     if node.kind == "name" and node.value not in known:
-        message = f"unknown name '{node.value}'{nearest(str(node.value), [*known, *NAMES])}"
+        message = f"unknown name '{node.value}'{nearest(str(node.value), known)}"
+        if node.value in NAMES:
+            message = f"'{node.value}' is an initializer, which is an init alone; in an expression "
+            message += "write a number, uniform(a, b), normal(mean, sd) or drawn"
         mistakes.add(where, node.at, message)
     elif node.kind == "call":
         count = _CALLS.get(str(node.value), 1)
@@ -242,6 +256,13 @@ def _all(tree: Tree) -> list[Tree]:
 @lru_cache(maxsize=1024)
 def _tree(text: str) -> Tree | None:
     return expression(text, Mistakes(), "init")
+
+
+def holds(condition: Tree, known: object) -> bool:
+    """Whether a condition `option == value`, or `!=`, holds where the option has this value."""
+    value = condition.args[1].value
+    same = known == value or str(known) == value or _same(known, value)
+    return same == (condition.value == "==")
 
 
 def _same(known: object, text: object) -> bool:

@@ -72,4 +72,4 @@ def marked(text: str, at: At) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """`: did you mean 'W_f'?`, or nothing where no known name is near."""
     found = difflib.get_close_matches(name[:80], list(known), n=1)
-    return f": did you mean '{found[0]}'?" if found else ""
+    return f": did you mean '{found[0]}'?" if found and found[0] != name else ""

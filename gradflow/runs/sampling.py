@@ -14,7 +14,8 @@ import numpy as np
 from gradflow.cells import Params
 from gradflow.cells.contract import Parameter, Role
 from gradflow.engine.network import Place
-from gradflow.equations.initial import NAMES, Initial, uses_drawn
+from gradflow.equations.initial import NAMES, DrawError, Initial, uses_drawn
+from gradflow.errors import Fault, InputError
 from gradflow.numerics.arrays import Array
 from gradflow.runs.experiment import Run, Signal
 from gradflow.runs.initializers import FUSED, INITIALIZERS, Base
@@ -115,11 +116,17 @@ class _Draws:
                 if init in NAMES:
                     drawn = _named(init, rng, parameter.shape)
                 else:
-                    drawn = Initial(parameter.shape, rng, {**known, **values}, choices, drawn).of(
-                        init
-                    )
+                    made = Initial(parameter.shape, rng, {**known, **values}, choices, drawn)
+                    drawn = self._made(made, parameter.name, init)
             values[parameter.name] = drawn
         return {name: a.astype(self.run.dtype, copy=False) for name, a in values.items()}
+
+    def _made(self, made: Initial, name: str, init: str) -> Array:
+        try:
+            return made.of(init)
+        except DrawError as error:  # as it comes with these sizes and draws
+            message = f"{self.cell.cell.equations.name}: {name}: {error}"
+            raise InputError(Fault(message, key="cell")) from None
 
     def _drawn(self, parameter: Parameter) -> Array:
         """What the config gives a parameter, or a file."""

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gradflow.config.load import from_mapping
+from gradflow.errors import InputError
 from gradflow.runs import sampling
 from gradflow.runs.losses import objective
 
@@ -158,3 +159,27 @@ def test_initial_values_keep_their_digits_at_small_steps():
     )
     assert_allclose(np.mean((sizes / 1e-200) ** 2), 0.5, rtol=0.15)
     assert sizes.max() <= 1e-200 * (1 + 1e-12)
+
+
+def test_what_published_code_starts_from():
+    first = sampling.parameters(run_of(cell="rwkv4", hidden_size=200))[0, 0]["u"]
+    by_turns = [0.5 * ((unit + 1) % 3 - 1) for unit in range(200)]  # BlinkDL's time_first
+    assert_allclose(first, np.log(0.3) + by_turns, rtol=0, atol=1e-12)
+    decays = [
+        np.exp(sampling.parameters(run_of(cell="gated_deltanet", seed=seed))[0, 0]["A_log"][0])
+        for seed in range(200)
+    ]
+    assert min(decays) < 0.5
+    assert 15.5 < max(decays) < 16
+
+
+def test_a_draw_from_nothing_names_its_cell_and_parameter():
+    own = {
+        "type": "equations",
+        "state": {"h": "H"},
+        "parameters": {"W": ["H", "I"], "b": {"shape": "H", "init": "uniform(H, 10)"}},
+        "step": "h[t] = tanh(W @ x[t] + b)",
+    }
+    run = from_mapping({"cell": own, "hidden_size": 12}).runs[0]
+    with pytest.raises(InputError, match=r"equations: b: uniform\(12, 10\) is empty"):
+        sampling.parameters(run)

@@ -66,3 +66,10 @@ def test_no_two_files_of_tests_have_one_name():
     """pytest imports them by it, and stops where one is taken."""
     names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
     assert len(names) == len(set(names))
+
+
+def test_no_page_holds_what_a_merge_left_in_it():
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        left = [at for at, line in enumerate(lines, 1) if re.match("(<{7}|>{7}|={7})( |$)", line)]
+        assert not left, path

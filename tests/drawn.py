@@ -99,17 +99,17 @@ def drawn_options(equations, rng):
             values[name] = int(rng.integers(1, 4))
         else:
             values[name] = float(rng.choice([given, given, 0.5, -2, 8, 20, 40, -30]))
-            if not allowed(equations.name, name, values[name]):
+            if not allowed(equations.name, values):
                 values[name] = float(rng.choice([0.9, 0.3, 0.01]))
-            if not allowed(equations.name, name, values[name]):
+            if not allowed(equations.name, values):
                 values[name] = given
     return values
 
 
-def allowed(cell, option, value):
-    """Whether the config takes this value, and initial values made of it are numbers."""
+def allowed(cell, options):
+    """Whether the config takes these values, and initial values made of them are numbers."""
     try:
-        (run,) = gradflow.load({"cell": {"type": cell, option: value}, "hidden_size": 64}).runs
+        (run,) = gradflow.load({"cell": {"type": cell, **options}, "hidden_size": 64}).runs
     except gradflow.InputError:
         return False
     return all(np.isfinite(a).all() for own in parameters(run).values() for a in own.values())

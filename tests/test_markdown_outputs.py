@@ -167,5 +167,6 @@ def test_cells(capsys):
         assert head == ["option", "values", "default", "meaning"]
         assert rows == [[str(value) for value in option.values()] for option in cell["options"]]
     assert [t.content.rstrip() for t in MarkdownIt().parse(text) if t.type == "fence"] == [
-        cell["step"].rstrip() for cell in found
+        cell["step"].rstrip() + (f"\noutput: {cell['output']}" if cell["output"] else "")
+        for cell in found
     ]

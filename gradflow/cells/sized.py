@@ -42,6 +42,9 @@ from gradflow.equations.surroundings import is_other
 from gradflow.numerics.arrays import Array, empty, transposed
 from gradflow.numerics.products import product, product_for
 
+_quietly = np.errstate(over="ignore", divide="ignore", invalid="ignore")
+"""What weights made of parameters have beyond float range shows in the states, or the gradient."""
+
 
 class Chosen(Protocol):
     """A `Cell`: equations with their options chosen."""
@@ -139,6 +142,7 @@ class SizedCell:
 
     # Parameters
 
+    @_quietly
     def bind(self, params: Params, N: int | None = None) -> Bound:
         """The parameters, put together and laid as the code reads them, for a batch of N; of any
         size where that is None."""
@@ -193,6 +197,7 @@ class SizedCell:
         """The value (..., *shape) of a weight."""
         return self._value(self._nodes[weight], params)
 
+    @_quietly
     def pull_weight(self, weight: str, term: Array, params: Params) -> dict[str, Array]:
         """From a term (..., *shape) of the gradient by a weight, those by its parameters."""
         found = weights.pull_back(self._nodes[weight], term, params, self.H, self.I)

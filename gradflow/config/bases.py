@@ -29,13 +29,13 @@ class InitModel(Strict):
     """How base matrices are drawn, and what is done to each block of them."""
 
     kind: BaseName = Field(description="a name that may also be alone")
-    density: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    density: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
         None, description="the share of entries that are not zero"
     )
-    spectral_radius: Annotated[float, Field(gt=0, le=1e100)] | None = Field(
+    spectral_radius: Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)] | None = Field(
         None,
         description="the largest absolute eigenvalue that each block is brought to, before "
-        "ws_scale; W_s alone, whose blocks are square",
+        "ws_scale; W_s alone, of cells whose blocks of it are square: not lmu, lstmp",
     )
 
     @model_validator(mode="after")

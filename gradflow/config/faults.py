@@ -42,6 +42,10 @@ class Faults:
             self._added.add(what)  # where the YAML is wrong, nothing else is added
             self.found.append(fault)
 
+    def place(self, key: str) -> Fault:
+        """Where a key is, as a fault without a message."""
+        return self._at((key,), "")
+
     def adopt(self, faults: Iterable[Fault], path: Path) -> None:
         """Faults found in a file that the value at `path` names: those of the file as a whole are
         put at the name of the file, or have the file as their source if it is not the config

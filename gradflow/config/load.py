@@ -25,6 +25,7 @@ from gradflow.config.overrides import override
 from gradflow.config.ranges import MOST_RUNS, with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.tree import Document, Tree
+from gradflow.equations.initial import uses_drawn
 from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
@@ -136,7 +137,10 @@ def experiment_of(
     faults.stop_if_any()
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
-    return Experiment(runs, config.title, lags, thresholds, _as_data(config, choices, asked))
+    keys: tuple[str, ...] = ("cell", "ws_init")
+    places = {key: faults.place(key) for key in keys if key in data}
+    written = _as_data(config, choices, asked)
+    return Experiment(runs, config.title, lags, thresholds, written, places)
 
 
 def read_config(source: str) -> bytes:
@@ -266,6 +270,7 @@ def _runs(
         for point in itertools.product(*one.values())
     )
     _check_sizes(runs, faults)
+    _check_radius(runs, faults)
     return runs
 
 
@@ -286,6 +291,25 @@ def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
             if message not in found:
                 found.add(message)
                 faults.add(("cell",), message)
+    faults.stop_if_any()
+
+
+def _check_radius(runs: Sequence[Run], faults: Faults) -> None:
+    """Add recurrent weights that are drawn and have no spectral radius, since they are not
+    square."""
+    found: dict[str, None] = {}
+    asked = [run for run in runs if isinstance(run.ws_init, Base) and run.ws_init.spectral_radius]
+    apart = {(run.cell, run.hidden_size, min(run.layers, 2)): run for run in asked}
+    for run in apart.values():
+        for cell in (run.cell_of_layer(layer) for layer in range(min(run.layers, 2))):
+            for one in cell.parameters.values():
+                rows, columns = one.shape[0] // one.blocks, one.shape[-1]
+                drawn = one.role == "recurrent" and one.trained and uses_drawn(one.init)
+                if drawn and len(one.shape) == 2 and rows != columns:
+                    what = f"{one.name} of {run.cell.name} is {rows} x {columns}"
+                    found[f"{what}, not square, and has no spectral radius: leave it out"] = None
+    for message in found:
+        faults.add(("ws_init",), message)
     faults.stop_if_any()
 
 

@@ -224,10 +224,10 @@ WeightsChoice = Annotated[WeightsModel, _or_bare("weights"), TextOr()]
 class Thresholds(Strict):
     """Bounds on the gradient relative to lag 0."""
 
-    vanishing: Annotated[float, Field(gt=0, lt=1)] = Field(
+    vanishing: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
         default=1e-3, description="below it the gradient has vanished"
     )
-    exploding: Annotated[float, Field(gt=1, le=1e300)] = Field(
+    exploding: Annotated[float, Field(gt=1, le=1e300, allow_inf_nan=False)] = Field(
         default=1e3, description="above it it has exploded"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradflow import __version__
@@ -32,7 +32,7 @@ def to_markdown(cells: Sequence[Equations], look: Look) -> Iterator[str]:
     for equations in cells:
         cell = _described(equations)
         yield f"### {markdown.escaped(cell['name'])}\n\n{markdown.prose(cell['about'])}\n\n"
-        yield from markdown.fenced(cell["step"], "text")
+        yield from markdown.fenced(_equations(cell), "text")
         for what in (
             cell["cite"],
             f"State: {cell['state']}.",
@@ -73,7 +73,7 @@ def _hint(cells: Sequence[Equations]) -> str:
 def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
     yield f"{cell['name']}\n"
     yield from _wrapped(cell["about"], width)
-    yield "\n" + textwrap.indent(cell["step"], "  ") + "\n"
+    yield "\n" + textwrap.indent(_equations(cell), "  ") + "\n"
     yield from _wrapped(cell["cite"], width)
     yield "\n" if cell["cite"] else ""
     yield from _wrapped(f"state: {cell['state']}", width)
@@ -86,6 +86,12 @@ def _paragraph(cell: dict[str, Any], width: int) -> Iterator[str]:
         text = f"option {option['name']}: {option['values']} (default {option['default']})"
         yield from _wrapped(text, width)
         yield from _wrapped(option["meaning"], width, 4)
+
+
+def _equations(cell: Mapping[str, Any]) -> str:
+    """The step, and in a line what the loss sees where that is more than a part of the state."""
+    output = f"output: {cell['output']}\n" if cell["output"] is not None else ""
+    return f"{cell['step']}{output}"
 
 
 def _wrapped(text: str, width: int, indent: int = 2) -> Iterator[str]:
@@ -107,6 +113,7 @@ def _described(equations: Equations) -> dict[str, Any]:
         "name": equations.name,
         "about": equations.about,
         "step": "\n".join(map(str.rstrip, equations.step.strip().splitlines())) + "\n",
+        "output": None if equations.output is None else " ".join(equations.output.split()),
         "cite": equations.cite,
         "state": _shapes(equations.state),
         "parameters": _shapes([(p.name, p.shape) for p in equations.parameters if p.trained]),

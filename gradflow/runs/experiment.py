@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from gradflow.cells import Cell, Params, SizedCell
 from gradflow.counts import many
 from gradflow.engine.flow import BUDGET
 from gradflow.engine.network import Place
+from gradflow.errors import Fault, InputError
 from gradflow.measures.contract import Asked
 from gradflow.numerics.arrays import Array
 from gradflow.runs.initializers import Base
@@ -263,6 +264,7 @@ class Experiment:
         lags: which lags tables show: `auto`, `all` or a list.
         thresholds: (vanishing, exploding), on the gradient relative to lag 0.
         config: the config as plain data, every default filled in.
+        places: key to where it is in the config, of those by which a draw may fail.
     """
 
     runs: tuple[Run, ...]
@@ -270,11 +272,22 @@ class Experiment:
     lags: Literal["auto", "all"] | tuple[int, ...]
     thresholds: tuple[float, float]
     config: Mapping[str, object]
+    places: Mapping[str, Fault] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """`<Experiment: 4 runs over cell, ws_scale>`."""
         over = f" over {', '.join(self.varied)}" if self.varied else ""
         return f"<Experiment: {many(len(self.runs), 'run')}{over}>"
+
+    def placed(self, error: InputError) -> InputError:
+        """What went wrong as the runs were drawn, with its line in the config."""
+        located = (
+            replace(self.places[one.key], message=one.message)
+            if one.source is None and one.key is not None and one.key in self.places
+            else one
+            for one in error.faults
+        )
+        return InputError(*located)
 
     @property
     def varied(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gradflow import __version__
 from gradflow.engine.flow import Progress
-from gradflow.errors import GradflowError
+from gradflow.errors import GradflowError, InputError
 from gradflow.machine.blas import one_thread
 from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
@@ -67,7 +67,10 @@ def execute(
             result = journal.read(number)
             progress(time_steps(run))
         else:
-            result = next(computed)
+            try:
+                result = next(computed)
+            except InputError as error:
+                raise experiment.placed(error) from None
         yield replace(result, run=number, varied=varied)
 
 

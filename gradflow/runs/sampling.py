@@ -8,6 +8,7 @@ starts with the same inputs, another layer leaves those below it as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -119,7 +120,8 @@ class _Draws:
                     made = Initial(parameter.shape, rng, {**known, **values}, choices, drawn)
                     drawn = self._made(made, parameter.name, init)
             values[parameter.name] = drawn
-        return {name: a.astype(self.run.dtype, copy=False) for name, a in values.items()}
+        with np.errstate(over="ignore"):  # what is beyond float32 makes the run diverge
+            return {name: a.astype(self.run.dtype, copy=False) for name, a in values.items()}
 
     def _made(self, made: Initial, name: str, init: str) -> Array:
         try:
@@ -152,7 +154,12 @@ class _Draws:
         if drawn is None:
             drawn = _in_blocks(base.kind, rng, parameter)
         blocks = np.split(drawn, parameter.blocks)
-        shaped: Array = scale * np.concatenate([base.shaped(block, rng) for block in blocks])
+        try:
+            shaped: Array = scale * np.concatenate([base.shaped(block, rng) for block in blocks])
+        except InputError as error:
+            where = f"{parameter.name} of {self.cell.label} with seed {run.seed}"
+            faults = (replace(one, message=f"{where}: {one.message}") for one in error.faults)
+            raise InputError(*faults) from None
         return shaped
 
     def _draw_fused(self, kind: str, rng: np.random.Generator, first: Parameter) -> None:

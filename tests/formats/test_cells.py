@@ -31,12 +31,25 @@ def test_its_gates_and_its_direct_path(name, lines):
     assert all(line[1:] in markdown for line in lines)
 
 
+def test_the_output_is_there_where_it_is_more_than_a_part_of_the_state():
+    for name in CELLS:
+        equations = CELLS[name].equations
+        text = "".join(cells.text([equations], Look(width=60)))
+        lines = [line.strip() for line in text.splitlines() if line.startswith("  output: ")]
+        (cell,) = json.loads("".join(cells.to_json([equations], Look())))["cells"]
+        output = equations.output and equations.output.strip()
+        assert cell["output"] == output
+        assert lines == ([f"output: {output}"] if output else [])
+    assert CELLS["sru"].equations.output == "r * c[t] + (1 - r) * (W_h @ x[t])"
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 @pytest.mark.parametrize("name", ["lstm", "slstm", "gated_deltanet", "unicornn"])
 def test_prose_fits_the_terminal_and_equations_stay_as_they_are(name, width):
     equations = CELLS[name].equations
     text = "".join(cells.text([equations], Look(width=width)))
     step = {f"  {line}".rstrip() for line in equations.step.strip().splitlines()}
+    step |= {f"  output: {equations.output}"} if equations.output else set()
     for line in set(text.splitlines()) - step:
         assert cell_len(line) <= min(width, 100)
     assert step <= set(text.splitlines())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -170,12 +172,18 @@ def test_the_spectral_radius_of_what_closes_no_circle_is_exactly_zero(rng):
     ("config", "told"),
     [
         ({"hidden_size": 4, "ws_init": {"kind": "gaussian", "density": 0.1, "spectral_radius": 1}},
-         "ws_init: a block 4 x 4 whose density leaves 2 entries has no eigenvalue but 0"),
+         "ws_init: U of rnn with seed 0: a block 4 x 4 whose density leaves 2 entries has"),
         ({"cell": "lstmp", "ws_init": {"kind": "gaussian", "spectral_radius": 1}},
-         "ws_init: a block 64 x 32 is not square"),
+         "ws_init: U_i of lstmp is 64 x 32, not square, and has no spectral radius"),
+        ({"cell": ["rnn", "lmu"], "ws_init": {"kind": "gaussian", "spectral_radius": 1}},
+         "ws_init: e_h of lmu is 1 x 64, not square, and has no spectral radius"),
         ({"wx_init": {"kind": "gaussian", "spectral_radius": 1}}, "wx_init: W_x is not square"),
         ({"ws_init": {"kind": "identity", "density": 0.5}}, "leave `density` out"),
         ({"ws_init": {"kind": "gaussian", "density": 0}}, "ws_init.density: expected more than 0"),
+        ({"ws_init": {"kind": "gaussian", "density": math.nan}},
+         "ws_init.density: expected a finite number, found .nan"),
+        ({"ws_init": {"kind": "gaussian", "spectral_radius": math.nan}},
+         "ws_init.spectral_radius: expected a finite number, found .nan"),
         ({"ws_init": {"kind": "gausian"}}, "did you mean gaussian?"),
         ({"ws_init": {"kind": "gaussian", "sparsity": 0.5}}, "ws_init.sparsity: unknown key"),
     ],
@@ -183,6 +191,27 @@ def test_the_spectral_radius_of_what_closes_no_circle_is_exactly_zero(rng):
 def test_what_cannot_be_drawn_is_told(config, told):
     with pytest.raises(gradflow.InputError, match=told.replace("?", r"\?")):
         gradflow.analyze({"cell": "rnn", "sequence_length": 3, **config})
+
+
+def test_a_draw_without_a_radius_has_the_line_and_the_seed(tmp_path):
+    file = tmp_path / "sparse.yaml"
+    file.write_text(
+        "cell: rnn\nseed: {from: 0, to: 9, count: 10}\nhidden_size: 4\nsequence_length: 3\n"
+        "ws_init: {kind: gaussian, density: 0.13, spectral_radius: 0.9}\n"
+    )
+    with pytest.raises(gradflow.InputError) as caught:
+        gradflow.analyze(file)
+    (fault,) = caught.value.faults
+    assert (fault.source, fault.line, fault.key) == (str(file), 5, "ws_init")
+    assert fault.message.startswith("U of rnn with seed 0: a block 4 x 4")
+
+
+@pytest.mark.parametrize(
+    "cell", [{"type": "lmu", "theta": 1e-300, "order": 3}, {"type": "cfc", "elapsed": 1e100}]
+)
+def test_what_is_beyond_float32_gives_no_warnings(cell):
+    config = {"cell": cell, "hidden_size": 8, "sequence_length": 5, "dtype": "float32"}
+    gradflow.analyze(config)  # where any warning is an error
 
 
 def test_names_and_mappings_are_swept_together_and_have_short_labels():

@@ -1,4 +1,9 @@
-"""The search of one net: which values are tried next, and what they come to."""
+"""The search of one net: which values are tried next, and what they come to.
+
+Within a bracket it is the Illinois method. SciPy's root searches call a function; this one is asked
+for values and given points, so that all nets take each step together, side by side, and knows
+points that have no number.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Gradient flow in a test suite: `assert_gradient_flow`.
 
-from gradflow.counts import many
 from gradflow.testing import assert_gradient_flow
 
 def test_the_encoder_remembers():
@@ -28,7 +27,7 @@ from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Look, charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.output.whole import WholeFile
-from gradflow.results import Result
+from gradflow.results import Result, decisive
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute
 from gradflow.saved import read_results
@@ -217,7 +216,7 @@ def failure(
     missing: set[int | None] = {one.run for one in judgements if one.fails}
     if comparison is not None:
         missing |= {pair.runs[1] for pair in comparison.pairs if not pair.held}
-    shown = [one for one in results if one.run in missing and one.flow is not None]
+    shown = [decisive(one) for one in results if one.run in missing and one.flows]
     for result in shown[:_MOST_CURVES]:
         lines += ["", *curve(result)]
     return "\n".join(lines)

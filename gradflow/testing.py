@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.api import load
-from gradflow.checks.compare import Comparison, Side, compare
+from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
 from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.report import Report
@@ -52,7 +52,7 @@ def assert_gradient_flow(
     where: Mapping[str, Any] | None = None,
     allow_undecided: bool = False,
     baseline: str | PathLike[str] | None = None,
-    tolerance: float = 0.05,
+    tolerance: float = TOLERANCE,
     thresholds: tuple[float, float] | None = None,
     **figures: Any,
 ) -> list[Result]:

@@ -53,7 +53,7 @@ def sweep(runs: int = 1000, repeats: int = 2) -> dict[str, dict[str, float]]:
 
 def _command(cell: str, seed: int) -> None:
     config = json.dumps({"cell": cell, "seed": seed, **SHAPE})
-    command = [sys.executable, "-m", "gradflow", "analyze", "-", "--quiet"]
+    command = [sys.executable, "-m", "gradflow", "analyze", "-", "--format", "csv"]
     subprocess.run(command, input=config.encode(), check=True, env=_environment())
 
 

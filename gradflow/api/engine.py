@@ -103,7 +103,7 @@ def backpropagate(
         >>> trajectory = gradflow.unroll(linear, params, np.ones((3, 1, 1, 1)))  # x (T, R, N, I)
         >>> [flow] = gradflow.backpropagate(trajectory, np.ones((1, 1, 1)))  # dL/ds_T = 1
         >>> flow.state, flow.totals["W_s"]  # dL/dU = s_2 + 0.5 s_1, s = 1, 1.5, 1.75
-        (Magnitudes([1, 0.5, 0.25, 0.125]), 2)
+        (Magnitudes([1, 0.5, 0.25, 0.125]), 2.0)
 
     Args:
         trajectory: the forward pass, from `unroll`.

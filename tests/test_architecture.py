@@ -88,8 +88,9 @@ INSIDE = {
         "pickle_tensors", "pickles", "torch_zip", "",
     ],
     "weights.conventions": [
-        "activations", "reparametrized", "keras_config", "keras_traits", "onnx_traits", "pytorch",
-        "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm", "s5", "",
+        "activations", "chains", "reparametrized", "keras_config", "keras_traits", "onnx_traits",
+        "pytorch", "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm",
+        "s5", "",
     ],
     "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
     "formats.plots": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,16 +13,15 @@ from gradflow.errors import Fault, InputError
 from gradflow.formats.look import Look
 from gradflow.machine.blas import one_thread
 from gradflow.output.terminal import notebook_bar
-from gradflow.runs.experiment import Experiment, Run
+from gradflow.runs.experiment import Run
 from gradflow.runs.runner import execute, time_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from gradflow.checks.report import Report
     from gradflow.criticality import Critical
     from gradflow.explanation import Explanation
-    from gradflow.results import Result
     from gradflow.verification import Verification
 
 
@@ -62,6 +62,12 @@ def load_results(path: str | PathLike[str]) -> Results:
         >>> gradflow.analyze({"cell": "rnn", "hidden_size": 8}).save("flow.json")
         >>> gradflow.load_results("flow.json")
         <Results: 1 run, 1 vanishing>
+
+    Args:
+        path: of the JSON file.
+
+    Returns:
+        Results, as `analyze` gave them.
 
     Raises:
         InputError: there is no such file, it is something else, of a newer gradflow, or damaged.
@@ -132,11 +138,7 @@ def explain(
 
     experiment = load(config, weights=weights, input=input)
     with notebook_bar(most_time_steps(experiment, advice)) as progress:
-
-        def run_all(asked: Experiment) -> Iterable[Result]:
-            return execute(asked, progress)
-
-        found = list(explanations(experiment, run_all, advice))
+        found = list(explanations(experiment, partial(execute, progress=progress), advice))
     return Answers(found, "explanation", Look.of(experiment))
 
 
@@ -171,11 +173,7 @@ def critical(
 
     experiment = load(config, weights=weights, input=input)
     with notebook_bar(most_time_steps(experiment, vary)) as progress:
-
-        def run_all(asked: Experiment) -> Iterable[Result]:
-            return execute(asked, progress)
-
-        found = find(experiment, run_all, vary, between)
+        found = find(experiment, partial(execute, progress=progress), vary, between)
     return Answers(found, "critical", Look.of(experiment))
 
 

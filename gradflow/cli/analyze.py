@@ -6,16 +6,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, warned
 from gradflow.cli.options import (
     Config,
+    CoresOption,
     JobsOption,
     OverOption,
     QuietOption,
+    ResumeOption,
     Rows,
     RowsOption,
+    SchedulerOption,
     Set,
     TablesOption,
     Theme,
@@ -52,31 +53,9 @@ def analyze(
     theme: ThemeOption = Theme.auto,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
-    cores: Annotated[
-        int | None,
-        typer.Option(
-            "--cores",
-            metavar="N",
-            min=1,
-            help="Let a wide run take N cores. The default is what GRADFLOW_CORES says, or all.",
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Run it on a Dask cluster, by the address of its scheduler: tcp://host:port.",
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume",
-            metavar="DIR",
-            help="Keep finished runs in DIR; what is there already is not run again.",
-        ),
-    ] = None,
+    cores: CoresOption = None,
+    scheduler: SchedulerOption = None,
+    resume: ResumeOption = None,
 ) -> None:
     """Run a config and show the gradient of the loss against time lag."""
     from gradflow.config.load import load

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -98,5 +99,30 @@ JobsOption = Annotated[
         metavar="N",
         min=1,
         help="Run a sweep in N processes. The default is one a core where that is faster.",
+    ),
+]
+CoresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--cores",
+        metavar="N",
+        min=1,
+        help="Let a wide run take N cores. The default is what GRADFLOW_CORES says, or all.",
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Run it on a Dask cluster, by the address of its scheduler: tcp://host:port.",
+    ),
+]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="DIR",
+        help="Keep finished runs in DIR; what is there already is not run again.",
     ),
 ]

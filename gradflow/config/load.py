@@ -21,8 +21,9 @@ from gradflow.config.faults import MOST, Faults
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
+from gradflow.config.numbers import MOST_RUNS
 from gradflow.config.overrides import override
-from gradflow.config.ranges import MOST_RUNS, with_ranges
+from gradflow.config.ranges import with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.initial import uses_drawn

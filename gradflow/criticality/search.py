@@ -1,4 +1,9 @@
-"""The search of one net: which values are tried next, and what they come to."""
+"""The search of one net: which values are tried next, and what they come to.
+
+Within a bracket it is the Illinois method. SciPy's root searches call a function; this one is asked
+for values and given points, so that all nets take each step together, side by side, and knows
+points that have no number.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradflow.criticality.settings import Setting
+from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Result
 from gradflow.runs.experiment import Run
 
@@ -101,7 +107,7 @@ def _slope(result: Result) -> float:
         if len(curve) < 2 or not math.isfinite(curve[first]) or curve[-1] == -math.inf:
             slopes.append(-math.inf)
         else:
-            slopes.append((curve[-1] - curve[first]) / (len(curve) - 1 - first) * math.log(10))
+            slopes.append((curve[-1] - curve[first]) / (len(curve) - 1 - first) * LN10)
     return max(slopes, default=-math.inf)
 
 

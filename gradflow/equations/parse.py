@@ -12,6 +12,9 @@ The syntax is that of Python's expressions, as far as equations need it:
     call         name(expression, ..., name=expression)
 
 Every character is read once. How deep expressions are nested is counted, and bounded.
+
+Python's own parser would read the same, but stops at its first error, in words that are of Python:
+here every statement is read, and says what was expected where.
 """
 
 from __future__ import annotations

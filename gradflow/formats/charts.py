@@ -1,4 +1,5 @@
-"""Bars and sparklines on a log scale, in characters."""
+"""Bars and sparklines on a log scale, in characters: texts for columns of a table, where rich's
+bars are lines of a console by themselves."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from gradflow import __version__
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.counts import many
 from gradflow.formats.checks import STYLES, compared
+from gradflow.formats.csv import record
 from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
 from gradflow.formats.look import Look
 from gradflow.formats.markdown import prose
@@ -87,21 +86,14 @@ def to_markdown(comparison: Comparison, look: Look) -> Iterator[str]:
 
 def to_csv(comparison: Comparison, look: Look) -> Iterator[str]:
     """A row for everything that was compared, of every run."""
-    yield _line([*_CSV, "before", "after"])
+    yield record([*_CSV, "before", "after"])
     for pair in comparison.pairs:
         before, after = pair.runs
         start = [before, after, pair.name, str(pair.held).lower(), pair.change]
         if not pair.deviations:
-            yield _line([*start, None, None, None, None, None])
+            yield record([*start, None, None, None, None, None])
         for one in pair.deviations:
-            apart = "inf" if math.isinf(one.decades) else repr(float(one.decades))
-            yield _line([*start, one.name, apart, one.lag, one.before, one.after])
-
-
-def _line(fields: list[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(fields)
-    return line.getvalue()
+            yield record([*start, one.name, float(one.decades), one.lag, one.before, one.after])
 
 
 def to_json(comparison: Comparison, look: Look) -> Iterator[str]:

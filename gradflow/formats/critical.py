@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,7 @@ from statistics import median
 from gradflow.cells import Cell
 from gradflow.criticality import Critical
 from gradflow.formats import layout, words
-from gradflow.formats.csv import pointed
+from gradflow.formats.csv import record
 from gradflow.formats.json import head, plain
 from gradflow.formats.layout import Column, Line, fold, grid, render
 from gradflow.formats.look import Look
@@ -77,26 +75,12 @@ def to_csv(content: Sequence[Critical], look: Look) -> Iterator[str]:
     """A row a net: its settings, then what was found."""
     rows = [_settings(found) for found in content]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    yield _line(["net", *names, "vary", *_FIGURES, "note"])
+    yield record(["net", *names, "vary", *_FIGURES, "note"])
     for found, row in zip(content, rows, strict=True):
         values = facts(found)
         settings = [row.get(name) for name in names]
         figures = [values[name] for name in _FIGURES]
-        yield _line([found.number, *settings, found.vary, *figures, found.note])
-
-
-def _line(values: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(map(_field, values))
-    return text.getvalue()
-
-
-def _field(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return "" if math.isnan(value) else pointed(repr(value))
-    return "" if value is None else value
+        yield record([found.number, *settings, found.vary, *figures, found.note])
 
 
 def to_json(content: Sequence[Critical], look: Look) -> Iterator[str]:

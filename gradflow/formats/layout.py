@@ -1,4 +1,8 @@
-"""Columns of text side by side: aligned, cut into blocks that fit a width, coloured last."""
+"""Columns of text side by side: aligned, cut into blocks that fit a width, coloured last.
+
+rich measures characters and knows the styles. Its `Table` is not used: it wraps or cuts what is
+wide, where these are blocks with the keys at the left of each, and aligns no decimal points.
+"""
 
 from __future__ import annotations
 

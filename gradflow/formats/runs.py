@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
-
-import numpy as np
 
 from gradflow.axes import KNOWN
 from gradflow.formats import words
-from gradflow.formats.csv import pointed
+from gradflow.formats.csv import record
 from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
 from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, render
 from gradflow.formats.look import Look
@@ -31,20 +27,8 @@ def rows(results: Sequence[Result], look: Look) -> tuple[list[str], list[list[Va
 def to_csv(results: Iterable[Result], look: Look) -> Iterator[str]:
     """The header, then a row a run."""
     names, lines = rows(list(results), look)
-    for line in ([*names], *([_field(value) for value in row] for row in lines)):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(line)
-        yield text.getvalue()
-
-
-def _field(value: Value) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Magnitudes):
-        return pointed(_text(value))
-    return pointed(repr(value)) if isinstance(value, float) else str(value)
+    yield record(names)
+    yield from map(record, lines)
 
 
 def _text(value: Magnitudes) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os.path
@@ -11,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gradflow.axes import PLACE_AXES
 from gradflow.formats import charts, words
+from gradflow.formats.csv import record
 from gradflow.formats.json import diagnosis, head, plain
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import (
@@ -59,10 +58,7 @@ def to_csv(results: Sequence[Result], look: Look) -> Iterator[str]:
     lags = shown_lags(results, look.lags)
     facts = ("verdict", "rate", "rate_low", "rate_high", "half_life", *_HORIZONS)
     header: list[object] = [*results[0].varied, *facts, *(f"log10_grad_lag_{lag}" for lag in lags)]
-    for row in [header, *(_csv_row(result, lags) for result in results)]:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(row)
-        yield line.getvalue()
+    yield from map(record, (header, *(_csv_row(result, lags) for result in results)))
 
 
 def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
@@ -72,8 +68,7 @@ def _csv_row(result: Result, lags: Sequence[int]) -> list[object]:
     axes = [result.axes.get(axis, "") for axis in result.varied]
     horizons = [getattr(found, name) for name in _HORIZONS]
     facts = [found.verdict, found.rate, low, high, found.half_life, *horizons]
-    logs = ["" if math.isnan(log) else repr(log) for log in log10_gradient(result, lags)]
-    return [*axes, *facts, *logs]
+    return [*axes, *facts, *log10_gradient(result, lags)]
 
 
 def to_json(results: Sequence[Result], look: Look) -> Iterator[str]:

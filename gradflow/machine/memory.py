@@ -1,4 +1,5 @@
-"""What the machine has: free memory."""
+"""What the machine has: free memory. psutil has that of the machine, not what its container may
+still take."""
 
 from __future__ import annotations
 

@@ -30,9 +30,8 @@ class Distribution:
         if self.is_exact:
             self._values[self._filled : self._filled + flat.size] = flat
         else:
-            at = (flat.astype(np.float64) - self.low) * (BINS / (self.high - self.low))
-            np.minimum(at, BINS - 1, out=at)
-            self._bins += np.bincount(at.astype(np.int64), minlength=BINS)
+            values = flat.astype(np.float64, copy=False)
+            self._bins += np.histogram(values, BINS, (self.low, self.high))[0]
         self._filled += flat.size
 
     def percentiles(

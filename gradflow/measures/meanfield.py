@@ -9,6 +9,8 @@ to one column says nothing of the next.
 
 Averages over a unit Gaussian ζ are taken by the trapezoidal rule in y, ζ = ε sinh y: it converges
 as Gauss-Hermite does, but also where φ' is a spike at 0 that lies between its nodes (q = 10^6).
+Roots are bracketed and bisected here: it takes a few lines, and SciPy, which has them, a second of
+start and 140 MB.
 """
 
 from __future__ import annotations

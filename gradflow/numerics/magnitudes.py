@@ -21,7 +21,8 @@ from gradflow.numerics.decimals import read_scientific, scientific, shortest
 ZERO_EXPONENT = -(2**40)
 """The exponent of an exact zero: below all others, so that it never wins a maximum."""
 
-_LOG10_2 = math.log10(2.0)
+LN10 = math.log(10.0)
+LOG10_2 = math.log10(2.0)
 
 
 _LAYOUTS = {"T", "copy", "flatten", "ravel", "repeat", "squeeze", "swapaxes", "take", "transpose"}
@@ -63,8 +64,7 @@ class Magnitudes(ArrayLike):
         if not (kinds[0] in "fiu" and kinds[1] in "iu" and all(kinds)):
             return object.__new__(MagnitudeArray)
         with np.errstate(over="ignore", under="ignore"):
-            near = min(max(int(exponent), -4000), 4000)
-            return float.__new__(Magnitude, np.ldexp(mantissa, near))
+            return float.__new__(Magnitude, np.ldexp(mantissa, np.clip(exponent, -4000, 4000)))
 
     def __init__(self, mantissa: Any, exponent: Any) -> None:
         vars(self).update(mantissa=mantissa, exponent=exponent)
@@ -210,7 +210,7 @@ class Magnitudes(ArrayLike):
         """Base-10 logarithms; -inf at an exact zero."""
         with np.errstate(divide="ignore"):
             logs = np.log10(self.mantissa)
-        return np.where(self.mantissa == 0, -np.inf, logs + self.exponent * _LOG10_2)
+        return np.where(self.mantissa == 0, -np.inf, logs + self.exponent * LOG10_2)
 
     def texts(self) -> list[str]:
         """Each number in decimal: the shortest text that reads back exactly where float range

@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gradflow.axes import AXES, NET_AXES
 from gradflow.formats import FORMATS, Look
 from gradflow.formats.columns import NET, RUN
-from gradflow.formats.csv import header
+from gradflow.formats.csv import header, record
+from gradflow.numerics.magnitudes import Magnitudes
 
 HEADER = (
     "run,cell,sequence_length,hidden_size,input_size,batch_size,ws_init,ws_scale,wx_init,wx_scale,"
@@ -183,3 +184,9 @@ def test_rows_stream_run_by_run_in_blocks():
     assert sum(block.count("\n") for block in blocks) == 10_001
     assert max(block.count("\n") for block in blocks) < 5000
     assert next(pieces).startswith("1,rnn,")
+
+
+def test_one_record_of_every_kind_of_value():
+    values = ["a\rb", 'c"d', None, math.nan, True, 3, 1e-05, np.float64(0.5), math.inf]
+    text = record([*values, Magnitudes.of(np.array(0.5), -2000)])
+    assert text == '"a\rb","c""d",,,true,3,1.0e-05,0.5,inf,4.3549049081086083e-603\n'

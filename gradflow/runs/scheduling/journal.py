@@ -1,7 +1,8 @@
 """Finished runs, kept on disk: what lets a killed sweep continue.
 
 One line a run in `journal.jsonl`: a checksum, a space, and JSON with the run's fingerprint and
-its result. Lines are only ever added, and are on disk before the sweep goes on.
+its result. Lines are only ever added, and are on disk before the sweep goes on. So a damaged line
+costs the one run that it holds, where a damaged page of a database may cost all.
 """
 
 from __future__ import annotations

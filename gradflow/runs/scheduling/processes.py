@@ -2,7 +2,8 @@
 
 Each has a thread of this process: it hands over one call at a time by a pipe, and
 waits for the answer. Nothing is shared between workers, so that one which is ended, in the middle
-of an answer or wherever it is, is the end of its own pipe and of nothing else.
+of an answer or wherever it is, is the end of its own pipe and of nothing else. (In Python's
+ProcessPoolExecutor all share two queues, and a worker that is killed ends the pool.)
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from gradflow.weights.conventions.chains import chains
 from gradflow.weights.conventions.keras_config import Described, Half, described
 from gradflow.weights.conventions.keras_traits import traits
 from gradflow.weights.layers import (
@@ -85,10 +86,15 @@ def find(tensors: Tensors) -> Iterator[Net]:
     for cell, match in _matched(tensors):
         key = match.key if match else cell.path if "/cells/" in cell.path else cell.layer
         layers.setdefault(key, ([], match))[0].append(cell)
-    chains = _chains(layers)
-    names = [_prefix(key, layers[key][1]) for key, *_ in chains]
+    below = {key: (match.below or None) if match else None for key, (_, match) in layers.items()}
+
+    def fits(chain: Sequence[str], upper: str) -> bool:
+        return _fits([layers[one][1] for one in chain], layers[upper][1])
+
+    nets = chains(below, fits)
+    names = [_prefix(key, layers[key][1]) for key, *_ in nets]
     count = Counter(names)
-    for (key, *above), name in zip(chains, names, strict=True):
+    for (key, *above), name in zip(nets, names, strict=True):
         match = layers[key][1]
         prefix = name if count[name] == 1 or match is None else "/".join(match.trail)
         stack = [layers[one] for one in (key, *above)]
@@ -199,24 +205,6 @@ def _named_match(cell: _Cell, by_name: Mapping[str, list[Described]]) -> Describ
         return top + 2 * own + len(names.intersection(parts)) - len(names.difference(parts))
 
     return max(alike, key=fit, default=None)
-
-
-def _chains(layers: Mapping[str, _Layer]) -> list[list[str]]:
-    """The layers of each net, the lowest first; a chain ends where it cannot be computed on."""
-    readers = Counter(match.below for _, match in layers.values() if match and match.below)
-    chains: list[list[str]] = []
-    ends: dict[str, list[str]] = {}  # by its last layer
-    for key, (_, match) in layers.items():
-        below = (match.below if match else None) or ""
-        chain = ends.get(below)
-        known = [layers[one][1] for one in chain or ()]
-        # A layer that shares its source with another begins another net.
-        if chain is None or readers[below] > 1 or not _fits(known, match):
-            chains.append(chain := [])
-        ends.pop(below, None)
-        chain.append(key)
-        ends[key] = chain
-    return chains
 
 
 def _fits(chain: Sequence[Described | None], upper: Described | None) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.weights.conventions import pytorch
+from gradflow.weights.conventions.chains import chains
 from gradflow.weights.conventions.onnx_traits import text, traits
 from gradflow.weights.layers import CELLS, Net, NetPlace, RecurrentLayer, Traits, make_layer, reads
 from gradflow.weights.readers.onnx import RECURRENT, Node
@@ -81,7 +82,8 @@ def find(tensors: Tensors) -> Iterator[Net]:
     constants = Constants(tensors)
     names = Counter(node.name for node in nodes)
     seen: set[object] = set()
-    for chain in _chains(found):
+    sources = {one: found.get(id(one.below)) for one in found.values()}
+    for chain in chains(sources, _fits):
         same = tuple(_identity(constants, one) for one in chain)
         if same in seen:  # the same weights again, as in the branches of an If
             continue
@@ -92,23 +94,6 @@ def find(tensors: Tensors) -> Iterator[Net]:
         yield Net(prefix, partial(_layers, constants, prefix, chain, below))
     taken = {name for one in found.values() for name in _origins(constants, one.node)}
     yield from _written_out(tensors, [name for name in tensors if name not in taken])
-
-
-def _chains(found: Mapping[int, _Recurrent]) -> list[list[_Recurrent]]:
-    """The nodes of each net, the lowest first; a chain ends where it cannot be computed on."""
-    readers = Counter(id(one.below) for one in found.values() if one.below is not None)
-    chains: list[list[_Recurrent]] = []
-    ends: dict[int, list[_Recurrent]] = {}  # by its last node
-    for key, one in found.items():
-        below = id(one.below)
-        chain = ends.get(below)
-        # A node that shares its source with another begins another net.
-        if chain is None or readers[below] > 1 or not _fits(chain, one):
-            chains.append(chain := [])
-        ends.pop(below, None)
-        chain.append(one)
-        ends[key] = chain
-    return chains
 
 
 def _fits(chain: Sequence[_Recurrent], upper: _Recurrent) -> bool:

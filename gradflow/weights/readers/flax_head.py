@@ -1,7 +1,8 @@
 """A msgpack file without its arrays: instead of each the number of its span in the file.
 
 What an object is, its first byte says; containers have a count of objects, others a length
-(github.com/msgpack/msgpack/blob/master/spec.md).
+(github.com/msgpack/msgpack/blob/master/spec.md). msgpack's own library reads what is left; given
+the whole file it would hold all arrays at once.
 """
 
 from __future__ import annotations

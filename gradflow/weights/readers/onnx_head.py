@@ -1,4 +1,5 @@
-"""An ONNX file without the numbers of its long tensors: what is left is small, and is parsed whole.
+"""An ONNX file without the numbers of its long tensors: what is left is small, and is parsed whole
+by ONNX's own library, which would hold all numbers at once.
 
 A protobuf message is a sequence of fields, each a key (number and wire type) and a value; messages
 are fields of messages, behind their length (protobuf.dev/programming-guides/encoding). Only those

@@ -1,4 +1,7 @@
-"""safetensors: eight bytes of length, a JSON header, then the tensors' bytes without gaps."""
+"""safetensors: eight bytes of length, a JSON header, then the tensors' bytes without gaps.
+
+That is all there is to the format, so its own library, which maps files into memory, is not needed.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradflow.numerics import arrays, calculation
+from gradflow.numerics import arrays
 from gradflow.numerics.arraylike import ArrayLike
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.decimals import read_scientific, scientific, shortest
@@ -23,7 +23,6 @@ ZERO_EXPONENT = -(2**40)
 
 LN10 = math.log(10.0)
 LOG10_2 = math.log10(2.0)
-
 
 _LAYOUTS = {"T", "copy", "flatten", "ravel", "repeat", "squeeze", "swapaxes", "take", "transpose"}
 
@@ -58,9 +57,7 @@ class Magnitudes(ArrayLike):
 
     def __new__(cls, mantissa: Any, exponent: Any) -> Magnitudes:
         """An array of them, or a single one."""
-        kinds = [
-            np.asarray(part).dtype.kind * (np.ndim(part) == 0) for part in (mantissa, exponent)
-        ]
+        kinds = [np.asarray(p).dtype.kind * (np.ndim(p) == 0) for p in (mantissa, exponent)]
         if not (kinds[0] in "fiu" and kinds[1] in "iu" and all(kinds)):
             return object.__new__(MagnitudeArray)
         with np.errstate(over="ignore", under="ignore"):
@@ -139,6 +136,8 @@ class Magnitudes(ArrayLike):
         return Magnitudes.of(np.sqrt(np.ldexp(self.mantissa, odd)), (self.exponent - odd) // 2)
 
     def _calculated(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+        from gradflow.numerics import calculation
+
         if ufunc is np.power:
             power = isinstance(a, Magnitudes) and calculation.raised((a.mantissa, a.exponent), b)
             return Magnitudes.of(*power) if power else NotImplemented
@@ -191,8 +190,9 @@ class Magnitudes(ArrayLike):
 
     def _ranks(self) -> Array:
         """Floats in the order of the numbers; NaN where one is none."""
-        ranks = calculation.ranks((np.ravel(self.mantissa), np.ravel(self.exponent)))
-        return ranks.reshape(self.shape)
+        from gradflow.numerics.calculation import ranks as of
+
+        return of((np.ravel(self.mantissa), np.ravel(self.exponent))).reshape(self.shape)
 
     def floats(self) -> Array:
         """The numbers as float64: 0 or inf where they lie outside its range."""
@@ -252,7 +252,7 @@ class Magnitude(Magnitudes, float):  # type: ignore[misc]
         return hash(float(self) if inside else (float(self.mantissa), int(self.exponent)))
 
 
-def _pair(value: Any) -> calculation.Pair | None:
+def _pair(value: Any) -> tuple[Any, Any] | None:
     """Mantissas and exponents of numbers; None of what is none."""
     if not isinstance(value, Magnitudes):
         value = np.asarray(value)

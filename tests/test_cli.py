@@ -580,3 +580,10 @@ def test_what_an_option_cannot_be_is_said_in_the_words_of_the_config(config, cap
     assert (code, out) == (2, "")
     assert said in err.splitlines()[-1]
     assert "Input should" not in err
+
+
+@pytest.mark.parametrize(("name", "meant"), [("LSTM", "lstm"), ("mamba", "s6"), ("ltsm", "lstm")])
+def test_cells_knows_what_was_meant(capsys, name, meant):
+    code, _, err = main(capsys, "cells", name)
+    assert code == 2
+    assert err.endswith(f"did you mean {meant}?\n")

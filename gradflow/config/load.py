@@ -99,6 +99,9 @@ def experiment_of(
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    if {"gradflow", "provenance"} <= data.keys():
+        message = f"these are results: gradflow show {document.source} shows them"
+        raise InputError(Fault(message, document.source))
     if series is not None:
         data = {**data, "input": {"file": GIVEN, **_prepared(data.get("input"), faults)}}
     data = with_ranges(data, faults)

@@ -57,7 +57,7 @@ INSIDE = {
         "backward", "emit", "compile", "surroundings", "report", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
-    "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
+    "numerics": ["arrays", "products", "arraylike", "decimals", "calculation", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
     "verification": ["limits", "tangents", ""],
     "inspection": ["offers", ""],
@@ -92,7 +92,10 @@ INSIDE = {
         "pytorch", "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm",
         "s5", "",
     ],
-    "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
+    "api": [
+        "sources", "engine", "frames", "dataset", "saving", "equality", "answers", "results",
+        "calls", "",
+    ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
         "values", "measured", "runs", "tracking", "",
@@ -106,7 +109,10 @@ INSIDE = {
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],
-    "cli": ["options", "base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
+    "cli": [
+        "completion", "options", "base",
+        "outputs", "analyze", "saved", "why", "check", "nets", "about", "",
+    ],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

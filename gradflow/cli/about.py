@@ -2,13 +2,13 @@
 
 import sys
 from dataclasses import replace
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradflow.cli import completion
 from gradflow.cli.base import app, plain_look, reporting
 from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @reporting
 def cells(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="One cell, or a file; all if left out.")
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One cell, or a file; all if left out.",
+            autocompletion=completion.cells,
+        ),
     ] = "",
     equations: Annotated[
         bool, typer.Option("--equations", help="Print its file, to start your own cell from.")
@@ -45,8 +50,10 @@ def cells(
     if is_file(name):
         return _show_file(name, equations, numpy, format)
     if name and name not in CELLS and not is_own:
-        near = get_close_matches(name, CELLS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
+        from gradflow.config.messages import meant
+
+        near = meant(name, list(CELLS))
+        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(CELLS)}"
         raise InputError(Fault(f"there is no cell {name!r}: {hint}", key="cells"))
     if equations and is_own:
         message = f"the equations of {name} are in a package's code, not in a file"

@@ -136,7 +136,7 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
         return _expected(details, found) or details["msg"]
     known = [name.strip(" '") for name in names.replace(" or ", ",").split(",")]
     known = [name for name in known if not name.startswith("(")]
-    if path[0] == "input" and isinstance(found, str) and PurePath(found).suffix:
+    if path[0] in _NAMING and isinstance(found, str) and PurePath(found).suffix:
         return f"{one_of(known, found, guess=False)}; for a file write {{file: {found}}}"
     return one_of(known, found)
 
@@ -166,9 +166,14 @@ def one_of(names: Iterable[str], found: object, guess: bool = True) -> str:
     """`expected tanh or relu, found "tahn"; did you mean tanh?`"""
     names = list(names)
     expected = " or ".join(", ".join(names).rsplit(", ", 1))
-    near = nearest(found, names) if guess and isinstance(found, str) else None
+    near = meant(found, names) if guess and isinstance(found, str) else None
     hint = f"; did you mean {near}?" if near else ""
     return f"expected {expected}, found {shown(found)}{hint}"
+
+
+def meant(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is called so elsewhere, or is most like this one."""
+    return elsewhere.called(name, known) or nearest(name, known)
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -246,3 +246,14 @@ class Result:
     def sequence_length(self) -> int:
         """T."""
         return int(self.axes["sequence_length"] or 0)
+
+
+def decisive(result: Result) -> Result:
+    """The result with the curve that its diagnosis was read from: of a bidirectional net, which has
+    no one state, that of its part whose gradient first leaves the thresholds."""
+    if result.flow is not None or not result.layers:
+        return result
+    part = next(part for part in result.layers if part.diagnosis == result.diagnosis)
+    axes = {**result.axes, "layer": part.layer, "direction": part.direction}
+    varied = (*result.varied, "layer", "direction")
+    return replace(result, axes=axes, varied=varied, flow=part.flow)

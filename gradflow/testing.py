@@ -1,6 +1,5 @@
 """Gradient flow in a test suite: `assert_gradient_flow`.
 
-from gradflow.counts import many
 from gradflow.testing import assert_gradient_flow
 
 def test_the_encoder_remembers():
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradflow.api import load
-from gradflow.checks.compare import Comparison, Side, compare
+from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
 from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.report import Report
@@ -28,7 +27,7 @@ from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Look, charts, words
 from gradflow.formats.lags import choose_lags
 from gradflow.output.whole import WholeFile
-from gradflow.results import Result
+from gradflow.results import Result, decisive
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute
 from gradflow.saved import read_results
@@ -53,7 +52,7 @@ def assert_gradient_flow(
     where: Mapping[str, Any] | None = None,
     allow_undecided: bool = False,
     baseline: str | PathLike[str] | None = None,
-    tolerance: float = 0.05,
+    tolerance: float = TOLERANCE,
     thresholds: tuple[float, float] | None = None,
     **figures: Any,
 ) -> list[Result]:
@@ -217,7 +216,7 @@ def failure(
     missing: set[int | None] = {one.run for one in judgements if one.fails}
     if comparison is not None:
         missing |= {pair.runs[1] for pair in comparison.pairs if not pair.held}
-    shown = [one for one in results if one.run in missing and one.flow is not None]
+    shown = [decisive(one) for one in results if one.run in missing and one.flows]
     for result in shown[:_MOST_CURVES]:
         lines += ["", *curve(result)]
     return "\n".join(lines)

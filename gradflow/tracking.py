@@ -15,7 +15,7 @@ from gradflow.config.load import experiment_of, read_config
 from gradflow.config.tree import Document
 from gradflow.engine.flow import Progress
 from gradflow.errors import Fault, InputError, first_faults, visible
-from gradflow.results import Result
+from gradflow.results import Result, decisive
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute, time_steps
 
@@ -46,7 +46,7 @@ class Track:
         thresholds."""
         for name in self.checkpoints:
             for result in execute(self._load(name), progress):
-                shown = _one_curve(result)
+                shown = decisive(result)
                 axes = {CHECKPOINT: visible(name), **shown.axes}
                 yield replace(shown, axes=axes, varied=self.varied)
 
@@ -117,12 +117,3 @@ def _named_twice(names: Iterable[str]) -> list[Fault]:
             faults.append(Fault("the same checkpoint is named twice", name))
         seen.add(path)
     return faults
-
-
-def _one_curve(result: Result) -> Result:
-    """The result with the curve that its diagnosis was read from."""
-    if result.flow is not None or not result.layers:
-        return result
-    part = next(part for part in result.layers if part.diagnosis == result.diagnosis)
-    axes = {**result.axes, "layer": part.layer, "direction": part.direction}
-    return replace(result, axes=axes, flow=part.flow)

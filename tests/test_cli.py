@@ -558,3 +558,32 @@ def test_cells_of_a_file_speaks_of_the_file(tmp_path, capsys, monkeypatch):
     Path("long.yaml").write_bytes(b"#" * (3 << 20))
     message = "long.yaml: error: expected at most 1,048,576 bytes, found more\n"
     assert main(capsys, "cells", "long.yaml") == (2, "", message)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("analyze", "c.yaml", "--jobs", "abc"), 'expected a whole number, found "abc"'),
+        (("analyze", "c.yaml", "-j", "2.5"), "expected a whole number, found 2.5"),
+        (("analyze", "c.yaml", "-j", "0"), "expected at least 1, found 0"),
+        (("analyze", "c.yaml", "--cores", "["), 'expected a whole number, found "["'),
+        (("check", "c.yaml", "--tolerance", "x"), 'expected a number, found "x"'),
+        (("critical", "c.yaml", "--between", "1", "b"), 'expected a number, found "b"'),
+        (("analyze", "c.yaml", "--theme", "blue"), 'expected auto, light or dark, found "blue"'),
+        (("analyze", "c.yaml", "--rows", "run"), 'found "run"; did you mean runs?'),
+        (("analyze", "c.yaml", "--over", "cell"), 'expected seed, found "cell"'),
+        (("schema", "--of", "foo"), 'expected config or results, found "foo"'),
+    ],
+)
+def test_what_an_option_cannot_be_is_said_in_the_words_of_the_config(config, capsys, given, said):
+    code, out, err = main(capsys, *given)
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[-1]
+    assert "Input should" not in err
+
+
+@pytest.mark.parametrize(("name", "meant"), [("LSTM", "lstm"), ("mamba", "s6"), ("ltsm", "lstm")])
+def test_cells_knows_what_was_meant(capsys, name, meant):
+    code, _, err = main(capsys, "cells", name)
+    assert code == 2
+    assert err.endswith(f"did you mean {meant}?\n")

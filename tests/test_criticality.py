@@ -9,6 +9,7 @@ import pytest
 
 from gradflow.config.load import from_mapping
 from gradflow.criticality import LEAST_STEPS, LONGER, Critical, find
+from gradflow.criticality.settings import Setting
 from gradflow.errors import InputError
 from gradflow.formats import Look
 from gradflow.formats.critical import table, to_markdown
@@ -180,3 +181,23 @@ def test_a_range_that_is_none_is_told(between: tuple[float, float], told: str) -
 
 
 SHORT = {"hidden_size": 3, "batch_size": 2, "sequence_length": 40}
+
+
+def test_an_option_that_nothing_reads_is_not_varied() -> None:
+    chrono = {"type": "janet", "chrono": 50.0}
+    alone = from_mapping({"cell": chrono, "hidden_size": 4}).runs
+    with pytest.raises(InputError, match=r"cell.forget_bias does nothing with chrono 50"):
+        Setting("cell.forget_bias", None, alone)
+    both = from_mapping({"cell": [chrono, "janet"], "hidden_size": 4}).runs
+    setting = Setting("cell.forget_bias", None, both)
+    assert [setting.missing(run) for run in both] == [
+        "forget_bias does nothing with chrono 50", None,
+    ]  # fmt: skip
+
+
+def test_an_option_is_varied_up_to_the_other_that_bounds_it() -> None:
+    runs = from_mapping({"cell": {"type": "lru", "r_min": 0.4, "r_max": 0.8}}).runs
+    assert Setting("cell.r_min", None, runs).high == 0.8
+    assert Setting("cell.r_max", None, runs).low == 0.4
+    with pytest.raises(InputError, match=r"expected at least r_min, which is 0.4 for cell.r_max"):
+        Setting("cell.r_max", (0.3, 0.9), runs)

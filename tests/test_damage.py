@@ -52,7 +52,7 @@ TRAPS = {
     "numbers as keys": (b"cell: rnn\n1: 2\n", "bad.yaml:2:1: error: 1: expected a name as the key"),
     "list": (b"- cell: rnn\n", "bad.yaml:1:1: error: expected a mapping of keys"),
     "text": (b"rnn", "bad.yaml:1:1: error: expected a mapping of keys"),
-    "huge": (b"# " + b"x" * (1 << 20), "bad.yaml: error: expected a config of at most 1,048,576"),
+    "huge": (b"# " + b"x" * (1 << 20), "bad.yaml: error: expected at most 1,048,576"),
 }  # fmt: skip
 
 

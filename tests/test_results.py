@@ -364,3 +364,29 @@ def test_a_table_is_as_wide_as_the_terminal_of_the_prompt(monkeypatch):
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+def test_some_of_the_runs_are_shown_with_what_they_have_in_common(tmp_path):
+    results = gradflow.analyze({**SMALL, "cell": ["rnn", "lstm"], "seed": [0, 1]})
+    last, of_seed = results[3:4], results[::2]
+    assert str(last).startswith("lstm · ")
+    assert " · seed 1 " in " ".join(str(last).splitlines()[:2])
+    assert last[0].varied == ()
+    assert of_seed[0].varied == ("cell",)
+    assert "seed 0" in " ".join(str(of_seed).splitlines()[:2])
+    assert results[:2][0].varied == ("seed",)
+    assert results[:][0] is results[0]
+    last.save(tmp_path / "last.json")
+    assert str(gradflow.load_results(tmp_path / "last.json")) == str(last)
+
+
+def test_no_runs_have_their_columns_and_nothing_to_draw():
+    pytest.importorskip("matplotlib")
+    results = gradflow.analyze({"cell": "rnn", "measure": ["lyapunov"], **SMALL})
+    none = results[:0]
+    assert list(none.columns()) == list(results.columns())
+    assert none.columns()["lag"].dtype == np.int64
+    assert len(none.to_pandas()) == 0
+    assert none.to_polars().columns == results.to_polars().columns
+    with pytest.raises(gradflow.InputError, match="nothing to draw: there are no runs"):
+        none.plot()

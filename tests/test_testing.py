@@ -247,3 +247,9 @@ def test_torch_modules_are_read():
     relu = torch.nn.RNN(3, 8, nonlinearity="relu").to(torch.bfloat16)
     [result] = gradflow.analyze({"sequence_length": 10}, weights=relu)
     assert result.axes["cell"] == "rnn[activation=relu]"
+
+
+def test_the_curve_of_a_bidirectional_net_is_that_of_its_part_that_first_leaves():
+    net = {"cell": "rnn", "bidirectional": True, "ws_scale": 0.5, "sequence_length": 20}
+    with pytest.raises(AssertionError, match=r"layer 0 direction \w+: gradient over that at lag 0"):
+        assert_gradient_flow(net, horizon=19)

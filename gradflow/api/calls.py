@@ -63,6 +63,12 @@ def load_results(path: str | PathLike[str]) -> Results:
         >>> gradflow.load_results("flow.json")
         <Results: 1 run, 1 vanishing>
 
+    Args:
+        path: of the JSON file.
+
+    Returns:
+        Results, as `analyze` gave them.
+
     Raises:
         InputError: there is no such file, it is something else, of a newer gradflow, or damaged.
     """

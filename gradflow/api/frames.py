@@ -10,7 +10,7 @@ import numpy as np
 
 from gradflow.axes import Kind
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.formats import flat, runs
+from gradflow.formats import csv, flat, runs
 from gradflow.formats.columns import (
     CURVES,
     LAG,
@@ -53,7 +53,8 @@ def columns(results: Sequence[Result], look: Look, rows: Rows) -> dict[str, Any]
         raise ValueError(f"expected rows='lags' or rows='runs', found {rows!r}")
     pieces = [_lags(part, result, look) for result in results for part in _parts(result)]
     if not pieces:
-        return {}
+        header = csv.header(look.options, look.parts, look.measures)
+        return {name: _column([], kind(name)) for name in header}
     lags = [piece["lag"] for piece in pieces]
     return {
         name: _joined([piece[name] for piece in pieces], lags, kind(name)) for name in pieces[0]

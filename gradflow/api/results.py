@@ -49,7 +49,9 @@ class Results(Sequence[Result]):
     """
 
     def __init__(self, results: Iterable[Result], look: Look) -> None:
-        self._results, self.look = tuple(results), look
+        self._results = _told_apart(tuple(results))
+        varied = self._results[0].varied if self._results else look.varied
+        self.look = replace(look, varied=varied)
 
     @staticmethod
     def of(experiment: Experiment, results: Iterable[Result]) -> Results:
@@ -190,6 +192,21 @@ class Results(Sequence[Result]):
             return plots.figure(self._results, replace(self.look, theme=theme))
         plots.into(ax, self._results, replace(self.look, theme=theme))
         return ax
+
+
+def _told_apart(results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """The results, told apart by what differs between them: of some of the runs of an experiment
+    that may be less than between all."""
+    if not results:
+        return results
+    varied = tuple(
+        name
+        for name in results[0].varied
+        if len({result.axes.get(name) for result in results} - {None}) > 1
+    )
+    if varied == results[0].varied:
+        return results
+    return tuple(replace(result, varied=varied) for result in results)
 
 
 def _html_row(tag: str, texts: Iterable[str]) -> str:

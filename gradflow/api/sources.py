@@ -34,6 +34,10 @@ def load(config: Source, *, weights: Any = None, input: Any = None) -> Experimen
         input: instead of the config's: an array (T, I) or (T, N, I) of finite numbers; None:
             what the config says.
 
+    Returns:
+        An Experiment: its `runs`, and the `config` with every default, as plain data; `analyze` and
+        the others take it.
+
     Raises:
         InputError: with every fault found, `faults`.
     """

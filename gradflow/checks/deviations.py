@@ -17,7 +17,7 @@ from gradflow.checks.figures import curves, values_of
 from gradflow.measures import MEASURES, UNASKED
 from gradflow.measures.contract import Curve
 from gradflow.numerics.arrays import Array
-from gradflow.numerics.magnitudes import Magnitudes
+from gradflow.numerics.magnitudes import LN10, Magnitudes
 from gradflow.results import NO_LAGS, GradientFlow, LayerResult, Result
 
 Part = Result | LayerResult
@@ -156,7 +156,7 @@ def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
             decades = apart(one, other)
             linear = abs(one - other) if one is not None and other is not None else math.nan
             if linear <= _ALIKE or (name.startswith("lyapunov") and linear < math.inf):
-                decades = linear / math.log(10)
+                decades = linear / LN10
         yield Deviation(name + ending, decades, None, _text(one), _text(other))
 
 

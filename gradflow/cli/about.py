@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,8 +44,10 @@ def cells(
     if is_file(name):
         return _show_file(name, equations, numpy, format)
     if name and name not in CELLS and not is_own:
-        near = get_close_matches(name, CELLS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(CELLS)}"
+        from gradflow.config.messages import meant
+
+        near = meant(name, list(CELLS))
+        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(CELLS)}"
         raise InputError(Fault(f"there is no cell {name!r}: {hint}", key="cells"))
     if equations and is_own:
         message = f"the equations of {name} are in a package's code, not in a file"

@@ -43,7 +43,8 @@ class _Command(TyperCommand):
         return [re.sub(r"\{(.*)\}|\[(\[.*\])\]", _bare, piece) for piece in pieces]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What is no option but a key of the config is set by `--set`, and the error says so."""
+        """What is no option but a key of the config is set by `--set`, and the error says so; what
+        an option cannot be is said as of a key of the config, not in pydantic's words."""
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
@@ -56,6 +57,12 @@ class _Command(TyperCommand):
                     advice = f"{key} is a key of the config: --set {key}=..."
                     message = f"No such option: {option}; {advice}"
                     vars(error).update(message=message, possibilities=None)
+            elif (details := getattr(error.__cause__, "errors", None)) is not None:
+                from gradflow.config.messages import misfit_of_option
+
+                descriptor = getattr(getattr(error, "param", None), "type_descriptor", None)
+                choices = [one.value for one in getattr(descriptor, "choices", None) or ()]
+                vars(error).update(message=misfit_of_option(details()[0], choices))
             raise
 
 

@@ -3,7 +3,7 @@ that belong somewhere else in a config, options of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gradflow.cells import CELLS
 from gradflow.config.model import MODELS, Config
@@ -13,12 +13,17 @@ _KEYS = {
     "T": "sequence_length",
     "seq_len": "sequence_length",
     "seq_length": "sequence_length",
+    "t": "sequence_length",
+    "steps": "sequence_length",
     "timesteps": "sequence_length",
     "time_steps": "sequence_length",
     "H": "hidden_size",
     "units": "hidden_size",
     "num_units": "hidden_size",
     "hidden_dim": "hidden_size",
+    "d_model": "hidden_size",
+    "features": "hidden_size or input_size",
+    "vocab_size": "input_size or output_size",
     "I": "input_size",
     "input_dim": "input_size",
     "N": "batch_size",
@@ -37,6 +42,33 @@ _KEYS = {
     "cell_type": "cell",
 }
 """By what others call it, the key of a config."""
+
+_VALUES = {
+    "simplernn": "rnn",
+    "vanilla_rnn": "rnn",
+    "vanilla": "rnn",
+    "elman": "rnn",
+    "mamba": "s6",
+    "eye": "identity",
+    "normal": "gaussian",
+    "randn": "gaussian",
+    "lecun_normal": "gaussian",
+    "glorot_normal": "gaussian",
+    "xavier_normal": "gaussian",
+    "xavier": "glorot",
+    "glorot_uniform": "glorot",
+    "xavier_uniform": "glorot",
+    "he": "gaussian with a scale of 1.414",
+    "he_normal": "gaussian with a scale of 1.414",
+    "kaiming": "gaussian with a scale of 1.414",
+    "kaiming_normal": "gaussian with a scale of 1.414",
+    "he_uniform": "uniform with a scale of 2.449",
+    "kaiming_uniform": "uniform with a scale of 2.449",
+    "double": "float64",
+    "single": "float32",
+    "ce": "cross_entropy",
+}
+"""By what others call it, in small letters, the name that a key may have as its value."""
 
 _ADVICE = {
     "batch_first": "arrays are (T, N, I), as without it: leave it out",
@@ -64,6 +96,12 @@ _UNDER = {
     "weights": "weights",
     "thresholds": "thresholds",
 }
+
+
+def called(name: str, known: Collection[str]) -> str | None:
+    """Which of the known names is called so elsewhere."""
+    own = _VALUES.get(name.lower())
+    return own if own is not None and own.partition(" ")[0] in known else None
 
 
 def hint(name: str, data: Tree = None) -> str | None:

@@ -21,8 +21,9 @@ from gradflow.config.faults import MOST, Faults
 from gradflow.config.losses import check_loss, loss_of
 from gradflow.config.messages import faults_in
 from gradflow.config.model import SWEPT, Config, FileInput, FileState
+from gradflow.config.numbers import MOST_RUNS
 from gradflow.config.overrides import override
-from gradflow.config.ranges import MOST_RUNS, with_ranges
+from gradflow.config.ranges import with_ranges
 from gradflow.config.recurrent import idle_keys
 from gradflow.config.tree import Document, Tree
 from gradflow.equations.initial import uses_drawn
@@ -96,6 +97,9 @@ def experiment_of(
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
         raise InputError(*faults.found)
+    if {"gradflow", "provenance"} <= data.keys():
+        message = f"these are results: gradflow show {document.source} shows them"
+        raise InputError(Fault(message, document.source))
     if series is not None:
         data = {**data, "input": {"file": GIVEN}}
     data = with_ranges(data, faults)

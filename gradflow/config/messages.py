@@ -16,12 +16,15 @@ from gradflow.cells import CELLS
 from gradflow.config import elsewhere
 from gradflow.config.bare import BARE
 from gradflow.config.model import MODELS, Config
-from gradflow.config.tree import Path, Tree
+from gradflow.config.tree import Path, Tree, parse_value
+from gradflow.errors import InputError
 
 _EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
+    "int_from_float": "a whole number",
     "finite_number": "a finite number",
     "string_type": "text",
     "bool_type": "true or false",
@@ -129,25 +132,48 @@ def _misfit(details: ErrorDetails, path: Path, found: Tree) -> str:
     if kind in _WRONG_TYPES and key in _EXPECTED_AT and not item:
         return f"expected {_EXPECTED_AT[key]}, found {shown(found)}"
     names = context.get("expected") or context.get("expected_tags")
-    if not names and kind not in _EXPECTED:
-        return details["msg"]
     if not names:
-        values = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
-        return f"expected {_EXPECTED[kind].format(**values)}, found {shown(found)}"
+        return _expected(details, found) or details["msg"]
     known = [name.strip(" '") for name in names.replace(" or ", ",").split(",")]
     known = [name for name in known if not name.startswith("(")]
-    if path[0] == "input" and isinstance(found, str) and PurePath(found).suffix:
+    if path[0] in _NAMING and isinstance(found, str) and PurePath(found).suffix:
         return f"{one_of(known, found, guess=False)}; for a file write {{file: {found}}}"
     return one_of(known, found)
+
+
+def _expected(details: ErrorDetails, found: Tree) -> str:
+    """`expected at least 1, found 0`; "" where pydantic's own words have to do."""
+    if details["type"] not in _EXPECTED:
+        return ""
+    context = details.get("ctx", {})
+    values = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
+    return f"expected {_EXPECTED[details['type']].format(**values)}, found {shown(found)}"
+
+
+def misfit_of_option(details: ErrorDetails, choices: Sequence[str]) -> str:
+    """What an option of the command line was expected to be and what was found; `choices` are those
+    of one that has such."""
+    try:
+        found = parse_value(str(details["input"]), "")
+    except InputError:
+        found = str(details["input"])
+    if choices:
+        return one_of(choices, found)
+    return _expected(details, found) or details["msg"]
 
 
 def one_of(names: Iterable[str], found: object, guess: bool = True) -> str:
     """`expected tanh or relu, found "tahn"; did you mean tanh?`"""
     names = list(names)
     expected = " or ".join(", ".join(names).rsplit(", ", 1))
-    near = nearest(found, names) if guess and isinstance(found, str) else None
+    near = meant(found, names) if guess and isinstance(found, str) else None
     hint = f"; did you mean {near}?" if near else ""
     return f"expected {expected}, found {shown(found)}{hint}"
+
+
+def meant(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is called so elsewhere, or is most like this one."""
+    return elsewhere.called(name, known) or nearest(name, known)
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:

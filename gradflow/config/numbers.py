@@ -43,12 +43,19 @@ Bytes = Annotated[
 ]
 
 
+MOST_RUNS = 1_000_000
+"""The longest sweep that is taken on."""
+
+RANGE_SCALES = ("linear", "log")
+"""How the numbers of a range may be spaced; the first where it does not say."""
+
+
 def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
     """In the schema of a list of such numbers, what may be given instead; of anything else
     nothing."""
     if number.get("type") not in ("integer", "number"):
         return []
-    count = {"type": "integer", "minimum": 2, "maximum": 1_000_000}
+    count = {"type": "integer", "minimum": 2, "maximum": MOST_RUNS}
     return [
         {
             "type": "object",
@@ -56,7 +63,7 @@ def range_schema(number: dict[str, Any]) -> list[dict[str, Any]]:
                 "from": number,
                 "to": number,
                 "count": count,
-                "scale": {"enum": ["linear", "log"], "default": "linear"},
+                "scale": {"enum": [*RANGE_SCALES], "default": RANGE_SCALES[0]},
             },
             "required": ["from", "to", "count"],
             "additionalProperties": False,

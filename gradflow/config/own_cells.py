@@ -128,6 +128,18 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
     for group in ("state", "parameters", "constants"):
         for name, value in _items(plain, group):
             _check_shape((group, name), value, add)
+    _check_options(plain, add)
+    for name, value in _items(plain, "gauge"):
+        parts = value if isinstance(value, list) else [value]
+        if not parts or not all(isinstance(part, str) for part in parts):
+            add(("gauge", name), f"expected parts of the state, as in {_EXAMPLES['gauge']}")
+
+
+_Add = Callable[..., None]
+
+
+def _check_options(plain: Mapping[str, Tree], add: _Add) -> None:
+    """Options, and the help and the bounds of each."""
     options = dict(_items(plain, "options"))
     for name, value in options.items():
         names = isinstance(value, list) and value and all(isinstance(v, str) for v in value)
@@ -140,13 +152,6 @@ def _check_form(plain: Mapping[str, Tree], source: Source, faults: Faults) -> No
             add(("help", name), "expected text")
     for name, value in _items(plain, "bounds"):
         _check_bounds(name, value, options, add)
-    for name, value in _items(plain, "gauge"):
-        parts = value if isinstance(value, list) else [value]
-        if not parts or not all(isinstance(part, str) for part in parts):
-            add(("gauge", name), f"expected parts of the state, as in {_EXAMPLES['gauge']}")
-
-
-_Add = Callable[..., None]
 
 
 def _items(plain: Mapping[str, Tree], group: str) -> list[tuple[str, Tree]]:

@@ -12,13 +12,10 @@ from pydantic import ValidationError
 from gradflow.config.faults import Faults
 from gradflow.config.messages import faults_in, misspelt, one_of, shown, unknown_key
 from gradflow.config.model import NUMBERS, Config
+from gradflow.config.numbers import MOST_RUNS, RANGE_SCALES
 from gradflow.config.tree import Path, Tree
 
-MOST_RUNS = 1_000_000
-"""The longest sweep that is taken on."""
-
 _KEYS = ("from", "to", "count", "scale")
-_SCALES = ("linear", "log")
 FORM = "a range such as {from: 0.5, to: 2, count: 7, scale: log}"
 
 _DIGITS = 15
@@ -94,9 +91,9 @@ def numbers_of(
             _check_whole(name, given[name], fault)
         elif not _is_number(given[name]):
             fault(name, f"expected a finite number, found {shown(given[name])}")
-    scale = given.get("scale", "linear")
-    if scale not in _SCALES:
-        fault("scale", one_of(_SCALES, scale))
+    scale = given.get("scale", RANGE_SCALES[0])
+    if scale not in RANGE_SCALES:
+        fault("scale", one_of(RANGE_SCALES, scale))
     if not sound:
         return None
     first, last, count = (_number(given[name]) for name in ("from", "to", "count"))

@@ -24,15 +24,16 @@ def schema_text() -> str:
 
 
 def starter_text() -> str:
-    """A config that runs as it is: what is chosen, then every other key with its default."""
+    """A config that runs as it is: what is chosen, then every other key with its default. What is
+    said of them is behind `## `: every line behind `# ` is a key, and can be uncommented."""
     lines = [
         f"# yaml-language-server: $schema={SCHEMA_NAME}",
-        "# How far back does the gradient reach? Run: gradflow analyze FILE",
-        "# Keys of the sweep take a list, or of numbers {from: 0.5, to: 2, count: 7, scale: log}.",
+        "## How far back does the gradient reach? Run: gradflow analyze FILE",
+        "## Keys of the sweep take a list, or of numbers {from: 0.5, to: 2, count: 7, scale: log}.",
         "",
     ]
     for name, field in Config.model_fields.items():
-        lines += [f"# {line}" for line in textwrap.wrap(field.description or "", 76)]
+        lines += [f"## {line}" for line in textwrap.wrap(field.description or "", 76)]
         lines.append(
             f"{name}: {_CHOSEN[name]}" if name in _CHOSEN else f"# {name}: {default_text(name)}"
         )

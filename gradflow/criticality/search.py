@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradflow.criticality.settings import Setting
+from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Result
 from gradflow.runs.experiment import Run
 
@@ -106,7 +107,7 @@ def _slope(result: Result) -> float:
         if len(curve) < 2 or not math.isfinite(curve[first]) or curve[-1] == -math.inf:
             slopes.append(-math.inf)
         else:
-            slopes.append((curve[-1] - curve[first]) / (len(curve) - 1 - first) * math.log(10))
+            slopes.append((curve[-1] - curve[first]) / (len(curve) - 1 - first) * LN10)
     return max(slopes, default=-math.inf)
 
 

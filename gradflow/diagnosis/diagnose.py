@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from gradflow.diagnosis.rate import Rate, is_u_shaped, rate_of
-from gradflow.measures.batch import LN10, typical
+from gradflow.measures.batch import typical
 from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
 Leaving = tuple[int | None, Verdict]

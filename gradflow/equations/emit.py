@@ -111,22 +111,7 @@ def emit(
     if takes_x is not None:
         rows.dz.add("x", "x", takes_x.shape)
     matrices = _matrices(arranged, arrays)
-    prepare = Prepare(reduced, arranged, arrays)
-    prepare.write()
-    step = Step(prepare)
-    step.write()
-    entries = _local_entries(derivatives, arranged, arrays)
-    linearize = Linearize(step, entries)
-    linearize.write()
-    pullback = Pullback(derivatives, arranged, arrays, rows)
-    pullback.write()
-    writers: dict[str, Forward | Linearize | Pullback] = {
-        **({"prepare": prepare} if prepare.lines else {}),
-        "step": step, "linearize": linearize, "pullback": pullback,
-    }  # fmt: skip
-    if reduced.output is not None and any(reads_new(n) for n in derivatives.order):
-        writers["settle"] = settle = Pullback(derivatives, arranged, arrays, rows, late=True)
-        settle.write()
+    writers = _written(reduced, derivatives, arranged, arrays, rows)
     source = "\n\n".join(_function(key, writer) for key, writer in writers.items())
     made = _executed(name, source)
     hoisted = arranged.slots[: arranged.hoisted]
@@ -151,6 +136,29 @@ def emit(
         matrices=matrices,
         fixed=tuple((key, node.args[0], node.shape) for key, node in arrays.fixed.values()),
     )
+
+
+def _written(
+    reduced: Reduced, derivatives: Derivatives, arranged: Arrangement, arrays: Arrays,
+    rows: Cotangents,
+) -> dict[str, Forward | Linearize | Pullback]:  # fmt: skip
+    """The functions of the cell by name, each written: what one saves, those after it use."""
+    prepare = Prepare(reduced, arranged, arrays)
+    prepare.write()
+    step = Step(prepare)
+    step.write()
+    linearize = Linearize(step, _local_entries(derivatives, arranged, arrays))
+    linearize.write()
+    pullback = Pullback(derivatives, arranged, arrays, rows)
+    pullback.write()
+    writers: dict[str, Forward | Linearize | Pullback] = {
+        **({"prepare": prepare} if prepare.lines else {}),
+        "step": step, "linearize": linearize, "pullback": pullback,
+    }  # fmt: skip
+    if reduced.output is not None and any(reads_new(n) for n in derivatives.order):
+        writers["settle"] = settle = Pullback(derivatives, arranged, arrays, rows, late=True)
+        settle.write()
+    return writers
 
 
 def _lay_state(state: dict[str, Shape], reduced: Reduced, arrays: Arrays, rows: Cotangents) -> None:

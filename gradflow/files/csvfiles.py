@@ -305,23 +305,30 @@ def _read_carefully(
 
 
 def _faults_of(fields: Sequence[_BadField], layout: _Layout) -> list[Fault]:
-    """What is wrong with fields; where a column holds text throughout, once and with the others."""
+    """What is wrong with fields; where a column holds text throughout, once and with the others,
+    where there are any."""
     counts = Counter(field.column for field in fields if field.is_text)
     text = {column for column, count in counts.items() if count >= _TEXT_COLUMN}
-    if len(text) == len(layout.picked or range(layout.width)):
-        return [field.fault for field in fields]  # none is left to be read
+    if len(text) == len(layout.picked or range(layout.width)) and not _fill(fields):
+        return [field.fault for field in fields]  # numbers with texts among them
     faults = [field.fault for field in fields if field.column not in text]
     names = layout.header or range(layout.width)
     left = [names[at] for at in layout.picked or range(layout.width) if at not in text]
     some = ", ".join(_flow_text(name) for name in left[:_SHOWN_COLUMNS])
     more = ", ..." if len(left) > _SHOWN_COLUMNS else ""
-    remedy = f"read the others, columns: [{some}{more}]"
+    remedy = f"read the others, columns: [{some}{more}]" if left else "expected numbers"
     for column in sorted(text):
         first = next(field for field in fields if field.column == column)
         _, _, found = first.fault.message.partition("found ")
         what = f"column {names[column]!r} holds text, such as {found}"
         faults.append(replace(first.fault, message=f"{what}: {remedy}"))
     return faults
+
+
+def _fill(fields: Sequence[_BadField]) -> bool:
+    """Whether at least half of the lines from the first to the last have such fields."""
+    lines = {field.fault.line or 0 for field in fields}
+    return 2 * len(lines) > max(lines) - min(lines)
 
 
 def _flow_text(name: str | int) -> str:

@@ -213,6 +213,7 @@ def _instead(path: Path) -> str:
             ]
     except OSError:
         return f": there is no folder {str(path.parent)!r}"
-    stems = {os.path.splitext(name)[0].lower(): name for name in sorted(names)}
+    names.sort(key=lambda name: (name.lower().endswith(suffix), name))  # its own suffix last: wins
+    stems = {os.path.splitext(name)[0].lower(): name for name in names}
     near = difflib.get_close_matches(path.stem[:255].lower(), stems, n=1)
     return f"; did you mean {str(path.with_name(stems[near[0]]))!r}?" if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -73,3 +74,9 @@ class Look:
             thresholds=experiment.thresholds,
             **shown,
         )
+
+    @property
+    def log10_thresholds(self) -> tuple[float, float]:
+        """The thresholds' logarithms."""
+        vanishing, exploding = self.thresholds
+        return math.log10(vanishing), math.log10(exploding)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradflow.formats import charts, words
+from gradflow.formats import charts
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.layout import Column, Entry
 from gradflow.formats.look import Look
@@ -38,7 +38,7 @@ class Curves:
         logs = [None if r.flow is None else r.flow.relative.log10() for r in results]
         there = [log[[lag for lag in lags if lag < len(log)]] for log in logs if log is not None]
         lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
-        least, most = words.log10_thresholds(look)
+        least, most = look.log10_thresholds
         low, high = max(least, lowest), min(most, highest)
         return Curves(logs, styles, lags, low, high, look.thresholds)
 

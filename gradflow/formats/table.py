@@ -145,7 +145,7 @@ def _relative_cells(relative: Magnitudes, look: Look) -> list[Entry]:
 
 def _side(log: float, look: Look) -> str:
     """On which side of the thresholds a relative gradient lies."""
-    low, high = words.log10_thresholds(look)
+    low, high = look.log10_thresholds
     return "vanishing" if log < low else "exploding" if log > high else ""
 
 
@@ -163,7 +163,7 @@ def _bars(relative: Magnitudes, look: Look, width: int) -> Column:
 
 def _marks(logs: Array, look: Look) -> Iterable[Line]:
     """What the marks next to relative gradients mean, as far as they occur."""
-    low, high = words.log10_thresholds(look)
+    low, high = look.log10_thresholds
     vanishing, exploding = look.thresholds
     below = [f"↓ below {vanishing:g}"] if np.any(logs < low) else []
     above = [f"↑ above {exploding:g}"] if np.any(logs > high) else []

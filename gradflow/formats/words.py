@@ -16,7 +16,7 @@ from gradflow.formats.look import Look
 from gradflow.formats.parts import WHOLE
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes
-from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread
+from gradflow.results import Diagnosis, GradientFlow, NoRate, Result, Spread, decisive
 
 UNKNOWN = "–"
 FEW_RUNS = 9
@@ -158,7 +158,7 @@ def horizon(result: Result) -> str:
     """The lag at which the gradient leaves the thresholds, `> T` where it stays within them; in
     brackets that of the typical sample, where it is another, and that of the fitted line beyond T:
     `> 100 (typical 60)`, `> 5 (≈ 13)`."""
-    if result.flow is None or result.diagnosis.verdict == "unknown":
+    if result.diverged_at is not None or result.diagnosis.verdict == "unknown":
         return UNKNOWN
     found, T = result.diagnosis, result.sequence_length
     more = []
@@ -347,10 +347,12 @@ def _is_directed(result: Result) -> bool:
 
 
 def reach(result: Result, look: Look) -> str:
-    """In a sentence, how far back this run's gradient reaches, or why there is none."""
-    (vanishing, exploding), start = look.thresholds, _start(result)
+    """In a sentence, how far back this run's gradient reaches, or why there is none; of a net that
+    has no one state that of the part whose gradient first leaves the thresholds."""
     if result.over is not None:
         return f"{result.over.figures['verdict']}, over {many(result.over.seeds, 'seed')}"
+    net, result = result, decisive(result)
+    (vanishing, exploding), start = look.thresholds, _start(result)
     if result.flow is None:
         return f"forward state left float range at step {result.diverged_at}"
     if result.diagnosis.verdict == "unknown":
@@ -362,9 +364,11 @@ def reach(result: Result, look: Look) -> str:
         said, start = "that of the loss at one step ", "its start"
     if lag is None:
         return f"{said}stays between {vanishing:g} and {exploding:g} times {start} up to lag {T}"
+    where = "" if result is net else ", layer {layer} {direction}".format(**result.axes)
+    at = f"lag {lag}{where}"
     if result.diagnosis.verdict == "vanishing":
-        return f"{said}falls below {vanishing:g} of {start} at lag {lag}"
-    return f"{said}grows beyond {exploding:g} times {start} at lag {lag}"
+        return f"{said}falls below {vanishing:g} of {start} at {at}"
+    return f"{said}grows beyond {exploding:g} times {start} at {at}"
 
 
 def unreached(flow: GradientFlow) -> str:
@@ -391,9 +395,3 @@ def verdicts(results: Sequence[Result]) -> str:
 def shows_lags(results: Sequence[Result], look: Look) -> bool:
     """Whether lag tables are to be shown."""
     return len(results) <= FEW_RUNS if look.tables is None else look.tables
-
-
-def log10_thresholds(look: Look) -> tuple[float, float]:
-    """The thresholds' logarithms."""
-    vanishing, exploding = look.thresholds
-    return math.log10(vanishing), math.log10(exploding)

@@ -18,6 +18,7 @@ from gradflow.engine.flow import Trajectory
 from gradflow.equations.graph import Node
 from gradflow.equations.report import Keeper
 from gradflow.equations.samples import Samples
+from gradflow.measures.batch import PERCENTILES
 from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.distribution import BINS, Distribution
 from gradflow.measures.drawn import Figures, Row, Rows, known
@@ -25,7 +26,6 @@ from gradflow.measures.measured import Measured
 from gradflow.measures.steps import blocks_of_values
 from gradflow.numerics.arrays import Array
 
-PERCENTILES = (10, 50, 90)
 _LONGEST, _SHORTEST = 80.0, 16.0  # in powers of 2: decays of a step that are kept apart
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
+from gradflow.measures.batch import PERCENTILES
 from gradflow.measures.contract import Curve, Measure
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import (
@@ -20,8 +21,6 @@ from gradflow.numerics.magnitudes import (
     sum_of_squares,
 )
 from gradflow.results import GradientFlow
-
-_PERCENTILES = ("10th", "50th", "90th")
 
 
 def part_curve(part: str) -> Curve:
@@ -76,12 +75,12 @@ MEASURE = Measure(
         ),
         *(
             Curve(
-                f"log10_p{order[:2]}",
-                f"{order} percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
+                f"log10_p{p}",
+                f"{p}th percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
                 later=True,
                 of=_percentile(which),
             )
-            for which, order in enumerate(_PERCENTILES)
+            for which, p in enumerate(PERCENTILES)
         ),
     ),
 )

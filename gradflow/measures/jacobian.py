@@ -35,11 +35,10 @@ from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.measures.singular import Largest
 from gradflow.numerics.arrays import Array
-from gradflow.numerics.magnitudes import ZERO_EXPONENT, exponent_of, scale
+from gradflow.numerics.magnitudes import LOG10_2, ZERO_EXPONENT, exponent_of, scale
 
 _BYTES = 2**26  # of Jacobians that are formed at once
 _FARTHEST = 2.0**40  # logarithms of scales are used up to here
-_LOG10_2 = float(np.log10(2.0))
 
 
 def jacobian(
@@ -153,7 +152,7 @@ class _Product:
         largest = np.where(fine, largest, np.nan)
         with np.errstate(divide="ignore"):
             logs = np.log10(np.stack([largest, squares / value.shape[-1]])) / 2
-        found: tuple[Array, Array] = tuple(logs + exponent * _LOG10_2)
+        found: tuple[Array, Array] = tuple(logs + exponent * LOG10_2)
         return found
 
 

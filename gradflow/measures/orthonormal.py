@@ -13,7 +13,7 @@ import numpy as np
 
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
-from gradflow.numerics.magnitudes import exponent_of, safe_bits, scale
+from gradflow.numerics.magnitudes import are_near_one, exponent_of, safe_bits, scale
 
 _LOST = 1e-13
 _LEAST_SINE = 1e-7  # which the Cholesky factor of a Gram matrix still sees
@@ -48,7 +48,7 @@ def orthonormalised(A: Array, surely: bool) -> Orthonormal | None:
         squares = np.vecdot(A, A)[:, 0]
     bits = safe_bits(A.dtype)
     shift = np.zeros(squares.shape, dtype=np.int64)
-    if not ((squares > 4.0**-bits) & (squares < 4.0**bits)).all():
+    if not are_near_one(squares, bits).all():
         if not np.isfinite(A).all():
             return None if not surely else _lost(A)
         zero = ~A[:, 0].any(axis=-1)

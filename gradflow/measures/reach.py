@@ -20,14 +20,13 @@ from gradflow.engine.backward import normalise
 from gradflow.engine.basis import Stretch, WholeState, stretches, true_values
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.network import Place
+from gradflow.measures.batch import PERCENTILES, percentiles_of_known
 from gradflow.measures.contract import Curve, Measure, Option, Subject
 from gradflow.measures.drawn import Lags
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
-from gradflow.numerics.magnitudes import Scaled, log_norms, safe_bits, squares_of
+from gradflow.numerics.magnitudes import LN10, Scaled, log_norms, safe_bits, squares_of
 
-LN10 = float(np.log(10.0))
-PERCENTILES = (10, 50, 90)
 _LONGEST = 64
 
 Gradient = Callable[[int, Mapping[Place, Array]], Mapping[Place, Array]]
@@ -148,22 +147,9 @@ def measured(found: Reached) -> list[Measured]:
     result = []
     for r in range(found.logs.shape[2]):
         values = found.logs[:, :, r]
-        curves = percentiles(values.reshape(len(values), -1)) / LN10
+        curves = percentiles_of_known(values.reshape(len(values), -1)) / LN10
         result.append(Measured({name: curves[:, i] for i, name in enumerate(names)}))
     return result
-
-
-def percentiles(logs: Array) -> Array:
-    """(T+1, 3): the 10th, 50th and 90th percentile at each lag of those of `logs` (T+1, n) that are
-    not NaN, interpolated between them; -inf where that takes one that is exactly zero."""
-    ordered = np.sort(logs, axis=1)  # NaN last
-    count = (~np.isnan(logs)).sum(axis=1, keepdims=True)
-    at = np.array(PERCENTILES) / 100 * (count - 1)
-    below = np.floor(at).astype(np.int64)
-    low = np.take_along_axis(ordered, below, axis=1)
-    high = np.take_along_axis(ordered, np.minimum(below + 1, count - 1), axis=1)
-    between = np.subtract(high, low, where=low > -np.inf, out=np.zeros_like(low))
-    return np.asarray(low + between * (at - below))
 
 
 class _Pass:

@@ -20,13 +20,14 @@ from gradflow.engine.network import backpropagate_net
 from gradflow.equations.differentiate import others_of
 from gradflow.equations.graph import Node
 from gradflow.measures import leaky, meanfield, transfer
-from gradflow.measures.batch import LN10, typical
+from gradflow.measures.batch import typical
 from gradflow.measures.contract import Curve, Figure, Measure, Subject
 from gradflow.measures.drawn import Overlay
 from gradflow.measures.gradient import Gradient
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
 from gradflow.numerics.arrays import Array
+from gradflow.numerics.magnitudes import LN10
 
 _MOST = 2**22  # numbers of the drive that its covariance is taken from
 _SETTLED = 4  # the first quarter of the steps is left out of rates

@@ -22,7 +22,8 @@ from gradflow.numerics.arrays import Array
 ZERO_EXPONENT = -(2**40)
 """The exponent of an exact zero: below all others, so that it never wins a maximum."""
 
-_LOG10_2 = math.log10(2.0)
+LN10 = math.log(10.0)
+LOG10_2 = math.log10(2.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +129,7 @@ class Magnitudes(ArrayLike):
         """Base-10 logarithms; -inf at an exact zero."""
         with np.errstate(divide="ignore"):
             logs = np.log10(self.mantissa)
-        return np.where(self.mantissa == 0, -np.inf, logs + self.exponent * _LOG10_2)
+        return np.where(self.mantissa == 0, -np.inf, logs + self.exponent * LOG10_2)
 
     def texts(self) -> list[str]:
         """Each number in decimal: the shortest text that reads back exactly where float range
@@ -223,7 +224,7 @@ def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
 def _power_of_ten(tens: int) -> tuple[float, float, int]:
     """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
     context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    twos = math.floor(tens / _LOG10_2)
+    twos = math.floor(tens / LOG10_2)
     leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
     high = float(leading)
     return high, float(context.subtract(leading, Decimal(high))), twos

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
-from gradflow.cells import CELLS, GRU, LSTM, RNN, ProjectedLSTM
+from gradflow.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM
 from nets import LABELS, VARIANTS, random_net
 
 every_variant = pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -70,6 +70,31 @@ def test_a_cell_comes_back_from_a_pickle_as_it_was(cell):
     assert pickle.loads(pickle.dumps(cell)) == cell
     sized = cell.sized(3, 2)
     assert pickle.loads(pickle.dumps(sized)) is sized
+
+
+def test_decays_have_one_rule():
+    """What multiplies the state for itself is recurrent; a decay that x goes into first, or that
+    works by its exponent, is neither that nor a bias."""
+    for role, names in (
+        (
+            "recurrent",
+            {"indrnn": "u", "lru": "nu_log", "s5": "L_re", "unicornn": "c"},
+        ),
+        ("other", {"s6": "A_log", "gated_deltanet": "A_log", "rglru": "p", "rwkv4": "time_decay"}),
+    ):
+        for cell, name in names.items():
+            assert CELLS[cell]().sized(4, 3).parameters[name].role == role
+
+
+def test_a_role_that_is_declared_is_another_than_the_use_says():
+    for name in CELLS:
+        equations = CELLS[name].equations
+        bare = replace(
+            equations, parameters=tuple(p._replace(role=None) for p in equations.parameters)
+        )
+        used, roles = (Cell.of(one).read_for(8, 4).roles for one in (bare, equations))
+        declared = {p.name for p in equations.parameters if p.role is not None}
+        assert {one for one in roles if roles[one] != used[one]} == declared & roles.keys()
 
 
 def test_an_unknown_option_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import replace
 
@@ -10,13 +11,16 @@ import pytest
 
 import gradflow
 from formats.made_results import made, sweep
-from gradflow.checks.compare import Side, compare
+from gradflow.checks.compare import TOLERANCE, Side, compare
 from gradflow.checks.report import Report, difference
+from gradflow.cli import check as cli
 from gradflow.formats.comparison import sentences
 from gradflow.measures import UNASKED
 from gradflow.measures.measured import Measured
 from gradflow.numerics.magnitudes import Magnitudes
+from gradflow.pytest_plugin import GradientFlow
 from gradflow.results import Diagnosis, LayerResult
+from gradflow.testing import assert_gradient_flow
 
 THRESHOLDS = (1e-3, 1e3)
 
@@ -321,3 +325,12 @@ def test_a_run_by_itself_is_like_the_same_run_of_a_sweep():
         assert pair.largest.decades == 0
     assert UNASKED in alone[0].measures
     assert UNASKED not in together[0].measures
+
+
+@pytest.mark.parametrize(
+    "function",
+    [gradflow.check, assert_gradient_flow, GradientFlow.__call__, cli.check, cli.compare],
+)
+def test_every_way_in_has_the_same_tolerance(function):
+    """Commands and plugin load `compare` late, and write its number themselves."""
+    assert inspect.signature(function).parameters["tolerance"].default == TOLERANCE

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import gradflow
 from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.errors import InputError
@@ -183,3 +184,33 @@ def test_nothing_in_a_message_acts_on_a_terminal(faults):
     assert message.isprintable()
     [message] = faults("cell: rnn", "seed=\x1b[31m")
     assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cell: SimpleRNN", "did you mean rnn?"),
+        ("cell: {type: mamba}", "did you mean s6?"),
+        ("ws_init: xavier", "did you mean glorot?"),
+        ("ws_init: glorot_uniform", "did you mean glorot?"),
+        ("wx_init: normal", "did you mean gaussian?"),
+        ("ws_init: he", "did you mean gaussian with a scale of 1.414?"),
+        ("ws_init: eye", "did you mean identity?"),
+        ("dtype: double", "did you mean float64?"),
+        ("initial_state: s0.npz", "for a file write {file: s0.npz}"),
+    ],
+)
+def test_a_value_by_the_name_that_others_have_for_it(faults, text, said):
+    [fault] = faults(text if text.startswith("cell") else f"cell: rnn\n{text}")
+    assert fault.endswith(said)
+
+
+def test_a_loss_is_no_cell(faults):
+    [fault] = faults("cell: ce")
+    assert "cross_entropy" not in fault
+
+
+def test_results_are_no_config_and_show_is_what_shows_them(faults, tmp_path):
+    gradflow.analyze({"cell": "rnn", "sequence_length": 3}).save(tmp_path / "c.json")
+    [fault] = faults((tmp_path / "c.json").read_text())
+    assert fault == "c.yaml: error: these are results: gradflow show c.yaml shows them"

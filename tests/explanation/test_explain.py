@@ -13,7 +13,7 @@ from gradflow.config.load import from_mapping
 from gradflow.explanation import explain
 from gradflow.explanation.advice import MOST_RUNS
 from gradflow.explanation.factors import factors_of
-from gradflow.formats import FORMATS, Look
+from gradflow.formats import FORMATS, Look, words
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
 from gradflow.runs.runner import execute
@@ -189,3 +189,24 @@ def test_factors_are_there_where_their_figures_are():
     )
     timed = of_figures(rate=0.8, paths_rate=0.7, factors_gate="f", gates_f_time_scale_p50=2.8)
     assert timed.factors[0].detail == "a time scale of 2.8 steps"
+
+
+def test_a_bidirectional_net_reaches_as_far_as_its_part_that_first_leaves_the_thresholds():
+    config = {"cell": "rnn", "bidirectional": True, "ws_scale": [0.5, 3]}
+    found = explained({**config, "layers": 2}, advice=False)
+    for net in [one.result for one in found]:
+        parts = [part for part in net.layers if part.diagnosis.horizon is not None]
+        first = min(parts, key=lambda part: part.diagnosis.horizon)
+        place = f"lag {first.diagnosis.horizon}, layer {first.layer} {first.direction}"
+        assert place in words.reach(net, Look())
+        assert words.horizon(net).startswith(f"{first.diagnosis.horizon}")
+    shown = "".join(FORMATS["table"].show("explanation", found, Look(width=200)))
+    assert "None" not in shown
+    assert "left float range" not in shown
+
+
+def test_advice_for_a_bidirectional_net_says_how_far_it_reaches():
+    [found] = explained({"cell": "rnn", "bidirectional": True, "ws_scale": 0.5})
+    shown = "".join(FORMATS["table"].show("explanation", [found], Look(width=200)))
+    assert len(found.advice) == shown.count("tried")
+    assert words.UNKNOWN not in shown

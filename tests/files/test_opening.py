@@ -108,3 +108,11 @@ def test_a_file_that_turns_into_another_kind_between_look_and_opening(tmp_path, 
     monkeypatch.setattr(os, "open", lambda *a: really(tmp_path, os.O_RDONLY))
     with pytest.raises(InputError, match="found a folder"):
         open_regular(path, "x.bin")
+
+
+def test_a_missing_file_suggests_one_of_its_own_suffix_first(tmp_path):
+    for name in ("model.npz", "model.pt", "model.safetensors"):
+        (tmp_path / name).write_bytes(b"1")
+    for suffix in (".npz", ".pt", ".safetensors"):
+        with pytest.raises(InputError, match=f"did you mean '.*model{suffix}'"):
+            open_regular(tmp_path / f"modle{suffix}", "f")

@@ -113,10 +113,10 @@ def test_a_bad_csv_names_every_place(csv: Any, text: str | bytes, expected: list
 
 
 def test_faults_past_the_tenth_are_counted(csv: Any) -> None:
-    found = faults(csv("0\n" + "x\n" * 25))
+    found = faults(csv("0\n" + "1\n2\nx\n" * 25))
     assert len(found) == 11
     assert found[-1] == "x: error: … and 15 more"
-    far = faults(csv("0\n" + "x\n" * 500_000))
+    far = faults(csv("0\n" + "1\n2\nx\n" * 200_000))
     assert far[-1].startswith("x: error: … and at least ")
 
 
@@ -298,6 +298,20 @@ def test_a_column_of_text_is_told_once_and_with_the_columns_to_read(tmp_path, ro
         'columns: [load, "a: b"]'
     )  # fmt: skip
     assert read_array(tmp_path / "d.csv", columns=["load", "a: b"]).shape == (rows, 2)
+
+
+@pytest.mark.parametrize("field", ["2020-01-01", '"1,234"'])
+@pytest.mark.parametrize("columns", [None, ["date"]])
+def test_a_file_of_text_alone_is_told_once(tmp_path, field, columns):
+    (tmp_path / "d.csv").write_text("date\n" + f"{field}\n" * 40)
+    (tmp_path / "more.csv").write_text("date,load\n" + f"{field},1\n" * 40)
+    for name in ["d.csv", *(["more.csv"] if columns else [])]:
+        with pytest.raises(InputError) as error:
+            read_array(tmp_path / name, columns=columns)
+        [fault] = error.value.faults
+        found = field.strip('"')
+        assert fault.message == f"column 'date' holds text, such as {found!r}: expected numbers"
+        assert fault.line == 2
 
 
 def test_single_cells_of_text_are_told_one_by_one(tmp_path):

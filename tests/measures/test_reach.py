@@ -8,8 +8,9 @@ import pytest
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
+from gradflow.measures.batch import percentiles_of_known
 from gradflow.measures.flows import backpropagate, backpropagate_net
-from gradflow.measures.reach import Reached, measured, percentiles, reach, spaced
+from gradflow.measures.reach import Reached, measured, reach, spaced
 from gradflow.numerics.magnitudes import log_norms_joined
 from measures.jacobians import linear_net
 from measures.whole_states import with_gauge
@@ -148,7 +149,7 @@ def test_percentiles_are_over_the_origins_that_a_lag_has_and_over_samples():
             expected = np.percentile(values, [10, 50, 90]) / np.log(10)
             np.testing.assert_allclose([c[k] for c in found.curves.values()], expected)
     assert [*found.curves] == ["log10_reach_p10", "log10_reach_p50", "log10_reach_p90"]
-    assert percentiles(np.array([[-np.inf, -np.inf, 1.0, 2.0]]))[0, 0] == -np.inf
+    assert percentiles_of_known(np.array([[-np.inf, -np.inf, 1.0, 2.0]]))[0, 0] == -np.inf
 
 
 def test_the_typical_curve_is_relative_to_each_ones_own_start():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from gradflow.formats import charts, words
+from gradflow.formats import charts
 from gradflow.formats.lags import choose_lags
 from gradflow.formats.look import Look
 from gradflow.numerics.arrays import Array
@@ -25,7 +25,7 @@ def sparklines(results: Sequence[Result], look: Look) -> list[Markup]:
     logs = [None if r.flow is None else r.flow.relative.log10() for r in results]
     there = [log[lags[lags < len(log)]] for log in logs if log is not None]
     lowest, highest = charts.bounds(np.concatenate(there) if there else np.zeros(1))
-    least, most = words.log10_thresholds(look)
+    least, most = look.log10_thresholds
     low, high = max(least, lowest), min(most, highest)
     x = _EDGE + np.arange(len(lags)) * (_WIDTH - 2 * _EDGE) / max(1, len(lags) - 1)
     return [

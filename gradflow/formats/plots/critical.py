@@ -29,6 +29,7 @@ from gradflow.formats.plots.scales import (
     shortened,
 )
 from gradflow.formats.plots.sheet import Panel
+from gradflow.numerics.magnitudes import LN10
 
 _MARKS = (
     0.001, 0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100,
@@ -87,7 +88,7 @@ def _panel(kinds: Sequence[Sequence[Critical]], axes: Sequence[str]) -> Panel:
 
 
 def _net(ax: Axes, found: Critical, colour: str, thin: bool) -> None:
-    points = [(p.value, p.log_rate / math.log(10)) for p in found.tried]
+    points = [(p.value, p.log_rate / LN10) for p in found.tried]
     x, y = np.array([p for p in points if math.isfinite(p[1])]).reshape(-1, 2).T
     ax.plot(x, y, color=colour, lw=0.7 if thin else 1.1, alpha=0.8, marker=".", ms=2.5, zorder=2)
     if found.interval is not None:
@@ -105,7 +106,7 @@ def _net(ax: Axes, found: Critical, colour: str, thin: bool) -> None:
 def _scales(ax: Axes, nets: Sequence[Critical]) -> None:
     tried = [p for found in nets for p in found.tried]
     values = sorted({p.value for p in tried})
-    logs = [p.log_rate / math.log(10) for p in tried if math.isfinite(p.log_rate)]
+    logs = [p.log_rate / LN10 for p in tried if math.isfinite(p.log_rate)]
     low, high = max(min([*logs, -0.05]), -_FARTHEST), min(max([*logs, 0.05]), _FARTHEST)
     room = 0.05 * (high - low)
     ax.set_ylim(low - room, high + room)
@@ -135,7 +136,7 @@ def _names(
     low, high = ax.get_ylim()
     ends, names = [], []
     for nets in kinds:
-        last = [p.log_rate / math.log(10) for one in nets for p in one.tried[-1:]]
+        last = [p.log_rate / LN10 for one in nets for p in one.tried[-1:]]
         top = min(max([v for v in last if math.isfinite(v)], default=high), high)
         ends.append(min(max((top - low) / (high - low), 0.0), 1.0))
         values = sorted(one.value for one in nets if one.value is not None)

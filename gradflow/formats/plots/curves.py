@@ -87,7 +87,7 @@ def ends(groups: Sequence[Group], look: Look, measures: Sequence[str] = ()) -> t
     bands = [band(result) for group in groups for result in group.results if _has_band(group)]
     extra = [overlaid(r, name, one) for name, one in overlays(measures) for r in results]
     low, high = bounds([*lines, *(one for one in (*bands, *extra) if one is not None)])
-    vanishing, exploding = words.log10_thresholds(look)
+    vanishing, exploding = look.log10_thresholds
     near = low < 0.4 * vanishing or high < 0.4 * exploding
     low = min(low, vanishing - 0.5) if near else low
     high = max(high, exploding + 0.5) if high > 0.4 * exploding else high
@@ -138,7 +138,7 @@ def _named(result: Result) -> Array:
 
 def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
     """What lies beyond the thresholds is shaded."""
-    vanishing, exploding = words.log10_thresholds(look)
+    vanishing, exploding = look.log10_thresholds
     for begin, stop in ((low, vanishing), (exploding, high)):
         if begin < stop:
             ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0)

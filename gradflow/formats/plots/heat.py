@@ -13,7 +13,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from gradflow.formats import words
 from gradflow.formats.look import Look
 from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
@@ -50,7 +49,7 @@ def curves_as_rows(
 ) -> ScalarMappable:
     """Logarithms against lag: blue what is small, red what is large; if `passing`, dashed where
     they pass the thresholds, which are of relative gradients."""
-    vanishing, exploding = words.log10_thresholds(look)
+    vanishing, exploding = look.log10_thresholds
     low, high = _BEYOND * vanishing, _BEYOND * exploding
     rows = _rows(curves, low, high)
     T = rows.shape[1] - 1

@@ -19,7 +19,13 @@ from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import tall
 from gradflow.results import Result
 
-NOTHING = "there is nothing to draw: every run left float range going forward"
+
+def nothing(results: Sequence[Result]) -> InputError:
+    """Says why there is nothing to draw."""
+    why = "every run left float range going forward" if results else "there are no runs"
+    return InputError(f"there is nothing to draw: {why}")
+
+
 _MOST = 24  # panels, groups times what is drawn of each
 
 
@@ -27,7 +33,7 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     """See `gradflow.formats.plots.figure`."""
     groups, more = plan(results)
     if not groups:
-        raise InputError(NOTHING)
+        raise nothing(results)
     asked = measured.asked(look)
     drawings = list(measured.drawings(asked))
     most = max(3, _MOST // (1 + len(drawings)))
@@ -43,7 +49,7 @@ def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
     """See `gradflow.formats.plots.into`."""
     groups, more = plan(results)
     if not groups:
-        raise InputError(NOTHING)
+        raise nothing(results)
     if len(groups) + more != len(axes):
         take = f"these results take {many(len(groups) + more, 'panel')}"
         raise InputError(

@@ -16,12 +16,11 @@ from matplotlib.ticker import FixedLocator
 
 from gradflow.axes import PLACE_AXES
 from gradflow.counts import many
-from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, measured, sheet, style
 from gradflow.formats.plots.layout import Group, plan
-from gradflow.formats.plots.runs import NOTHING, gradients, in_grid
+from gradflow.formats.plots.runs import gradients, in_grid, nothing
 from gradflow.formats.plots.scales import along_numbers, and_more, plain, shortened
 from gradflow.formats.plots.sheet import Panel
 from gradflow.results import Result
@@ -38,7 +37,7 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     named, pattern = _named(results)
     groups, more = plan(named)
     if not groups:
-        raise InputError(NOTHING)
+        raise nothing(results)
     aspects = [
         [replace(panel, y=panel.y or pattern) for panel in gradients(groups, look)],
         [_rate(group, pattern) for group in groups],

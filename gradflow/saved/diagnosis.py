@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from gradflow.diagnosis import leaves
+from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 from gradflow.saved.values import LARGEST, an_object, damaged, member, number, one_of, whole
 
@@ -138,6 +139,6 @@ def _slopes(flow: GradientFlow) -> tuple[float, float] | None:
     logs = flow.log10_typical[arrival:]
     if len(logs) < 2 or not np.isfinite(logs).all():
         return None
-    slopes = np.diff(logs) * math.log(10)
+    slopes = np.diff(logs) * LN10
     low, high = np.clip([slopes.min() - _FEW, slopes.max() + _FEW], -_STEEPEST, _STEEPEST)
     return float(low), float(high)

@@ -126,6 +126,8 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "testing":
+        return import_module("gradflow.testing")
     if name not in _HOMES:
         raise AttributeError(f"module 'gradflow' has no attribute {name!r}")
     return getattr(import_module(f"gradflow.{_HOMES[name]}"), name)

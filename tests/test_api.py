@@ -22,6 +22,12 @@ def test_every_public_name_is_there_and_documented():
         gradflow.analyse  # noqa: B018
 
 
+def test_testing_needs_no_import_of_its_own():
+    code = "import gradflow; print(gradflow.testing.assert_gradient_flow.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "assert_gradient_flow\n"
+
+
 @pytest.mark.parametrize("source", ["mapping", "path", "text", "loaded"])
 def test_a_config_may_come_in_four_ways(tmp_path, source):
     path = tmp_path / "c.yaml"

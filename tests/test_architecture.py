@@ -57,7 +57,7 @@ INSIDE = {
         "backward", "emit", "compile", "surroundings", "report", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
-    "numerics": ["arrays", "products", "arraylike", "magnitudes", ""],
+    "numerics": ["arrays", "products", "arraylike", "decimals", "calculation", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
     "verification": ["limits", "tangents", ""],
     "inspection": ["offers", ""],

@@ -54,7 +54,7 @@ def test_runs_are_those_of_rows_runs(results):
     columns = results.columns("runs")
     assert list(columns) == list(rows[0])
     assert [row["verdict"] for row in rows] == list(columns["verdict"])
-    with pytest.raises(ValueError, match="expected rows='lags' or rows='runs'"):
+    with pytest.raises(gradflow.InputError, match="expected rows='lags' or rows='runs'"):
         results.columns("columns")
 
 

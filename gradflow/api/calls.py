@@ -180,7 +180,7 @@ def critical(
 def check(
     config: str | PathLike[str] | Mapping[str, Any],
     *,
-    baseline: str | PathLike[str] | None = None,
+    baseline: str | PathLike[str] | Results | None = None,
     tolerance: float = 0.05,
     weights: Any = None,
     input: Any = None,
@@ -195,7 +195,7 @@ def check(
 
     Args:
         config: the path of a YAML file, its text, or the same keys and values as a mapping.
-        baseline: what `gradflow analyze --output NAME.json` wrote; None: no baseline.
+        baseline: what `gradflow analyze --output NAME.json` wrote, or Results; None: no baseline.
         tolerance: decades that curves may be apart from it.
         weights, input: as for `load`.
 
@@ -213,18 +213,26 @@ def check(
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
+        raise InputError(f"tolerance: expected decades from 0, found {tolerance!r}")
     plain, given = taken(config, weights, input)
     source = plain if isinstance(plain, str) else "config"
     experiment, wanted = load_expected(plain, **given)
     if not wanted and baseline is None:
         raise InputError(Fault("nothing is expected: add `expect:`, or give a baseline", source))
-    saved = None if baseline is None else read_results(baseline)
+    before = None
+    if isinstance(baseline, Results):
+        before = Side(list(baseline), baseline.look.thresholds)
+    elif baseline is not None:
+        saved = read_results(baseline)
+        before = Side(saved.results, saved.thresholds)
     with notebook_bar(sum(map(time_steps, experiment.runs))) as progress:
         results = list(execute(experiment, progress))
     comparison = None
-    if saved is not None:
-        before = Side(saved.results, saved.thresholds)
+    if before is not None:
         comparison = compare(before, Side(results, experiment.thresholds), tolerance)
     judgements = tuple(judge(wanted, results))
     called = None if baseline is None else str(baseline)
+    if isinstance(baseline, Results):
+        called = "baseline"
     return Report(source, judgements, comparison, called, experiment.title, tuple(results))

@@ -15,7 +15,7 @@ from gradflow.engine.flow import BUDGET, Progress, Trajectory
 from gradflow.errors import InputError
 from gradflow.machine.blas import one_thread
 from gradflow.measures import flows
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, of_any
 from gradflow.results import GradientFlow
 
 
@@ -59,7 +59,13 @@ def unroll(
             finite; with every fault.
     """
     cell = cell() if isinstance(cell, CellType) else cell
-    arrays, x = {name: np.asarray(a) for name, a in params.items()}, np.asarray(x)
+    if not isinstance(cell, Cell | SizedCell):
+        found = repr(cell) if isinstance(cell, str) else f"a {type(cell).__name__}"
+        raise InputError(f'cell: expected one of CELLS, such as CELLS["lstm"], found {found}')
+    if not isinstance(params, Mapping):
+        found = type(params).__name__
+        raise InputError(f"params: expected a mapping of names to arrays, found a {found}")
+    arrays, x = {name: _array(name, a) for name, a in params.items()}, _array("x", x)
     known = cell.compiled.step.shapes if isinstance(cell, Cell) else cell.parameters
     faults = [_missing(name, arrays) for name in known if name not in arrays]
     faults += [_unknown(name, list(known)) for name in arrays if name not in known]
@@ -74,7 +80,7 @@ def unroll(
     T, R, N, _ = x.shape
     lead = next(iter(arrays.values())).shape[:1]
     R = lead[0] if lead and R == 1 else R
-    s0 = np.zeros((R, N, sized.S), x.dtype) if s0 is None else np.asarray(s0)
+    s0 = np.zeros((R, N, sized.S), x.dtype) if s0 is None else _array("s0", s0)
     wanted = {name: (arrays[name], (R, *sized.parameters[name].shape)) for name in known}
     wanted |= {"x": (x, (T, x.shape[1] if x.shape[1] == 1 else R, N, sized.I))}
     wanted |= {"s0": (s0, (R, N, sized.S))}
@@ -82,7 +88,7 @@ def unroll(
     dtype = np.result_type(*arrays.values(), x, s0)
     dtype = np.dtype(dtype if dtype == np.float32 else np.float64)
     arrays = {name: a.astype(dtype, copy=False) for name, a in arrays.items()}
-    given = (a.astype(dtype, copy=False) for a in (x, s0))
+    given = (a.astype(dtype) for a in (x, s0))  # own ones: going back reads them again
     with one_thread():
         return engine.unroll(sized, arrays, *given, budget=budget, progress=progress)
 
@@ -103,7 +109,7 @@ def backpropagate(
         >>> trajectory = gradflow.unroll(linear, params, np.ones((3, 1, 1, 1)))  # x (T, R, N, I)
         >>> [flow] = gradflow.backpropagate(trajectory, np.ones((1, 1, 1)))  # dL/ds_T = 1
         >>> flow.state, flow.totals["W_s"]  # dL/dU = s_2 + 0.5 s_1, s = 1, 1.5, 1.75
-        (Magnitudes([1, 0.5, 0.25, 0.125]), 2)
+        (Magnitudes([1, 0.5, 0.25, 0.125]), 2.0)
 
     Args:
         trajectory: the forward pass, from `unroll`.
@@ -119,12 +125,22 @@ def backpropagate(
     Raises:
         InputError: `ds_T` has another shape, or a number that is not finite.
     """
+    if not isinstance(trajectory, Trajectory):
+        found = type(trajectory).__name__
+        raise InputError(f"trajectory: expected what unroll gave, found a {found}")
     last = trajectory.last
-    ds_T = np.asarray(ds_T)
+    ds_T = _array("ds_T", ds_T)
     _check({"ds_T": (ds_T, last.shape)})
     ds_T = ds_T.astype(last.dtype, copy=False)
     with one_thread():
         return flows.backpropagate(trajectory, ds_T, share=share, progress=progress)
+
+
+def _array(name: str, value: object) -> Array:
+    try:
+        return of_any(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name}: expected numbers, found what is no array: {error}") from None
 
 
 def _check(wanted: Mapping[str, tuple[Array, tuple[int, ...]]]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradflow.axes import Kind
 from gradflow.diagnosis.figures import FIGURES
+from gradflow.errors import InputError
 from gradflow.formats import csv, flat, runs
 from gradflow.formats.columns import (
     CURVES,
@@ -42,7 +43,7 @@ def columns(results: Sequence[Result], look: Look, rows: Rows) -> dict[str, Any]
     magnitude lies outside float range and NaN if there is none; text and truths as lists.
 
     Raises:
-        ValueError: `rows` is neither `lags` nor `runs`.
+        InputError: `rows` is neither `lags` nor `runs`.
     """
     kind = kinds(look)
     if rows == "runs":
@@ -50,7 +51,7 @@ def columns(results: Sequence[Result], look: Look, rows: Rows) -> dict[str, Any]
         found = {name: [line[at] for line in lines] for at, name in enumerate(names)}
         return {name: _column(own, kind(name)) for name, own in found.items()}
     if rows != "lags":
-        raise ValueError(f"expected rows='lags' or rows='runs', found {rows!r}")
+        raise InputError(f"expected rows='lags' or rows='runs', found {rows!r}")
     pieces = [_lags(part, result, look) for result in results for part in _parts(result)]
     if not pieces:
         header = csv.header(look.options, look.parts, look.measures)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from gradflow.api.saving import save
 from gradflow.counts import many
 from gradflow.errors import InputError
-from gradflow.formats.look import Look, Theme
+from gradflow.formats.look import Look, Theme, known_theme
 from gradflow.output.terminal import prompt_width
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
@@ -188,9 +188,10 @@ class Results(Sequence[Result]):
         """
         from gradflow.formats import plots
 
+        look = replace(self.look, theme=known_theme(theme))
         if ax is None:
-            return plots.figure(self._results, replace(self.look, theme=theme))
-        plots.into(ax, self._results, replace(self.look, theme=theme))
+            return plots.figure(self._results, look)
+        plots.into(ax, self._results, look)
         return ax
 
 

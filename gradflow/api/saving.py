@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradflow.errors import Fault, InputError
-from gradflow.formats.look import Look, Theme
+from gradflow.formats.look import Look, Theme, known_theme
 
 if TYPE_CHECKING:
     from gradflow.formats import Report
@@ -37,5 +37,5 @@ def save(
     if (missing := able[suffix].missing()) is not None:
         raise InputError(Fault(missing, str(path)))
     with WholeFile(target) as file:
-        how = replace(look, width=_WIDTH, tables=True, theme=theme)
+        how = replace(look, width=_WIDTH, tables=True, theme=known_theme(theme))
         file.write(able[suffix].show(report, content, how))

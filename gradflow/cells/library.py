@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations, Plain, check_keys, declared
-from gradflow.equations.mistakes import EquationsError, Mistake, Mistakes, marked
+from gradflow.equations.mistakes import EquationsError, Mistake, Mistakes, marked, nearest
 from gradflow.errors import Fault, InputError
 
 _FOLDER = Path(__file__).parent
@@ -36,6 +36,11 @@ class CellType:
 
     def __call__(self, **options: float | int | str) -> Cell:
         """The cell with these options, the others at their defaults."""
+        for name, choices in self.equations.choices.items():
+            if name in options and options[name] not in choices:
+                hint = nearest(str(options[name]), choices)
+                message = f"expected one of {', '.join(choices)}, found {options[name]!r}{hint}"
+                raise InputError(f"{self.name}: {name}: {message}")
         return Cell.of(self.equations, **options)
 
     def __repr__(self) -> str:
@@ -76,6 +81,8 @@ class Library(Mapping[str, CellType]):
         return f"<cells {', '.join(self)}>"
 
     def __getitem__(self, name: str) -> CellType:
+        if name not in self._types:
+            raise KeyError(f"no cell {name}{nearest(str(name), list(self._types))}")
         return self._types[name]
 
     def is_own(self, name: str) -> bool:

@@ -277,7 +277,7 @@ def _word(value: str | None) -> Found:
 
 
 def _magnitude(value: Magnitudes) -> Found:
-    one = value[np.newaxis]
+    one = value.reshape(1)
     exact: Number = float(value.floats()) if one.fits_floats[0] else Decimal(one.texts()[0])
     if isinstance(exact, float) and math.isnan(exact):
         return LOST

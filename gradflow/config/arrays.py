@@ -18,7 +18,7 @@ from gradflow.counts import many
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.machine.memory import bytes_available
-from gradflow.numerics.arrays import Array
+from gradflow.numerics.arrays import Array, of_any
 from gradflow.runs.experiment import InitialState, Run, Signal
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def read_files(
         config, start = _initial_state(config, folder, faults)
         signal = Signal(chosen.kind, getattr(chosen, "scale", 1.0))
         return config, Read(signal, start, read_target(config, folder, faults))
-    in_memory = array is not None
-    values = _given(array, faults) if in_memory else _series(chosen, folder, faults, tensors)
+    values = _series(chosen, folder, faults, tensors, array)
     if values is None:
         return config, Read(Signal("zeros"), InitialState("zeros"), None)
     T, N, I = values.shape  # noqa: E741 (I is the field's letter)
@@ -80,15 +79,17 @@ def read_files(
 
 
 def _given(array: object, faults: Faults) -> Array | None:
-    """A series that is in memory, as (T, N, I)."""
+    """A series that is in memory, as (T, I) or (T, N, I)."""
     try:
-        found = np.asarray(array)
+        found = of_any(array)
         if found.dtype.kind in "cmM":  # a cast to floats would drop what is imaginary, or a unit
             faults.add(("input",), f"expected an array of real numbers, found {found.dtype}")
             return None
         values = np.asarray(found, dtype=np.float64)
-    except (TypeError, ValueError):
-        faults.add(("input",), f"expected an array of numbers, found a {type(array).__name__}")
+    except (TypeError, ValueError, RuntimeError) as error:
+        masked = isinstance(array, np.ndarray) and "masked" in str(error)
+        what = "masked entries" if masked else f"a {type(array).__name__}"
+        faults.add(("input",), f"expected an array of numbers, found {what}")
         return None
     if values.ndim not in (2, 3) or not values.size:
         message = f"expected an array of shape (T, I) or (T, N, I), found {values.shape}"
@@ -97,7 +98,7 @@ def _given(array: object, faults: Faults) -> Array | None:
     if not np.isfinite(values).all():
         faults.add(("input",), "expected finite numbers, found NaN or infinity")
         return None
-    return values[:, None] if values.ndim == 2 else values
+    return values
 
 
 def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config, InitialState]:
@@ -161,17 +162,24 @@ def schema_files(text: bytes, folder: Path) -> list[Path]:
 
 
 def _series(
-    chosen: FileInput, folder: Path, faults: Faults, tensors: Tensors | None
+    chosen: FileInput, folder: Path, faults: Faults, tensors: Tensors | None, array: object
 ) -> Array | None:
-    """The input file as (T, N, I)."""
+    """The input file, or the array in its place, as (T, N, I)."""
     from gradflow.files import series
 
     path = folder / chosen.file
     if chosen.window is None and chosen.stride != 1:
         message = "has no meaning without window, how many steps each is long: give both"
         faults.add(("input", "stride"), message)
+    given = None if array is None else _given(array, faults)
+    if array is not None and given is None:
+        return None
     try:
-        values: Array = series.read_array(path, columns=chosen.columns, key=chosen.key)
+        values: Array
+        if given is not None:
+            values = given
+        else:
+            values = series.read_array(path, columns=chosen.columns, key=chosen.key)
         if chosen.embedding is not None:
             values = _embedded(chosen, values, path, tensors)
         if values.ndim not in (2, 3):

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from gradflow.config.trained import FileNet
     from gradflow.weights import Tensors
 
+_DEEPEST = 100  # mappings and lists in a config that is no file
+
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, believing: bool = False) -> Experiment:
     """The experiment that a YAML file describes.
@@ -101,7 +103,7 @@ def experiment_of(
         message = f"these are results: gradflow show {document.source} shows them"
         raise InputError(Fault(message, document.source))
     if series is not None:
-        data = {**data, "input": {"file": GIVEN}}
+        data = {**data, "input": {"file": GIVEN, **_prepared(data.get("input"), faults)}}
     data = with_ranges(data, faults)
     home = folder
     net = named = None
@@ -238,6 +240,17 @@ def _check_lags(config: Config, faults: Faults) -> None:
             faults.add(("lags", i), message)
 
 
+def _prepared(chosen: Tree, faults: Faults) -> dict[str, Tree]:
+    """What the config's `input` says of a series that holds for an array in its place too."""
+    if not isinstance(chosen, dict):
+        return {}
+    for key in ("columns", "key", "embedding"):
+        if key in chosen:
+            message = "says nothing of an array that is given in the file's place: leave it out"
+            faults.add(("input", key), message)
+    return {key: chosen[key] for key in ("standardize", "window", "stride") if key in chosen}
+
+
 def _runs(
     config: Config, choices: Sequence[Choice], read: Read, asked: tuple[Asked, ...], faults: Faults
 ) -> tuple[Run, ...]:
@@ -336,12 +349,19 @@ def _as_data(
     return data
 
 
-def plain_data(value: object) -> object:
-    """Tuples, NumPy arrays and scalars as what YAML would have given."""
+def plain_data(value: object, depth: int = 0) -> object:
+    """Tuples, NumPy arrays and scalars as what YAML would have given.
+
+    Raises:
+        InputError: it is nested without end, or nearly so.
+    """
+    if depth > _DEEPEST:
+        message = f"expected at most {_DEEPEST} mappings and lists within each other; does one"
+        raise InputError(Fault(f"{message} contain itself?", "config"))
     if isinstance(value, Mapping):
-        return {str(k): plain_data(v) for k, v in value.items()}
+        return {str(k): plain_data(v, depth + 1) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return plain_data(value.tolist())
+        return plain_data(value.tolist(), depth + 1)
     if isinstance(value, list | tuple | range):
-        return [plain_data(v) for v in value]
+        return [plain_data(v, depth + 1) for v in value]
     return str(value) if isinstance(value, Path) else value

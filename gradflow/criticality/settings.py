@@ -28,6 +28,8 @@ class Setting:
     """What is varied, and over which range."""
 
     def __init__(self, vary: str, between: tuple[float, float] | None, runs: Sequence[Run]) -> None:
+        if not isinstance(vary, str):
+            raise InputError(Fault(f"expected a setting by name, found {vary!r}", key="--vary"))
         self.key = vary
         self.option = vary.removeprefix("cell.") if vary.startswith("cell.") else None
         names = [*SCALES, *(f"cell.{name}" for name in _numbers(runs))]
@@ -39,7 +41,7 @@ class Setting:
         idle = [self._idle(run) for run in runs if self.option in run.cell.options]
         if idle and all(idle):
             raise InputError(Fault(f"{vary} {str(idle[0]).partition(' ')[2]}", key="--vary"))
-        self.low, self.high = between or self._range(runs)
+        self.low, self.high = self._range(runs) if between is None else _pair(between)
         self._check(runs)
         self.log = self.low > 0 and self.option is None
 
@@ -116,6 +118,15 @@ class Setting:
         idle = (one for one in effects(run.cell.equations).idle(options, given)
                 if one.option == self.option)  # fmt: skip
         return next((f"{self.option} {one.of(options)}" for one in idle), None)
+
+
+def _pair(between: object) -> tuple[float, float]:
+    """The two numbers of a range."""
+    given = list(between) if isinstance(between, Sequence) and len(between) == 2 else []
+    if not given or not all(isinstance(end, int | float | np.number) for end in given):
+        message = f"expected two numbers, the smaller first, found {between!r}"
+        raise InputError(Fault(message, key="--between"))
+    return float(given[0]), float(given[1])
 
 
 def _numbers(runs: Sequence[Run]) -> list[str]:

@@ -167,7 +167,7 @@ def _totals(part: Result | LayerResult) -> dict[str, object]:
     there = {name: one for name, one in totals.items() if isinstance(one, Magnitudes)}
     nothing = dict.fromkeys(totals)
     return {
-        "totals": nothing | {name: _listed(one[np.newaxis])[0] for name, one in there.items()},
+        "totals": nothing | {name: _listed(one.reshape(1))[0] for name, one in there.items()},
         "log10_totals": nothing
         | {name: _listed(one.log10()[np.newaxis])[0] for name, one in there.items()},
     }
@@ -177,7 +177,7 @@ def _starts(flow: GradientFlow | None) -> dict[str, object]:
     """What the curves are compared with, and the typical curve, which horizons are read from."""
     if flow is None:
         return dict.fromkeys(("first", "start", "log10_typical", "log10_typical_start"))
-    start = None if flow.start is None else _listed(flow.start[np.newaxis])[0]
+    start = None if flow.start is None else _listed(flow.start.reshape(1))[0]
     typical = _listed(flow.log10_typical) if len(flow.log10_typical) else None
     typical_start = plain(flow.log10_typical_start)
     return {

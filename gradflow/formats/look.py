@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from gradflow.errors import InputError
 
 if TYPE_CHECKING:
     from gradflow.checks.judge import Judgement
@@ -15,6 +17,17 @@ Lags = Literal["auto", "all"] | tuple[int, ...]
 
 Theme = Literal["auto", "light", "dark"]
 """The page that a figure is for; `auto`: an SVG follows its reader, all else is for a light one."""
+
+
+def known_theme(theme: object) -> Theme:
+    """The theme that is asked for.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if theme not in get_args(Theme):
+        raise InputError(f"theme: expected auto, light or dark, found {theme!r}")
+    return cast(Theme, theme)
 
 
 @dataclass(frozen=True)

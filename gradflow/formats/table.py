@@ -212,7 +212,7 @@ def _facts(result: Result, look: Look) -> Iterator[Line]:
 
 
 def _text(magnitude: Magnitudes) -> str:
-    return magnitude[np.newaxis].texts()[0]
+    return magnitude.reshape(1).texts()[0]
 
 
 # Several runs

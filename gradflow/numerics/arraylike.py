@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ _WRITING = {"byteswap", "fill", "partition", "put", "resize", "setfield", "setfl
 
 class ArrayLike(NDArrayOperatorsMixin):
     """What NumPy asks of an array, by way of `floats`: 0 or inf where a number lies outside float
-    range. What is right at any size stays so: logarithms, square roots, and products and ratios
-    with each other or with a positive number."""
+    range. What is right at any size stays so: logarithms, roots and powers, comparisons, the
+    larger and the smaller, and products, ratios and sums with each other or with numbers that are
+    not negative."""
 
     __hash__ = object.__hash__
     __array_priority__ = 1000
@@ -50,12 +50,17 @@ class ArrayLike(NDArrayOperatorsMixin):
     def _over(self, other: ArrayLike | float) -> ArrayLike:
         """The ratio, at any size."""
 
+    @abstractmethod
+    def _calculated(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+        """Any other ufunc of two, one of which is this, at any size; NotImplemented where it
+        leads outside such numbers."""
+
     if not TYPE_CHECKING:  # a type checker is to know its own names alone
 
         def __getattr__(self, name: str) -> Any:
             """What else an array of floats has: `max`, `mean`, `astype`, `T`, `round`, ..."""
             if name.startswith("_") or name in _WRITING or not hasattr(np.ndarray, name):
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+                raise AttributeError(f"'Magnitudes' object has no attribute {name!r}")
             return getattr(self.floats(), name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -80,13 +85,24 @@ class ArrayLike(NDArrayOperatorsMixin):
             return self.log10() * logs[ufunc]
         if ufunc is np.sqrt:
             return self.sqrt()
+        if ufunc in (np.absolute, np.fabs, np.positive):
+            return self.reshape(self.shape)
+        if ufunc is np.square:
+            return self._times(self)
+        if len(inputs) != 2:
+            return NotImplemented
+        a, b = inputs
         if ufunc in (np.multiply, np.true_divide):
-            a, b = inputs
             if ufunc is np.multiply and not isinstance(a, ArrayLike):
                 a, b = b, a
             if isinstance(a, ArrayLike) and (isinstance(b, ArrayLike) or _is_factor(b)):
                 return a._times(b) if ufunc is np.multiply else a._over(b)
-        return NotImplemented
+        return self._calculated(ufunc, a, b)
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array of numbers."""
 
     @property
     def ndim(self) -> int:
@@ -107,15 +123,6 @@ class ArrayLike(NDArrayOperatorsMixin):
         """The floats as a list."""
         return self.floats().tolist()
 
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def __getitem__(self, index: Any) -> ArrayLike: ...
-
-    def __iter__(self) -> Iterator[ArrayLike]:
-        return (self[at] for at in range(len(self)))
-
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The floats for polars, which takes an array from others by Arrow's interface alone, and
         has it."""
@@ -124,7 +131,7 @@ class ArrayLike(NDArrayOperatorsMixin):
         return polars.Series(self.floats()).__arrow_c_stream__(requested_schema)
 
     def __bool__(self) -> bool:
-        return bool(self.floats())
+        return bool(self != 0)
 
     def __float__(self) -> float:
         return float(self.floats())
@@ -143,20 +150,20 @@ class ArrayLike(NDArrayOperatorsMixin):
         return format(Decimal(text), spec) if spec else text
 
     @abstractmethod
-    def reshape(self, *shape: int) -> ArrayLike:
+    def reshape(self, *shape: Any) -> ArrayLike:
         """The same numbers in another shape."""
 
     def __repr__(self) -> str:
         if not self.ndim:
-            return f"{self:.4g}"
-        flat = self.reshape(-1)
+            return self.reshape(1).texts()[0] or "nan"
+        flat: Any = self.reshape(-1)
         size = len(flat.floats())
         ends = range(size) if size <= 2 * _SHOWN else [*range(_SHOWN), *range(size - _SHOWN, size)]
         shown = [f"{flat[i]:.4g}" for i in ends]
         if size > 2 * _SHOWN:
             shown.insert(_SHOWN, "...")
         shape = "" if self.ndim == 1 and size <= 2 * _SHOWN else f", shape {self.floats().shape}"
-        return f"{type(self).__name__}([{', '.join(shown)}]{shape})"
+        return f"Magnitudes([{', '.join(shown)}]{shape})"
 
 
 def _is_factor(value: object) -> bool:

@@ -20,6 +20,22 @@ Array = NDArray[Any]
 _ROWS = 16  # of matrices, that are transposed at a time
 
 
+def of_any(value: Any) -> Array:
+    """An array of what is one, or a tensor of torch, which is not imported: also of one that
+    gradients are kept of or that is on another device; bfloat16 as float32.
+
+    Raises:
+        ValueError: entries are masked: nobody said what their numbers are.
+        TypeError, RuntimeError: it cannot be one.
+    """
+    if callable(getattr(value, "detach", None)):
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype).endswith("bfloat16") else value).numpy()
+    if isinstance(value, np.ndarray) and np.any(getattr(value, "mask", False)):
+        raise ValueError("entries are masked")
+    return np.asarray(value)
+
+
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Room for vectors (..., N, width), the batch innermost."""
     *leading, N, width = shape

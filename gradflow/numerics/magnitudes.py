@@ -7,17 +7,16 @@ of two is exact, so a mantissa kept near one and an integer exponent lose nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
-from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradflow.numerics import arrays
 from gradflow.numerics.arraylike import ArrayLike
 from gradflow.numerics.arrays import Array
+from gradflow.numerics.decimals import read_scientific, scientific, shortest
 
 ZERO_EXPONENT = -(2**40)
 """The exponent of an exact zero: below all others, so that it never wins a maximum."""
@@ -25,13 +24,18 @@ ZERO_EXPONENT = -(2**40)
 LN10 = math.log(10.0)
 LOG10_2 = math.log10(2.0)
 
+_LAYOUTS = {"T", "copy", "flatten", "ravel", "repeat", "squeeze", "swapaxes", "take", "transpose"}
 
-@dataclass(frozen=True, eq=False, repr=False)
+
 class Magnitudes(ArrayLike):
     """Non-negative numbers `mantissa * 2**exponent`, of any shape, as exact at 1e-100000 as at 1.
 
-    They act as an array of floats, 0 or inf beyond float range; logarithms, square roots, products,
-    ratios and f-strings are right at any size.
+    They act as an array of floats, 0 or inf beyond float range. Right at any size, and Magnitudes
+    again, are products, ratios and sums with each other and with numbers that are not negative,
+    powers, square roots, `abs`, `max`, `min`, `np.maximum` and `np.minimum`; so are logarithms,
+    comparisons, `sorted`, `argsort`, `argmin`, `argmax` and f-strings. All else (differences,
+    means, `-c`, `np.sort`) is of the floats. A single one is a float too: `Decimal(str(c[5]))` is
+    it at any size.
 
         >>> import numpy as np
         >>> from gradflow import Magnitudes
@@ -51,6 +55,31 @@ class Magnitudes(ArrayLike):
     mantissa: Array
     exponent: Array
 
+    def __new__(cls, mantissa: Any, exponent: Any) -> Magnitudes:
+        """An array of them, or a single one."""
+        kinds = [np.asarray(p).dtype.kind * (np.ndim(p) == 0) for p in (mantissa, exponent)]
+        if not (kinds[0] in "fiu" and kinds[1] in "iu" and all(kinds)):
+            return object.__new__(MagnitudeArray)
+        with np.errstate(over="ignore", under="ignore"):
+            return float.__new__(Magnitude, np.ldexp(mantissa, np.clip(exponent, -4000, 4000)))
+
+    def __init__(self, mantissa: Any, exponent: Any) -> None:
+        vars(self).update(mantissa=mantissa, exponent=exponent)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} of Magnitudes may not be changed")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Magnitudes, (self.mantissa, self.exponent)
+
+    if TYPE_CHECKING:
+
+        def __len__(self) -> int: ...
+
+        def __getitem__(self, index: Any) -> Magnitudes: ...
+
+        def __iter__(self) -> Iterator[Magnitudes]: ...
+
     @staticmethod
     def of(values: Array | float, exponent: Array | int = 0) -> Magnitudes:
         """`values * 2**exponent`, for any non-negative finite `values`."""
@@ -61,16 +90,9 @@ class Magnitudes(ArrayLike):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array of numbers."""
-        return self.mantissa.shape
+        return np.shape(self.mantissa)
 
-    def __len__(self) -> int:
-        return len(self.mantissa)
-
-    def __getitem__(self, index: Any) -> Magnitudes:
-        of = (np.asarray(np.asarray(own)[index]) for own in (self.mantissa, self.exponent))
-        return Magnitudes(*of)
-
-    def reshape(self, *shape: int) -> Magnitudes:
+    def reshape(self, *shape: Any) -> Magnitudes:
         """The same numbers in another shape."""
         own = (np.asarray(part).reshape(*shape) for part in (self.mantissa, self.exponent))
         return Magnitudes(*own)
@@ -79,7 +101,7 @@ class Magnitudes(ArrayLike):
     def read(texts: Sequence[str]) -> Magnitudes:
         """What `texts` made of numbers past float range (`1.2345678901234567e-603`, exponents of
         at most 12 digits): the same numbers, bit for bit."""
-        high, low, exponent = _read_scientific(texts)
+        high, low, exponent = read_scientific(texts)
         return Magnitudes.of(high + low, exponent)
 
     def _over(self, other: ArrayLike | float) -> Magnitudes:
@@ -113,6 +135,65 @@ class Magnitudes(ArrayLike):
         odd = self.exponent & 1
         return Magnitudes.of(np.sqrt(np.ldexp(self.mantissa, odd)), (self.exponent - odd) // 2)
 
+    def _calculated(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+        from gradflow.numerics import calculation
+
+        if ufunc is np.power:
+            power = isinstance(a, Magnitudes) and calculation.raised((a.mantissa, a.exponent), b)
+            return Magnitudes.of(*power) if power else NotImplemented
+        left, right = _pair(a), _pair(b)
+        if left is None or right is None:
+            return NotImplemented
+        if ufunc in calculation.COMPARISONS:
+            return ufunc(*calculation.comparable(left, right))
+        if not (calculation.are_sizes(left) and calculation.are_sizes(right)):
+            return NotImplemented
+        if ufunc in calculation.CHOICES:
+            return Magnitudes(*calculation.chosen(ufunc, left, right))
+        if ufunc is np.add:
+            return Magnitudes.of(*calculation.added(left, right))
+        if ufunc is np.multiply:
+            return Magnitudes(*left)._times(Magnitudes(*right))
+        whole = ufunc is np.true_divide and np.all(right[0] > 0)
+        return Magnitudes(*left)._over(Magnitudes(*right)) if whole else NotImplemented
+
+    def max(self, axis: Any = None, **options: Any) -> Any:
+        """The largest, at any size; along an axis, or with other options, that of the floats."""
+        return self._extreme("max", axis, options)
+
+    def min(self, axis: Any = None, **options: Any) -> Any:
+        """The smallest likewise."""
+        return self._extreme("min", axis, options)
+
+    def _extreme(self, which: str, axis: Any, options: Mapping[str, Any]) -> Any:
+        plain = axis is not None or any(value is not None for value in options.values())
+        if plain or not self.size:
+            return getattr(self.floats(), which)(axis=axis, **options)
+        flat = self.reshape(-1)
+        return flat[int(getattr(flat, f"arg{which}")())]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Which is largest and smallest, the order, and other layouts, at any size; else what
+            an array of floats has."""
+            if name in {"argmax", "argmin", "argsort"}:
+                return getattr(self._ranks(), name)
+            if name not in _LAYOUTS:
+                return super().__getattr__(name)
+            found = [getattr(np.asarray(part), name) for part in (self.mantissa, self.exponent)]
+            return (
+                Magnitudes(*found)
+                if name == "T"
+                else lambda *a: Magnitudes(*(f(*a) for f in found))
+            )
+
+    def _ranks(self) -> Array:
+        """Floats in the order of the numbers; NaN where one is none."""
+        from gradflow.numerics.calculation import ranks as of
+
+        return of((np.ravel(self.mantissa), np.ravel(self.exponent))).reshape(self.shape)
+
     def floats(self) -> Array:
         """The numbers as float64: 0 or inf where they lie outside its range."""
         with np.errstate(over="ignore", under="ignore"):
@@ -138,119 +219,47 @@ class Magnitudes(ArrayLike):
         """
         inside = self.fits_floats
         if inside.all():
-            return _shortest(self.floats())
+            return shortest(self.floats())
         texts = np.empty(len(self), dtype=object)
-        texts[inside] = _shortest(self[inside].floats())
-        texts[~inside] = _scientific(self.mantissa[~inside], self.exponent[~inside])
+        texts[inside] = shortest(self[inside].floats())
+        texts[~inside] = scientific(self.mantissa[~inside], self.exponent[~inside])
         listed: list[str] = texts.tolist()
         return listed
 
 
-def _shortest(values: Array) -> list[str]:
-    """Python's own texts of float64 numbers, empty for NaN."""
-    texts = list(map(repr, values.tolist()))
-    for at in np.flatnonzero(np.isnan(values)).tolist():
-        texts[at] = ""
-    return texts
+class MagnitudeArray(Magnitudes):
+    """An array of them: with a length, items and loops."""
+
+    def __len__(self) -> int:
+        return len(self.mantissa)
+
+    def __getitem__(self, index: Any) -> Magnitudes:
+        return Magnitudes(self.mantissa[index], self.exponent[index])
+
+    def __iter__(self) -> Iterator[Magnitudes]:
+        return (self[at] for at in range(len(self)))
 
 
-# Decimal texts past float range. A number is m * 2**e with 2**e = 2**r * 2**(e - r), r = e mod 256,
-# and each power known as leading * 10**tens. The product of the three leading numbers is carried
-# in double-double arithmetic (an unevaluated sum of two floats, about 32 digits; Dekker 1971), so
-# that its first 17 digits are right, for whole arrays at once: a ninth of the time that Python's
-# Decimal takes, one number after the other.
+class Magnitude(Magnitudes, float):  # type: ignore[misc]
+    """One of them, a float to whoever takes one: JSON, data frames, `statistics`, `int`."""
 
-_FINE = 256
+    def __new__(cls, *value: Any) -> Any:
+        """A float: what a library that makes a number of the type it was given is after."""
+        return float(*value)
 
-
-def _scientific(mantissa: Array, exponent: Array) -> list[str]:
-    """`mantissa * 2**exponent` with 17 correct digits, for mantissas in [0.5, 1), shape (n,)."""
-    fine = exponent & (_FINE - 1)
-    coarse, which = arrays.distinct(exponent - fine)
-    leads = [np.array(column) for column in zip(*map(_power_of_two, coarse.tolist()), strict=True)]
-    high, low, tens = (column[which] for column in leads)
-    fine_high, fine_low, fine_tens = (column[fine] for column in _fine_powers())
-    high, low = _multiply(high, low, fine_high, fine_low)
-    high, low = _multiply(high, low, mantissa, 0.0)  # in [0.5, 100)
-
-    shift = _reaches(high, low, 1.0) + _reaches(high, low, 10.0)
-    high, low = _multiply(high, low, np.array([1e17, 1e16, 1e15])[shift], 0.0)
-    digits = high.astype(np.int64) + np.rint(low).astype(np.int64)
-    carried = digits == 10**17
-    digits[carried] = 10**16
-    tens += fine_tens + shift - 1 + carried
-
-    first, rest = np.divmod(digits, 10**16)
-    parts = zip(first.tolist(), rest.tolist(), tens.tolist(), strict=True)
-    return ["%d.%016de%+d" % part for part in parts]  # noqa: UP031 - the fastest
+    def __hash__(self) -> int:
+        inside = bool(float(self) == self)
+        return hash(float(self) if inside else (float(self.mantissa), int(self.exponent)))
 
 
-@lru_cache(maxsize=4096)
-def _power_of_two(exponent: int) -> tuple[float, float, int]:
-    """2**exponent as (high, low, tens): (high + low) * 10**tens with high + low in [1, 10)."""
-    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    power = context.power(Decimal(2), exponent)
-    tens = power.adjusted()
-    leading = power.scaleb(-tens, context)
-    high = float(leading)
-    return high, float(context.subtract(leading, Decimal(high))), tens
-
-
-@lru_cache(maxsize=1)
-def _fine_powers() -> tuple[Array, Array, Array]:
-    """`_power_of_two` of 0..255, as three arrays."""
-    high, low, tens = zip(*map(_power_of_two, range(_FINE)), strict=True)
-    return np.array(high), np.array(low), np.array(tens)
-
-
-def _read_scientific(texts: Sequence[str]) -> tuple[Array, Array, Array]:
-    """(high, low, exponent): (high + low) * 2**exponent, of texts with 17 digits each."""
-    digits = np.array([int(text[0] + text[2:18]) for text in texts], dtype=np.int64)
-    tens = np.array([int(text[19:]) - 16 for text in texts], dtype=np.int64)
-    fine = tens & (_FINE - 1)
-    coarse, which = arrays.distinct(tens - fine)
-    high = digits.astype(np.float64)
-    low = (digits - high.astype(np.int64)).astype(np.float64)
-    exponent = np.zeros(len(digits), dtype=np.int64)
-    for powers, at in ((coarse, which), (np.arange(_FINE), fine)):
-        leads = zip(*map(_power_of_ten, powers.tolist()), strict=True)
-        own_high, own_low, twos = (np.array(column)[at] for column in leads)
-        high, low = _multiply(high, low, own_high, own_low)
-        exponent += twos
-    return high, low, exponent
-
-
-@lru_cache(maxsize=4096)
-def _power_of_ten(tens: int) -> tuple[float, float, int]:
-    """10**tens as (high, low, twos): (high + low) * 2**twos with high + low near one."""
-    context = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    twos = math.floor(tens / LOG10_2)
-    leading = context.divide(Decimal((0, (1,), tens)), context.power(Decimal(2), twos))
-    high = float(leading)
-    return high, float(context.subtract(leading, Decimal(high))), twos
-
-
-def _multiply(
-    high: Array, low: Array, by_high: Array, by_low: Array | float
-) -> tuple[Array, Array]:
-    """(high + low) * (by_high + by_low) in double-double arithmetic."""
-    product = high * by_high
-    (a, b), (c, d) = _halves(high), _halves(by_high)
-    error = ((a * c - product) + a * d + b * c) + b * d + (high * by_low + low * by_high)
-    total = product + error
-    return total, error - (total - product)
-
-
-def _reaches(high: Array, low: Array, bound: float) -> Array:
-    """1 where high + low >= bound, else 0."""
-    return np.where((high > bound) | ((high == bound) & (low >= 0)), 1, 0)
-
-
-def _halves(values: Array) -> tuple[Array, Array]:
-    """`values` as the exact sum of two arrays with 26 significant bits each."""
-    spread = values * 134217729.0  # 2**27 + 1
-    top = spread - (spread - values)
-    return top, values - top
+def _pair(value: Any) -> tuple[Any, Any] | None:
+    """Mantissas and exponents of numbers; None of what is none."""
+    if not isinstance(value, Magnitudes):
+        value = np.asarray(value)
+        if value.dtype.kind not in "biuf":
+            return None
+        value = Magnitudes.of(value)
+    return value.mantissa, value.exponent
 
 
 @dataclass(frozen=True, eq=False)

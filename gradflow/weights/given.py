@@ -6,12 +6,15 @@ for its `state_dict()` and, if it has them, its `named_modules()`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from gradflow.numerics.arrays import of_any
 from gradflow.weights.tensors import Array, Stored, Tensors, named, refuse
+
+_DEEPEST = 8  # mappings within mappings
 
 SOURCE = "weights"
 """What messages call them."""
@@ -38,6 +41,9 @@ def given(weights: Any) -> Tensors:
         InputError: it is neither, or one of them is no array of numbers.
     """
     modules = {}
+    if isinstance(weights, type):
+        message = f"expected a module, found the class {weights.__name__}"
+        raise refuse(SOURCE, f"{message}: make one, {weights.__name__}(...)")
     if is_module(weights):
         modules = _facts(weights)
         weights = weights.state_dict()
@@ -45,11 +51,30 @@ def given(weights: Any) -> Tensors:
         kind = type(weights).__name__
         raise refuse(SOURCE, f"expected a module or a state dict of arrays, found a {kind}")
     # What else a state dict has, such as counters, is not looked at.
-    tensors = {name: value for name, value in weights.items() if hasattr(value, "shape")}
+    tensors = dict(_arrays(weights))
     if not tensors:
         raise refuse(SOURCE, "holds no arrays")
     stored = {str(name): _stored(str(name), value) for name, value in tensors.items()}
     return Tensors(SOURCE, stored, {"modules": modules}, "a state dict")
+
+
+def _arrays(weights: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """What of a state dict is an array, a table or a list of numbers, by name; of mappings in it,
+    as a checkpoint has them, too, under `state_dict.weight`."""
+    for name, value in weights.items():
+        path = f"{above}{name}"
+        if isinstance(value, Mapping):
+            if above.count(".") < _DEEPEST:
+                yield from _arrays(value, f"{path}.")
+        elif hasattr(value, "shape") and hasattr(value, "dtype"):
+            yield path, value
+        elif isinstance(value, list) or hasattr(value, "__array__"):
+            try:
+                found = np.asarray(value)
+            except ValueError:  # a ragged list
+                continue
+            if found.ndim and found.size and found.dtype.kind in "fciub":
+                yield path, found
 
 
 def _stored(name: str, value: Any) -> Stored:
@@ -63,10 +88,7 @@ def _stored(name: str, value: Any) -> Stored:
 def _numbers(name: str, value: Any) -> Array:
     """The numbers of an array or tensor; bfloat16 as float32."""
     try:
-        if callable(getattr(value, "detach", None)):
-            value = value.detach().cpu()
-            value = (value.float() if str(value.dtype).endswith("bfloat16") else value).numpy()
-        array = np.asarray(value)
+        array = of_any(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise refuse(SOURCE, f"tensor {named(name)} cannot be read: {error}") from None
     if array.dtype.kind not in "fciub":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import pickle
+import statistics
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -127,4 +131,84 @@ def test_one_of_plain_numbers_is_as_good():
     assert plain.reshape(1).texts() == BEYOND[:1].texts()
     assert f"{plain:.3e}" == "6.532e-603"
     assert float(plain) == 0.0
-    assert plain.max() == 0.0
+    assert plain.max() == BEYOND[0]
+    assert plain.max() > 0
+
+
+ALL_SIZES = Magnitudes.of(np.array([0.5, 0.75, 0.75, 0, 0.5]), np.array([-6000, 4000, -6000, 0, 1]))
+"""In the order 3, 0, 2, 4, 1."""
+
+
+def test_comparisons_are_right_at_any_size():
+    tiny, huge, larger, zero, one = ALL_SIZES
+    assert zero < tiny < larger < one < huge
+    assert tiny != larger
+    assert tiny == ALL_SIZES[0]
+    assert tiny > 0.0
+    assert huge < math.inf
+    assert tiny > -1.0
+    assert bool(tiny)
+    assert not zero
+    assert (ALL_SIZES > 0.0).tolist() == [True, True, True, False, True]
+    assert (ALL_SIZES[::-1] == ALL_SIZES).tolist() == [False, False, True, False, False]
+    assert (np.array([1, 1, 0, 1, np.nan]) > ALL_SIZES).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_order_and_extremes_are_right_at_any_size():
+    order = [3, 0, 2, 4, 1]
+    assert ALL_SIZES.argsort().tolist() == order
+    assert sorted(ALL_SIZES) == [ALL_SIZES[i] for i in order]
+    assert np.max(ALL_SIZES) == max(ALL_SIZES) == ALL_SIZES[1]
+    assert ALL_SIZES[:3].min() == np.min(ALL_SIZES[:3]) == min(ALL_SIZES[:3]) == ALL_SIZES[0]
+    assert (np.argmin(ALL_SIZES[:3]), ALL_SIZES.argmax()) == (0, 1)
+    assert np.maximum(ALL_SIZES[0], ALL_SIZES[2]) == ALL_SIZES[2]
+    assert np.minimum(ALL_SIZES, 0.0).tolist() == [0.0] * 5
+    grid = ALL_SIZES[[0, 2]].reshape(1, 2)
+    assert grid.argmax(axis=1).tolist() == [1]
+    assert math.isnan(Magnitudes.of(np.array([1.0, np.nan])).max())
+
+
+@pytest.mark.parametrize(
+    ("of", "log2"),
+    [
+        (lambda a: a**2, -12000), (lambda a: a**0.5, -3000), (lambda a: a**-1, 6000),
+        (lambda a: a**0.1, -600), (abs, -6000), (lambda a: +a, -6000), (lambda a: a + a, -5999),
+        (lambda a: a + 0, -6000), (lambda a: a.T, -6000), (lambda a: a.copy(), -6000),
+        (lambda a: a * np.array([4.0]), -5998), (lambda a: np.array([1.0]) / a, 6000),
+        (np.square, -12000), (lambda a: a.repeat(2)[:1], -6000),
+        (lambda a: a.ravel(), -6000),
+    ],
+)  # fmt: skip
+def test_powers_sums_and_layouts_stay_right_at_any_size(of, log2):
+    small = Magnitudes.of(np.ones(1), -6000)
+    assert isinstance(of(small), Magnitudes)
+    np.testing.assert_allclose(np.log2(of(small)), [log2], rtol=1e-15)
+    np.testing.assert_allclose(np.log2(of(small[0])), log2, rtol=1e-15)
+
+
+def test_a_single_one_is_a_float_that_keeps_its_digits(curve):
+    small, quarter = BEYOND[0], curve[2]
+    assert isinstance(small, float)
+    assert isinstance(small, Magnitudes)
+    assert str(small) == "6.5323573621629125e-603"
+    assert Decimal(str(small)) > 0
+    assert json.dumps(quarter) == str(quarter) == "0.25"
+    assert statistics.mean(list(curve[2:4])) == 0.625
+    assert (int(quarter), len({quarter, 0.25}), len({small, 0.0, BEYOND[0]})) == (0, 1, 2)
+    assert pickle.loads(pickle.dumps(small)) == copy.deepcopy(small) == small
+
+
+def test_other_packages_take_a_single_one_for_a_number(curve):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    frame = pandas.DataFrame([{"g": item} for item in curve])
+    assert frame.g.dtype == np.float64
+    assert frame.to_csv(index=False).splitlines()[2] == "1e-300"
+    assert polars.Series([curve[2]]).to_list() == [0.25]
+    torch = pytest.importorskip("torch")
+    assert torch.tensor(curve[2:4]).tolist() == torch.as_tensor(curve[2:4]).tolist() == [0.25, 1.0]

@@ -19,13 +19,15 @@ from gradflow.runs.experiment import Run
 
 _TYPES: dict[str, type[Any]] = {
     name: cls
-    for name, cls in {**vars(results), "Magnitudes": Magnitudes}.items()
-    if isinstance(cls, type) and is_dataclass(cls)
+    for name, cls in vars(results).items()
+    if isinstance(cls, type) and (is_dataclass(cls) or cls is Magnitudes)
 }
 
 
 def to_json(value: object) -> Any:
     """Plain data for `json.dumps`; what JSON has no word for is a mapping with one `$` key."""
+    if isinstance(value, Magnitudes):  # one alone is a float too
+        return {"$Magnitudes": {name: to_json(item) for name, item in vars(value).items()}}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.ndarray):
@@ -158,9 +160,10 @@ def _is(value: Any, kind: Any) -> bool:
         return isinstance(value, Mapping) and all(_is(item, inner[1]) for item in value.values())
     if origin is np.ndarray:  # of one number too
         return isinstance(value, np.ndarray | int | float)
-    if isinstance(kind, type) and is_dataclass(kind):
+    if isinstance(kind, type) and (is_dataclass(kind) or kind is Magnitudes):
         members = _members(kind)
-        return type(value) is kind and all(_is(getattr(value, n), m) for n, m in members.items())
+        alike = isinstance(value, kind) if kind is Magnitudes else type(value) is kind
+        return alike and all(_is(getattr(value, n), m) for n, m in members.items())
     if kind in (int, float):
         return isinstance(value, kind | int) and not isinstance(value, bool)
     return isinstance(value, origin or kind)

@@ -44,6 +44,10 @@ def _run() -> str | int | None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from gradflow.cli import app_for
 
+    if "_GRADFLOW_COMPLETE" in os.environ:
+        from gradflow.cli.completion import join_words
+
+        join_words(os.environ)
     try:
         app_for(sys.argv[1:])(prog_name="gradflow")
     except SystemExit as end:

@@ -106,7 +106,10 @@ INSIDE = {
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],
-    "cli": ["options", "base", "outputs", "analyze", "saved", "why", "check", "nets", "about", ""],
+    "cli": [
+        "completion", "options", "base",
+        "outputs", "analyze", "saved", "why", "check", "nets", "about", "",
+    ],
 }
 """The files, or folders, of a room: each may use those before it; `""` is the room's front."""
 # fmt: on

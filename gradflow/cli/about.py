@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradflow.cli import completion
 from gradflow.cli.base import app, plain_look, reporting
 from gradflow.cli.outputs import Destinations, format_option
 from gradflow.errors import Fault, InputError
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 @reporting
 def cells(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="One cell, or a file; all if left out.")
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One cell, or a file; all if left out.",
+            autocompletion=completion.cells,
+        ),
     ] = "",
     equations: Annotated[
         bool, typer.Option("--equations", help="Print its file, to start your own cell from.")

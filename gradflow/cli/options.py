@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 def _settable(incomplete: str) -> list[str]:
     """What `--set` can begin with, for the shell's completion."""
-    from gradflow.config.overrides import settable
+    import os
 
-    return settable(incomplete)
+    from gradflow.cli.completion import settings
+
+    return settings(os.environ, incomplete)
 
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; - is standard input.")]

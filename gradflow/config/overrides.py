@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -22,7 +23,8 @@ _DEFAULTS: dict[str, Tree] = {
 
 def settable(incomplete: str) -> list[str]:
     """`KEY=` of every key, and of every option of a cell, that begins so; behind the equals sign
-    the values of a choice."""
+    the values of a choice. Of a key that is alone its values are there already, or its default:
+    shells put a blank behind what is alone, and none where more may follow."""
     key, equals, _ = incomplete.partition("=")
     if equals:
         values = [f"{key}={value}" for value in _choices(key)]
@@ -30,7 +32,23 @@ def settable(incomplete: str) -> list[str]:
     names = [f"{name}=" for name in Config.model_fields]
     if incomplete.startswith("cell."):
         names = [f"cell.{name}=" for name in _options()]
-    return [name for name in names if name.startswith(incomplete)]
+    names = [name for name in names if name.startswith(incomplete)]
+    if len(names) == 1:
+        key = names[0].removesuffix("=")
+        values = [f"{key}={value}" for value in _choices(key)]
+        names += values or [f"{name}={value}" for name, value in _defaults(key).items()]
+    return names
+
+
+def _defaults(key: str) -> dict[str, str]:
+    """The default of a key or of an option of a cell, as `--set` takes it; of a mapping those of
+    the keys in it."""
+    if key.startswith("cell."):
+        return {key: str(_options()[key.removeprefix("cell.")])}
+    default = Config.model_validate({"cell": "rnn"}).model_dump(mode="json")[key]
+    if isinstance(default, dict):
+        return {f"{key}.{name}": json.dumps(value) for name, value in default.items()}
+    return {key: json.dumps(default[0] if isinstance(default, list) and default else default)}
 
 
 def _options() -> dict[str, object]:
@@ -50,7 +68,9 @@ def _choices(key: str) -> list[str]:
 
 
 def _names_in(kind: Any) -> Iterator[str]:
-    """The texts of the literals within a type."""
+    """The texts of the literals within a type, and those that a model's `kind` may be."""
+    if "kind" in getattr(kind, "model_fields", {}):
+        yield from _names_in(kind.model_fields["kind"].annotation)
     for inner in get_args(kind):
         if isinstance(inner, str) and get_origin(kind) is Literal:
             yield inner

@@ -10,7 +10,7 @@ from gradflow.axes import Kind
 from gradflow.formats.columns import NET, RUN
 from gradflow.results import Direction, LayerResult, Result
 from gradflow.saved.curves import flow
-from gradflow.saved.diagnosis import diagnosis
+from gradflow.saved.diagnosed import diagnosis
 from gradflow.saved.measured import measured
 from gradflow.saved.values import (
     a_text,

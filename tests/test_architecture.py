@@ -92,7 +92,10 @@ INSIDE = {
         "pytorch", "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm",
         "s5", "",
     ],
-    "api": ["sources", "engine", "frames", "dataset", "saving", "answers", "results", "calls", ""],
+    "api": [
+        "sources", "engine", "frames", "dataset", "saving", "equality", "answers", "results",
+        "calls", "",
+    ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
         "values", "measured", "runs", "tracking", "",

@@ -4,6 +4,7 @@ none of what was asked for."""
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -127,3 +128,39 @@ def test_results_know_their_words_and_are_a_baseline(tmp_path):
         gradflow.CELLS["rnnn"]
     assert gradflow.check(SMALL, baseline=results)
     assert not gradflow.check({**SMALL, "ws_scale": 2.0}, baseline=results)
+
+
+def test_results_are_equal_run_by_run_and_chosen_by_numbers_or_truths(tmp_path):
+    results = gradflow.analyze({**SMALL, "cell": ["rnn", "lstm"], "seed": [0, 1]})
+    results.save(tmp_path / "r.json")
+    assert results[1:2] == results[1:2]
+    assert gradflow.load_results(tmp_path / "r.json") == results
+    assert pickle.loads(pickle.dumps(results)) == results
+    assert hash(results[:2]) == hash(results[:2])
+    assert results[1:2] != results[2:3]
+    assert results != gradflow.analyze({**SMALL, "cell": ["rnn", "lstm"], "seed": [0, 2]})
+    assert [r.run for r in results[[3, 0]]] == [3, 0]
+    assert results[[r.axes["cell"] == "lstm" for r in results]] == results[2:]
+    assert results[np.array([True, False, False, True])] == results[[0, 3]]
+    assert len(results[[]]) == 0
+    with pytest.raises(IndexError, match="a truth for each of 4 runs, found 2"):
+        results[[True, False]]
+    with pytest.raises(TypeError, match="whole numbers"):
+        results[["rnn"]]
+
+
+def test_columns_of_a_data_frame_have_one_type_whatever_is_in_them():
+    pandas = pytest.importorskip("pandas")
+    plain = gradflow.analyze(SMALL).to_pandas()
+    both = gradflow.analyze({**SMALL, "layers": 2, "bidirectional": True}).to_pandas()
+    for name in ("layer", "direction"):
+        assert plain[name].dtype == both[name].dtype == pandas.concat([plain, both])[name].dtype
+    assert plain.direction.isna().all()
+    assert plain.layer.dtype == np.float64
+
+
+def test_part_of_the_answers_shows_itself_as_they_do():
+    found = gradflow.critical({**SMALL, "seed": [0, 1]})
+    assert str(found[:1]) != str(list(found)[:1])
+    assert found[:1]._repr_markdown_()
+    assert repr(found[0]) == repr(found[:1])[1:-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar, overload
 
 from gradflow.api.saving import save
 from gradflow.formats.look import Look, Theme
@@ -32,6 +32,15 @@ class Answers(list[_One], Generic[_One]):
         super().__init__(found)
         self._report: Report = report
         self._look = look
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> _One: ...
+    @overload
+    def __getitem__(self, index: slice) -> Answers[_One]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> _One | Answers[_One]:
+        if isinstance(index, slice):
+            return Answers(super().__getitem__(index), self._report, self._look)
+        return super().__getitem__(index)
 
     def __str__(self) -> str:
         """The table that the command prints."""

@@ -45,7 +45,11 @@ def columns(results: Sequence[Result], look: Look, rows: Rows) -> dict[str, Any]
     Raises:
         InputError: `rows` is neither `lags` nor `runs`.
     """
-    kind = kinds(look)
+    known = kinds(look)
+
+    def kind(name: str) -> Kind | None:  # a layer is missing of a whole net: always floats
+        return "number" if name == "layer" else known(name)
+
     if rows == "runs":
         names, lines = runs.rows(results, look)
         found = {name: [line[at] for line in lines] for at, name in enumerate(names)}

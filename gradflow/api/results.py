@@ -9,10 +9,14 @@ from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
+from gradflow.api.equality import same
 from gradflow.api.saving import save
 from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats.look import Look, Theme, known_theme
+from gradflow.numerics.arrays import Array
 from gradflow.output.terminal import prompt_width
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
@@ -64,10 +68,37 @@ class Results(Sequence[Result]):
     @overload
     def __getitem__(self, index: int) -> Result: ...
     @overload
-    def __getitem__(self, index: slice) -> Results: ...
-    def __getitem__(self, index: int | slice) -> Result | Results:
-        found = self._results[index]
+    def __getitem__(self, index: slice | Sequence[int] | Sequence[bool] | Array) -> Results: ...
+    def __getitem__(self, index: Any) -> Result | Results:
+        """A run by number; runs by a slice, a list of numbers, or a truth for each run:
+        `results[[r.diagnosis.verdict == "stable" for r in results]]`."""
+        if isinstance(index, list | tuple | np.ndarray):
+            found: Any = tuple(self._results[at] for at in self._chosen(np.asarray(index)))
+        else:
+            found = self._results[index]
         return found if isinstance(found, Result) else Results(found, self.look)
+
+    def _chosen(self, index: Array) -> list[int]:
+        """The numbers of the runs that a list of numbers, or of truths, is about."""
+        if not index.size and index.ndim == 1 and index.dtype.kind != "b":
+            return []
+        if index.ndim != 1 or index.dtype.kind not in "iub":
+            raise TypeError("runs are chosen by whole numbers, or by a truth for each")
+        if index.dtype.kind == "b" and len(index) != len(self):
+            raise IndexError(
+                f"expected a truth for each of {many(len(self), 'run')}, found {len(index)}"
+            )
+        numbers: list[int] = (np.flatnonzero(index) if index.dtype.kind == "b" else index).tolist()
+        return numbers
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the runs are the same to the last bit, however they are to be shown."""
+        if not isinstance(other, Results):
+            return NotImplemented
+        return same(self._results, other._results)
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(repr, self._results)))
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._results)
@@ -134,8 +165,13 @@ class Results(Sequence[Result]):
 
     def to_pandas(self, rows: Rows = "lags") -> pandas.DataFrame:
         """A pandas data frame with the columns of the CSV; `rows` as for `columns`."""
-        frame: pandas.DataFrame = _library("pandas").DataFrame(self.columns(rows))
-        return frame
+        from gradflow.api.frames import kinds
+
+        library, columns, kind = _library("pandas"), self.columns(rows), kinds(self.look)
+        frame: pandas.DataFrame = library.DataFrame(columns)
+        words = [name for name in columns if kind(name) in ("text", "word")]
+        text = library.Series(["a"]).dtype  # `str` from pandas 3 on, before it `object`
+        return frame.astype(dict.fromkeys(words, text))
 
     def to_polars(self, rows: Rows = "lags") -> polars.DataFrame:
         """A polars data frame with the columns of the CSV, null if there is no number; `rows` as

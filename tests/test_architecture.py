@@ -105,7 +105,7 @@ INSIDE = {
         "critical", "results", "checks", "explanation", "tracking", "",
     ],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
-    "saved": ["values", "curves", "measured", "runs", "file", ""],
+    "saved": ["values", "curves", "measured", "diagnosed", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations
+from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations, of_places
 from gradflow.checks.judge import label, settings
 from gradflow.counts import many
 from gradflow.results import Result
@@ -165,6 +165,8 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
             Seen(one, before.thresholds), Seen(other, after.thresholds), ending
         )
     ]
+    if a.flow is None and b.flow is None:
+        found += of_places(a.diagnosis, b.diagnosis, b.sequence_length, found)
     found.append(Deviation("loss", apart(a.loss, b.loss), None, f"{a.loss:.6g}", f"{b.loss:.6g}"))
     found.sort(key=lambda one: -one.decades)
     return Pair(name, runs, tuple(found), held=all(d.decades <= tolerance for d in found))

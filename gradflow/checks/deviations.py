@@ -8,7 +8,7 @@ The half-life and the projected horizon follow from the rate, and are not compar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from gradflow.measures import MEASURES, UNASKED
 from gradflow.measures.contract import Curve
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import LN10, Magnitudes
-from gradflow.results import NO_LAGS, GradientFlow, LayerResult, Result
+from gradflow.results import NO_LAGS, Diagnosis, GradientFlow, LayerResult, Result
 
 Part = Result | LayerResult
 
@@ -185,6 +185,19 @@ def _horizons(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
         yield Deviation(name + ending, decades, None, *texts)
         if name == "horizon":
             yield Deviation(f"verdict{ending}", 0.0 if same else moved, None, *verdicts)
+
+
+def of_places(
+    a: Diagnosis, b: Diagnosis, T: int, found: Sequence[Deviation]
+) -> Iterator[Deviation]:
+    """Horizons and verdict of a net without curves of its own, which are those of one of its
+    places: they move no further than those of the places, `found`, do."""
+    for name in ("horizon", "horizon_typical", "verdict"):
+        one, other = (getattr(side, name) for side in (a, b))
+        moved = [d.decades for d in found if d.name.startswith(f"{name}_l")]
+        texts = [f"> {T}" if side is None else str(side) for side in (one, other)]
+        decades = 0.0 if one == other else max(moved, default=math.inf)
+        yield Deviation(name, decades, None, *texts)
 
 
 def _reaches(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:

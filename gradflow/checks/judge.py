@@ -12,7 +12,7 @@ from typing import Literal
 
 from gradflow.axes import phrase
 from gradflow.checks.figures import Found, NotMeasuredError, Number, read
-from gradflow.checks.wanted import Wanted
+from gradflow.checks.wanted import Wanted, setting_text, strays
 from gradflow.counts import many
 from gradflow.errors import Fault, InputError
 from gradflow.results import Result
@@ -62,9 +62,14 @@ def judge(wanted: Sequence[Wanted], results: Iterable[Result]) -> list[Judgement
         InputError: with every expectation that is about no run, or that a run has no figure for.
     """
     results = list(results)
+    of_runs = [settings(result) for result in results]
     judgements, faults = [], []
     for one in wanted:
         meant = [result for result in results if one.matches(settings(result))]
+        for name, values in one.where.items() if meant else ():
+            for i in strays(values, name, of_runs):
+                message = f"where.{name}: {setting_text(values[i])} matches no run"
+                faults.append(_fault(one, message))
         if not meant:
             faults.append(_fault(one, f"matches no run: none has {one.scope}"))
         result = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradflow.results import Direction
@@ -93,6 +93,17 @@ def allows(values: tuple[Setting, ...], name: str, settings: Mapping[str, object
         return found in values or str(found).partition("[")[0] in values
     # True is not 1 here.
     return any(isinstance(v, bool) == isinstance(found, bool) and v == found for v in values)
+
+
+def strays(
+    values: Sequence[Setting], name: str, settings: Iterable[Mapping[str, object]]
+) -> list[int]:
+    """Which of the values no run has, of runs with these settings and options."""
+    found = [one[name] for one in settings if name in one]
+    if name == "cell":
+        found += [str(cell).partition("[")[0] for cell in found]
+    there = {(isinstance(value, bool), value) for value in found}
+    return [i for i, value in enumerate(values) if (isinstance(value, bool), value) not in there]
 
 
 def without_place(name: str) -> tuple[str, tuple[int, Direction] | None]:

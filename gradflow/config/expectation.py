@@ -10,7 +10,7 @@ from typing import Any, cast
 from gradflow.axes import AXES, NET_AXES, Kind
 from gradflow.cells import CELLS
 from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
-from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, without_place
+from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, strays, without_place
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import nearest, shown
 from gradflow.config.tree import Path, Tree
@@ -47,7 +47,7 @@ class Reader:
             self.faults.add(path, f"expected {_FORM}, found {shown(item)}")
             return []
         where = self._where(item.get("where", {}), (*path, "where"))
-        runs = self._runs(where, (*path, "where"))
+        runs = self._runs(where, item.get("where"), (*path, "where"))
         lenient = item.get("allow_undecided", False)
         if not isinstance(lenient, bool):
             message = f"expected true or false, found {shown(lenient)}"
@@ -110,15 +110,23 @@ class Reader:
             return f"{name} is a figure: it is written next to `where`, not in it"
         return f"unknown setting{_near(name, known)}"
 
-    def _runs(self, where: Mapping[str, tuple[Setting, ...]] | None, path: Path) -> Sequence[Run]:
-        """The runs that are meant."""
+    def _runs(
+        self, where: Mapping[str, tuple[Setting, ...]] | None, given: Tree, path: Path
+    ) -> Sequence[Run]:
+        """The runs that are meant; `given`: `where` as it was written, at `path`."""
         if where is None or self.experiment is None:
             return ()
-        all_runs = self.experiment.runs
-        meant = [run for run in all_runs if _meets(where, run)]
-        if not meant:
-            at, message = _no_run(where, all_runs)
-            self.faults.add((*path, at) if at else path, message)
+        runs = self.experiment.runs
+        settings = [{**run.cell.options, **run.axes} for run in runs]
+        before = len(self.faults.found)
+        for name, values in where.items():
+            listed = isinstance(given, dict) and isinstance(given[name], list)
+            for i in strays(values, name, settings)[:MOST]:
+                at = (*path, name, i) if listed else (*path, name)
+                self.faults.add(at, _no_run(values[i], name, settings))
+        meant = [run for run in runs if _meets(where, run)]
+        if not meant and before == len(self.faults.found):
+            self.faults.add(path, "matches no run: none has all of this at once")
         return meant
 
     # Which figure
@@ -247,19 +255,13 @@ def _meets(where: Mapping[str, tuple[Setting, ...]], run: Run) -> bool:
     return all(allows(values, name, settings) for name, values in where.items())
 
 
-def _no_run(
-    where: Mapping[str, tuple[Setting, ...]], runs: Sequence[Run]
-) -> tuple[str | None, str]:
-    """The key that is to blame, if it is one alone, and the message."""
-    for name, values in where.items():
-        if any(_meets({name: values}, run) for run in runs):
-            continue
-        found = [{**run.cell.options, **run.axes}.get(name) for run in runs]
-        there = [setting_text(v) for v in dict.fromkeys(v for v in found if v is not None)]
-        listed = ", ".join(there[:_MOST_SHOWN]) + (", …" if len(there) > _MOST_SHOWN else "")
-        near = _near(str(values[0]), there) if isinstance(values[0], str) else ""
-        return name, f"matches no run: {name} is {listed} here{near if '?' in near else ''}"
-    return None, "matches no run: none has all of this at once"
+def _no_run(value: Setting, name: str, settings: Sequence[Mapping[str, object]]) -> str:
+    """What is said of a value that no run has."""
+    found = dict.fromkeys(one[name] for one in settings if one.get(name) is not None)
+    there = [setting_text(cast(Setting, one)) for one in found]
+    listed = ", ".join(there[:_MOST_SHOWN]) + (", …" if len(there) > _MOST_SHOWN else "")
+    near = _near(value, there) if isinstance(value, str) else ""
+    return f"matches no run: {name} is {listed} here{near if '?' in near else ''}"
 
 
 def _places(run: Run) -> str:

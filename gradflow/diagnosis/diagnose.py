@@ -13,6 +13,9 @@ from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
 
+Leaving = tuple[int | None, Verdict]
+"""The first lag out of bounds, None if there is none, and what that means."""
+
 
 def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
     """Read a curve, or how far the loss of any one step reaches, where that was measured.
@@ -27,15 +30,27 @@ def diagnose(flow: GradientFlow, thresholds: tuple[float, float]) -> Diagnosis:
         horizon, verdict = _horizon(relative, bounds, dead=False)
         found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon, of_reach=True)
         return _with_rate(found, flow.log_reach, 0.0, bounds)
+    (horizon, verdict), (horizon_typical, _) = leaves(flow, bounds)
+    found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon_typical)
+    return _with_rate(found, flow.log_samples, flow.log10_typical_start, bounds)
+
+
+def leaves(flow: GradientFlow, bounds: tuple[float, float]) -> tuple[Leaving, Leaving]:
+    """Where the curve leaves the bounds, and where the typical one does, never if there is none.
+
+    Args:
+        flow: the gradient against lag.
+        bounds: (vanishing, exploding), as log10.
+    """
     start = flow.state[flow.first] if flow.start is None else flow.start
     dead = bool(start.mantissa == 0)
-    horizon, verdict = _horizon(flow.relative.log10(), bounds, dead, flow.first)
+    first = _horizon(flow.relative.log10(), bounds, dead, flow.first)
+    if not len(flow.log10_typical):
+        return first, (None, "stable")
     with np.errstate(invalid="ignore"):  # -inf - -inf where most samples have no gradient at all
         relative = flow.log10_typical - flow.log10_typical_start
     dead = flow.log10_typical_start == -math.inf
-    horizon_typical, _ = _horizon(relative, bounds, dead, flow.first)
-    found = Diagnosis(verdict, horizon=horizon, horizon_typical=horizon_typical)
-    return _with_rate(found, flow.log_samples, flow.log10_typical_start, bounds)
+    return first, _horizon(relative, bounds, dead, flow.first)
 
 
 def _with_rate(
@@ -62,9 +77,7 @@ def _exp(slope: float) -> float:
     return math.exp(min(slope, 700.0))
 
 
-def _horizon(
-    relative: Array, bounds: tuple[float, float], dead: bool, start: int = 0
-) -> tuple[int | None, Verdict]:
+def _horizon(relative: Array, bounds: tuple[float, float], dead: bool, start: int = 0) -> Leaving:
     """The first lag whose log10 relative gradient is out of bounds, and what that means.
 
     Where the gradient is exactly zero at lag `start`, `dead`, it reaches nowhere, not even the

@@ -3,6 +3,7 @@ of the step in Markdown."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 
 from gradflow.checks.report import Line, Report
@@ -47,12 +48,25 @@ def summary(report: Report) -> Iterator[str]:
 def command(
     message: str, title: str, file: str, line: int | None, column: int | None = None
 ) -> str:
-    """`::error file=net.yaml,line=7,title=...::message`, everything escaped."""
-    named = {"file": file if file != "-" else "", "line": line, "col": column, "title": title}
+    """`::error file=net.yaml,line=7,title=...::message`, everything escaped; without a file no
+    line either."""
+    at = _in_repository(file) if file not in ("", "-") else None
+    where = {"file": at, "line": line, "col": column} if at else {}
+    named = {**where, "title": title}
     properties = ",".join(
         f"{name}={_escaped(str(value), ':,')}" for name, value in named.items() if value
     )
     return f"::error {properties}::{_escaped(message)}\n"
+
+
+def _in_repository(file: str) -> str:
+    """The file from the top of the repository, which GitHub counts from; as it was named where it
+    is not in there, or GitHub does not run this."""
+    top = os.environ.get("GITHUB_WORKSPACE")
+    if not top:
+        return file
+    inside = os.path.relpath(os.path.realpath(file), os.path.realpath(top))
+    return file if inside.startswith(os.pardir) else inside.replace(os.sep, "/")
 
 
 def _place(line: Line, report: Report) -> tuple[str, str]:

@@ -174,11 +174,11 @@ def _saved(data: Mapping[str, Any]) -> Saved:
     parts = texts(member(data, "parts", ""), "parts")
     options = texts(member(data, "options", ""), "options")
     thresholds = an_object(config.get("thresholds"), "config.thresholds")
-    bounds = tuple(
+    low, high = (
         number(thresholds.get(name), f"config.thresholds.{name}")
         for name in ("vanishing", "exploding")
     )
-    if not 0 < bounds[0] < 1 < bounds[1]:
+    if not 0 < low < 1 < high:
         damaged("config.thresholds", "bounds on either side of 1", thresholds)
     title = config.get("title")
     if not (title is None or isinstance(title, str)):
@@ -186,7 +186,7 @@ def _saved(data: Mapping[str, Any]) -> Saved:
     runs = member(data, "runs", "")
     if not isinstance(runs, list):
         damaged("runs", "a list", runs)
-    results = [result(run, f"runs[{i}]", parts, options) for i, run in enumerate(runs)]
+    results = [result(run, f"runs[{i}]", parts, options, (low, high)) for i, run in enumerate(runs)]
     varied = tuple(
         name
         for name in (*AXES, *NET_AXES)
@@ -197,7 +197,7 @@ def _saved(data: Mapping[str, Any]) -> Saved:
         head=head,
         title=title,
         lags=_lags(config.get("lags")),
-        thresholds=(bounds[0], bounds[1]),
+        thresholds=(low, high),
         parts=parts,
         options=options,
         measures=_measures(member(data, "measures", "")),

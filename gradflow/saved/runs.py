@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 from gradflow.axes import Kind
 from gradflow.formats.columns import NET, RUN
-from gradflow.results import Diagnosis, Direction, LayerResult, NoRate, Result, Verdict
+from gradflow.results import Direction, LayerResult, Result
 from gradflow.saved.curves import flow
+from gradflow.saved.diagnosed import diagnosis
 from gradflow.saved.measured import measured
 from gradflow.saved.values import (
-    LARGEST,
     a_text,
     an_object,
     damaged,
@@ -32,8 +32,14 @@ _KINDS: Mapping[Kind, tuple[type, ...]] = {
 }
 
 
-def result(run: Any, at: str, parts: Sequence[str], options: Sequence[str]) -> Result:
-    """One run; `parts` and `options` are those of the whole file. `varied` is left empty."""
+def result(
+    run: Any,
+    at: str,
+    parts: Sequence[str],
+    options: Sequence[str],
+    thresholds: tuple[float, float],
+) -> Result:
+    """One run; what follows `at` is of the whole file. `varied` is left empty."""
     run = an_object(run, at)
     facts = {}
     for field in (*RUN, *NET):
@@ -51,16 +57,18 @@ def result(run: Any, at: str, parts: Sequence[str], options: Sequence[str]) -> R
     if not isinstance(places, list):
         damaged(f"{at}.places", "a list", places)
     loss, diverged_at = member(run, "loss", at), member(run, "diverged_at", at)
+    whole_flow = flow(run, at, T, parts)
     found = Result(
         run=facts.pop("run"),
         axes=facts,
         varied=(),
         loss=math.nan if loss is None else number(loss, f"{at}.loss"),
-        diagnosis=_diagnosis(run, at, T),
-        flow=flow(run, at, T, parts),
+        diagnosis=diagnosis(run, at, T, whole_flow, thresholds),
+        flow=whole_flow,
         diverged_at=whole(diverged_at, f"{at}.diverged_at", T),
         layers=tuple(
-            _place(place, f"{at}.places[{i}]", T, parts) for i, place in enumerate(places)
+            _place(place, f"{at}.places[{i}]", T, parts, thresholds)
+            for i, place in enumerate(places)
         ),
         notes=texts(member(run, "notes", at), f"{at}.notes"),
         options=chosen,
@@ -69,10 +77,19 @@ def result(run: Any, at: str, parts: Sequence[str], options: Sequence[str]) -> R
     )
     if (found.diverged_at is None) != bool(found.flow or found.layers):
         damaged(at, "curves, or the step where the run diverged", "both or neither")
+    if (found.diverged_at is None) == (found.diagnosis.verdict == "diverged"):
+        expected = "diverged of a run that did, and of no other"
+        damaged(f"{at}.diagnosis.verdict", expected, found.diagnosis.verdict)
+    of_places = [place.diagnosis for place in found.layers]
+    if found.flow is None and of_places and found.diagnosis not in of_places:
+        expected = "that of the place whose gradient first leaves the thresholds"
+        damaged(f"{at}.diagnosis", expected, run["diagnosis"])
     return found
 
 
-def _place(place: Any, at: str, T: int, parts: Sequence[str]) -> LayerResult:
+def _place(
+    place: Any, at: str, T: int, parts: Sequence[str], thresholds: tuple[float, float]
+) -> LayerResult:
     place = an_object(place, at)
     layer = whole(member(place, "layer", at), f"{at}.layer")
     curves = flow(place, at, T, parts)
@@ -81,41 +98,7 @@ def _place(place: Any, at: str, T: int, parts: Sequence[str]) -> LayerResult:
     return LayerResult(
         layer=layer,
         direction=one_of(member(place, "direction", at), f"{at}.direction", get_args(Direction)),
-        diagnosis=_diagnosis(place, at, T),
+        diagnosis=diagnosis(place, at, T, curves, thresholds),
         flow=curves,
         measures=measured(place, at, T),
-    )
-
-
-def _diagnosis(run: Mapping[str, Any], at: str, T: int) -> Diagnosis:
-    of_reach = member(run, "of_reach", at)
-    if not isinstance(of_reach, bool):
-        damaged(f"{at}.of_reach", "true or false", of_reach)
-    found = an_object(member(run, "diagnosis", at), f"{at}.diagnosis")
-    at = f"{at}.diagnosis"
-
-    def figure(key: str) -> float | None:
-        value = member(found, key, at)
-        return None if value is None else number(value, f"{at}.{key}")
-
-    def lag(key: str, most: int = LARGEST) -> int | None:
-        return whole(member(found, key, at), f"{at}.{key}", most)
-
-    interval = member(found, "rate_ci", at)
-    if interval is not None:
-        if not isinstance(interval, list) or len(interval) != 2:
-            damaged(f"{at}.rate_ci", "two numbers", interval)
-        low, high = (math.inf if end is None else number(end, f"{at}.rate_ci") for end in interval)
-        interval = low, high
-    why = member(found, "no_rate", at)
-    return Diagnosis(
-        verdict=one_of(member(found, "verdict", at), f"{at}.verdict", get_args(Verdict)),
-        rate=figure("rate"),
-        rate_ci=interval,
-        half_life=figure("half_life"),
-        horizon=lag("horizon", T),
-        horizon_typical=lag("horizon_typical", T),
-        projected_horizon=lag("projected_horizon"),
-        no_rate=None if why is None else one_of(why, f"{at}.no_rate", get_args(NoRate)),
-        of_reach=of_reach,
     )

@@ -23,6 +23,7 @@ from gradflow.results import Diagnosis, LayerResult
 from gradflow.testing import assert_gradient_flow
 
 THRESHOLDS = (1e-3, 1e3)
+DIRECTIONS = ("forward", "reverse")
 
 
 def compared(before, after, tolerance=0.05, thresholds=THRESHOLDS):
@@ -194,6 +195,31 @@ def test_places_are_compared_each():
     assert pair.largest.decades == pytest.approx(0.4)
     [pair] = compared([before], [replace(before, layers=tuple(parts[:1]))]).pairs
     assert (pair.held, pair.largest.name) == (False, "layers")
+
+
+def test_of_both_directions_the_horizon_and_verdict_of_the_whole_are_compared_too():
+    """The one of its places that leaves the thresholds first is what they are of."""
+    ours, theirs = made(rate=0.5, T=30), made(rate=0.3, T=30)
+
+    def both(*of_places):
+        parts = [LayerResult(0, d, made(T=30).diagnosis, made(T=30).flow) for d in DIRECTIONS]
+        parts = [
+            replace(part, diagnosis=one.diagnosis, flow=one.flow)
+            for part, one in zip(parts, of_places, strict=True)
+        ]
+        return replace(ours, flow=None, layers=tuple(parts), diagnosis=of_places[0].diagnosis)
+
+    [pair] = compared([both(ours, ours)], [both(ours, ours)]).pairs
+    found = {one.name: one for one in pair.deviations}
+    assert [found[name].decades for name in ("horizon", "horizon_typical", "verdict")] == [0, 0, 0]
+    [pair] = compared([both(ours, ours)], [both(theirs, ours)]).pairs
+    found = {one.name: one for one in pair.deviations}
+    assert found["horizon"].decades == found["horizon_l0"].decades > 0.05
+    assert (found["horizon"].before, found["horizon"].after) == (
+        str(ours.diagnosis.horizon),
+        str(theirs.diagnosis.horizon),
+    )
+    assert found["verdict"].decades == 0
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,25 @@ def test_nothing_breaks_out_of_a_workflow_command():
     properties, message = unescaped(text.rstrip("\n"))
     assert properties == {"file": HOSTILE, "line": "3", "col": "7", "title": HOSTILE}
     assert message == HOSTILE
-    assert "file" not in unescaped(command("m", "t", "-", None).rstrip("\n"))[0]
+    for none in ("-", ""):
+        assert command("m", "t", none, 3, 7) == "::error title=t::m\n"  # a line is of a file
+
+
+def test_a_file_is_named_from_the_top_of_the_repository(tmp_path, monkeypatch):
+    inside = tmp_path / "top" / "nets"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path / "top"))
+    outside = str(tmp_path / "net.yaml")
+    for file, named in (
+        ("net.yaml", "nets/net.yaml"),
+        ("../net.yaml", "net.yaml"),
+        (str(inside / "net.yaml"), "nets/net.yaml"),
+        (outside, outside),
+    ):
+        assert command("m", "t", file, 3) == f"::error file={named},line=3,title=t::m\n"
+    monkeypatch.delenv("GITHUB_WORKSPACE")
+    assert command("m", "t", "net.yaml", 3) == "::error file=net.yaml,line=3,title=t::m\n"
 
 
 def test_faults_of_a_config_are_errors_too():

@@ -80,6 +80,11 @@ FAULTS = [
     ("{where: {cel: lstm}, horizon: {min: 3}}", "where.cel: unknown setting; did you mean cell?"),
     ("{where: {cell: lsmt}, rate: {min: 1}}", "matches no run: cell is rnn, lstm; did you mean"),
     ("{where: {ws_scale: 3}, rate: {min: 1}}", "matches no run: ws_scale is 0.5, 1 here"),
+    ("{where: {cell: [rnn, lsmt]}, rate: {min: 1}}", "expect[0].where.cell[1]: matches no run"),
+    ("{where: {cell: [gru, rnn]}, rate: {min: 1}}", "expect[0].where.cell[0]: matches no run"),
+    ("{where: {ws_scale: [0.5, 2]}, rate: {min: 1}}", "where.ws_scale[1]: matches no run: ws_sc"),
+    ("{where: {seed: [0, 7]}, rate: {min: 1}}", "where.seed[1]: matches no run: seed is 0 here"),
+    ("{where: {forget_bias: [1, 3]}, rate: {min: 1}}", "where.forget_bias[1]: matches no run"),
     ("{where: {cell: rnn, forget_bias: 1.0}, rate: {min: 1}}", "none has all of this at once"),
     ("{where: {reset: after}, rate: {min: 1}}", "no cell of this config has the option reset"),
     ("{where: {horizon: 3}, rate: {min: 1}}", "horizon is a figure: it is written next to `where`"),
@@ -120,7 +125,7 @@ FAULTS = [
 @pytest.mark.parametrize(("line", "message"), FAULTS)
 def test_a_fault_is_told_with_its_place(tmp_path, line, message):
     (told,) = faults(tmp_path, [line])
-    if "lsmt" in line:
+    if "cell: lsmt" in line:
         message = "matches no run: cell is rnn, lstm[forget_bias=1] here"
     if message.startswith("4:"):
         message = "5" + message[1:]

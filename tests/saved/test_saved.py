@@ -307,6 +307,89 @@ def test_damage_is_named_by_its_place(damage, message, tmp_path):
     assert len(caught.value.faults) == 1
 
 
+VANISHING = {
+    "cell": "rnn", "ws_scale": 0.9, "sequence_length": 30, "hidden_size": 8, "batch_size": 8
+}  # fmt: skip
+CONTRADICTIONS = [
+    ({"rate": -1.0}, r"runs\[0\]\.diagnosis\.rate: expected no negative number, found -1"),
+    ({"rate_ci": [-0.7, 0.9]}, "rate_ci: expected an interval from 0 that holds the rate"),
+    ({"rate_ci": [0.9, 0.1]}, "rate_ci: expected an interval from 0 that holds the rate"),
+    ({"rate_ci": [None, 0.9]}, "rate_ci: expected an interval from 0 that holds the rate"),
+    ({"rate": 1e308}, "rate_ci: expected an interval from 0 that holds the rate"),
+    (
+        {"rate": 3, "rate_ci": [1e-4, 100], "half_life": None},
+        "rate: expected no more than its curve",
+    ),
+    ({"rate": 1e308, "rate_ci": None, "half_life": None}, "rate: expected no more than its curve"),
+    ({"rate": None, "rate_ci": None, "half_life": None}, "no_rate: expected why there is no rate"),
+    ({"no_rate": "bent"}, "no_rate: expected why there is no rate, where there is none"),
+    ({"half_life": None}, "half_life: expected one where the whole interval lies below 1"),
+    ({"half_life": 50.0}, "half_life: expected ln 1/2 / ln rate, found 50"),
+    ({"half_life": 0.0}, "half_life: expected ln 1/2 / ln rate, found 0"),
+    ({"horizon": 20}, r"horizon: expected 1\d, as its curve has it, found 20"),
+    ({"horizon": 1}, r"horizon: expected 1\d, as its curve has it, found 1"),
+    ({"horizon": None}, "horizon: expected a lag or null, as of vanishing, found null"),
+    ({"horizon": None, "verdict": "stable"}, r"horizon: expected 1\d, as its curve has it"),
+    ({"horizon_typical": None}, r"horizon_typical: expected \d+, as its curve has it"),
+    ({"verdict": "exploding"}, "verdict: expected vanishing, as its curve has it"),
+    ({"verdict": "stable"}, "horizon: expected a lag or null, as of stable"),
+    ({"verdict": "diverged"}, "no_rate: expected why there is no rate"),
+    ({"projected_horizon": 30}, "projected_horizon: expected a lag beyond 30 or null"),
+]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The file of a net that vanishes."""
+    path = tmp_path_factory.mktemp("sound") / "r.json"
+    written(path, VANISHING)
+    return path.read_text()
+
+
+@pytest.mark.parametrize(("edited", "message"), CONTRADICTIONS)
+def test_a_diagnosis_that_contradicts_itself_or_its_curves_is_damage(
+    sound, edited, message, tmp_path
+):
+    path, data = tmp_path / "r.json", json.loads(sound)
+    data["runs"][0]["diagnosis"].update(edited)
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=message) as caught:
+        gradflow.load_results(path)
+    assert len(caught.value.faults) == 1
+
+
+def test_places_and_what_is_said_of_both_directions_are_of_the_curves_too(tmp_path):
+    path = tmp_path / "r.json"
+    written(path, {**VANISHING, "bidirectional": True})
+    data = json.loads(path.read_text())
+    whole, places = data["runs"][0]["diagnosis"], data["runs"][0]["places"]
+    assert whole["verdict"] == "vanishing"
+    kept, whole["horizon"] = whole["horizon"], 29
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=r"runs\[0\].diagnosis: expected that of the pl"):
+        gradflow.load_results(path)
+    whole["horizon"], places[1]["diagnosis"]["horizon"] = kept, 29
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=r"places\[1\].diagnosis.horizon: expected"):
+        gradflow.load_results(path)
+
+
+def test_what_the_last_digit_of_a_curve_decides_is_no_damage(sound, tmp_path):
+    """A threshold within rounding of the curve at its horizon, or at the lag before."""
+    path, data = tmp_path / "r.json", json.loads(sound)
+    (run,) = data["runs"]
+    at, thresholds = run["diagnosis"]["horizon"], data["config"]["thresholds"]
+    run["diagnosis"]["horizon_typical"] = run["log10_typical"] = run["log10_typical_start"] = None
+    for lag, near, sound_ in ((at, -1e-13, True), (at - 1, 1e-13, True), (at, -1e-6, False)):
+        thresholds["vanishing"] = run["relative"][lag] * (1 + near)
+        path.write_text(json.dumps(data))
+        if sound_:
+            assert gradflow.load_results(path)[0].diagnosis.horizon == at
+        else:
+            with pytest.raises(gradflow.InputError, match="horizon: expected"):
+                gradflow.load_results(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

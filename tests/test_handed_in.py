@@ -164,3 +164,27 @@ def test_part_of_the_answers_shows_itself_as_they_do():
     assert str(found[:1]) != str(list(found)[:1])
     assert found[:1]._repr_markdown_()
     assert repr(found[0]) == repr(found[:1])[1:-1]
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_module_with_the_batch_first_is_told_how_its_input_is_read(batch_first):
+    """The module is none of torch's, which is not needed: it has the same attributes."""
+
+    class GRU:
+        def __init__(self):
+            self.batch_first = batch_first
+            rng = np.random.default_rng(0)
+            self._arrays = {
+                "weight_ih_l0": rng.normal(size=(12, 3)), "weight_hh_l0": rng.normal(size=(12, 4)),
+                "bias_ih_l0": np.zeros(12), "bias_hh_l0": np.zeros(12),
+            }  # fmt: skip
+
+        def state_dict(self):
+            return self._arrays
+
+        def named_modules(self):
+            return [("", self)]
+
+    [result] = gradflow.analyze({}, weights=GRU(), input=np.ones((2, 12, 3)))
+    told = "the module is batch_first; arrays of input are (T, N, I) all the same"
+    assert (told in result.notes) == batch_first

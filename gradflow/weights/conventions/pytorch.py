@@ -166,13 +166,20 @@ def _missing(
     return f"tensor {named(name)} is missing: the net {named(module)} has {named(there)}"
 
 
-def _nonlinearity(tensors: Tensors, names: _Roles) -> str | None:
-    """The activation of an RNN where the file has the module itself, which says so."""
+def _facts(tensors: Tensors, names: _Roles) -> Mapping[str, Any]:
+    """What the module of a layer says of itself, where there is the module and not only tensors."""
     modules: Mapping[str, Mapping[str, Any]] = tensors.attributes.get("modules", {})
     name = next(iter(names["W_s"].values()))
-    facts = modules.get(name.rpartition(".")[0], {}) if modules else {}
+    return modules.get(name.rpartition(".")[0], {}) if modules else {}
+
+
+def _nonlinearity(facts: Mapping[str, Any]) -> str | None:
+    """The activation of an RNN whose module says so."""
     given = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(facts.get("mode")))
     return given or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
+
+
+_BATCH_FIRST = "the module is batch_first; arrays of input are (T, N, I) all the same"
 
 
 def _layer(tensors: Tensors, place: NetPlace, names: _Roles) -> RecurrentLayer:
@@ -182,9 +189,12 @@ def _layer(tensors: Tensors, place: NetPlace, names: _Roles) -> RecurrentLayer:
     for parameter, parts in names.items():
         form, origin[parameter], arrays[parameter] = put_together(tensors, parts)
         notes += [FORMS[form]] if FORMS[form] else []
+    facts = _facts(tensors, names)
+    if facts.get("batch_first") is True:
+        notes.append(_BATCH_FIRST)
     traits = {
         cell: replace(known, notes=tuple(dict.fromkeys(notes))) for cell, known in _TRAITS.items()
     }
-    if activation := _nonlinearity(tensors, names):
+    if activation := _nonlinearity(facts):
         traits["rnn"] = replace(traits["rnn"], options={"activation": activation}, undetermined=())
     return make_layer(tensors, NAME, place, origin, arrays, traits)

@@ -53,8 +53,10 @@ def sweep(runs: int = 1000, repeats: int = 2) -> dict[str, dict[str, float]]:
 
 def _command(cell: str, seed: int) -> None:
     config = json.dumps({"cell": cell, "seed": seed, **SHAPE})
-    command = [sys.executable, "-m", "gradflow", "analyze", "-", "--quiet"]
-    subprocess.run(command, input=config.encode(), check=True, env=_environment())
+    command = [sys.executable, "-m", "gradflow", "analyze", "-", "--format", "csv"]
+    subprocess.run(
+        command, input=config.encode(), check=True, env=_environment(), stdout=subprocess.DEVNULL
+    )
 
 
 def _in_a_process(cell: str, runs: int, how: str) -> str:

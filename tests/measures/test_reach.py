@@ -8,6 +8,7 @@ import pytest
 from gradflow.cells import CELLS, GRU, RNN
 from gradflow.engine.flow import unroll
 from gradflow.engine.network import unroll_net
+from gradflow.measures import MEASURES
 from gradflow.measures.batch import percentiles_of_known
 from gradflow.measures.flows import backpropagate, backpropagate_net
 from gradflow.measures.reach import Reached, measured, reach, spaced
@@ -156,3 +157,9 @@ def test_the_typical_curve_is_relative_to_each_ones_own_start():
     net = linear_net(0.5 * np.eye(3), T=12, N=2)
     found = from_each(net._replace(ds_T=net.ds_T * np.array([[1.0], [5.0]])), [12, 6])
     np.testing.assert_allclose(found.typical(0), np.arange(13) * np.log(0.5), atol=1e-12)
+
+
+def test_what_is_drawn_begins_at_one_as_the_relative_gradient_does():
+    [drawn] = MEASURES["reach"].drawn
+    assert drawn.relative
+    assert drawn.middle == "log10_reach_p50"

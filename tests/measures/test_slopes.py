@@ -11,7 +11,7 @@ import pytest
 from gradflow.cells import CELLS, LSTM, RNN
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import declared
-from gradflow.measures.slopes import gains, slopes
+from gradflow.measures.slopes import MEASURE, gains, slopes
 from gradflow.runs.initializers import orthogonal
 from measures.subjects import subject_of, with_parameters
 from nets import random_net
@@ -83,3 +83,12 @@ def test_the_gain_of_weights_that_cannot_be_squared(size):
     net = net._replace(params={**net.params, "U": size * np.eye(3)[None]})
     trajectory = subject_of(net).trajectory
     assert gains(trajectory)["gain"] == pytest.approx(size, rel=1e-14)
+
+
+def test_what_is_drawn_are_the_figures_that_a_net_has():
+    [drawn] = MEASURE.drawn
+    rows = drawn.of(figures(random_net(LSTM())) | {"slopes_geometric": None})
+    names = [row.name for row in rows]
+    assert names[:2] == ["rms slope", "saturated"]
+    assert len(names) > 2
+    assert all(name.startswith("gain W_s") for name in names[2:])

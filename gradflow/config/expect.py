@@ -40,14 +40,14 @@ def load_expected(
     document, folder, text = opened(config)
     scratch = Faults(document)
     data = override(document.data, overrides, scratch)
-    faults = Faults(document, scratch.given)
+    faults = Faults(document, scratch.given, list(document.faults))
     experiment, others = None, []
     try:
         experiment = experiment_of(document, folder, overrides, text=text, **given)
     except InputError as error:
         others = list(error.faults)
     found = expectations(data, document, experiment, faults)
-    faults.found[:0] = others
+    faults.found[: len(document.faults)] = others  # those of the document among them
     faults.stop_if_any()
     if experiment is None:
         raise AssertionError("a config was refused for no fault")
@@ -121,8 +121,10 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
     for number, text in enumerate(texts):
         source = f"--expect {text}"
         split = written(text)
-        if split is None:
-            wrong.append(Fault("expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE", source))
+        turned = next((sign for sign in ("=>", "=<") if sign in text), None)
+        if split is None or turned:
+            near = f"; did you mean {turned[::-1]}?" if turned else ""
+            wrong.append(Fault(f"expected NAME>=NUMBER, NAME<=NUMBER or NAME=VALUE{near}", source))
             continue
         name, bound, value = split
         faults = Faults(Document(source, None, {}, {}))

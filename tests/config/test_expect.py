@@ -189,19 +189,36 @@ def test_analyze_does_not_look_at_it(tmp_path, lines, capsys):
     assert main(capsys, "analyze", path, "--format", "json") == shown
 
 
+@pytest.mark.parametrize("lines", [["&a {horizon: 3}", "*a"], ["*a"]])
+def test_what_is_wrong_with_the_yaml_is_told_alone(tmp_path, lines):
+    told = faults(tmp_path, lines)
+    assert len(told) == len(lines)
+    assert all("anchors and aliases are not read" in one for one in told)
+
+
 def test_options_of_the_command_line():
     experiment = gradflow.load({"cell": "rnn"})
     one, other = from_options(["horizon>=100", "verdict=stable"], experiment)
     assert (one.figure, one.least, one.source) == ("horizon", 100.0, "--expect horizon>=100")
     assert other.one_of == ("stable",)
-    texts = ["horizn>=3", "rate>3", "loss>=x", "relative>=1", "rate>=[", "rate>=.nan"]
+    texts = [
+        "horizn>=3",
+        "rate>3",
+        "horizon=>10",
+        "rate=<1",
+        "loss>=x",
+        "relative>=1",
+        "rate>=[",
+        "rate>=.nan",
+    ]
     with pytest.raises(gradflow.InputError) as caught:
         from_options(texts, experiment)
     told = [str(fault) for fault in caught.value.faults]
     assert len(told) == len(texts)
     for text, message in zip(
         texts,
-        ["did you mean horizon?", "expected NAME>=NUMBER", 'found "x"', "a column against lag",
+        ["did you mean horizon?", "expected NAME>=NUMBER", "did you mean >=?", "did you mean <=?",
+         'found "x"', "a column against lag",
          "--expect rate>=[", "found .nan"],
         strict=True,
     ):  # fmt: skip

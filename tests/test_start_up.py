@@ -109,6 +109,15 @@ def test_typer_is_given_annotations_that_need_no_evaluation():
     assert texts == []
 
 
+def test_commands_are_in_their_order_whichever_was_asked_for_first():
+    code = (
+        "from gradflow.cli import COMMANDS, app_for; app_for(['init']); app_for(['check']);"
+        "found = [one.callback.__name__ for one in app_for().registered_commands];"
+        "assert found == list(COMMANDS), found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_each_command_is_in_the_module_that_it_is_looked_up_in():
     callbacks = [command.callback for command in app_for().registered_commands]
     found = {one.__name__: one.__module__.removeprefix("gradflow.cli.") for one in callbacks}

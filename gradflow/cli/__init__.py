@@ -35,4 +35,6 @@ def app_for(arguments: Sequence[str] = ()) -> Typer:
     asked = COMMANDS.get(arguments[0]) if arguments else None
     for module in [asked] if asked else dict.fromkeys(COMMANDS.values()):
         import_module(f"gradflow.cli.{module}")
+    order = list(COMMANDS)  # some may have been there before, in a process that runs several
+    app.registered_commands.sort(key=lambda one: order.index(getattr(one.callback, "__name__", "")))
     return app

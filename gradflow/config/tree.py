@@ -225,13 +225,15 @@ class _Builder:
         if not isinstance(value, str):
             found = "a list, a mapping or an alias" if text is None else text or "nothing"
             self.fault(mark, f"expected a name as the key, found {_clip(found)}", path)
-        elif path in self.key_marks:
+            self.key_marks.setdefault(path, mark)
+        elif parent.key not in parent.value:
+            self.key_marks[path] = mark  # also where the mapping itself is there twice
+        else:
             first = self.key_marks[path]
             at, again = f"line {first.line}", f"line {mark.line}"
             if first.line == mark.line:
                 at, again = f"{at}, column {first.column},", f"column {mark.column}"
             self.fault(mark, f"the key is given twice: on {at} and on {again}")
-        self.key_marks.setdefault(path, mark)
         return path
 
 

@@ -75,6 +75,10 @@ BOMB = "a: &a [x, x]\n" + "".join(
     [
         ("a: 1\na: 2", ["c.yaml:2:1: error: a: the key is given twice: on line 1 and on line 2"]),
         ("a: {b: 1, b: 2}", ["1:11: error: a.b: the key is given twice: on line 1, column 5, and"]),
+        ("a: {b: 1}\na: {b: 2}",
+         ["c.yaml:2:1: error: a: the key is given twice: on line 1 and on line 2"]),
+        ("a: {b: 1}\na: {b: 2, b: 3}", ["2:1: error: a: the key is given twice",
+         "2:11: error: a.b: the key is given twice: on line 2, column 5, and on column 11"]),
         ("a: 1\n'a': 2\na: 3", ["c.yaml:2:1: error: a: ", "c.yaml:3:1: error: a: "]),
         ("a: !!timestamp x", ["c.yaml:1:4: error: a: tags are not read, found tag:yaml.org,2002"]),
         ("!!python/object:os.system {}", ["c.yaml:1:1: error: tags are not read, found tag:yaml"]),

@@ -79,7 +79,8 @@ def test_a_killed_sweep_continues_where_it_was(config, jobs, tmp_path):
 @pytest.mark.parametrize("moment", ["first", "working"])
 def test_an_interrupted_sweep_ends_quietly_with_its_workers(config, moment, tmp_path):
     journal = tmp_path / "journal"
-    process = started(config, "--jobs", 2, "--resume", journal)
+    longer = ("--set", "sequence_length=5000")  # so that it is not over before the signal comes
+    process = started(config, "--jobs", 2, "--resume", journal, *longer)
     wait_until(lambda: journal.exists() if moment == "first" else lines_of(journal))
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=100)

@@ -13,7 +13,7 @@ from gradflow.criticality import Critical
 from gradflow.formats import layout, words
 from gradflow.formats.csv import record
 from gradflow.formats.json import head, plain
-from gradflow.formats.layout import Column, Line, fold, grid, render
+from gradflow.formats.layout import Column, Line, fold, grid, heading, render
 from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.markdown import table as markdown_table
@@ -111,8 +111,7 @@ def table(content: Sequence[Critical], look: Look) -> Iterator[str]:
 
 
 def _page(content: Sequence[Critical], look: Look) -> Iterator[Line]:
-    if look.title and (title := words.clean(look.title)):
-        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from heading(words.clean(look.title or ""), look.width)
     yield from fold(about(content).split(" "), " ", look.width, "dim")
     yield []
     heads, lines = rows(content)

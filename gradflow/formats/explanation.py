@@ -13,9 +13,9 @@ from gradflow.explanation.expansion import Expansion
 from gradflow.explanation.factors import Factors
 from gradflow.formats import words
 from gradflow.formats.json import diagnosis, head, plain
-from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, render
+from gradflow.formats.layout import Column, Entry, Line, Span, fold, grid, heading, render
 from gradflow.formats.look import Look
-from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import escaped, prose, titled
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.results import Result
 
@@ -29,8 +29,7 @@ def table(content: Sequence[Explanation], look: Look) -> Iterator[str]:
 
 
 def _page(content: Sequence[Explanation], look: Look) -> Iterator[Line]:
-    if look.title and (title := words.clean(look.title)):
-        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from heading(words.clean(look.title or ""), look.width)
     yield from fold(words.settings([c.result for c in content]), " · ", look.width, "dim")
     for explanation in content:
         yield []
@@ -53,8 +52,7 @@ def _labelled(label: str, text: str, look: Look) -> Iterator[Line]:
 
 def to_markdown(content: Sequence[Explanation], look: Look) -> Iterator[str]:
     """The same as headings, lists and tables."""
-    if look.title and (title := words.clean(look.title)):
-        yield f"### {escaped(title)}\n\n"
+    yield from titled(look)
     yield f"{prose(' · '.join(words.settings([c.result for c in content])))}\n"
     for explanation in content:
         if explanation.result.varied:

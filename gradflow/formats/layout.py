@@ -146,6 +146,11 @@ def fold(pieces: Iterable[str], separator: str, width: int, style: str = "") -> 
         yield [Span(line, style)]
 
 
+def heading(title: str, width: int) -> Iterable[Line]:
+    """A title over tables; nothing where it is empty."""
+    return fold(title.split(" "), " ", width, "bold")
+
+
 def render(line: Line, colour: bool) -> str:
     """The line as text, ended. Colours are the terminal's sixteen, so that they fit its theme."""
     *spans, last = line or [Span("")]

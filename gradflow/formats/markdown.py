@@ -27,8 +27,7 @@ Column = tuple[str, Sequence[str]]
 def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     """The title, what the runs have in common, a row per run, a row per lag."""
     shown = with_parts(list(results))
-    if look.title and (title := words.clean(look.title)):
-        yield f"### {escaped(title)}\n\n"
+    yield from titled(look)
     if not shown:
         yield "No runs.\n"
         return
@@ -50,6 +49,12 @@ def export(results: Iterable[Result], look: Look) -> Iterator[str]:
         start = words.relative_to(shown)
         yield f"\n{prose(f'The gradient ‖∂L/∂s‖ at each lag over {start}:')}\n\n"
         yield from table(lag_columns_of_runs(shown, look))
+
+
+def titled(look: Look) -> Iterator[str]:
+    """The title as a heading; nothing where there is none."""
+    if title := words.clean(look.title or ""):
+        yield f"### {escaped(title)}\n\n"
 
 
 def escaped(text: str) -> str:

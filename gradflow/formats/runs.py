@@ -8,9 +8,9 @@ from gradflow.axes import KNOWN
 from gradflow.formats import words
 from gradflow.formats.csv import record
 from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
-from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, render
+from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, heading, render
 from gradflow.formats.look import Look
-from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import prose, titled
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.formats.merging import SEEDS
 from gradflow.numerics.magnitudes import Magnitudes
@@ -42,8 +42,7 @@ def table(results: Iterable[Result], look: Look) -> Iterator[str]:
 
 
 def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
-    if look.title and (title := words.clean(look.title)):
-        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from heading(words.clean(look.title or ""), look.width)
     if not results:
         return
     yield from fold(words.settings(results), " · ", look.width, "dim")
@@ -60,8 +59,7 @@ def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
 def to_markdown(results: Iterable[Result], look: Look) -> Iterator[str]:
     """A row a run, in one table."""
     found = list(results)
-    if look.title and (title := words.clean(look.title)):
-        yield f"### {escaped(title)}\n\n"
+    yield from titled(look)
     if not found:
         return
     yield f"{prose(' · '.join(words.settings(found)))}\n\n"

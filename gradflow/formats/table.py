@@ -24,6 +24,7 @@ from gradflow.formats.layout import (
     blocks,
     fold,
     grid,
+    heading,
     render,
     room_left,
 )
@@ -49,8 +50,7 @@ def export(results: Iterable[Result], look: Look) -> Iterator[str]:
 
 
 def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
-    if look.title and (title := words.clean(look.title)):
-        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from heading(words.clean(look.title or ""), look.width)
     if not results:
         yield [Span("No runs.")]
         return

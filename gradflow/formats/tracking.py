@@ -21,11 +21,12 @@ from gradflow.formats.layout import (
     blocks,
     fold,
     grid,
+    heading,
     render,
     room_left,
 )
 from gradflow.formats.look import Lags, Look
-from gradflow.formats.markdown import escaped, prose
+from gradflow.formats.markdown import prose, titled
 from gradflow.formats.markdown import table as markdown_table
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
@@ -109,8 +110,7 @@ def table(results: Sequence[Result], look: Look) -> Iterator[str]:
 
 def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
     """One table per run of the sweep, the checkpoints as rows."""
-    if look.title and (title := words.clean(look.title)):
-        yield from fold(title.split(" "), " ", look.width, "bold")
+    yield from heading(words.clean(look.title or ""), look.width)
     folder = common_folder(results)
     within = [f"checkpoints in {words.clean(folder)}"] if folder else []
     yield from fold([*words.settings(results), *within], " · ", look.width, "dim")
@@ -253,8 +253,7 @@ def _prose(text: str, width: int, style: str = "dim") -> Iterator[Line]:
 
 def to_markdown(results: Sequence[Result], look: Look) -> Iterator[str]:
     """One table of all checkpoints and runs."""
-    if look.title and (title := words.clean(look.title)):
-        yield f"### {escaped(title)}\n\n"
+    yield from titled(look)
     yield f"{prose(' · '.join(words.settings(results)))}\n\n"
     yield from markdown_table(columns(results, look), left=len(results[0].varied) + 1)
     yield "\nUnder the lags: log10 ‖∂L/∂s‖.\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
-from gradflow.config import load as loading
+from gradflow.config import expansion
 from gradflow.config.load import from_mapping, load
 from gradflow.errors import InputError
 from gradflow.runs import sampling

@@ -67,7 +67,7 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
     assert repr(report()) == (
-        "<Checked: 11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed>"
+        "<Check: 11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed>"
     )
     assert str(report()).splitlines()[1] == (
         "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"

@@ -219,3 +219,10 @@ def test_no_room_but_the_cells_lists_the_cells():
             continue  # names there are formats, layouts and examples
         texts = {n.value for n in nodes(path) if isinstance(n, ast.Constant)}
         assert not set(CELLS) <= texts, path
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_what_is_around_it_can_be_read_too(folder):
+    files = (Path(__file__).parent.parent / folder).rglob("*.py")
+    long = {file.name for file in files if file.read_text(encoding="utf-8").count("\n") >= 400}
+    assert not long

@@ -16,7 +16,7 @@ and `input` (an array) replace its own. Each raises `InputError` with every faul
     explain       the factors of the rate, and what would change it: `Explanation`, one a run
     critical      where the rate is 1: `Critical`, one a net
     verify        the gradients against complex-step derivatives: `Verification`, one a run
-    check         results held to `expect:` or to a baseline: `Report`
+    check         results held to `expect:` or to a baseline: `Check`
     load          a config read and validated: `Experiment`, a list of `Run`
     load_results  what was saved: `Results`
     register      your own cell under a name
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gradflow.api import Answers as Answers
+    from gradflow.api import Check as Check
     from gradflow.api import Results as Results
     from gradflow.api import analyze as analyze
     from gradflow.api import backpropagate as backpropagate
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
     from gradflow.cells import Params as Params
     from gradflow.cells import SizedCell as SizedCell
     from gradflow.cells.library import register as register
-    from gradflow.checks.report import Report as Report
     from gradflow.criticality import Critical as Critical
     from gradflow.engine.flow import Trajectory as Trajectory
     from gradflow.equations.mistakes import EquationsError as EquationsError
@@ -88,6 +88,7 @@ _HOMES = {
     "CELLS": "cells",
     "Cell": "cells",
     "CellType": "cells",
+    "Check": "api",
     "Critical": "criticality",
     "Diagnosis": "results",
     "EquationsError": "equations.mistakes",
@@ -101,7 +102,6 @@ _HOMES = {
     "Measured": "measures.measured",
     "OverSeeds": "results",
     "Params": "cells",
-    "Report": "checks.report",
     "Result": "results",
     "Results": "api",
     "Run": "runs.experiment",

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from gradflow.api import load
+from gradflow.checks.checked import Checked
 from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
 from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
-from gradflow.checks.report import Report
 from gradflow.checks.wanted import without_place
 from gradflow.config.expect import expected
 from gradflow.counts import many
@@ -204,14 +204,14 @@ def failure(
     """What an assertion says: a line for each expectation and run that misses, those that hold in
     one, and the curves that are meant; empty where all is well."""
     named = None if baseline is None else str(baseline)
-    report = Report("", tuple(judgements), comparison, named)
-    if report.held:
+    checked = Checked("", tuple(judgements), comparison, named)
+    if checked.held:
         return ""
-    lines = ["gradient flow: " + report.summary]
+    lines = ["gradient flow: " + checked.summary]
     lines += [
         f"  {line.outcome:<9}  {line.what}: {line.of}: {line.got}"
         + (f" ({line.off})" * bool(line.off))
-        for line in sorted(report.lines, key=lambda line: not line.fails)
+        for line in sorted(checked.lines, key=lambda line: not line.fails)
     ]
     missing: set[int | None] = {one.run for one in judgements if one.fails}
     if comparison is not None:

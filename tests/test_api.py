@@ -3,11 +3,14 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gradflow
+from gradflow.formats import for_files
+from tests.command import main
 
 SMALL = {"sequence_length": 6, "hidden_size": 4, "batch_size": 3, "input_size": 2}
 
@@ -120,8 +123,8 @@ def test_every_call_takes_weights_and_input():
     assert verification.run.hidden_size == 5
     [critical] = gradflow.critical(config, **given)
     assert critical.run.sequence_length == 30
-    report = gradflow.check(config, **given)
-    assert [one.value for one in report.judgements] == [result.loss]
+    check = gradflow.check(config, **given)
+    assert [one.value for one in check.judgements] == [result.loss]
 
 
 def _engine(**changed):
@@ -201,8 +204,8 @@ def test_a_net_and_an_array_may_stand_in_the_config():
                    {**cell, "weights": state, "input": x.tolist()}):  # fmt: skip
         [result] = gradflow.analyze(config)
         np.testing.assert_array_equal(result.flow.state, apart.flow.state)
-    report = gradflow.check({**cell, "weights": state, "input": x, "expect": {"loss": {"min": 0}}})
-    assert report.judgements[0].value == apart.loss
+    check = gradflow.check({**cell, "weights": state, "input": x, "expect": {"loss": {"min": 0}}})
+    assert check.judgements[0].value == apart.loss
     [other] = gradflow.analyze({**cell, "weights": state, "input": x}, input=2 * x)
     assert other.loss != apart.loss
     for net in (Net(), state):
@@ -222,3 +225,22 @@ def test_what_is_no_config_says_what_is_one(config, told, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(gradflow.InputError, match=told):
         gradflow.analyze(config)
+
+
+def test_a_check_shows_and_saves_itself_as_the_command_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.yaml").write_text("cell: rnn\nsequence_length: 20\nexpect: {horizon: {min: 50}}\n")
+    check = gradflow.check("net.yaml")
+    assert repr(check) == "<Check: 1 figure: 1 missed>"
+    assert not check
+    names = [f"own{suffix}" for suffix in for_files("check")]
+    assert len(names) >= 5
+    for name in names:
+        check.save(name)
+    outputs = [word for name in names for word in ("-o", name.replace("own", "theirs"))]
+    code, out, _ = main(capsys, "check", "net.yaml", "-f", "markdown", *outputs)
+    assert (code, check._repr_markdown_()) == (1, out)
+    for name in names:
+        assert Path(name).read_bytes() == Path(name.replace("own", "theirs")).read_bytes(), name
+    with pytest.raises(gradflow.InputError, match=r"csv cannot show a check: .*\.junit\.xml"):
+        check.save("own.csv")

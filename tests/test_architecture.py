@@ -54,7 +54,7 @@ INSIDE = {
         "mistakes", "declaration", "bounds", "sizes", "functions", "graph", "parse", "step",
         "names", "operations", "initial", "effects", "roles", "infer", "reduce", "differentiate",
         "arrange", "layout", "transposes", "writing", "weights", "forward", "linearize",
-        "backward", "emit", "compile", "surroundings", "report", "samples", "",
+        "backward", "emit", "compile", "surroundings", "traits", "samples", "",
     ],
     "machine": ["interrupts", "memory", "blas", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "decimals", "calculation", "magnitudes", ""],
@@ -104,7 +104,7 @@ INSIDE = {
         "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",
         "critical", "results", "checks", "explanation", "tracking", "",
     ],
-    "checks": ["wanted", "figures", "judge", "deviations", "compare", "report"],
+    "checks": ["wanted", "figures", "judge", "deviations", "compare", "checked"],
     "saved": ["values", "curves", "measured", "diagnosed", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",

@@ -73,3 +73,18 @@ def test_no_page_holds_what_a_merge_left_in_it():
         lines = path.read_text(encoding="utf-8").splitlines()
         left = [at for at, line in enumerate(lines, 1) if re.match("(<{7}|>{7}|={7})( |$)", line)]
         assert not left, path
+
+
+def test_versions_that_ci_takes_are_those_that_are_asked_for():
+    lines = (ROOT / ".ci" / "versions.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    names = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
+    project = PYPROJECT.split("dependencies = [", 1)[1].split("[project.urls]")[0]
+    lowest = dict(re.findall(r'"([A-Za-z][\w.-]*)>=([\d.]+)"', project))
+    assert {"numpy", "pandas", "keras", "distributed"} <= lowest.keys()
+    for name, low in lowest.items():
+        assert _numbers(names[name.lower()]) >= _numbers(low), name
+
+
+def _numbers(version):
+    return [int(part) for part in re.findall(r"\d+", version)][:3]

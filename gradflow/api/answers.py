@@ -1,13 +1,15 @@
-"""What `explain`, `critical` and `verify` found: a list that shows itself as the command would."""
+"""What `explain`, `critical` and `verify` found, a list, and what `check` came to: each shows and
+saves itself as the command would."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar, overload
 
 from gradflow.api.saving import save
+from gradflow.checks.checked import Checked
 from gradflow.formats.look import Look, Theme
 from gradflow.output.terminal import prompt_width
 
@@ -17,7 +19,37 @@ if TYPE_CHECKING:
 _One = TypeVar("_One")
 
 
-class Answers(list[_One], Generic[_One]):
+class Shown:
+    """What a command would show and write of it."""
+
+    _report: Report
+    _look: Look
+
+    def _repr_markdown_(self) -> str:
+        """The tables of the command, for a notebook."""
+        return self._shown("markdown")
+
+    def _shown(self, name: str) -> str:
+        from gradflow.formats import FORMATS
+
+        look = replace(self._look, width=prompt_width())
+        return "".join(map(str, FORMATS[name].show(self._report, self, look)))
+
+    def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
+        """Write a file in the format of its suffix, as the command's `--output`.
+
+        Args:
+            path: of the file.
+            theme: the page that a figure is for, `light` or `dark`; `auto`: an SVG follows its
+                reader, the others are for a light one.
+
+        Raises:
+            InputError: no format of this has the suffix, or the file cannot be written.
+        """
+        save(path, self._report, self, self._look, theme)
+
+
+class Answers(Shown, list[_One], Generic[_One]):
     """A list of what was found, one a run or net. `str` is the table of the command; a notebook
     shows it too.
 
@@ -46,25 +78,23 @@ class Answers(list[_One], Generic[_One]):
         """The table that the command prints."""
         return self._shown("table").rstrip("\n")
 
-    def _repr_markdown_(self) -> str:
-        """The same for a notebook."""
-        return self._shown("markdown")
 
-    def _shown(self, name: str) -> str:
-        from gradflow.formats import FORMATS
+@dataclass(frozen=True, repr=False)
+class Check(Shown, Checked):
+    """What a check came to: true where everything holds; `str` is a line for each expectation that
+    all its runs hold, and for each run that does not; a notebook shows the table of the command.
 
-        look = replace(self._look, width=prompt_width())
-        return "".join(map(str, FORMATS[name].show(self._report, list(self), look)))
+        >>> import gradflow
+        >>> check = gradflow.check({"cell": "rnn", "expect": {"horizon": {"min": 50}}})
+        >>> check
+        <Check: 1 figure: 1 missed>
+        >>> check.save("check.junit.xml")
+    """
 
-    def save(self, path: str | PathLike[str], *, theme: Theme = "auto") -> None:
-        """Write a file in the format of its suffix, as the command's `--output`.
+    _look: Look = field(default_factory=Look, compare=False)
+    _report = "check"
 
-        Args:
-            path: of the file.
-            theme: the page that a figure is for, `light` or `dark`; `auto`: an SVG follows its
-                reader, the others are for a light one.
-
-        Raises:
-            InputError: no format of such answers has this suffix, or the file cannot be written.
-        """
-        save(path, self._report, list(self), self._look, theme)
+    @classmethod
+    def of(cls, checked: Checked, look: Look) -> Check:
+        """The same, with how it is shown."""
+        return cls(**vars(checked), _look=look)

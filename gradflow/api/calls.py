@@ -6,7 +6,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
-from gradflow.api.answers import Answers
+from gradflow.api.answers import Answers, Check
 from gradflow.api.results import Results
 from gradflow.api.sources import Source, load, loaded, taken
 from gradflow.errors import Fault, InputError
@@ -19,7 +19,6 @@ from gradflow.runs.runner import execute, time_steps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradflow.checks.report import Report
     from gradflow.criticality import Critical
     from gradflow.explanation import Explanation
     from gradflow.verification import Verification
@@ -184,7 +183,7 @@ def check(
     tolerance: float = 0.05,
     weights: Any = None,
     input: Any = None,
-) -> Report:
+) -> Check:
     """Run a config and hold the results to its `expect:`, and to a baseline.
 
         >>> report = gradflow.check({"cell": "rnn", "expect": {"horizon": {"min": 50}}})
@@ -200,16 +199,16 @@ def check(
         weights, input: as for `load`.
 
     Returns:
-        A Report: true where everything holds, `str` is a line an expectation, `judgements` and
+        A Check: true where everything holds, `str` is a line an expectation, `judgements` and
         `comparison` have the numbers.
 
     Raises:
         InputError: with every fault of the config, its expectations and the baseline; nothing is
             expected at all.
     """
+    from gradflow.checks.checked import Checked
     from gradflow.checks.compare import Side, compare
     from gradflow.checks.judge import judge
-    from gradflow.checks.report import Report
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
@@ -235,4 +234,5 @@ def check(
     called = None if baseline is None else str(baseline)
     if isinstance(baseline, Results):
         called = "baseline"
-    return Report(source, judgements, comparison, called, experiment.title, tuple(results))
+    checked = Checked(source, judgements, comparison, called, experiment.title, tuple(results))
+    return Check.of(checked, Look.of(experiment))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -17,25 +16,20 @@ if TYPE_CHECKING:
 _WIDTH = 160  # columns of a text, as the command writes them
 
 
-def save(
-    path: str | PathLike[str], report: Report, content: Sequence[Any], look: Look, theme: Theme
-) -> None:
+def save(path: str | PathLike[str], report: Report, content: Any, look: Look, theme: Theme) -> None:
     """Write a report whole or not at all.
 
     Raises:
         InputError: no format of this report has the suffix, what it needs is not installed, or the
             file cannot be written.
     """
-    from gradflow.formats import for_files, suffix_unfit
+    from gradflow.formats import by_name
     from gradflow.output.whole import WholeFile
 
     target = Path(path)
-    able = for_files(report)
-    suffix = target.suffix.lower()
-    if suffix not in able:
-        raise InputError(Fault(suffix_unfit(suffix, report), str(path)))
-    if (missing := able[suffix].missing()) is not None:
-        raise InputError(Fault(missing, str(path)))
+    format = by_name(target, report)
+    if isinstance(format, Fault):
+        raise InputError(format)
     with WholeFile(target) as file:
         how = replace(look, width=_WIDTH, tables=True, theme=known_theme(theme))
-        file.write(able[suffix].show(report, content, how))
+        file.write(format.show(report, content, how))

@@ -35,10 +35,10 @@ from gradflow.equations.mistakes import Mistakes
 from gradflow.equations.names import shape_of
 from gradflow.equations.reduce import Use as SymbolicUse
 from gradflow.equations.reduce import is_plain
-from gradflow.equations.report import Report, report
 from gradflow.equations.samples import Samples
 from gradflow.equations.sizes import Shape
 from gradflow.equations.surroundings import is_other
+from gradflow.equations.traits import Traits, traits
 from gradflow.numerics.arrays import Array, empty, transposed
 from gradflow.numerics.products import product, product_for
 
@@ -260,9 +260,9 @@ class SizedCell:
     # What the equations say of themselves, and values of what they name
 
     @cached_property
-    def report(self) -> Report:
+    def traits(self) -> Traits:
         """Its gates, what keeps its state, the functions around its recurrent products."""
-        return report(self._symbolic, self.gauge)
+        return traits(self._symbolic, self.gauge)
 
     def samples(self, s: Array, s_next: Array, x: Array, params: Params) -> Samples:
         """Values of the nodes of `report` for a block of a forward pass.

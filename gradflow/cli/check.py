@@ -19,7 +19,7 @@ from gradflow.formats import FORMATS
 from gradflow.output.terminal import write
 
 if TYPE_CHECKING:
-    from gradflow.checks.report import Report
+    from gradflow.checks.checked import Checked
     from gradflow.output.whole import WholeFile
     from gradflow.saved import Saved
 
@@ -65,7 +65,7 @@ def check(
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
-        report = _checked(
+        checked = _checked(
             config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
         )
     except InputError as error:
@@ -73,8 +73,8 @@ def check(
             write(faults(error.faults))
         raise
     if format == "github":
-        _summarize(report)
-    if not report.held:
+        _summarize(checked)
+    if not checked.held:
         raise typer.Exit(1)
 
 
@@ -87,11 +87,11 @@ def _checked(
     theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
-) -> "Report":
-    """The report, once everything is written."""
+) -> "Checked":
+    """What the check came to, once everything is written."""
+    from gradflow.checks.checked import Checked
     from gradflow.checks.compare import Side, compare
     from gradflow.checks.judge import judge
-    from gradflow.checks.report import Report
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
@@ -113,7 +113,7 @@ def _checked(
         if saved is not None:
             before = Side(saved.results, saved.thresholds)
             comparison = compare(before, Side(results, experiment.thresholds), tolerance)
-        report = Report(
+        checked = Checked(
             source=config,
             judgements=tuple(judge(wanted, results)),
             comparison=comparison,
@@ -125,9 +125,9 @@ def _checked(
             new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
             print(f"wrote {baseline}: {many(len(results), 'run')}", file=sys.stderr)
         destinations.write(
-            report, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
+            checked, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
-    return report
+    return checked
 
 
 def _check_tolerance(tolerance: float) -> None:
@@ -151,7 +151,7 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "Who
     return contexts.enter_context(WholeFile(baseline))
 
 
-def _summarize(report: "Report") -> None:
+def _summarize(checked: "Checked") -> None:
     """Add to the summary that GitHub shows of the step, if there is one."""
     from gradflow.formats.github import summary
 
@@ -159,7 +159,7 @@ def _summarize(report: "Report") -> None:
     if path:
         try:
             with open(path, "a", encoding="utf-8", errors="replace", newline="") as file:
-                file.writelines(summary(report))
+                file.writelines(summary(checked))
         except OSError as error:
             print(f"warning: {path}: {error.strerror}: no summary is written", file=sys.stderr)
 

@@ -8,7 +8,7 @@ destinations.write(content, look)                              # files, then sta
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +21,9 @@ from gradflow.formats import (
     FORMATS,
     Format,
     Report,
+    by_name,
     for_files,
     for_screen,
-    suffix_unfit,
     unfit,
 )
 from gradflow.output.terminal import write
@@ -92,25 +92,16 @@ class Destinations:
         """
         from gradflow.output.whole import refuse_overwriting
 
-        paths, able = list(paths or []), for_files(report)
-        found = [(path, _by_suffix(path, able)) for path in paths]
-        faults = [
-            Fault(suffix_unfit(path.suffix.lower(), report), str(path), key="--output")
-            for path, one in found
-            if one is None
-        ]
-        faults += [
-            Fault(message, str(path), key="--output")
-            for path, one in found
-            if one is not None and (message := one.missing()) is not None
-        ]
+        paths = list(paths or [])
+        found = [(path, by_name(path, report)) for path in paths]
+        faults = [replace(one, key="--output") for _, one in found if isinstance(one, Fault)]
         try:
             refuse_overwriting(paths, [])
         except InputError as error:
             faults += error.faults
         if faults:
             raise InputError(*faults)
-        files = [(path, one) for path, one in found if one is not None]
+        files = [(path, one) for path, one in found if isinstance(one, Format)]
         return Destinations(report, None if quiet else FORMATS[screen], files)
 
     def open(
@@ -175,12 +166,6 @@ def _together(errors: Sequence[GradflowError]) -> GradflowError:
     if all(isinstance(error, InputError) for error in errors):
         return InputError(*(f for error in errors for f in error.faults))  # type: ignore[attr-defined]
     return GradflowError("\n".join(map(str, errors)))
-
-
-def _by_suffix(path: Path, able: Mapping[str, Format]) -> Format | None:
-    """The format that a name asks for; a suffix may have several points."""
-    name = path.name.lower()
-    return next((able[end] for end in able if path.suffix and name.endswith(end)), None)
 
 
 def read_by(config: str, experiment: Experiment) -> list[Path]:

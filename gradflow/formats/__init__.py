@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from gradflow.errors import Fault
 from gradflow.formats.look import Look
 
-__all__ = ["FORMATS", "Format", "Look", "Report", "for_files", "for_screen"]
+__all__ = ["FORMATS", "Format", "Look", "Report", "by_name", "for_files", "for_screen"]
 
 Report = Literal[
     "results",
@@ -202,8 +204,18 @@ def unfit(name: str, report: Report) -> str:
     return f"{name} is no text: write it to a file, --output NAME{suffix}; text are {able}"
 
 
-def suffix_unfit(suffix: str, report: Report) -> str:
-    """Why a file cannot be written in the format of its suffix, and which suffixes do."""
+def by_name(path: Path, report: Report) -> Format | Fault:
+    """The format that the name of a file asks for, whose suffix may have several points; or why
+    there is none: no format of this report has such names, or what it needs is not installed."""
+    name, able = path.name.lower(), for_files(report)
+    found = next((able[end] for end in able if path.suffix and name.endswith(end)), None)
+    if found is None:
+        return Fault(_misnamed(path.suffix.lower(), report), str(path))
+    missing = found.missing()
+    return found if missing is None else Fault(missing, str(path))
+
+
+def _misnamed(suffix: str, report: Report) -> str:
     message = f"expected a name that ends in one of {', '.join(for_files(report))}"
     known = next((one for one in FORMATS.values() if suffix in one.suffixes), None)
     return f"{known.name} cannot show {_CALLED[report]}: {message}" if known else message

@@ -12,7 +12,7 @@ from gradflow import __version__
 from gradflow.cells import CELLS
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Equations
-from gradflow.equations.report import report
+from gradflow.equations.traits import traits
 from gradflow.formats import markdown
 from gradflow.formats.look import Look
 
@@ -133,7 +133,7 @@ def _described(equations: Equations) -> dict[str, Any]:
 
 def _memory(equations: Equations) -> dict[str, list[str]]:
     """The gates of a cell at its defaults, and how its state goes to the next one directly."""
-    found = report(Cell.of(equations).compiled_for(64, 64).step, dict(equations.gauge))
+    found = traits(Cell.of(equations).compiled_for(64, 64).step, dict(equations.gauge))
     return {
         "gates": list(found.gates),
         "keeps": [f"{keeper.name} keeps {keeper.part}" for keeper in found.keepers],

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 
 from gradflow import __version__
+from gradflow.checks.checked import Checked, Line
 from gradflow.checks.compare import Comparison, Pair
 from gradflow.checks.judge import Judgement
-from gradflow.checks.report import Line, Report
 from gradflow.formats.layout import Column, Entry, blocks, fold, grid, render
 from gradflow.formats.look import Look
 from gradflow.formats.markdown import escaped, prose
@@ -26,9 +26,9 @@ HEADS = ("outcome", "asked for in", "expected", "of", "found", "off")
 """Of the columns of its table."""
 
 
-def table(report: Report, look: Look) -> Iterator[str]:
+def table(checked: Checked, look: Look) -> Iterator[str]:
     """A line for each expectation that all its runs hold, and for each run that does not."""
-    lines = report.lines
+    lines = checked.lines
     rows = [[clean(text) for text in row_of(line)] for line in lines]
     styles = [STYLES.get(line.outcome, "") for line in lines]
     columns = [
@@ -41,8 +41,8 @@ def table(report: Report, look: Look) -> Iterator[str]:
     for block in blocks(columns[1:], columns[:1], look.width) if columns else ():
         yield from (render(line, look.colour) for line in grid(block))
         yield "\n"
-    style = "green" if report.held else "bold red"
-    for line in fold(clean(report.summary).split(" "), " ", look.width, style):
+    style = "green" if checked.held else "bold red"
+    for line in fold(clean(checked.summary).split(" "), " ", look.width, style):
         yield render(line, look.colour)
 
 
@@ -51,29 +51,29 @@ def row_of(line: Line) -> list[str]:
     return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
-def to_markdown(report: Report, look: Look) -> Iterator[str]:
+def to_markdown(checked: Checked, look: Look) -> Iterator[str]:
     """The same as a table of Markdown, what fails first in bold words."""
-    title = clean(report.title or report.source)
-    verdict = "held" if report.held else "missed"
+    title = clean(checked.title or checked.source)
+    verdict = "held" if checked.held else "missed"
     yield f"### gradflow check: {escaped(title)}: {verdict}\n\n"
-    rows = [[clean(text) for text in row_of(line)] for line in report.lines]
+    rows = [[clean(text) for text in row_of(line)] for line in checked.lines]
     if rows:
         columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
         yield from markdown_table([(head, list(cells)) for head, cells in columns], left=6)
         yield "\n"
-    yield f"{prose(clean(report.summary))}\n"
+    yield f"{prose(clean(checked.summary))}\n"
 
 
-def to_json(report: Report, look: Look) -> Iterator[str]:
+def to_json(checked: Checked, look: Look) -> Iterator[str]:
     """Every expectation of every run, and every curve of every run compared with the baseline."""
     content = {
         "gradflow": __version__,
         "format": FORMAT,
-        "config": report.source,
-        "held": report.held,
-        "expectations": [_judgement(one) for one in report.judgements],
-        "baseline": report.baseline,
-        "comparison": None if report.comparison is None else compared(report.comparison),
+        "config": checked.source,
+        "held": checked.held,
+        "expectations": [_judgement(one) for one in checked.judgements],
+        "baseline": checked.baseline,
+        "comparison": None if checked.comparison is None else compared(checked.comparison),
     }
     yield json.dumps(content, indent=1, allow_nan=False) + "\n"
 

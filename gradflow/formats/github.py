@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from gradflow.checks.report import Line, Report
+from gradflow.checks.checked import Checked, Line
 from gradflow.errors import Fault
 from gradflow.formats.checks import to_markdown
 from gradflow.formats.look import Look
@@ -16,13 +16,15 @@ MOST = 10
 """GitHub shows no more errors of one step."""
 
 
-def export(report: Report, look: Look) -> Iterator[str]:
+def export(checked: Checked, look: Look) -> Iterator[str]:
     """A workflow command for each of the first errors, then what all came to."""
-    errors = [line for line in report.lines if line.fails]
-    yield from (command(_message(line), *_place(line, report), line.line) for line in errors[:MOST])
+    errors = [line for line in checked.lines if line.fails]
+    yield from (
+        command(_message(line), *_place(line, checked), line.line) for line in errors[:MOST]
+    )
     if len(errors) > MOST:
-        yield command(f"… and {len(errors) - MOST} more", "gradflow check", report.source, None)
-    yield f"{clean(report.summary)}\n"
+        yield command(f"… and {len(errors) - MOST} more", "gradflow check", checked.source, None)
+    yield f"{clean(checked.summary)}\n"
 
 
 def faults(found: Iterable[Fault]) -> Iterator[str]:
@@ -39,9 +41,9 @@ def faults(found: Iterable[Fault]) -> Iterator[str]:
         yield command(f"… and {len(found) - MOST} more", "gradflow: config", "", None)
 
 
-def summary(report: Report) -> Iterator[str]:
+def summary(checked: Checked) -> Iterator[str]:
     """What is shown on the page of the run."""
-    yield from to_markdown(report, Look())
+    yield from to_markdown(checked, Look())
     yield "\n"
 
 
@@ -69,9 +71,9 @@ def _in_repository(file: str) -> str:
     return file if inside.startswith(os.pardir) else inside.replace(os.sep, "/")
 
 
-def _place(line: Line, report: Report) -> tuple[str, str]:
+def _place(line: Line, checked: Checked) -> tuple[str, str]:
     """The title, and the file that the error is shown on."""
-    return f"gradflow: {line.what}", report.source
+    return f"gradflow: {line.what}", checked.source
 
 
 def _message(line: Line) -> str:

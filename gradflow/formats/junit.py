@@ -7,21 +7,21 @@ from pathlib import PurePath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from gradflow.checks.checked import Checked, difference
 from gradflow.checks.judge import Judgement
-from gradflow.checks.report import Report, difference
 from gradflow.formats.look import Look
 from gradflow.formats.words import clean
 
 
-def export(report: Report, look: Look) -> Iterator[str]:
+def export(checked: Checked, look: Look) -> Iterator[str]:
     """One suite: a case for every expectation of every run, one for every run compared with the
     baseline."""
-    name = clean(report.source)
+    name = clean(checked.source)
     stem = PurePath(name).stem
-    cases = [_expected(one, stem) for one in report.judgements]
-    if report.comparison is not None:
-        tolerance = f"within {report.comparison.within} of {report.baseline}"
-        for pair in report.comparison.pairs:
+    cases = [_expected(one, stem) for one in checked.judgements]
+    if checked.comparison is not None:
+        tolerance = f"within {checked.comparison.within} of {checked.baseline}"
+        for pair in checked.comparison.pairs:
             case = _case(f"{stem}.baseline", f"{tolerance} [{pair.name}]")
             if not pair.held:
                 _add(case, "failure", difference(pair), difference(pair), type="deviation")

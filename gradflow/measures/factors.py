@@ -33,20 +33,20 @@ def factors(subject: Subject) -> list[Measured]:
         label = subject.cell.label
         note = f"{label} has neither a gate that keeps its state nor one recurrent product alone"
         return [Measured(note=note) for _ in range(subject.runs)]
-    if subject.cell.report.keepers:
+    if subject.cell.traits.keepers:
         return [Measured(figures=_keep(subject.trajectory, run)) for run in range(subject.runs)]
     return [Measured(figures=_gain(subject.trajectory, run)) for run in range(subject.runs)]
 
 
 def has_factors(cell: SizedCell) -> bool:
     """Whether a cell has a gate that keeps its state, or is one recurrent product."""
-    report = cell.report
-    one_product = len(report.functions) == len(report.blocks) == 1 and not report.direct
-    return bool(report.keepers) or one_product
+    traits = cell.traits
+    one_product = len(traits.functions) == len(traits.blocks) == 1 and not traits.direct
+    return bool(traits.keepers) or one_product
 
 
 def _some_steps(trajectory: Trajectory, run: int) -> Samples:
-    """What the report names, at a few steps, evenly spaced over those whose tape is kept."""
+    """What the traits name, at a few steps, evenly spaced over those whose tape is kept."""
     start, stop = trajectory.segments[-1]
     tape: Tape = trajectory.last_tape
     at, _ = distinct(np.linspace(0, stop - start - 1, _STEPS).round().astype(np.int64))
@@ -59,7 +59,7 @@ def _some_steps(trajectory: Trajectory, run: int) -> Samples:
 
 
 def _keep(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
-    values, keeper = _some_steps(trajectory, run), trajectory.cell.report.keepers[0]
+    values, keeper = _some_steps(trajectory, run), trajectory.cell.traits.keepers[0]
     with np.errstate(divide="ignore"):
         if keeper.decay is not None:
             decay = values.of(keeper.decay).astype(np.float64)
@@ -69,7 +69,7 @@ def _keep(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
 
 
 def _gain(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
-    (gain,), (function,) = gains(trajectory).values(), trajectory.cell.report.functions
+    (gain,), (function,) = gains(trajectory).values(), trajectory.cell.traits.functions
     slope = function.slope
     rms = 1.0
     if slope is not None:

@@ -16,8 +16,8 @@ import numpy as np
 
 from gradflow.engine.flow import Trajectory
 from gradflow.equations.graph import Node
-from gradflow.equations.report import Keeper
 from gradflow.equations.samples import Samples
+from gradflow.equations.traits import Keeper
 from gradflow.measures.batch import PERCENTILES
 from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.distribution import BINS, Distribution
@@ -34,7 +34,7 @@ def gates(subject: Subject) -> list[Measured]:
     `_p90`, `_below_0.1`, `_above_0.9`, and of what keeps a part of the state
     `gates_<keeper>_time_scale_p50`, `_p90` in steps (infinite of a hard gate that is 1)."""
     cell = subject.cell
-    if not cell.report.gates:
+    if not cell.traits.gates:
         note = (
             f"{cell.label} has no gates: none of its named intermediates is a sigmoid that "
             "multiplies something"
@@ -44,18 +44,18 @@ def gates(subject: Subject) -> list[Measured]:
 
 
 def _of_run(trajectory: Trajectory, run: int) -> Measured:
-    report, cell = trajectory.cell.report, trajectory.cell
+    traits, cell = trajectory.cell.traits, trajectory.cell
     steps = len(trajectory.x) * trajectory.last.shape[1]
 
     def count(node: Node) -> int:
         return int(steps * math.prod(cell.sizes(node.shape)))
 
-    openings = {name: _Opening(count(node)) for name, node in report.gates.items()}
-    scales = {k.name: Distribution(count(k.value), -_LONGEST, _SHORTEST) for k in report.keepers}
+    openings = {name: _Opening(count(node)) for name, node in traits.gates.items()}
+    scales = {k.name: Distribution(count(k.value), -_LONGEST, _SHORTEST) for k in traits.keepers}
     for values in blocks_of_values(trajectory, run):
-        for name, node in report.gates.items():
+        for name, node in traits.gates.items():
             openings[name].add(values.of(node))
-        for keeper in report.keepers:
+        for keeper in traits.keepers:
             scales[keeper.name].add(_log2_decay(values, keeper))
     figures: dict[str, float | str | None] = {}
     for name, opening in openings.items():

@@ -265,7 +265,7 @@ def _figures(layers: Sequence[Trajectory]) -> dict[str, float | str | None]:
     is a diagonal matrix, and what is not square has no radius."""
     found: dict[str, float | str | None] = {}
     for number, layer in enumerate(layers):
-        cell, blocks = layer.cell, layer.cell.report.blocks
+        cell, blocks = layer.cell, layer.cell.traits.blocks
         for block in blocks:
             behind = f"_{block.name}" if len(blocks) > 1 else ""
             behind += f"_l{number}" if len(layers) > 1 else ""

@@ -40,7 +40,7 @@ def paths(subject: Subject) -> list[Measured]:
     """
     net, places = subject.net, subject.places
     cells = {at: net.places[at].cell for at in places}
-    if not any(cell.report.direct for cell in cells.values()):
+    if not any(cell.traits.direct for cell in cells.values()):
         cell = next(iter(cells.values()))
         note = f"{cell.label} has no direct path: its state reaches the next through a matrix alone"
         return [Measured(note=note) for _ in range(subject.runs)]
@@ -102,7 +102,7 @@ def _direct_path(cut: NetTrajectory, subject: Subject) -> Magnitudes:
     found, width = [], 0
     for at in subject.places:
         trajectory = cut.places[at]
-        parts = trajectory.cell.report.direct
+        parts = trajectory.cell.traits.direct
         for part in parts:
             start = _signs(trajectory, part)
             watcher = Gradient(trajectory, start)

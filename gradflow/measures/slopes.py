@@ -32,7 +32,7 @@ def slopes(subject: Subject) -> list[Measured]:
     0.1 in size; of several functions together, and of each as `slopes_<function>_rms`, ...;
     `gain` ‖W_s‖_F/√H, of several recurrent weights one each, `gain_<block>`."""
     cell, trajectory, R = subject.cell, subject.trajectory, subject.runs
-    if not cell.report.functions:
+    if not cell.traits.functions:
         note = f"{cell.label} has no recurrent weights: no function is around their products"
         return [Measured(note=note) for _ in range(R)]
     gain = gains(trajectory)
@@ -46,7 +46,7 @@ def slopes(subject: Subject) -> list[Measured]:
 def gains(trajectory: Trajectory) -> dict[str, Array]:
     """‖W‖_F/√rows of every recurrent weight, (R,), by the name of its figure."""
     cell, found = trajectory.cell, {}
-    blocks = cell.report.blocks
+    blocks = cell.traits.blocks
     for block in blocks:
         weight = evaluate(block.weight, trajectory.params, cell.H, cell.I)
         squares, exponent = squares_of(weight.astype(np.float64), weight.ndim - 1)
@@ -72,7 +72,7 @@ class _Slopes:
 
 
 def _figures(trajectory: Trajectory, run: int) -> Mapping[str, float]:
-    functions = trajectory.cell.report.functions
+    functions = trajectory.cell.traits.functions
     found = {function.name: _Slopes() for function in functions}
     for values in blocks_of_values(trajectory, run):
         for name, slope, like in functions:

@@ -107,8 +107,8 @@ class Elman(NamedTuple):
 
 def elman_of(cell: SizedCell) -> Elman | None:
     """The cell as one nonlinearity around one recurrent product; None of any other."""
-    (new, *more) = cell.report.reduced.new.values()
-    if more or len(cell.report.blocks) != 1:
+    (new, *more) = cell.traits.reduced.new.values()
+    if more or len(cell.traits.blocks) != 1:
         return None
     terms = [(1.0, new)]
     if new.kind == "sum" and not new.payload[1]:

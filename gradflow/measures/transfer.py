@@ -70,8 +70,8 @@ def is_simple(cell: SizedCell) -> bool:
     """Whether units meet in recurrent matrices alone, square ones, and no weight treats one unit
     from another."""
     shapes = {part.shape for part in cell.parts.values()}
-    symbolic = differentiate(cell.report.reduced, cell.gauge)
-    weights = cell.report.blocks
+    symbolic = differentiate(cell.traits.reduced, cell.gauge)
+    weights = cell.traits.blocks
     return (
         shapes == {(cell.H,)}
         and not cell.gauge
@@ -109,7 +109,7 @@ def averages(trajectory: Trajectory, run: int) -> Averages:
     for node, factor in chain.weights:
         weight = evaluate(node, trajectory.params, cell.H, cell.I)[run].astype(np.float64)
         square.append(factor**2 * float((weight**2).sum()) / len(weight))
-    parts = len(chain.cell.report.reduced.new)
+    parts = len(chain.cell.traits.reduced.new)
     return Averages(parts, B, BB, A, AA, np.array(chain.operand), np.array(square))
 
 
@@ -124,8 +124,8 @@ class _Chain:
 
     def __init__(self, cell: SizedCell) -> None:
         self.cell = cell
-        self.derivatives: Derivatives = differentiate(cell.report.reduced, cell.gauge)
-        parts = list(cell.report.reduced.new)
+        self.derivatives: Derivatives = differentiate(cell.traits.reduced, cell.gauge)
+        parts = list(cell.traits.reduced.new)
         self.targets: list[object] = list(parts)
         self.sums, self.operand, self.weights = [], [], []
         for slot in self.derivatives.order:

@@ -11,8 +11,8 @@ import pytest
 
 import gradflow
 from formats.made_results import made, sweep
+from gradflow.checks.checked import Checked, difference
 from gradflow.checks.compare import TOLERANCE, Side, compare
-from gradflow.checks.report import Report, difference
 from gradflow.cli import check as cli
 from gradflow.formats.comparison import sentences
 from gradflow.measures import UNASKED
@@ -334,7 +334,7 @@ def test_what_tells_runs_without_a_counterpart_apart_is_told():
         "Runs are paired by their settings, and these differ: "
         "sequence_length 100 before, 50 after, seed 0 before, 4 after."
     )
-    report = Report("c.yaml", comparison=found, baseline="old.json")
+    report = Checked("c.yaml", comparison=found, baseline="old.json")
     assert report.summary == f"4 runs compared with old.json: 0 as before. {said}"
     for other in (before, [*before, made(2, "gru")], before[:1]):
         assert compared(before, other).unlike == {}

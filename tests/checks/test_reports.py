@@ -14,9 +14,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from formats.made_results import made, sweep
+from gradflow.checks.checked import Checked, difference
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
-from gradflow.checks.report import Report, difference
 from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
 from gradflow.formats import FORMATS, Look, for_files, for_screen
@@ -39,7 +39,7 @@ def report(source="net.yaml", **more):
         Wanted("relative", lag=50, least=1e-2, source=source, line=8, item=3,
                where={"cell": ("lstm",), "ws_scale": (0.5,)}),
     ]  # fmt: skip
-    return Report(source, tuple(judge(wanted, sweep())), **more)
+    return Checked(source, tuple(judge(wanted, sweep())), **more)
 
 
 def compared(after=None):
@@ -67,7 +67,7 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
     assert report().summary == "11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed."
     assert not report().held
     assert repr(report()) == (
-        "<Report: 11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed>"
+        "<Checked: 11 figures: 4 held, 5 missed, 1 undecided, 1 undecided, allowed>"
     )
     assert str(report()).splitlines()[1] == (
         "missed net.yaml:5 horizon at least 16: rnn W_s×0.5 9 (7 too small)"
@@ -76,22 +76,22 @@ def test_a_line_is_told_for_what_all_hold_and_for_each_run_that_does_not():
 
 def test_a_single_run_that_is_as_before_is_named():
     side = Side(sweep()[:1], (1e-3, 1e3))
-    (line,) = Report("c", (), compare(side, side), "b.json").lines
+    (line,) = Checked("c", (), compare(side, side), "b.json").lines
     assert (line.outcome, line.of, line.runs) == ("held", "rnn W_s×0.5", 1)
 
 
 def test_of_runs_that_hold_alike_one_figure_is_told():
     same = [made(n, rate=0.9, seed=n, varied=("seed",)) for n in range(3)]
     wanted = [Wanted("horizon", least=1), Wanted("verdict", one_of=("vanishing",))]
-    lines = Report("c", tuple(judge(wanted, same))).lines
+    lines = Checked("c", tuple(judge(wanted, same))).lines
     assert [(line.of, line.got) for line in lines] == [("3 runs", "66"), ("3 runs", "vanishing")]
 
 
 def test_a_report_is_true_where_everything_holds():
     wanted = [Wanted("horizon", least=1, where={"cell": ("rnn",)})]
-    assert Report("c", tuple(judge(wanted, sweep())))
-    assert not Report("c", tuple(judge(wanted, sweep())), compared(), "b.json")
-    assert Report("c", (), compared(sweep()), "b.json")
+    assert Checked("c", tuple(judge(wanted, sweep())))
+    assert not Checked("c", tuple(judge(wanted, sweep())), compared(), "b.json")
+    assert Checked("c", (), compared(sweep()), "b.json")
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])
@@ -112,7 +112,7 @@ def test_a_baseline_is_told_beside_the_expectations():
 
 def test_chaos_is_told():
     wild = [made(rate=1.3, T=100)]
-    text = shown("table", Report("c", (), compare(*[Side(wild, (1e-3, 1e3))] * 2), "b"), width=300)
+    text = shown("table", Checked("c", (), compare(*[Side(wild, (1e-3, 1e3))] * 2), "b"), width=300)
     assert "1 run by rate alone: the gradient grows beyond 1e10" in text
     found = compare(Side(wild, (1e-3, 1e3)), Side([made(rate=1.4, T=100)], (1e-3, 1e3)))
     text = shown("table", found, "comparison", width=300)
@@ -141,7 +141,7 @@ def test_json_has_every_judgement_and_no_infinity():
 
     wanted = [Wanted("horizon", least=math.inf, where={"ws_scale": (1.0,)})]
     whole = report(comparison=compared(), baseline="base.json")
-    endless = Report("c", tuple(judge(wanted, sweep())))
+    endless = Checked("c", tuple(judge(wanted, sweep())))
     for one in (whole, endless):
         found = json.loads(shown("json", one), parse_constant=refuse)
         assert len(found["expectations"]) == len(one.judgements)
@@ -238,7 +238,7 @@ def test_github_shows_an_error_on_the_line_that_asked_for_it():
 
 def test_github_is_told_of_ten_and_how_many_more():
     wanted = [Wanted("horizon", least=1000, line=n) for n in range(1, 5)]
-    many = Report("net.yaml", tuple(judge(wanted, sweep()[:3])))
+    many = Checked("net.yaml", tuple(judge(wanted, sweep()[:3])))
     assert sum(judgement.fails for judgement in many.judgements) == 12
     errors = [x for x in shown("github", many).splitlines() if x.startswith("::error")]
     assert len(errors) == MOST + 1

@@ -18,9 +18,9 @@ from typer.main import get_command
 from command import SMALL, main
 from formats.made_results import SAMPLES, made, sweep
 from formats.thousand_runs import thousand_runs
+from gradflow.checks.checked import Checked
 from gradflow.checks.compare import Side, compare
 from gradflow.checks.judge import judge
-from gradflow.checks.report import Report
 from gradflow.checks.wanted import Wanted
 from gradflow.cli import app_for
 from gradflow.config.load import from_mapping
@@ -78,7 +78,7 @@ def content_of(report):
         return compare(*sides)
     wanted = [Wanted("horizon", least=16, source=HOSTILE, line=5), Wanted("rate", most=0.9)]
     judged = tuple(judge(wanted, sweep()))
-    return Report(HOSTILE, judged, compare(*sides), HOSTILE, HOSTILE, tuple(sweep()))
+    return Checked(HOSTILE, judged, compare(*sides), HOSTILE, HOSTILE, tuple(sweep()))
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -20,8 +20,8 @@ def test_they_are_of_the_run_that_is_asked_for(R, budget):
         own = one_run(net, r)
         (tape,) = [t for _, t in unroll(own.cell, own.params, own.x, own.s0).tapes()]
         h = tape.states[1:, 0][..., net.cell.parts["h"].rows]
-        gate = net.cell.report.gates["o"]
-        found = [(values.of(net.cell.report.reduced.new["h"]), values.of(gate))
+        gate = net.cell.traits.gates["o"]
+        found = [(values.of(net.cell.traits.reduced.new["h"]), values.of(gate))
                  for values in blocks_of_values(trajectory, r, since=7)]  # fmt: skip
         assert sum(len(values) for values, _ in found) == 293
         at = 300

@@ -15,8 +15,8 @@ from gradflow.formats.look import Look
 from gradflow.results import Result
 
 if TYPE_CHECKING:
+    from gradflow.checks.checked import Checked
     from gradflow.checks.compare import Comparison
-    from gradflow.checks.report import Report
     from gradflow.criticality import Critical
     from gradflow.explanation import Explanation
     from gradflow.formats.page.content import Page
@@ -57,11 +57,11 @@ def of_explanation(content: Sequence[Explanation], look: Look) -> Iterator[bytes
     yield _rendered(page(content, look), look)
 
 
-def of_check(report: Report, look: Look) -> Iterator[bytes]:
+def of_check(checked: Checked, look: Look) -> Iterator[bytes]:
     """What was expected, and what was found."""
     from gradflow.formats.page.checks import of_check
 
-    yield _rendered(of_check(report, look), look)
+    yield _rendered(of_check(checked, look), look)
 
 
 def of_comparison(found: Comparison, look: Look) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePath
 
+from gradflow.checks.checked import Checked
 from gradflow.checks.compare import Comparison
-from gradflow.checks.report import Report
 from gradflow.formats import checks, comparison, words
 from gradflow.formats.look import Look
 from gradflow.formats.page.common import made_with, notes, provenance, sentence, titled
@@ -21,48 +21,48 @@ from gradflow.formats.parts import with_parts
 _ORDER = ("held", "missed", "undecided")
 
 
-def of_check(report: Report, look: Look) -> Page:
+def of_check(checked: Checked, look: Look) -> Page:
     """The page of a check: expectations, the baseline, and the runs that were held to them."""
-    title = words.clean(report.title or "") or f"{words.clean(report.source)} checked"
-    ran = [f"config {words.clean(report.source)}"]
-    ran += [f"baseline {words.clean(report.baseline)}"] if report.baseline else []
-    ran += words.settings(with_parts(report.results)) if report.results else []
-    return Page("Check", title, ran, _answer(report), list(_sections(report, look)))
+    title = words.clean(checked.title or "") or f"{words.clean(checked.source)} checked"
+    ran = [f"config {words.clean(checked.source)}"]
+    ran += [f"baseline {words.clean(checked.baseline)}"] if checked.baseline else []
+    ran += words.settings(with_parts(checked.results)) if checked.results else []
+    return Page("Check", title, ran, _answer(checked), list(_sections(checked, look)))
 
 
-def _answer(report: Report) -> Answer:
-    failing = sum(one.fails for one in report.judgements)
-    counts: Counter[str] = Counter(one.outcome for one in report.judgements)
-    if report.comparison is not None:
-        counts.update("held" if pair.held else "missed" for pair in report.comparison.pairs)
-        failing += sum(not pair.held for pair in report.comparison.pairs)
+def _answer(checked: Checked) -> Answer:
+    failing = sum(one.fails for one in checked.judgements)
+    counts: Counter[str] = Counter(one.outcome for one in checked.judgements)
+    if checked.comparison is not None:
+        counts.update("held" if pair.held else "missed" for pair in checked.comparison.pairs)
+        failing += sum(not pair.held for pair in checked.comparison.pairs)
     shares = {outcome: counts[outcome] for outcome in _ORDER if counts[outcome]}
     total = sum(counts.values())
     verb = "fails" if failing == 1 else "fail"
     answer = f"{failing:,} of {total:,} {verb}." if failing else f"All {total:,} hold."
     answer = "1 of 1 holds." if not failing and total == 1 else answer
     mark = "missed" if failing else "held"
-    return Answer(answer, mark, shares, more=[_counted(report)])
+    return Answer(answer, mark, shares, more=[_counted(checked)])
 
 
-def _counted(report: Report) -> str:
+def _counted(checked: Checked) -> str:
     """How many there are of what."""
-    return words.clean(replace(report, baseline="the baseline").summary)
+    return words.clean(replace(checked, baseline="the baseline").summary)
 
 
-def _sections(report: Report, look: Look) -> Iterator[Section]:
-    yield expectations(report)
-    if report.results:
-        yield from body(report.results, look)
-    if report.comparison is not None:
-        yield from _compared(report.comparison)
-    yield from notes(report.results)
+def _sections(checked: Checked, look: Look) -> Iterator[Section]:
+    yield expectations(checked)
+    if checked.results:
+        yield from body(checked.results, look)
+    if checked.comparison is not None:
+        yield from _compared(checked.comparison)
+    yield from notes(checked.results)
     yield provenance(look)
 
 
-def expectations(report: Report) -> Section:
+def expectations(checked: Checked) -> Section:
     """What was asked for, by line; where that is said of several runs at once, run by run too."""
-    lines = report.lines
+    lines = checked.lines
     rows = [checks.row_of(line) for line in lines]
     marks = [_mark(line.outcome) for line in lines]
     found = [
@@ -71,7 +71,7 @@ def expectations(report: Report) -> Section:
         if any(row[at] for row in rows)
     ]
     tables = [Table("expected", "What was expected, and what was found", found)]
-    judged = report.judgements
+    judged = checked.judgements
     if len(judged) > sum(line.runs == 1 for line in lines) and len(judged) > 1:
         wanted = [f"{one.wanted.what} {one.wanted.bounds}" for one in judged]
         every = [

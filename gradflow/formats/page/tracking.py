@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradflow.checks.report import Report
+from gradflow.checks.checked import Checked
 from gradflow.formats import tracking, words
 from gradflow.formats.look import Look
 from gradflow.formats.page.answers import shares
@@ -40,7 +40,7 @@ def _answer(results: Sequence[Result], look: Look) -> Answer:
             tiles.append(Tile("horizon at last", words.horizon(last)))
             tiles.append(Tile("rate at last", words.rate_with_error(last.diagnosis)))
     if look.judgements:
-        held = Report("", look.judgements)
+        held = Checked("", look.judgements)
         tiles.append(Tile("expected", "held" if held.held else "missed", held.summary))
     one = said[0] if len(said) == 1 else words.verdicts(results) + "."
     return Answer(one, shares=shares(results), tiles=tiles, more=said if len(said) > 1 else ())
@@ -51,7 +51,7 @@ def _sections(results: Sequence[Result], look: Look) -> Iterator[Section]:
     if drawn:
         yield Section("figure", "Figure", drawn)
     if look.judgements:
-        yield expectations(Report("", look.judgements))
+        yield expectations(Checked("", look.judgements))
     names = axis_names(results[0].varied)
     verdicts = [result.diagnosis.verdict for result in results]
     found = [

@@ -15,7 +15,7 @@ _OUTCOMES = ("held", "missed", "undecided", "undecided, allowed")
 
 
 @dataclass(frozen=True)
-class Report:
+class Checked:
     """What a check came to.
 
     Attributes:
@@ -44,8 +44,8 @@ class Report:
         return self.held
 
     def __repr__(self) -> str:
-        """`<Report: 3 figures: 2 held, 1 missed>`."""
-        return f"<Report: {self.summary.rstrip('.')}>"
+        """`<Check: 3 figures: 2 held, 1 missed>`."""
+        return f"<Check: {self.summary.rstrip('.')}>"
 
     def __str__(self) -> str:
         """A line for each expectation that all its runs hold, and for each run that does not."""

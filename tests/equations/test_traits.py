@@ -58,7 +58,7 @@ LIBRARY = [
 )
 def test_a_cell_says_what_its_gates_and_paths_are(cell, gates, keepers, functions, blocks, direct):
     sized = cell.sized(4, 4 if cell.name in ("rglru", "sru", "deltanet") else 2)
-    found = sized.report
+    found = sized.traits
     assert [*found.gates] == gates.split()
     assert [keeper.name for keeper in found.keepers] == keepers.split()
     assert [function.name for function in found.functions] == functions.split()
@@ -77,13 +77,13 @@ def test_a_gauge_keeps_nothing_and_what_it_scales_does():
         "c[t] = exp(f + m[t-1] - m[t]) * c[t-1] + exp(-m[t]) * tanh(U @ h[t-1])\n"
         "h[t] = tanh(exp(m[t]) * c[t])",
     }
-    assert Cell.of(declared(equations)).sized(3, 2).report.direct == ("c",)
+    assert Cell.of(declared(equations)).sized(3, 2).traits.direct == ("c",)
 
 
 def gates_of(step, **parameters):
     shapes = {"W": ["H", "I"], **parameters}
     equations = {"name": "one", "state": {"h": "H"}, "parameters": shapes, "step": step}
-    found = Cell.of(declared(equations)).sized(3, 2).report
+    found = Cell.of(declared(equations)).sized(3, 2).traits
     return [*found.gates], [keeper.name for keeper in found.keepers]
 
 
@@ -106,7 +106,7 @@ def test_what_is_left_of_a_gate_keeps_too(function):
 
 def _steps(cell, net_states, x, params):
     samples = cell.samples(net_states[:-1], net_states[1:], x, params)
-    return {part: samples.of(node) for part, node in cell.report.reduced.new.items()}
+    return {part: samples.of(node) for part, node in cell.traits.reduced.new.items()}
 
 
 @pytest.mark.parametrize("cell", VARIANTS, ids=LABELS)
@@ -132,6 +132,6 @@ def test_values_stay_in_the_precision_of_the_net():
     params = {name: a.astype(np.float32) for name, a in net.params.items()}
     s = net.s0[None].astype(np.float32)
     samples = net.cell.samples(s, s, net.x[:1].astype(np.float32), params)
-    report = net.cell.report
-    nodes = [*report.gates.values(), *(f.slope for f in report.functions)]
+    traits = net.cell.traits
+    nodes = [*traits.gates.values(), *(f.slope for f in traits.functions)]
     assert {samples.of(node).dtype for node in nodes} == {np.dtype(np.float32)}

@@ -34,7 +34,7 @@ class Keeper(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Traits:
     """What was found.
 
     Attributes:
@@ -56,9 +56,9 @@ class Report:
     direct: tuple[str, ...]
 
 
-def report(step: Step, gauges: Iterable[str]) -> Report:
+def traits(step: Step, gauges: Iterable[str]) -> Traits:
     """What the equations of a step say of themselves; parts in `gauges` carry no memory."""
-    return _Reader(step, set(gauges)).report()
+    return _Reader(step, set(gauges)).traits()
 
 
 class _Reader:
@@ -69,11 +69,11 @@ class _Reader:
         self.names = self.reduced.names
         self.order = list(dict.fromkeys(self.names.values()))
 
-    def report(self) -> Report:
+    def traits(self) -> Traits:
         keepers = tuple(self._keepers())
         around = Surroundings(self.step, self.reduced, self.nodes)
         functions = around.functions()
-        return Report(
+        return Traits(
             self.reduced, self._gates(keepers), keepers, functions, around.blocks(), self._direct()
         )
 

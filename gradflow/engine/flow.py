@@ -43,13 +43,13 @@ BUDGET = 2**30
 # A block should be in cache when what is done once for a block comes to it, and not be too short
 # for that to pay. Where the digits of a result depend on its length, that follows from the shape of
 # one run alone, so that they do not depend on R.
-_BLOCK_ELEMENTS = 2**17  # pre-activations or states of one run
+_BLOCK_ELEMENTS = 2**19  # pre-activations or states of one run
 _MOST_ELEMENTS = 2**24  # likewise, however few its steps
 _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
-_FORWARD_ELEMENTS = 2**16  # of all runs
+_FORWARD_ELEMENTS = 2**18  # of all runs
 _LEAST_STEPS = 4  # however wide
-_SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
+_SHARED_ELEMENTS = 2**18  # partials of a block, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -367,7 +367,7 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
             z, saved, s, s_next, x, local = (a[part] for a in arrays)
             cell.linearize(z, saved, s, s_next, x, local, w)
 
-    share(linearize, len(arrays[-1]), worth=arrays[-1][0].size >= _SHARED_ELEMENTS)
+    share(linearize, len(arrays[-1]), worth=arrays[-1].size >= _SHARED_ELEMENTS)
 
 
 def _input_product(W: Array, x: Array, out: Array) -> None:

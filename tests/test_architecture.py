@@ -66,8 +66,8 @@ INSIDE = {
     "config": [
         "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
         "messages", "losses", "arrays", "overrides", "ranges",
-        "own_cells", "cells", "recurrent", "expansion", "measures", "trained", "named_weights",
-        "schema", "load",
+        "own_cells", "names", "cells", "recurrent", "expansion", "measures", "trained",
+        "named_weights", "schema", "load",
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [

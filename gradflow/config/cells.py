@@ -141,14 +141,25 @@ def _own(
     is_named = kind != "equations" or "name" in mapping
     if is_named and (wrong_name := _taken(equations, named)) is not None:
         add(wrong_name)
+    from gradflow.config.names import mistaken  # needs every measure
+
+    misnamed = mistaken(equations)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
-        try:
-            cell.read_for(*_sizes(data))
-        except EquationsError as wrong:
-            add(wrong)
+        mistakes = [*misnamed, *_mistakes(cell, data)]
+        if mistakes:
+            add(EquationsError(mistakes))
             return
         yield Choice(cell, item, add)
+
+
+def _mistakes(cell: Cell, data: Mapping[str, Tree]) -> list[Mistake]:
+    """What is wrong with its equations."""
+    try:
+        cell.read_for(*_sizes(data))
+    except EquationsError as wrong:
+        return list(wrong.mistakes)
+    return []
 
 
 def _taken(equations: Equations, named: dict[str, Equations]) -> EquationsError | None:

@@ -88,7 +88,7 @@ ADDED = [
     (
         "weights/readers/lines.py",
         READER,
-        ("weights/readers/__init__.py", "READERS = {", '    ".lines": "lines",'),
+        ("weights/readers/__init__.py", "READERS = (", '    Reader("lines", (".lines",)),'),
     ),
 ]
 

@@ -170,7 +170,7 @@ def read_config(source: str) -> bytes:
             text = f"cell: {source}" if source in CELLS else source
             hint = f"no such file; a config may come in a pipe, echo '{text}' | gradflow analyze -"
             raise InputError(Fault(hint, source))
-        with open_regular(Path(source), source) as file:
+        with open_regular(Path(source), source, tree.SUFFIXES) as file:
             return file.read(tree.MAX_BYTES + 1)
     except OSError as error:
         raise InputError(Fault(f"cannot be read: {error.strerror or error}", source)) from None

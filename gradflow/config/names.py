@@ -51,7 +51,8 @@ def _measured() -> Iterator[str]:
     yield from ("loss", *(figure.name for figure in FIGURES))
     yield from (f"total_{name}" for name in TOTALS)
     for measure in MEASURES.values():
-        yield from (one.name for one in (*measure.curves, *measure.figures))
+        yield from (curve.name for curve in measure.curves)
+        yield from (figure.name for figure in measure.figures)
 
 
 def _fits(name: str, known: str) -> bool:

@@ -57,7 +57,7 @@ class Reader:
 
     def _read(self, name: str, path: Path) -> tuple[dict[str, Tree], Source] | None:
         try:
-            with open_regular(self.folder / name, name) as file:
+            with open_regular(self.folder / name, name, tree.SUFFIXES) as file:
                 raw = bytes(file.read_at(0, min(file.size, tree.MAX_BYTES + 1)))
             document = tree.read(raw, name)
         except OSError as error:

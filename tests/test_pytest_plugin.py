@@ -205,7 +205,7 @@ def test_what_was_written_and_what_is_unused_is_told_and_removed_on_an_update(tw
         ((), "def test_other(gr", "import pytest\n@pytest.mark.skip\ndef test_other(gr"),
         ((), "CONFIG = ", "import none_such\nCONFIG = "),
         ((), "CONFIG = ", "import pytest\npytest.skip(allow_module_level=True)\nCONFIG = "),
-        (("-p", "xdist", "-n", "2"), "    gradient_flow(CONFIG)\n    gr", "    raise OSError\n    gr"),
+        (("-p", "xdist", "-n2"), "    gradient_flow(CONFIG)\n    gr", "    raise OSError\n    gr"),
     ],
     ids=["-k", "id", "-x", "failed", "skipped", "import", "module skipped", "xdist"],
 )  # fmt: skip

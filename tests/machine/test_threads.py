@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from gradflow.cli import app_for
 from gradflow.errors import InputError
-from gradflow.machine import blas, threads
-from gradflow.machine.threads import share, sharing, threads_of_a_run
+from gradflow.machine import blas, helpers, threads
+from gradflow.machine.threads import ahead, share, sharing, threads_of_a_run
 from tests.command import run
 
 TASKS = Path("/proc/self/task")
@@ -27,7 +27,7 @@ TASKS = Path("/proc/self/task")
 def gate(request, monkeypatch):
     """Both ways to wait."""
     if request.param == "asleep":
-        monkeypatch.setattr(threads, "_gate", threads._Lock)
+        monkeypatch.setattr(helpers, "gate", helpers._Lock)
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def test_others_help(gate, shared):
 def test_what_is_not_begun_is_taken_back(gate, shared, monkeypatch):
     """A helper that has no core holds nobody up."""
     held = threading.Event()
-    usual = threads._Helper._run
-    monkeypatch.setattr(threads._Helper, "_run", lambda self: (held.wait(20), usual(self)))
+    usual = helpers.Helper._run
+    monkeypatch.setattr(helpers.Helper, "_run", lambda self: (held.wait(20), usual(self)))
     by = []
     with sharing(3):
         for _ in range(4):
@@ -157,6 +157,98 @@ def test_shared_work_may_share(gate, shared):
     with sharing(3), sharing(2):  # the second changes nothing
         share(row, 4)
     assert (done == 1).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("length", [0, 1, 2, 5])
+def test_what_comes_ahead_comes_once_and_in_order(gate, shared, count, length):
+    made, done = [], np.zeros((length, 3, 4), int)
+
+    def numbers():
+        for number in range(length):
+            made.append(number)
+            yield number
+
+    with sharing(count):
+        for number in ahead(numbers()):
+            assert made == list(range(number + 1))
+            for turn, long in enumerate((False, True, True)):
+
+                def some(part, own=done[number, turn]):
+                    own[part] += 1
+
+                share(some, 4, long=long)
+                following = number + 1 + (long and count > 1)
+                assert made == list(range(min(length, following)))
+    assert made == list(range(length))
+    assert (done == 1).all()
+
+
+def test_the_next_is_made_while_others_are_at_work(gate, shared):
+    """Both have to be at it for either to go on; the one that makes it is the caller."""
+    both, me = threading.Barrier(2), threading.get_ident()
+
+    def numbers():
+        yield 0
+        assert threading.get_ident() == me
+        both.wait(timeout=20)
+        yield 1
+
+    with sharing(2):
+        for number in ahead(numbers()):
+            if number == 0:
+                share(lambda part: both.wait(timeout=20), 1, long=True)
+
+
+@pytest.mark.parametrize("fails", ["maker", "piece"])
+def test_what_goes_wrong_ahead_is_raised_and_leaves_nobody(gate, shared, fails):
+    before = threading.active_count()
+
+    def fail(who):
+        if fails == who:
+            raise ZeroDivisionError(who)
+
+    def numbers():
+        yield 0
+        yield fail("maker")
+
+    def analyse():
+        for _ in ahead(numbers()):
+            share(lambda part: fail("piece"), 3, long=True)
+
+    with sharing(2), pytest.raises(ZeroDivisionError, match=fails):
+        analyse()
+    assert threading.active_count() == before
+
+
+def test_the_next_is_made_as_outside_of_the_work(gate, shared):
+    def numbers():
+        yield 0
+        yield np.geterr()["over"]
+
+    with sharing(2), np.errstate(over="raise"):
+        found = []
+        for item in ahead(numbers()):
+            with np.errstate(over="ignore"):
+                share(lambda part: None, 2, long=True)
+            found.append(item)
+    assert found == [0, "raise"]
+
+
+def test_nothing_is_made_for_whoever_has_left(gate, shared):
+    made = []
+
+    def numbers():
+        for number in range(3):
+            made.append(number)
+            yield number
+
+    with sharing(2):
+        items = ahead(numbers())
+        assert next(items) == 0
+        items.close()
+        share(lambda part: None, 2, long=True)
+    assert made == [0]
 
 
 def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monkeypatch):
@@ -309,13 +401,14 @@ threads.idle_cores = lambda: 64
 print(kernel() or "")
 if (kernel() or "") != sys.argv[1]:
     raise SystemExit
-for cell in ("rnn", "lstm", "gru"):
+wide = {"hidden_size": 520, "sequence_length": 4}
+ahead = {"hidden_size": 130, "sequence_length": 70, "layers": 2}
+for cell, sizes in (("rnn", wide), ("lstm", wide), ("gru", wide), ("lstm", ahead)):
     for dtype in ("float32", "float64"):
         for count in (1, 2, 3):
-            config = {"cell": cell, "dtype": dtype, "sequence_length": 4, "seed": [0, 1]}
-            wide = {**config, "hidden_size": 520, "batch_size": 33}
+            config = {"cell": cell, "dtype": dtype, "seed": [0, 1], "batch_size": 33, **sizes}
             digest = hashlib.sha256()
-            for result in execute(from_mapping(wide), threads=count):
+            for result in execute(from_mapping(config), threads=count):
                 flow = result.flow
                 curves = [flow.state, *flow.parts.values(), *flow.terms.values()]
                 for curve in (*curves, *flow.totals.values()):
@@ -338,8 +431,8 @@ def test_no_byte_depends_on_how_many_there_are(kernel):
     chosen, *lines = ended.stdout.splitlines()
     if chosen != kernel:
         pytest.skip(f"this processor has no {kernel}")
-    assert len(lines) == 18
-    assert len(set(lines)) == 6
+    assert len(lines) == 24
+    assert len(set(lines)) == 8
 
 
 BUSY_OR_NOT = """

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gradflow
+from command import main
 from gradflow.formats import for_files
-from tests.command import main
 
 SMALL = {"sequence_length": 6, "hidden_size": 4, "batch_size": 3, "input_size": 2}
 

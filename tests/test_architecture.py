@@ -66,7 +66,8 @@ INSIDE = {
     "config": [
         "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
         "messages", "losses", "arrays", "overrides", "ranges",
-        "own_cells", "cells", "recurrent", "measures", "trained", "named_weights", "schema", "load",
+        "own_cells", "cells", "recurrent", "expansion", "measures", "trained", "named_weights",
+        "schema", "load",
         "expectation", "expect", "starter", "documented", "",
     ],
     "formats": [
@@ -218,3 +219,10 @@ def test_no_room_but_the_cells_lists_the_cells():
             continue  # names there are formats, layouts and examples
         texts = {n.value for n in nodes(path) if isinstance(n, ast.Constant)}
         assert not set(CELLS) <= texts, path
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_what_is_around_it_can_be_read_too(folder):
+    files = (Path(__file__).parent.parent / folder).rglob("*.py")
+    long = {file.name for file in files if file.read_text(encoding="utf-8").count("\n") >= 400}
+    assert not long

@@ -109,14 +109,12 @@ def _checked(
         new = _new_baseline(contexts, baseline, read) if baseline is not None and update else None
         found = computed(experiment, contexts, jobs)
         results = list(warned(found, on=True))
-        comparison = None
-        if saved is not None:
-            before = Side(saved.results, saved.thresholds)
-            comparison = compare(before, Side(results, experiment.thresholds), tolerance)
+        before = None if saved is None else Side(saved.results, saved.thresholds)
+        after = Side(results, experiment.thresholds)
         checked = Checked(
             source=config,
             judgements=tuple(judge(wanted, results)),
-            comparison=comparison,
+            comparison=None if before is None else compare(before, after, tolerance),
             baseline=None if baseline is None else str(baseline),
             title=experiment.title,
             results=tuple(results),

@@ -1,10 +1,11 @@
 """`gradflow verify`, `inspect` and `track`: a net checked, looked into, followed over training."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from gradflow.cli.outputs import Destinations, format_option, output_option, rea
 from gradflow.errors import InputError
 from gradflow.formats import Look
 from gradflow.output.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from gradflow.checks.judge import Judgement
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -92,7 +96,7 @@ def track(
     Each is read instead of the file in the config's `weights`; what else is there, such as the
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
-    from gradflow.checks.judge import Judgement, first_misses, judge
+    from gradflow.checks.judge import judge
     from gradflow.config.expect import from_options
     from gradflow.tracking import plan
 
@@ -113,11 +117,18 @@ def track(
                 return replace(found, judgements=judged)
 
             destinations.write(results, shown)
+    if _said_misses(judged, len(results)):
+        raise typer.Exit(1)
+
+
+def _said_misses(judged: Sequence["Judgement"], count: int) -> bool:
+    """Whether any of `count` results misses what it has to keep to; the first of each is named."""
+    from gradflow.checks.judge import first_misses
+
     misses = list(first_misses(judged))
-    for first, count in misses:
-        more = f"; {count} of {len(results)} miss it" if count > 1 else ""
+    for first, missed in misses:
+        more = f"; {missed} of {count} miss it" if missed > 1 else ""
         off = f", {first.off}" if first.off else ""
         what = f"{first.wanted.what} {first.wanted.bounds}"
         print(f"{first.name} is the first to miss {what}: {first.got}{off}{more}", file=sys.stderr)
-    if misses:
-        raise typer.Exit(1)
+    return bool(misses)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,28 +13,23 @@ from pydantic import ValidationError
 
 from gradflow.cells import CELLS
 from gradflow.config import measures, tree
-from gradflow.config.arrays import GIVEN, Read, check_initial_state, read_files
+from gradflow.config.arrays import GIVEN, read_files
 from gradflow.config.cells import Choice, cells_of
+from gradflow.config.expansion import check_runs, expanded, try_gauges
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.losses import check_loss, loss_of
+from gradflow.config.losses import check_loss
 from gradflow.config.messages import faults_in
-from gradflow.config.model import SWEPT, Config, FileInput, FileState
-from gradflow.config.numbers import MOST_RUNS
+from gradflow.config.model import SWEPT, Config, FileInput
 from gradflow.config.overrides import override
 from gradflow.config.ranges import with_ranges
-from gradflow.config.recurrent import idle_keys
 from gradflow.config.tree import Document, Tree
-from gradflow.equations.initial import uses_drawn
-from gradflow.equations.mistakes import At, EquationsError, Mistake
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.measures.contract import Asked
 from gradflow.runs.experiment import Experiment, Run
-from gradflow.runs.initializers import Base
-from gradflow.runs.memory import too_large
-from gradflow.runs.sampling import initial_state, inputs, parameters
 
 if TYPE_CHECKING:
+    from gradflow.config.named_weights import Named
     from gradflow.config.trained import FileNet
     from gradflow.weights import Tensors
 
@@ -95,6 +88,50 @@ def experiment_of(
         InputError: with every fault found; those of the checkpoint name it as it is given.
     """
     faults = Faults(document, found=list(document.faults))
+    data = _stated(document, overrides, series, faults)
+    home, net = folder, None
+    if checkpoint is not None:
+        from gradflow.config.trained import with_file
+
+        data, home = with_file(data, checkpoint, faults), Path()
+    if data.get("weights") is not None:
+        net, data = _net_of_file(data, home, faults, tensors)
+    choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
+    if net is not None:
+        _check_trained_options(net, choices, faults)
+    asked = measures.asked_for(data, faults)
+    config = _validate(data, faults)
+    given: FileNet | Named | None = net
+    if config.weights is not None:
+        from gradflow.config.named_weights import read_named
+
+        named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
+        config = config if named is None else config.model_copy(update=named.sizes)
+        given = net or named
+    config, read = read_files(config, folder, faults, given.tensors if given else None, series)
+    if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
+        _check_lags(config, faults)
+        check_loss(config, faults)
+    faults.stop_if_any()
+    runs = expanded(config, choices, read, asked, faults)
+    if given is not None:
+        runs = tuple(map(given.trained_run, runs))
+    runs = measures.explained(runs)
+    check_runs(config, runs, faults)
+    if not believing:
+        try_gauges(choices, runs)
+    faults.stop_if_any()
+    return _experiment(runs, config, data, _as_data(config, choices, asked), faults)
+
+
+def _stated(
+    document: Document, overrides: Sequence[str], series: object, faults: Faults
+) -> dict[str, Tree]:
+    """What a config says, with overrides, an array in place of its series, and ranges as lists.
+
+    Raises:
+        InputError: it is no config at all.
+    """
     data = override(document.data, overrides, faults)
     if not isinstance(data, dict):
         faults.add((), "expected a mapping of keys, such as `cell: lstm`")
@@ -104,48 +141,21 @@ def experiment_of(
         raise InputError(Fault(message, document.source))
     if series is not None:
         data = {**data, "input": {"file": GIVEN, **_prepared(data.get("input"), faults)}}
-    data = with_ranges(data, faults)
-    home = folder
-    net = named = None
-    if checkpoint is not None:
-        from gradflow.config.trained import with_file
+    return with_ranges(data, faults)
 
-        data, home = with_file(data, checkpoint, faults), Path()
-    if data.get("weights") is not None:
-        net, data = _net_of_file(data, home, faults, tensors)
-    choices = cells_of(data, document, folder, text, faults) if "cell" in data else []
-    if net is not None and net.trained.as_is:
-        from gradflow.config.named_weights import check_options
 
-        for choice in choices:
-            check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
-    asked = measures.asked_for(data, faults)
-    config = _validate(data, faults)
-    if config.weights is not None:
-        from gradflow.config.named_weights import read_named
-
-        named = read_named(config, [choice.cell for choice in choices], home, faults, tensors)
-    if named is not None:
-        config = config.model_copy(update=named.sizes)
-    given = net or named
-    config, read = read_files(config, folder, faults, given.tensors if given else None, series)
-    if read.input.values is not None or not isinstance(config.input, FileInput):  # else: no T
-        _check_lags(config, faults)
-        check_loss(config, faults)
-    faults.stop_if_any()
-    runs = _runs(config, choices, read, asked, faults)
-    if given is not None:
-        runs = tuple(map(given.trained_run, runs))
-    runs = measures.explained(runs)
-    _check_runs(config, runs, faults)
-    if not believing:
-        _try_gauges(choices, runs)
-    faults.stop_if_any()
+def _experiment(
+    runs: tuple[Run, ...],
+    config: Config,
+    data: Mapping[str, Tree],
+    written: dict[str, object],
+    faults: Faults,
+) -> Experiment:
+    """The runs, and how they are to be shown; `written` is the config in full."""
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
     keys: tuple[str, ...] = ("cell", "ws_init")
     places = {key: faults.place(key) for key in keys if key in data}
-    written = _as_data(config, choices, asked)
     return Experiment(runs, config.title, lags, thresholds, written, places)
 
 
@@ -179,6 +189,15 @@ def _net_of_file(
     return net, completed(data, net, faults) if net else {"cell": "rnn", **data}
 
 
+def _check_trained_options(net: FileNet, choices: Sequence[Choice], faults: Faults) -> None:
+    """Options that a net was trained with are not changed."""
+    if net.trained.as_is:
+        from gradflow.config.named_weights import check_options
+
+        for choice in choices:
+            check_options(choice.cell, net.trained.params[0, 0], net.file, faults)
+
+
 def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     try:
         config = Config.model_validate(data)
@@ -192,43 +211,6 @@ def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
     if config.loss.kind == "cross_entropy" and config.output_size < 2:
         faults.add(("loss",), "cross_entropy needs at least two classes: set output_size")
     return config
-
-
-_TRIED = 8  # runs of a sweep in which a gauge is tried
-
-
-def _try_gauges(choices: Sequence[Choice], runs: Sequence[Run]) -> None:
-    """Add cells of the user's own that call a part a gauge which is none to the faults; one for
-    all values of options that are numbers."""
-    own = {c.cell: c.add for c in choices if c.add is not None and c.cell.equations.gauge}
-    if not own:
-        return
-    from gradflow.invariance import unfounded
-
-    alike: dict[object, list[Run]] = {}
-    for run in runs:
-        if run.cell in own:
-            alike.setdefault(run.cell.typical, []).append(run)
-    for its in alike.values():
-        for run in (*its[:: -(-len(its) // _TRIED)], its[-1]):
-            mistakes = [
-                Mistake(f"gauge.{found.gauge}", At(1, 1), found.message)
-                for found in unfounded(
-                    run.cells[0, 0], parameters(run)[0, 0], inputs(run), initial_state(run)[0, 0]
-                )
-            ]
-            if mistakes:
-                own[run.cell](EquationsError(mistakes))
-                break
-
-
-def _check_runs(config: Config, runs: Sequence[Run], faults: Faults) -> None:
-    """The runs have the states that a file gives them, and room in memory. Raises InputError."""
-    if isinstance(config.initial_state, FileState):
-        check_initial_state(runs, config.initial_state.file, faults)
-    for path, message in too_large(runs):
-        faults.add(path, message)
-    faults.stop_if_any()
 
 
 def _check_lags(config: Config, faults: Faults) -> None:
@@ -249,85 +231,6 @@ def _prepared(chosen: Tree, faults: Faults) -> dict[str, Tree]:
             message = "says nothing of an array that is given in the file's place: leave it out"
             faults.add(("input", key), message)
     return {key: chosen[key] for key in ("standardize", "window", "stride") if key in chosen}
-
-
-def _runs(
-    config: Config, choices: Sequence[Choice], read: Read, asked: tuple[Asked, ...], faults: Faults
-) -> tuple[Run, ...]:
-    """Every combination of the keys that hold lists, in their order in the config; a cell that
-    has nothing to scale or draw as the keys of W_s say has one run for all their values."""
-    axes = {name: getattr(config, name) for name in SWEPT if name != "cell"}
-    for name in ("ws_init", "wx_init"):
-        axes[name] = [v if isinstance(v, str) else Base(**v.model_dump()) for v in axes[name]]
-    own = [
-        {"cell": [choice.cell], **axes, **{key: [None] for key in idle}}
-        for choice, idle in zip(choices, idle_keys(config, choices, faults), strict=True)
-    ]
-    count = sum(math.prod(map(len, one.values())) for one in own)
-    if count > MOST_RUNS:
-        longest = max(axes, key=lambda name: len(axes[name]))
-        longest = longest if len(axes[longest]) > len(choices) else "cell"
-        faults.add((longest,), f"expected at most {MOST_RUNS:,} runs in all, found {count:,}")
-    faults.stop_if_any()
-    fixed: dict[str, Any] = {
-        "input_size": config.input_size,
-        "output_size": config.output_size,
-        "batch_size": config.batch_size,
-        "input": read.input,
-        "initial_state": read.initial_state,
-        "loss": loss_of(config.loss, read.target),
-        "dtype": config.dtype,
-        "bidirectional": config.bidirectional,
-        "tape_memory": config.tape_memory,
-        "measures": asked,
-    }
-    runs = tuple(
-        Run(**dict(zip(one, point, strict=True)), **fixed)
-        for one in own
-        for point in itertools.product(*one.values())
-    )
-    _check_sizes(runs, faults)
-    _check_radius(runs, faults)
-    return runs
-
-
-def _check_sizes(runs: Sequence[Run], faults: Faults) -> None:
-    """Add cells whose equations do not hold for the sizes of some run."""
-    found = set()
-    typical = {cell: cell.typical for cell in dict.fromkeys(run.cell for run in runs)}
-    apart = {
-        (typical[r.cell], r.hidden_size, r.input_size, min(r.layers, 2)): r for r in runs
-    }  # fmt: skip
-    for run in apart.values():
-        try:
-            for layer in range(min(run.layers, 2)):
-                run.cell_of_layer(layer)
-        except EquationsError as wrong:  # noqa: PERF203 (once for each shape)
-            sizes = f"with hidden_size {run.hidden_size} and input_size {run.input_size}"
-            message = f"{run.cell.name} {sizes}: {wrong.mistakes[0].message}"
-            if message not in found:
-                found.add(message)
-                faults.add(("cell",), message)
-    faults.stop_if_any()
-
-
-def _check_radius(runs: Sequence[Run], faults: Faults) -> None:
-    """Add recurrent weights that are drawn and have no spectral radius, since they are not
-    square."""
-    found: dict[str, None] = {}
-    asked = [run for run in runs if isinstance(run.ws_init, Base) and run.ws_init.spectral_radius]
-    apart = {(run.cell, run.hidden_size, min(run.layers, 2)): run for run in asked}
-    for run in apart.values():
-        for cell in (run.cell_of_layer(layer) for layer in range(min(run.layers, 2))):
-            for one in cell.parameters.values():
-                rows, columns = one.shape[0] // one.blocks, one.shape[-1]
-                drawn = one.role == "recurrent" and one.trained and uses_drawn(one.init)
-                if drawn and len(one.shape) == 2 and rows != columns:
-                    what = f"{one.name} of {run.cell.name} is {rows} x {columns}"
-                    found[f"{what}, not square, and has no spectral radius: leave it out"] = None
-    for message in found:
-        faults.add(("ws_init",), message)
-    faults.stop_if_any()
 
 
 def _as_data(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradflow.cells import Cell
+from gradflow.cells.sized import SizedCell
 from gradflow.counts import many
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
 from gradflow.machine.memory import bytes_available
@@ -26,53 +27,74 @@ def bytes_needed(run: Run) -> dict[str, int]:
     item = 4 if run.dtype == "float32" else 8
     T, N, I = run.sequence_length, run.batch_size, run.input_size  # noqa: E741
     directions = 2 if run.bidirectional else 1
-    lowest, upper = (run.cell_of_layer(min(layer, run.layers - 1)) for layer in (0, 1))
-    largest, P = max(lowest, upper, key=lambda cell: cell.G), max(lowest.P, upper.P)
-    tape = max(tape_bytes_per_step(cell, N, item) for cell in (lowest, upper))
-    checkpoints = 2 * tape * math.isqrt(T)  # at most, where the tape would be too long
     places = run.layers * directions
-    of_lowest, of_upper = (
-        sum(math.prod(p.shape) for p in cell.parameters.values()) for cell in (lowest, upper)
-    )
-    weights = directions * (of_lowest + (run.layers - 1) * of_upper)
+    lowest, upper = cells = _layers(run)
+    G, P = max(cell.G for cell in cells), max(cell.P for cell in cells)
     # What a layer hands to the one above, and what its inputs receive back, at every step.
     between = T * N * P * directions * (3 * item + 8) if run.layers > 1 else 0
-    losses = len(run.loss_steps)
-    targets = (
-        losses
-        * N
-        * {"mse": run.output_size * (8 + item), "cross_entropy": 16}.get(run.loss.kind, 0)
-    )
-    # Where a loss reads both directions at once, their outputs at its steps; of several steps the
-    # reach, its sum and count for each sample and lag, and a cotangent for each origin.
-    read = losses * N * P * directions * item if run.bidirectional and losses > 1 else 0
-    reach = T * N * _REACH_BYTES_PER_LAG * (1 + places) if losses > 1 else 0
-    # Layers are counted and not listed: there may be any number of them.
-    S = (
-        directions * (lowest.S + (run.layers - 1) * upper.S)
-        if run.trained is None
-        else sum(cell.S for cell in run.cells.values())
-    )
-    reach += len(origins(run)) * N * (2 * S + largest.G) * item
-    asked = sum(
-        measure.room(T=T, N=N, S=S, **one.options)
-        for one in run.measures
-        if (measure := MEASURES[one.name]).room is not None
-    )
-    step = N * largest.G * item * 8  # a block's pre-activations and cotangents, and copies
-    blocks = max(block_bytes(cell, T, N, item) for cell in (lowest, upper))
+    step = N * G * item * 8  # a block's pre-activations and cotangents, and copies
+    weights = directions * (_weights(lowest) + (run.layers - 1) * _weights(upper))
     return {
         "hidden_size": weights * (8 + 4 * item) + step * 4,
-        "sequence_length": (T * tape if T * tape * places <= run.tape_memory else checkpoints)
-        * places
+        "sequence_length": places * _tape_bytes(run, item)
         + between
-        + read
         + T * _RESULT_BYTES_PER_LAG * (1 + places)
-        + blocks,
-        "measure": asked,
-        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places)) + reach,
-        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item)) + targets,
+        + max(block_bytes(cell, T, N, item) for cell in cells),
+        "measure": sum(
+            measure.room(T=T, N=N, S=_state_size(run), **one.options)
+            for one in run.measures
+            if (measure := MEASURES[one.name]).room is not None
+        ),
+        "batch_size": T * N * (I * (8 + item) + _SAMPLE_BYTES_PER_LAG * (1 + places))
+        + _reading_bytes(run, item),
+        "output_size": run.output_size * (P * (8 + 2 * item) + N * (8 + 5 * item))
+        + _target_bytes(run, item),
     }
+
+
+def _layers(run: Run) -> tuple[SizedCell, SizedCell]:
+    """The cell of the lowest layer, and that of those above: layers are counted and not listed,
+    since there may be any number of them."""
+    return run.cell_of_layer(0), run.cell_of_layer(min(1, run.layers - 1))
+
+
+def _weights(cell: SizedCell) -> int:
+    """Numbers in the parameters of one layer."""
+    return sum(math.prod(p.shape) for p in cell.parameters.values())
+
+
+def _state_size(run: Run) -> int:
+    """S of the whole net."""
+    if run.trained is not None:
+        return sum(cell.S for cell in run.cells.values())
+    lowest, upper = _layers(run)
+    return (2 if run.bidirectional else 1) * (lowest.S + (run.layers - 1) * upper.S)
+
+
+def _tape_bytes(run: Run, item: int) -> int:
+    """The tape of one place: all of it, or where it would be too long its checkpoints."""
+    T, places = run.sequence_length, run.layers * (2 if run.bidirectional else 1)
+    step = max(tape_bytes_per_step(cell, run.batch_size, item) for cell in _layers(run))
+    return T * step if T * step * places <= run.tape_memory else 2 * step * math.isqrt(T)
+
+
+def _reading_bytes(run: Run, item: int) -> int:
+    """Of a loss that is read at several steps: in a net of both directions their outputs there, and
+    of the reach its sum and count for each sample and lag, and a cotangent for each origin."""
+    T, N, losses = run.sequence_length, run.batch_size, len(run.loss_steps)
+    if losses < 2:
+        return 0
+    cells, directions = _layers(run), 2 if run.bidirectional else 1
+    outputs = losses * N * max(cell.P for cell in cells) * 2 * item if run.bidirectional else 0
+    sums = T * N * _REACH_BYTES_PER_LAG * (1 + run.layers * directions)
+    cotangents = 2 * _state_size(run) + max(cell.G for cell in cells)
+    return outputs + sums + len(origins(run)) * N * cotangents * item
+
+
+def _target_bytes(run: Run, item: int) -> int:
+    """What the loss is held to, of every sample at every step where it is read."""
+    each = {"mse": run.output_size * (8 + item), "cross_entropy": 16}
+    return len(run.loss_steps) * run.batch_size * each.get(run.loss.kind, 0)
 
 
 _BUNDLE_ELEMENTS = 2**14  # pre-activations of all runs of a bundle at one step; measured

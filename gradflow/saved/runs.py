@@ -41,18 +41,10 @@ def result(
 ) -> Result:
     """One run; what follows `at` is of the whole file. `varied` is left empty."""
     run = an_object(run, at)
-    facts = {}
-    for field in (*RUN, *NET):
-        facts[field.name] = value = member(run, field.name, at)
-        if type(value) not in _KINDS[field.kind]:
-            damaged(f"{at}.{field.name}", f"a {field.kind}", value)
+    facts = _facts(run, at)
     T = facts["sequence_length"]
     if member(run, "lags", at) != list(range(T + 1)):
         damaged(f"{at}.lags", f"0 to {T}", run["lags"])
-    chosen = {name: value for name, value in run.items() if name in options}
-    for name, value in chosen.items():
-        if type(value) not in (str, int, float):
-            damaged(f"{at}.{name}", "the value of an option", value)
     places = member(run, "places", at)
     if not isinstance(places, list):
         damaged(f"{at}.places", "a list", places)
@@ -71,10 +63,35 @@ def result(
             for i, place in enumerate(places)
         ),
         notes=texts(member(run, "notes", at), f"{at}.notes"),
-        options=chosen,
+        options=_options(run, at, options),
         objective=a_text(member(run, "objective", at), f"{at}.objective"),
         measures=measured(run, at, T),
     )
+    _check(found, at, run["diagnosis"])
+    return found
+
+
+def _facts(run: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """What tells the run apart, and what is said of its net."""
+    facts = {}
+    for field in (*RUN, *NET):
+        facts[field.name] = value = member(run, field.name, at)
+        if type(value) not in _KINDS[field.kind]:
+            damaged(f"{at}.{field.name}", f"a {field.kind}", value)
+    return facts
+
+
+def _options(run: Mapping[str, Any], at: str, names: Sequence[str]) -> dict[str, Any]:
+    """The options of its cell."""
+    chosen = {name: value for name, value in run.items() if name in names}
+    for name, value in chosen.items():
+        if type(value) not in (str, int, float):
+            damaged(f"{at}.{name}", "the value of an option", value)
+    return chosen
+
+
+def _check(found: Result, at: str, diagnosis: object) -> None:
+    """What it holds goes together; `diagnosis` as it was written."""
     if (found.diverged_at is None) != bool(found.flow or found.layers):
         damaged(at, "curves, or the step where the run diverged", "both or neither")
     if (found.diverged_at is None) == (found.diagnosis.verdict == "diverged"):
@@ -83,8 +100,7 @@ def result(
     of_places = [place.diagnosis for place in found.layers]
     if found.flow is None and of_places and found.diagnosis not in of_places:
         expected = "that of the place whose gradient first leaves the thresholds"
-        damaged(f"{at}.diagnosis", expected, run["diagnosis"])
-    return found
+        damaged(f"{at}.diagnosis", expected, diagnosis)
 
 
 def _place(

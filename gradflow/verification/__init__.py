@@ -16,7 +16,7 @@ from gradflow.cells.contract import CURVES, Params, Use
 from gradflow.cells.sized import SizedCell
 from gradflow.counts import many
 from gradflow.engine.block import Block
-from gradflow.engine.network import Place, net_blocks_backward, unroll_net
+from gradflow.engine.network import NetTrajectory, Place, net_blocks_backward, unroll_net
 from gradflow.invariance import unfounded
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes, Scaled, near_one
@@ -100,7 +100,6 @@ def verify(run: Run) -> Verification:
     )
     false = tuple(dict.fromkeys(found.message for found in claims))
     readings = Readings([run])
-    (goal,) = readings.objectives
     one_run = {at: {name: a[None] for name, a in p.items()} for at, p in params.items()}
     start = {at: s[None] for at, s in s0.items()}
     net = unroll_net(run.cells, one_run, x[:, None], start, merge=run.merge, watch=readings.watch)
@@ -108,16 +107,26 @@ def verify(run: Run) -> Verification:
     if diverged_at := int(net.diverged_at[0] or readings.lost_at[0]):
         why = f"the forward state left float range at step {diverged_at}"
         return Verification(run, (), why, false)
-    ds_T, losses = readings.entering(net, np.array([0]))
+    compared = list(_compared(run, net, readings))
+    found = tuple(one for one in compared if one is not None)
+    aside = len(compared) - len(found)
+    skipped = (
+        f"{many(aside, 'derivative')} that complex steps do not settle: at a kink, where the slopes"
+        " of the two sides differ; of terms that cancel; or with a gate's slope beyond float range"
+    )
+    return Verification(run, found, skipped if aside else None, false)
 
-    forward = Tangents.of(net, goal, run)
-    wanted = set(np.geomspace(1, len(x), _MOST_LAGS).round().astype(int) - 1)
+
+def _compared(run: Run, net: NetTrajectory, readings: Readings) -> Iterator[Comparison | None]:
+    """Every derivative at about a dozen lags; None where complex steps do not settle one."""
+    (goal,) = readings.objectives
+    forward, T, tolerance = Tangents.of(net, goal, run), run.sequence_length, TOLERANCE[run.dtype]
+    wanted = set(np.geomspace(1, T, _MOST_LAGS).round().astype(int) - 1)
     rng = np.random.default_rng(run.seed)
-    found: list[Comparison] = []
-    aside, tolerance = 0, TOLERANCE[run.dtype]
+    ds_T, losses = readings.entering(net, np.array([0]))
     for at, block in net_blocks_backward(net, ds_T, losses=losses):
         for k in range(len(block.dz.value)):
-            lag = len(x) - block.last_step + k
+            lag = T - block.last_step + k
             if lag not in wanted:
                 continue
             for quantity, ours, slope in _derivatives(run.cells[at], block, k, at, forward, rng):
@@ -126,18 +135,11 @@ def verify(run: Run) -> Verification:
                 forward.limits.reset()
                 theirs = slope(1)
                 compared = _compare(quantity, at, of, ours, theirs, tolerance)
-                if compared.holds or not (
+                settled = compared.holds or not (
                     forward.limits.lost(ours, theirs, block.ds[k][0], tolerance)
                     or not _is_smooth(theirs, slope(_AGAINST), tolerance / 10)
-                ):
-                    found.append(compared)
-                else:
-                    aside += 1
-    skipped = (
-        f"{many(aside, 'derivative')} that complex steps do not settle: at a kink, where the slopes"
-        " of the two sides differ; of terms that cancel; or with a gate's slope beyond float range"
-    )
-    return Verification(run, tuple(found), skipped if aside else None, false)
+                )
+                yield compared if settled else None
 
 
 _Slope = Callable[[float], Scaled]

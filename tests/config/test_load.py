@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
-from gradflow.config import load as loading
 from gradflow.config.load import from_mapping, load
+from gradflow.config.numbers import MOST_RUNS
 from gradflow.errors import InputError
 from gradflow.runs import sampling
 from gradflow.runs.losses import objective
@@ -331,7 +331,7 @@ def test_a_sweep_of_too_many_runs_is_refused_before_it_is_made():
     [message] = messages(
         {"cell": "rnn", "seed": thousand * 2, "ws_scale": [float(n) for n in thousand]}
     )
-    assert message == f"expected at most {loading.MOST_RUNS:,} runs in all, found 2,000,000"
+    assert message == f"expected at most {MOST_RUNS:,} runs in all, found 2,000,000"
 
 
 def test_plain_data_of_numpy_and_tuples_is_taken():

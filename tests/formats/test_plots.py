@@ -8,7 +8,6 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -26,21 +25,10 @@ from figure_checks import (  # noqa: E402
     results_of,
     words,
 )
-from matplotlib.figure import Figure  # noqa: E402
 
 from gradflow.formats import plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
-from gradflow.formats.plots.heat import Crossing  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
-from gradflow.formats.plots.scales import (  # noqa: E402
-    and_more,
-    apart,
-    decades,
-    few,
-    shortened,
-    wide,
-    wrapped,
-)
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -49,8 +37,6 @@ CUT = {"type": "equations", "name": "cut", "state": {"h": "H"}, "parameters": {"
        "step": "h[t] = 0 * h[t-1] + W @ x[t]"}  # fmt: skip
 LINEAR = {"type": "rnn", "activation": "linear"}
 RELU = {"type": "rnn", "activation": "relu"}
-
-
 USERS = {
     "text.usetex": True, "axes.grid": True, "savefig.bbox": "tight", "savefig.transparent": True,
     "xtick.direction": "in", "xtick.top": True, "lines.linewidth": 9, "lines.marker": "o",
@@ -64,6 +50,14 @@ USERS = {
 @pytest.fixture(scope="module")
 def one():
     return results_of(title="One $run$ & <more>")
+
+
+def _maps(**config):
+    """The words of a heat map of a net whose rate is 1 at W_s×1."""
+    config = {"cell": LINEAR, "ws_init": "orthogonal", "input": "zeros", "loss": "probe", **config}
+    figure = plots.figure(*results_of(**config))
+    assert_readable(figure)
+    return figure.axes[0]
 
 
 @pytest.mark.parametrize("suffix", plots.FORMATS)
@@ -228,14 +222,6 @@ def test_a_backend_that_matplotlib_does_not_know_is_none_of_ours(backend, one, t
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
 
 
-def _maps(**config):
-    """The words of a heat map of a net whose rate is 1 at W_s×1."""
-    config = {"cell": LINEAR, "ws_init": "orthogonal", "input": "zeros", "loss": "probe", **config}
-    figure = plots.figure(*results_of(**config))
-    assert_readable(figure)
-    return figure.axes[0]
-
-
 @pytest.mark.parametrize(
     ("scales", "said"),
     [
@@ -252,23 +238,6 @@ def test_the_rate_is_1_where_its_logarithm_is_0_over_that_of_the_scale(scales, s
     shown = [text for text in ax.get_yticklabels()
              if low <= text.get_position()[1] <= high and text.get_text()]  # fmt: skip
     assert len(shown) >= 3
-
-
-@pytest.mark.parametrize(
-    ("at", "low", "high", "said"),
-    [
-        (0.888, 0.66, 1.52, "at 0.89"),
-        (0.888, 0.85, 0.9, "at 0.888"),
-        (12345.6, 12e3, 13e3, "at 12300"),
-        (2.2, 1.0, 9.0, "at 2.2"),
-        (0.4, 0.0, 1.0, "at 0.4"),
-        (0.3, -1.0, 1.0, "at 0.3"),
-        (3e-7, 2e-7, 4e-7, "at 3e-7"),
-        (3e7, 1e6, 1e9, "between 1e6 and 1e9"),
-    ],
-)
-def test_a_crossing_has_no_more_digits_than_the_grid_allows(at, low, high, said):
-    assert Crossing(at, low, high).said == said
 
 
 def test_a_heat_map_has_the_critical_scale():
@@ -300,20 +269,6 @@ def test_the_critical_scale_lies_between_runs_that_have_a_rate():
     [found] = [text for text in words(plots.figure(gap, look).axes[0]) if "rate 1" in text]
     assert found.startswith("rate 1 near ")
     assert float(found.split()[-1]) == pytest.approx(1, abs=0.02)
-
-
-@pytest.mark.parametrize(("scale", "end"), [(1e-14, -420.0), (1e14, 420.0)])
-def test_magnitudes_past_float_range_are_drawn_from_their_logs(scale, end):
-    config = {"cell": LINEAR, "ws_init": "orthogonal", "ws_scale": scale, "input": "zeros",
-              "loss": "probe"}  # fmt: skip
-    results, look = results_of(**config)
-    [ax] = plots.figure(results, look).axes
-    assert holds(ax, np.linspace(0, end, 31))
-    low, high = ax.get_ylim()
-    assert low <= min(end, 0)
-    assert high >= max(end, 0)
-    ticks = [text.get_text() for text in ax.get_yticklabels()]
-    assert f"1e{'-' if end < 0 else ''}400" in ticks
 
 
 def test_a_gradient_that_starts_at_zero_has_no_curve():
@@ -360,74 +315,12 @@ def test_what_diverged_everywhere_is_refused():
         plots.figure(*results_of(cell=RELU, ws_scale=1e90))
 
 
-def test_labels_keep_their_distance():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        heights = list(rng.uniform(-0.2, 1.2, rng.integers(1, 9)))
-        placed = apart(heights, 0.05)
-        order = np.argsort(heights, kind="stable")
-        gaps = np.diff([placed[i] for i in order])
-        assert np.all(gaps >= 0.05 - 1e-9)
-
-
-def test_text_is_broken_where_it_would_not_fit():
-    pieces = ["short", "a piece of several words", "end"]
-    lines = wrapped(pieces, " · ", 0.8, 7)
-    assert all(wide(line, 7) <= 0.8 for line in lines)
-    assert " ".join(lines).replace(" · ", " ").split() == " ".join(pieces).split()
-    assert wrapped(pieces, " · ", 9.0, 7) == [" · ".join(pieces)]
-
-
 def test_a_shorter_run_has_a_dot_where_it_ends():
     results, look = results_of(sequence_length=[10, 20])
     [ax] = plots.figure(results, look).axes
     short = results[0].flow.relative.log10()
     [(x, y)] = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert (x, y) == (10, pytest.approx(short[-1]))
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(-0.2, 0.4), (-0.001, 0.002), (-700.3, -699.9), (300, 301.9), (-2, 0), (0, 9)]
-)
-def test_every_mark_of_a_scale_of_logarithms_has_its_number(low, high):
-    figure = Figure()
-    ax = figure.add_subplot()
-    ax.set_ylim(low, high)
-    decades(ax)
-    labels = [text.get_text() for text in ax.get_yticklabels()]
-    marks = [float(mark) for mark in ax.get_yticks()]
-    there = [(mark, text) for mark, text in zip(marks, labels, strict=True) if low <= mark <= high]
-    assert len(there) > 1
-    for mark, text in there:
-        assert float(Decimal(text).log10()) == pytest.approx(mark, abs=1e-4 * max(1, abs(mark)))
-
-
-def test_a_long_text_loses_its_middle():
-    assert shortened("short", 1.0) == "short"
-    for text in ("step-001-" + "x" * 200 + "-42.npz", "ab" * 10_000):
-        found = shortened(text, 1.0, 7)
-        start, end = found.split("…")
-        assert text.startswith(start) and text.endswith(end)  # noqa: PT018
-        assert 0.8 < wide(found, 7) <= 1.0
-
-
-def test_lines_that_are_too_many_end_in_an_ellipsis():
-    assert few(["one", "two"], 2, 1.0, 7) == ["one", "two"]
-    assert few(["one", "two", "three"], 2, 1.0, 7) == ["one", "two …"]
-    inches = wide("two … ", 7)
-    assert few(["one", "two three", "four"], 2, inches, 7) == ["one", "two …"]
-
-
-def test_what_is_left_out_is_counted():
-    assert and_more(["one", "two"], 2) == ["one", "two"]
-    assert and_more(["one", "two", "three", "four"], 2) == ["one", "two", "and 2 more"]
-
-
-def test_a_long_title_has_a_few_lines():
-    for title in ("word " * 2000, "w" * 10_000):
-        figure = plots.figure(*results_of(title=title))
-        assert_readable(figure)
-        assert figure.get_figheight() < 4
 
 
 def test_without_matplotlib_the_message_names_it(monkeypatch):

@@ -17,41 +17,11 @@ from typer.testing import CliRunner
 from gradflow.cli import app_for
 from gradflow.errors import InputError
 from gradflow.machine import blas, helpers, threads
-from gradflow.machine.threads import ahead, share, sharing, threads_of_a_run
+from gradflow.machine.threads import share, sharing, threads_of_a_run
 from tests.command import run
+from tests.machine.conftest import TASKS
 
-TASKS = Path("/proc/self/task")
-
-
-@pytest.fixture(params=["awake", "asleep"])
-def gate(request, monkeypatch):
-    """Both ways to wait."""
-    if request.param == "asleep":
-        monkeypatch.setattr(helpers, "gate", helpers._Lock)
-
-
-@pytest.fixture
-def shared(monkeypatch):
-    """Nothing is kept alone because a machine is busy."""
-    monkeypatch.setattr(threads, "_PENANCE", 0)
-    monkeypatch.setattr(threads, "idle_cores", lambda: 64)
-
-
-def tasks():
-    """How many threads this process has, by the system."""
-    return len(list(TASKS.iterdir())) if TASKS.exists() else 0
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_left():
-    """By Python at once, by the system as soon as it has cleared away."""
-    before, running = threading.active_count(), tasks()
-    yield
-    assert threading.active_count() == before
-    end = time.monotonic() + 100  # gives up: a busy machine may take its time
-    while tasks() > running:
-        assert time.monotonic() < end
-        time.sleep(0.001)
+pytestmark = pytest.mark.usefixtures("nobody_is_left")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -157,98 +127,6 @@ def test_shared_work_may_share(gate, shared):
     with sharing(3), sharing(2):  # the second changes nothing
         share(row, 4)
     assert (done == 1).all()
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("length", [0, 1, 2, 5])
-def test_what_comes_ahead_comes_once_and_in_order(gate, shared, count, length):
-    made, done = [], np.zeros((length, 3, 4), int)
-
-    def numbers():
-        for number in range(length):
-            made.append(number)
-            yield number
-
-    with sharing(count):
-        for number in ahead(numbers()):
-            assert made == list(range(number + 1))
-            for turn, long in enumerate((False, True, True)):
-
-                def some(part, own=done[number, turn]):
-                    own[part] += 1
-
-                share(some, 4, long=long)
-                following = number + 1 + (long and count > 1)
-                assert made == list(range(min(length, following)))
-    assert made == list(range(length))
-    assert (done == 1).all()
-
-
-def test_the_next_is_made_while_others_are_at_work(gate, shared):
-    """Both have to be at it for either to go on; the one that makes it is the caller."""
-    both, me = threading.Barrier(2), threading.get_ident()
-
-    def numbers():
-        yield 0
-        assert threading.get_ident() == me
-        both.wait(timeout=20)
-        yield 1
-
-    with sharing(2):
-        for number in ahead(numbers()):
-            if number == 0:
-                share(lambda part: both.wait(timeout=20), 1, long=True)
-
-
-@pytest.mark.parametrize("fails", ["maker", "piece"])
-def test_what_goes_wrong_ahead_is_raised_and_leaves_nobody(gate, shared, fails):
-    before = threading.active_count()
-
-    def fail(who):
-        if fails == who:
-            raise ZeroDivisionError(who)
-
-    def numbers():
-        yield 0
-        yield fail("maker")
-
-    def analyse():
-        for _ in ahead(numbers()):
-            share(lambda part: fail("piece"), 3, long=True)
-
-    with sharing(2), pytest.raises(ZeroDivisionError, match=fails):
-        analyse()
-    assert threading.active_count() == before
-
-
-def test_the_next_is_made_as_outside_of_the_work(gate, shared):
-    def numbers():
-        yield 0
-        yield np.geterr()["over"]
-
-    with sharing(2), np.errstate(over="raise"):
-        found = []
-        for item in ahead(numbers()):
-            with np.errstate(over="ignore"):
-                share(lambda part: None, 2, long=True)
-            found.append(item)
-    assert found == [0, "raise"]
-
-
-def test_nothing_is_made_for_whoever_has_left(gate, shared):
-    made = []
-
-    def numbers():
-        for number in range(3):
-            made.append(number)
-            yield number
-
-    with sharing(2):
-        items = ahead(numbers())
-        assert next(items) == 0
-        items.close()
-        share(lambda part: None, 2, long=True)
-    assert made == [0]
 
 
 def test_helpers_sleep_where_nothing_is_shared_and_wake_again(gate, shared, monkeypatch):

@@ -9,6 +9,7 @@ from net_equations import sigmoid
 from weight_writers import write_npz
 
 import gradflow
+from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.engine.network import unroll_net
 from gradflow.errors import InputError
@@ -225,6 +226,33 @@ def test_the_gradient_of_a_net_that_is_read_is_the_product_of_its_gates(tmp_path
     kept = np.cumsum(np.log10(1 - z)[::-1])
     found = result.flow.state.log10()
     np.testing.assert_allclose(found[1:] - found[0], kept, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lru", "s5"])
+@pytest.mark.parametrize("scale", ["1", "0", "[1, 2]"])
+def test_decays_of_a_file_are_not_scaled(tmp_path, name, scale):
+    arrays, *_, width = NETS[name]
+    run = read(tmp_path, arrays, normal(T, N, width))
+    assert run.ws_scale is None
+    with pytest.raises(InputError, match=f"the recurrent weights of {name} have their own `init`"):
+        load(tmp_path / "config.yaml", [f"ws_scale={scale}"])
+
+
+def test_own_initial_values_of_named_parameters_are_not_scaled_but_drawn_ones_are():
+    """`e_m` of the lmu starts from 0, whatever `ws_scale`; `U_m` of it is drawn."""
+    cell = CELLS["lmu"]().sized(3, 2)
+    arrays = {p.name: normal(*p.shape) for p in cell.parameters.values() if p.trained}
+    config = {
+        "cell": "lmu", "ws_scale": 2.0, "wx_scale": 3.0, "sequence_length": 4,
+        "weights": {"parameters": {name: name for name in arrays}},
+    }  # fmt: skip
+    (run,) = gradflow.load(config, weights=arrays).runs
+    found = parameters(run)[0, 0]
+    factors = {name: found[name].flat[0] / array.flat[0] for name, array in arrays.items()}
+    roles = {p.name: p.role for p in cell.parameters.values()}
+    for name, factor in factors.items():
+        wanted = {"recurrent": 2.0, "input": 3.0}.get(roles[name], 1.0)
+        assert factor == pytest.approx(1.0 if name == "e_m" else wanted), name
 
 
 def test_each_head_of_an_mlstm_is_a_net(tmp_path):

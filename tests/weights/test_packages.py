@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from net_equations import sigmoid
-from weight_writers import write_npz
+from weight_writers import write_npz, write_pickle
 
 import gradflow
 from gradflow.cells import CELLS
@@ -17,6 +17,7 @@ from gradflow.inspection import inspect
 from gradflow.runs.sampling import initial_state, inputs, parameters
 from gradflow.weights import choose_net
 from gradflow.weights.given import given
+from gradflow.weights.readers import read as read_file
 from nets import mapped
 
 H, I, T, N = 4, 3, 6, 2  # noqa: E741
@@ -266,14 +267,37 @@ def test_each_head_of_an_mlstm_is_a_net(tmp_path):
     np.testing.assert_allclose(outputs(run), out, rtol=1e-12, atol=1e-12)
 
 
-def test_complex_tensors_are_read_from_a_state_dict():
-    arrays, *_ = lru()
-    joined = {name: a for name, a in arrays.items() if "_re" not in name and "_im" not in name}
-    for letter in "BC":
-        joined[letter] = arrays[f"{letter}_re"] + 1j * arrays[f"{letter}_im"]
-    (apart,), (one,) = (choose_net(given(weights)) for weights in (arrays, joined))
+def write_h5(path, arrays):
+    with pytest.importorskip("h5py").File(path, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name.replace(".", "/"), data=array, chunks=True, compression="gzip")
+            file[f"plain/{name.replace('.', '/')}"] = array
+    return path
+
+
+@pytest.mark.parametrize("form", ["state dict", "npz", "pkl", "h5"])
+@pytest.mark.parametrize("dtype", [">c16", np.complex64])
+@pytest.mark.parametrize("name", ["lru", "s5 apart"])
+def test_complex_tensors_are_read_from_every_kind_of_file(tmp_path, name, form, dtype):
+    arrays = dict(NETS[name][0])
+    prefix = "seq." if name == "s5 apart" else ""
+    pairs = ["Lambda"] if prefix else ["B", "C"]
+    joined = {k: a for k, a in arrays.items() if "_re" not in k and "_im" not in k}
+    for pair in pairs:
+        both = arrays[f"{prefix}{pair}_re"] + 1j * arrays[f"{prefix}{pair}_im"]
+        joined[prefix + pair] = both.astype(dtype)
+    writers = {"npz": write_npz, "pkl": write_pickle, "h5": write_h5}
+    if form == "state dict":
+        tensors = given({k: a.astype(a.dtype.newbyteorder("=")) for k, a in joined.items()})
+    else:
+        tensors = read_file(writers[form](tmp_path / f"net.{form}", joined))
+    where = "plain/seq" if prefix else "plain"
+    (one,) = choose_net(tensors, where if form == "h5" else None)
+    (apart,) = choose_net(given(arrays))
     assert apart.arrays.keys() == one.arrays.keys()
-    assert all(np.array_equal(apart.arrays[name], one.arrays[name]) for name in one.arrays)
+    tolerance = 1e-6 if dtype == np.complex64 else 0
+    for k, array in apart.arrays.items():
+        np.testing.assert_allclose(one.arrays[k], array, rtol=tolerance, atol=tolerance)
 
 
 # Near misses: each is one clear message

@@ -137,8 +137,8 @@ class _Draws:
         scale = {"input": run.wx_scale, "recurrent": ws_scale}.get(role, 1.0)
         if parameter.name in self.trained:
             own = role == "recurrent" and not uses_drawn(parameter.init)
-            given = self.trained[parameter.name]
-            return given if own or scale == 1 else scale * given
+            values = self.trained[parameter.name]
+            return values if own or scale == 1 else scale * values
         rng = self._stream(_STREAM_OF[role])
         if not parameter.trained or not uses_drawn(parameter.init):
             return np.zeros(parameter.shape)

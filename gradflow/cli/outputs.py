@@ -143,7 +143,8 @@ class Destinations:
         tried = [self._write(file, one, content, look(False)) for file, one in self._open]
         failed = [error for error in tried if error is not None]
         if self.screen is not None:
-            write(self.screen.show(self.report, content, look(True)))  # type: ignore[arg-type]
+            shown = self.screen.show(self.report, content, look(True))
+            write(shown, for_people=self.screen.name == "table")  # type: ignore[arg-type]
         if failed:
             raise _together(failed)
 

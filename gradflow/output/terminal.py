@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from gradflow.errors import Fault, GradflowError, visible
-from gradflow.output.plain import HANDLER
+from gradflow.output.plain import HANDLER, legible, terminal_encoding
 
 if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
@@ -96,14 +96,17 @@ def prompt_width() -> int:
     return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
 
 
-def write(pieces: Iterable[str]) -> None:
+def write(pieces: Iterable[str], *, for_people: bool = False) -> None:
     """Write to standard output as the pieces come, with plain line ends on every system, and with
-    characters that its encoding has."""
+    characters that its encoding has, or `for_people` those that the terminal shows."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if for_people:
+        encoding = terminal_encoding(encoding)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors=HANDLER)
     for piece in pieces:
         with _writing():
-            sys.stdout.write(piece)
+            sys.stdout.write(legible(piece, encoding))
     with _writing():
         sys.stdout.flush()
 

@@ -1,7 +1,8 @@
 """`gradflow critical` and `explain`: where the rate is 1, and why a gradient does what it does."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from gradflow.cli.base import app, look, reporting
 from gradflow.cli.options import Config, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.errors import InputError
 from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -51,8 +53,9 @@ def critical(
     threads = threads_of_a_run(otherwise=cores())
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
-    steps = most_time_steps(experiment, vary)
     with ExitStack() as open_files:
+        open_files.enter_context(_named_as_options("vary", "between"))
+        steps = most_time_steps(experiment, vary)
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(steps) as progress:
 
@@ -103,3 +106,14 @@ def explain(
         destinations.write(
             found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
+
+
+@contextmanager
+def _named_as_options(*names: str) -> Iterator[None]:
+    """What is wrong with an argument is said of the option that it came from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            *(replace(f, key=f"--{f.key}") if f.key in names else f for f in error.faults)
+        ) from None

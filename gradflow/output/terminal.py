@@ -96,33 +96,39 @@ def prompt_width() -> int:
     return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
 
 
-def write(pieces: Iterable[str], *, for_people: bool = False) -> None:
+def write(pieces: Iterable[str], *, for_people: bool = False) -> bool:
     """Write to standard output as the pieces come, with plain line ends on every system, and with
-    characters that its encoding has, or `for_people` those that the terminal shows."""
+    characters that its encoding has, or `for_people` those that the terminal shows.
+
+    Returns:
+        Whether all of it was read. A reader that has closed its pipe has seen enough: no more
+        pieces are made, and whatever the command found holds as if it had read on.
+
+    Raises:
+        GradflowError: if nothing more can be written for another reason.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     if for_people:
         encoding = terminal_encoding(encoding)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors=HANDLER)
-    for piece in pieces:
-        with _writing():
-            sys.stdout.write(legible(piece, encoding))
-    with _writing():
-        sys.stdout.flush()
+    return all(_wrote(legible(piece, encoding)) for piece in pieces) and _wrote("", flush=True)
 
 
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Says what went wrong with standard output; whoever closed it has seen enough."""
+def _wrote(piece: str, flush: bool = False) -> bool:
+    """Whether there is still a reader."""
     try:
-        yield
+        sys.stdout.write(piece)
+        if flush:
+            sys.stdout.flush()
     except BrokenPipeError:
         forget_stdout()
-        sys.exit(0)
+        return False
     except OSError as error:
         forget_stdout()
         fault = Fault(f"{error.strerror}", key="standard output")
         raise GradflowError(str(fault)) from None
+    return True
 
 
 def forget_stdout() -> None:

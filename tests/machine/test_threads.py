@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from gradflow.cli import app_for
+import gradflow
 from gradflow.errors import InputError
 from gradflow.machine import blas, threads
 from gradflow.machine.threads import share, sharing, threads_of_a_run
-from tests.command import run
 
 TASKS = Path("/proc/self/task")
 
@@ -291,25 +289,6 @@ def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, f
     assert threads_of_a_run(wanted, workers) == found
 
 
-@pytest.mark.parametrize(
-    ("arguments", "variable", "found"),
-    [([], None, 8), ([], "2", 2), (["--cores=3"], "2", 3), (["--jobs=4"], None, 2)],
-)
-def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable, found):
-    monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
-    monkeypatch.delenv(threads.VARIABLE, raising=False)
-    if variable:
-        monkeypatch.setenv(threads.VARIABLE, variable)
-    given = []
-    runner = "gradflow.runs.runner.execute"
-    monkeypatch.setattr(runner, lambda *args, **named: given.append(args[-1]) or ())
-    config = tmp_path / "c.yaml"
-    config.write_text("{cell: rnn, seed: [0, 1, 2, 3], sequence_length: 3}")
-    CliRunner().invoke(app_for(), ["analyze", str(config), "--format=csv", *arguments])
-    assert given == [found]
-
-
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "٣", "²", " 2"])
 def test_a_number_that_is_none_is_an_error(monkeypatch, value):
     monkeypatch.setenv(threads.VARIABLE, value)
@@ -317,17 +296,22 @@ def test_a_number_that_is_none_is_an_error(monkeypatch, value):
         threads.asked()
 
 
-def test_the_command_says_so():
-    config = "cell: rnn\nsequence_length: 3\n"
-    ended = run("analyze", "-", input=config, env={threads.VARIABLE: "none"})
-    assert ended.returncode == 2
-    assert "GRADFLOW_CORES: expected a whole number" in ended.stderr
-    ended = run("analyze", "-", "--cores", "0", input=config)
-    assert ended.returncode == 2
-    assert "--cores" in ended.stderr
-    ended = run("analyze", "-", "--cores=2", "--scheduler=tcp://127.0.0.1:1", input=config)
-    assert ended.returncode == 2
-    assert "--cores" in ended.stderr
+def test_the_library_checks_by_as_many_as_it_runs(monkeypatch):
+    given = []
+
+    @contextlib.contextmanager
+    def noted(count):
+        given.append(count)
+        yield
+
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr("gradflow.verification.sharing", noted)
+    monkeypatch.setenv(threads.VARIABLE, "2")
+    gradflow.verify({"cell": "rnn", "sequence_length": 3, "hidden_size": 2})
+    monkeypatch.setenv(threads.VARIABLE, "two")
+    with pytest.raises(InputError, match="GRADFLOW_CORES"):
+        gradflow.verify({"cell": "rnn", "sequence_length": 3, "hidden_size": 2})
+    assert given == [2]
 
 
 KERNELS = sorted({blas.kernel() or "", "Haswell", "SkylakeX", "Zen"})

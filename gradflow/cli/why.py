@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, look, reporting
-from gradflow.cli.options import Config, Set, Theme, ThemeOption
+from gradflow.cli.base import app, look, reporting, threads_of_each
+from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.output.terminal import progress_bar
 
@@ -37,6 +37,7 @@ def critical(
     output: Annotated[list[Path] | None, output_option("critical")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Find the value of a setting at which the rate per step is 1, for every net of a config.
 
@@ -45,10 +46,9 @@ def critical(
     """
     from gradflow.config.load import load
     from gradflow.criticality import find, most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
     steps = most_time_steps(experiment, vary)
@@ -76,6 +76,7 @@ def explain(
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
 
@@ -86,10 +87,9 @@ def explain(
     from gradflow.config.load import load
     from gradflow.explanation import explain as explanations
     from gradflow.explanation import most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("explanation", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:

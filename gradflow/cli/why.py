@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, look, reporting
-from gradflow.cli.options import Config, Set, Theme, ThemeOption
+from gradflow.cli.base import app, look, reporting, threads_of_each
+from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.output.terminal import progress_bar
@@ -39,6 +39,7 @@ def critical(
     output: Annotated[list[Path] | None, output_option("critical")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Find the value of a setting at which the rate per step is 1, for every net of a config.
 
@@ -47,10 +48,9 @@ def critical(
     """
     from gradflow.config.load import load
     from gradflow.criticality import find, most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
@@ -79,6 +79,7 @@ def explain(
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
 
@@ -89,10 +90,9 @@ def explain(
     from gradflow.config.load import load
     from gradflow.explanation import explain as explanations
     from gradflow.explanation import most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("explanation", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:

@@ -16,13 +16,13 @@ from dataclasses import replace
 
 from gradflow.counts import many
 from gradflow.criticality.search import GRID, MOST, Critical, Point, Search, point
-from gradflow.criticality.settings import SCALES, Setting
+from gradflow.criticality.settings import Setting
 from gradflow.measures.contract import Asked
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import time_steps
 
-__all__ = ["LEAST_STEPS", "SCALES", "Critical", "Evaluate", "Point", "find", "most_time_steps"]
+__all__ = ["LEAST_STEPS", "Critical", "Evaluate", "Point", "find", "most_time_steps"]
 
 Evaluate = Callable[[Experiment], Iterable[Result]]
 """Runs an experiment and gives its results in order, as `runner.execute` does."""

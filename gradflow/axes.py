@@ -20,7 +20,8 @@ class Axis(NamedTuple):
         phrase: a value as it reads next to others, with `{}` for the value; of a number of things
             the noun of one.
         meaning: in words.
-        plain: the value that goes without saying.
+        plain: the value that goes without saying, and that results have that were saved before
+            there was this axis.
         is_scale: whether it is a number that weights are multiplied by, and so can be varied.
     """
 

@@ -283,19 +283,26 @@ def _dimension(figures: Figures) -> str:
     return "" if found is None else f"Kaplan-Yorke dimension {found:.3g}"
 
 
+def _exponent(name: str, meaning: str) -> Figure:
+    return Figure(name, "number", meaning, is_log=True)
+
+
 MEASURE = Measure(
     "lyapunov",
     "finite-time Lyapunov exponents of the full state, in nats per step",
     figures=(
-        Figure("lyapunov_max", "number", "the largest, the mean over samples"),
-        Figure("lyapunov_<i>", "number", "the i-th largest, likewise"),
-        Figure("lyapunov_spread_<i>", "number", "its standard deviation over samples"),
-        Figure("lyapunov_sum", "number", "of all of them, the mean of ln|det|; null where not all "
-               "were measured"),
+        _exponent("lyapunov_max", "the largest, the mean over samples"),
+        _exponent("lyapunov_<i>", "the i-th largest, likewise"),
+        _exponent("lyapunov_spread_<i>", "its standard deviation over samples"),
+        _exponent(
+            "lyapunov_sum", "of all of them, the mean of ln|det|; null where not all were measured"
+        ),
         Figure("kaplan_yorke", "number", "the Kaplan-Yorke dimension; null where the exponents do "
                "not reach that far"),
-        Figure("lyapunov_convergence", "number", "the largest difference of an exponent between "
-               "the two halves of the window"),
+        _exponent(
+            "lyapunov_convergence",
+            "the largest difference of an exponent between the two halves of the window",
+        ),
     ),
     options={
         "count": Option(

@@ -251,6 +251,7 @@ MEASURE = Measure(
             f"log10_reach_p{p}",
             f"log10 of the {p}th percentile, over steps t and samples, of ‖∂L_t/∂s_{{t-k}}‖, L_t "
             "the loss at step t alone",
+            is_log10=True,
         )
         for p in PERCENTILES
     ),

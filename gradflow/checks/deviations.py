@@ -2,7 +2,7 @@
 the largest distance at any lag; of two horizons how far the other curve is from its threshold at
 that lag, so that a horizon moves no further than the curves do.
 
-The half-life and the projected horizon follow from the rate, and are not compared besides.
+The half-life and the projected horizon follow from the rate, and are not compared again.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def apart(one: float | None, other: float | None) -> float:
 
 
 def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
-    """The figures of what was measured besides. A natural logarithm, which may have either sign, is
+    """The figures of what else was measured. A natural logarithm, which may have either sign, is
     compared as it is, over ln 10. What nobody asked for is compared where both sides have it."""
     measures = [*dict.fromkeys([*a.measures, *b.measures])]
     if not (UNASKED in a.measures and UNASKED in b.measures):
@@ -173,7 +173,7 @@ def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
 
 
 def _is_log(measures: Sequence[str], name: str) -> bool:
-    found = (MEASURES[measure].declared(name) for measure in measures)
+    found = (MEASURES[measure].declared(name) for measure in measures if measure in MEASURES)
     return any(figure is not None and figure.is_log for figure in found)
 
 
@@ -207,7 +207,7 @@ def _horizons(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
 def of_places(
     a: Diagnosis, b: Diagnosis, T: int, found: Sequence[Deviation]
 ) -> Iterator[Deviation]:
-    """Horizons and verdict of a net without curves of its own, which are those of one of its
+    """Horizons and verdict of a net that has no curves itself, which are those of one of its
     places: they move no further than those of the places, `found`, do."""
     for name in ("horizon", "horizon_typical", "verdict"):
         one, other = (getattr(side, name) for side in (a, b))

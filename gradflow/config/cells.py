@@ -164,7 +164,7 @@ def _mistakes(cell: Cell, data: Mapping[str, Tree]) -> list[Mistake]:
 
 
 def _taken(equations: Equations, named: dict[str, Equations]) -> EquationsError | None:
-    """What is wrong with the name of a cell that is another cell's, and so could not be told from
+    """What is wrong with the name of a cell that is another cell's, and so would look like
     it in what is shown; a copy may have its name."""
     there = named.setdefault(equations.name, equations)
     plain, known = (replace(one, about="", cite="", help=()) for one in (equations, there))

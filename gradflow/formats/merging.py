@@ -233,7 +233,7 @@ def _mean_of_floats(curves: Sequence[Array]) -> Array:
 
 
 def _measures(found: Sequence[Mapping[str, Measured]], over: OverSeeds) -> Mapping[str, Measured]:
-    """What was measured besides: curves as geometric means, the mean of those that are logarithms;
+    """What else was measured: curves as geometric means, the mean of those that are logarithms;
     figures as medians."""
     names = dict.fromkeys(name for one in found for name in one)
     return {

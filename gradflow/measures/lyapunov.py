@@ -32,7 +32,7 @@ from itertools import pairwise
 import numpy as np
 
 from gradflow.counts import many
-from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
+from gradflow.engine.basis import Stretch, WholeState, one_run, stretches, with_basis_axis
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
 from gradflow.measures.drawn import Figures, Spectrum, known, numbered
@@ -216,7 +216,7 @@ class _Basis:
 
     def back(self, stretch: Stretch, n: int, low: int, high: int) -> None:
         """Through the steps high, ..., low+1."""
-        local = [beside_basis(own[..., :n, :]) for own in stretch.local]
+        local = [with_basis_axis(own[..., :n, :]) for own in stretch.local]
         local = [own.astype(np.float64, copy=False) for own in local]
         scales = self._whole.log_scale([s[:, :, :n] for s in stretch.states])
         at = high - stretch.start

@@ -86,8 +86,8 @@ INSIDE = {
     ],
     "weights.readers": [
         "in_time", "nested", "unread", "npz", "safetensors", "flax_head", "flax_msgpack",
-        "keras_h5", "onnx_head", "onnx", "onnx_constants", "pickle_names", "pickle_machine",
-        "pickle_tensors", "pickles", "torch_zip", "",
+        "keras_h5", "onnx_head", "onnx", "onnx_constants", "pickle_names", "pickle_opcodes",
+        "pickle_machine", "pickle_tensors", "pickles", "torch_zip", "",
     ],
     "weights.conventions": [
         "activations", "chains", "reparametrized", "keras_config", "keras_traits", "onnx_traits",

@@ -254,11 +254,11 @@ class Results(Sequence[Result]):
         save(path, "results", self._results, self.look, theme)
 
     def plot(self, ax: Any = None, *, theme: Theme = "light") -> Figure | Any:
-        """Draw the gradient against lag, and, in its own figure, what was measured besides.
+        """Draw the gradient against lag, and, in its own figure, what else was measured.
 
         Args:
             ax: matplotlib axes to draw the gradient into, or an array of as many as the results
-                take panels, as `plt.subplots` gives them; None: a figure of its own.
+                take panels, as `plt.subplots` gives them; None: a new figure.
             theme: the page it is for, `light` or `dark`.
 
         Returns:

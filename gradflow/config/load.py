@@ -155,8 +155,8 @@ def _experiment(
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
     keys: tuple[str, ...] = ("cell", "ws_init")
-    places = {key: faults.place(key) for key in keys if key in data}
-    return Experiment(runs, config.title, lags, thresholds, written, places)
+    positions = {key: faults.position(key) for key in keys if key in data}
+    return Experiment(runs, config.title, lags, thresholds, written, positions)
 
 
 def read_config(source: str) -> bytes:

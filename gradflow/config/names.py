@@ -12,6 +12,7 @@ from gradflow.diagnosis.figures import FIGURES
 from gradflow.equations.declaration import KEYS, Equations
 from gradflow.equations.mistakes import At, Mistake
 from gradflow.measures import MEASURES
+from gradflow.measures.contract import Figure
 from gradflow.measures.terms import TOTALS
 
 _OF_RUNS = (
@@ -31,7 +32,9 @@ def taken(name: str) -> str | None:
     if name in KEYS or name in Config.model_fields:
         return "a key of the config"
     plain = _OF_PLACES_AND_SEEDS.sub("", name)
-    if any(_fits(plain, known) for known in _measured()):
+    if name in _curves():
+        return "a column of the results"
+    if any(one.pattern.fullmatch(plain) for one in _figures()):
         return "a figure of the results"
     return None
 
@@ -46,18 +49,15 @@ def mistaken(equations: Equations) -> list[Mistake]:
     ]
 
 
-def _measured() -> Iterator[str]:
-    """Every curve and figure that there can be of a run: `gain_<block>` is one a block."""
-    yield from ("loss", *(figure.name for figure in FIGURES))
-    yield from (f"total_{name}" for name in TOTALS)
+def _figures() -> Iterator[Figure]:
+    """Every figure that there can be of a run."""
+    yield from FIGURES
+    for name in ("loss", *(f"total_{name}" for name in TOTALS)):
+        yield Figure(name, "number", "")
     for measure in MEASURES.values():
-        yield from (curve.name for curve in measure.curves)
-        yield from (figure.name for figure in measure.figures)
+        yield from measure.figures
 
 
-def _fits(name: str, known: str) -> bool:
-    """Whether a name is a known one, with any word for what that has in `<...>`."""
-    pattern = "".join(
-        r"\w+" if part.startswith("<") else re.escape(part) for part in re.split(r"(<\w+>)", known)
-    )
-    return re.fullmatch(pattern, name) is not None
+def _curves() -> set[str]:
+    """Every column against lag."""
+    return {curve.name for measure in MEASURES.values() for curve in measure.curves}

@@ -48,7 +48,7 @@ def with_option(name):
         ("gain", "a figure of the results"),
         ("gain_U", "a figure of the results"),
         ("lyapunov_12", "a figure of the results"),
-        ("relative", "a figure of the results"),
+        ("relative", "a column of the results"),
         ("factors", "a measure"),
         ("weights", "a key of the config"),
         ("help", "a key of the config"),

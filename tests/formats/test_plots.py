@@ -27,7 +27,7 @@ from figure_checks import (  # noqa: E402
 )
 from made_results import made  # noqa: E402
 
-from gradflow.formats import plots  # noqa: E402
+from gradflow.formats import PICTURES, plots  # noqa: E402
 from gradflow.formats.plots import heat, style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
 
@@ -61,7 +61,7 @@ def _maps(**config):
     return figure.axes[0]
 
 
-@pytest.mark.parametrize("suffix", plots.FORMATS)
+@pytest.mark.parametrize("suffix", PICTURES)
 def test_same_results_same_bytes(one, suffix):
     found = plots.content(*one, suffix)
     assert_same_bytes(*one, suffixes=[suffix])
@@ -340,7 +340,7 @@ def test_a_map_of_seeds_says_what_its_rows_are():
     assert "seeds" not in " ".join(words(plots.figure(*found)))
 
 
-@pytest.mark.parametrize("suffix", plots.FORMATS)
+@pytest.mark.parametrize("suffix", PICTURES)
 def test_letters_that_the_font_lacks_are_no_trouble(suffix):
     found = plots.content(*results_of(title="漢字 😀 ع"), suffix)
     assert suffix != "svg" or "漢字 😀 ع" in found.decode()

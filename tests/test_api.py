@@ -244,3 +244,26 @@ def test_a_check_shows_and_saves_itself_as_the_command_does(tmp_path, capsys, mo
         assert Path(name).read_bytes() == Path(name.replace("own", "theirs")).read_bytes(), name
     with pytest.raises(gradflow.InputError, match=r"csv cannot show a check: .*\.junit\.xml"):
         check.save("own.csv")
+
+
+NUMPY_CONFIGS = [
+    {"cell": np.str_("rnn")},
+    {"cell": np.array("rnn")},
+    {"cell": np.array(["rnn", "gru"])},
+    {"cell": np.str_("rnn"), "hidden_size": np.int64(8), "ws_scale": np.linspace(0.5, 1, 2)},
+    {"cell": "rnn", "input": np.str_("zeros")},
+    {"cell": np.str_("rnn"), "input": np.array("zeros")},
+    {"cell": np.str_("rnn"), "seed": np.arange(2), "input": np.ones((6, 2))},
+]
+
+
+@pytest.mark.parametrize("config", NUMPY_CONFIGS)
+def test_a_config_of_numpy_values_is_no_net(config):
+    plain = {name: value.tolist() if hasattr(value, "dtype") else value
+             for name, value in config.items()}  # fmt: skip
+    assert gradflow.load(config).config == gradflow.load(plain).config
+    assert len(gradflow.testing.run(config)[0]) == len(gradflow.load(plain).runs)
+    without = {name: value for name, value in config.items() if name == "hidden_size"}
+    if without:
+        with pytest.raises(gradflow.InputError, match="cell"):
+            gradflow.load(without)

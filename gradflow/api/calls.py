@@ -190,7 +190,11 @@ def check(
         >>> bool(report)
         False
         >>> print(report)
-        missed config horizon at least 50: rnn 17 (33 too small)
+        outcome  asked for in  expected             of   found  off
+        ────────────────────────────────────────────────────────────────────
+        missed   config        horizon at least 50  rnn  17     33 too small
+        <BLANKLINE>
+        1 figure: 1 missed.
 
     Args:
         config: the path of a YAML file, its text, or the same keys and values as a mapping.
@@ -199,8 +203,8 @@ def check(
         weights, input: as for `load`.
 
     Returns:
-        A Check: true where everything holds, `str` is a line an expectation, `judgements` and
-        `comparison` have the numbers.
+        A Check: true where everything holds, `str` is the table of `gradflow check`, `judgements`
+        and `comparison` have the numbers.
 
     Raises:
         InputError: with every fault of the config, its expectations and the baseline; nothing is

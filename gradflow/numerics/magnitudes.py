@@ -224,7 +224,7 @@ class Magnitude(Magnitudes, float):  # type: ignore[misc]
         """A float: what a library that makes a number of the type it was given is after."""
         return float(*value)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         inside = bool(float(self) == self)
         return hash(float(self) if inside else (float(self.mantissa), int(self.exponent)))
 

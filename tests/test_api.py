@@ -16,8 +16,8 @@ SMALL = {"sequence_length": 6, "hidden_size": 4, "batch_size": 3, "input_size": 
 
 
 def test_every_public_name_is_there_and_documented():
-    assert set(gradflow.__all__) == set(dir(gradflow))
-    for name in gradflow.__all__:
+    assert set(gradflow.__all__) < set(dir(gradflow))
+    for name in dir(gradflow):
         value = getattr(gradflow, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert len(inspect.getdoc(value)) > 40, name
@@ -182,6 +182,7 @@ def test_the_engine_takes_lists_whole_numbers_and_no_state():
     same = {"s0": None, "b": np.zeros((2, 5), int), "x": np.ones((6, 1, 3, 4)).tolist()}
     for name, value in same.items():
         np.testing.assert_array_equal(_engine(**{name: value}).last, plain.last)
+    assert repr(plain) == "<Trajectory: rnn, T=6, R=2, N=3, H=5>"
     with pytest.raises(gradflow.InputError, match=r"ds_T: expected .* shape \(2, 3, 5\)"):
         gradflow.backpropagate(plain, np.ones((2, 3, 6)))
     [flow, _] = gradflow.backpropagate(plain, np.ones((2, 3, 5), int))

@@ -233,23 +233,20 @@ def test_cores_that_nothing_runs_on(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "variable", "workers", "blas", "found"),
+    ("wanted", "variable", "workers", "found"),
     [  # what the library gives
-        (None, None, 1, 1, 1),
-        (None, None, 2, 1, 1),  # a sweep in processes
-        (None, None, 1, 4, 1),  # linear algebra has its own threads
-        (3, None, 1, 1, 3),
-        (3, None, 4, 1, 2),  # as many as there are cores for
-        (64, None, 1, 1, 8),
-        (3, None, 1, 4, 1),
-        (None, "2", 1, 1, 2),
-        (1, "2", 1, 1, 1),
-        (None, "2", 8, 1, 1),
+        (None, None, 1, 1),
+        (None, None, 2, 1),  # a sweep in processes
+        (3, None, 1, 3),
+        (3, None, 4, 2),  # as many as there are cores for
+        (64, None, 1, 8),
+        (None, "2", 1, 2),
+        (1, "2", 1, 1),
+        (None, "2", 8, 1),
     ],
 )
-def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
+def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: blas)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)
@@ -262,7 +259,6 @@ def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, f
 )
 def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)

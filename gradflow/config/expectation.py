@@ -12,8 +12,9 @@ from gradflow.cells import CELLS
 from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
 from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, strays, without_place
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.messages import nearest, shown
+from gradflow.config.messages import shown
 from gradflow.config.tree import Path, Tree
+from gradflow.errors import nearest
 from gradflow.runs.experiment import Experiment, Run
 
 BOUNDS = ("min", "max", "is")

@@ -25,9 +25,10 @@ from figure_checks import (  # noqa: E402
     results_of,
     words,
 )
+from made_results import made  # noqa: E402
 
 from gradflow.formats import plots  # noqa: E402
-from gradflow.formats.plots import style  # noqa: E402
+from gradflow.formats.plots import heat, style  # noqa: E402
 from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
 
 SCALES = [0.1 * k for k in range(1, 15)]
@@ -145,7 +146,14 @@ def test_colours_can_be_told_from_the_page():
         ({"cell": ["rnn", "lstm", "gru"]}, [3], False, ["rnn", "lstm", "gru"]),
         ({"cell": ["rnn", "gru"], "ws_scale": [0.5, 1.0]}, [2, 2], False, ["W_s×0.5", "gru"]),
         ({"cell": ["rnn", "mingru"], "ws_scale": [0.5, 1.0]}, [2, 1], False, ["W_s×0.5", "mingru"]),
-        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [*[2] * 8, 1], False, CELLS[:9]),
+        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [17], True, [f"{CELLS[0]} W_s×0.5", "brc"]),
+        ({"ws_scale": SCALES[:3], "seed": [0, 1, 2, 3]}, [12], True, ["W_s×0.1 seed 0", "seed 3"]),
+        ({"ws_scale": SCALES[:4], "wx_scale": [1.0, 2.0], "seed": [0, 1]}, [4] * 4, True,
+         ["W_x×1.0 seed 0"]),
+        ({"cell": CELLS[:3], "ws_scale": SCALES[:3], "wx_scale": SCALES[:3], "seed": [0, 1, 2]},
+         [9] * 9, True, ["gru W_x×0.1", "W_s×0.1 seed 0"]),
+        ({"cell": CELLS[:3], "ws_init": ["gaussian", "orthogonal"], "wx_scale": [1.0, 2.0]},
+         [4] * 3, True, ["W_s gaussian W_x×1.0", "W_s orthogonal W_x×1.0", "W_x×2.0"]),
         ({"ws_scale": SCALES}, [14], True, ["W_s×", "0.5"]),
         ({"ws_scale": SCALES[:10]}, [10], False, ["W_s×0.1", "W_s×1.0"]),
         ({"cell": ["rnn", "gru"], "ws_scale": SCALES[:7]}, [7, 7], True, ["gru"]),
@@ -166,10 +174,9 @@ def test_colours_can_be_told_from_the_page():
 )  # fmt: skip
 def test_runs_share_panels_whose_words_can_be_read(config, lines, heat, names):
     results, look = results_of(**config)
-    groups, more = plan(results)
+    groups = plan(results)
     assert [len(group.results) for group in groups] == lines
     assert all(group.heat == heat for group in groups)
-    assert more == 0
     figure = plots.figure(results, look)
     assert_readable(figure)
     there = " · ".join(words(figure))
@@ -185,13 +192,42 @@ def test_every_curve_is_drawn_under_its_name():
         assert ax.get_ylim() == plots.figure(results, look).axes[0].get_ylim()
 
 
-def test_many_panels_are_counted_and_not_drawn():
-    results, look = results_of(seed=list(range(4)), cell=["rnn", "gru", "lstm", "mgu", "indrnn"],
-                               wx_scale=[1.0, 2.0], ws_scale=[0.5, 1.0])  # fmt: skip
-    found, more = plan(results)
-    assert len(found) == MOST_PANELS
-    assert more > 0
-    assert f"{more} more panels not drawn" in " ".join(words(plots.figure(results, look)))
+@pytest.mark.parametrize("most", [1, 3, MOST_PANELS])
+@pytest.mark.parametrize("cells", [["rnn", "gru"], ["rnn", "gru", "mgu", "indrnn"]])
+def test_of_many_runs_each_is_drawn(cells, most):
+    """Panels that would be too many take in each other's rows, or lines, and none goes missing."""
+    axes = ("cell", "wx_scale", "ws_scale")
+    results = [made(0, cell, rate=0.9, varied=axes, wx_scale=x, ws_scale=s)
+               for cell in cells for x in (1.0, 2.0) for s in (0.5, 1.0)]  # fmt: skip
+    groups = plan(results, most)
+    assert len(groups) <= most
+    assert all(group.heat == (len(results) >= 12) for group in groups)
+    assert sorted(id(r) for group in groups for r in group.results) == sorted(map(id, results))
+    for group in groups:
+        for result, name in zip(group.results, group.names, strict=True):
+            said = f"{group.title} {name}".split()
+            assert {result.axes["cell"], f"W_x×{result.axes['wx_scale']}"} <= set(said)
+
+
+def test_rows_too_many_for_names_are_named_by_what_they_share():
+    """And the critical scale is drawn between the blocks of scales, of all their seeds."""
+    scales = [0.25 * 1.4**k for k in range(11)]
+    results = [made(0, rate=scale, varied=("ws_scale", "seed"), ws_scale=scale, seed=seed)
+               for scale in scales for seed in range(4)]  # fmt: skip
+    look = Look()
+    [group] = plan(results, 1)
+    mapped = plots.figure(results, look).axes[0]
+    assert "rows within" not in " ".join(words(mapped))  # a panel a seed, a row a scale
+    ax = matplotlib.figure.Figure(figsize=(4, 6)).subplots()
+    heat.draw(ax, group, look)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert [float(text.removeprefix("W_s×")) for text in labels] == pytest.approx(scales, rel=1e-4)
+    assert list(ax.get_yticks()) == [1.5 + 4 * k for k in range(11)]
+    assert heat.unnamed(group) == "rows within: seed 0 to 3"
+    [line] = [text for text in words(ax) if text.startswith("rate 1 at ")]
+    assert float(line.split()[-1]) == pytest.approx(1, abs=0.02)
+    row = np.interp(0.0, np.log(scales), ax.get_yticks())
+    assert any(np.allclose(line.get_ydata(), row, atol=0.2) for line in ax.lines)
 
 
 def test_over_seeds_the_band_holds_every_seed():

@@ -99,7 +99,7 @@ def _chaotic(pairs: Sequence[Pair]) -> str:
             one, other = curves["grad_norm"]
             rates = "overlap" if pair.held else "do not overlap"
             said.append(f"{pair.name}: {np.max(np.abs(one - other)):.2g}, rates {rates}")
-    return "; ".join(said)
+    return "; ".join(said) or "none differs"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from gradflow.counts import many
@@ -81,3 +82,13 @@ NET_AXES = tuple(axis.name for axis in _NET)
 
 PLACE_AXES = ("layer", "direction")
 """What differs between the places of one net."""
+
+
+def varied(runs: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
+    """Those of the axes that differ between the runs that have them; each run by its axes."""
+    found = list(runs)
+    return tuple(
+        name
+        for name in (*AXES, *NET_AXES)
+        if len({values.get(name) for values in found} - {None}) > 1
+    )

@@ -207,6 +207,8 @@ class Result:
             its parts, see `layers`. Empty where the forward pass diverged.
         over: where this is made of several runs that differ in the seed: what they came to. Curves
             are their geometric means then, figures their medians; None: it is one run.
+        thresholds: what its diagnosis was read with: the relative gradient below which it vanishes,
+            and above which it explodes.
     """
 
     run: int
@@ -222,6 +224,7 @@ class Result:
     objective: str = ""
     measures: Mapping[str, Measured] = field(default_factory=dict)
     over: OverSeeds | None = None
+    thresholds: tuple[float, float] = (1e-3, 1e3)
 
     def __repr__(self) -> str:
         """`<Result 1: lstm W_s×0.5, vanishing, rate 0.6365, horizon 14>`."""

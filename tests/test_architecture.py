@@ -56,7 +56,7 @@ INSIDE = {
         "arrange", "layout", "transposes", "writing", "weights", "forward", "linearize",
         "backward", "emit", "compile", "surroundings", "traits", "samples", "",
     ],
-    "machine": ["interrupts", "memory", "blas", "threads", ""],
+    "machine": ["interrupts", "memory", "blas", "helpers", "threads", ""],
     "numerics": ["arrays", "products", "arraylike", "decimals", "calculation", "magnitudes", ""],
     "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
     "verification": ["limits", "tangents", ""],
@@ -94,8 +94,8 @@ INSIDE = {
         "s5", "",
     ],
     "api": [
-        "sources", "engine", "frames", "dataset", "saving", "equality", "answers", "results",
-        "calls", "",
+        "sources", "engine", "frames", "dataset", "saving", "equality", "joining", "answers",
+        "results", "calls", "",
     ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",

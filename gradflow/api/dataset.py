@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -18,14 +19,15 @@ from gradflow.results import Result
 
 def dataset(xarray: ModuleType, results: Sequence[Result], look: Look) -> Any:
     """Curves over (what the sweep varies..., place, lag), figures over what the sweep varies; NaN,
-    or '' of a word, if there is none. Where runs have the same settings (`ws_scale: [1, 1.0]`), the
-    axis is `run`, and along it lies what the sweep varies."""
+    or '' of a word, if there is none. Where runs have the same settings (`ws_scale: [1, 1.0]`), or
+    most of such a grid were empty, as of runs of several experiments, the axis is `run`, and along
+    it lies what differs between them."""
     if not results:
         return xarray.Dataset()
     by_lag, by_run = columns(results, look, "lags"), columns(results, look, "runs")
     varied = list(results[0].varied)
     along: dict[str, Any] = {}
-    if not _tell_apart(by_run, varied):
+    if not _make_a_grid(by_run, varied):
         along = {name: ("run", _filled(by_run[name])) for name in varied}
         varied = ["run"]
     places = []
@@ -43,10 +45,13 @@ def dataset(xarray: ModuleType, results: Sequence[Result], look: Look) -> Any:
     return found
 
 
-def _tell_apart(by_run: dict[str, Any], names: Sequence[str]) -> bool:
-    """Whether no two runs have the same values of all of these."""
-    rows = list(zip(by_run["run"], *(_plain(by_run[name]) for name in names), strict=True))
-    return len({row[1:] for row in rows}) == len(rows)
+def _make_a_grid(by_run: dict[str, Any], names: Sequence[str]) -> bool:
+    """Whether no two runs have the same values of all of these, and they fill half of the grid of
+    such values."""
+    known = [_plain(by_run[name]) for name in names]
+    rows = list(zip(by_run["run"], *known, strict=True))
+    places = math.prod(len(set(values)) for values in known)
+    return len({row[1:] for row in rows}) == len(rows) and places <= 2 * len(rows)
 
 
 def _options(

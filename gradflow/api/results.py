@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
 from gradflow.api.equality import same
+from gradflow.api.joining import both, look_of, told_apart
 from gradflow.api.saving import save
 from gradflow.counts import many
 from gradflow.errors import InputError
@@ -50,12 +51,31 @@ class Results(Sequence[Result]):
 
     `str` is the table that `gradflow analyze` prints, a notebook shows a row a run, `plot()` draws.
     `look` says how they are shown: title, thresholds, which lags.
+
+    Runs of several experiments are joined by `+`, or by `Results([run, ...])` of any you have; what
+    differs between them is found anew, and runs of one number are numbered again.
+
+        >>> longer = gradflow.analyze({"cell": "gru", "hidden_size": 16, "sequence_length": 200})
+        >>> joined = results[:1] + longer
+        >>> [(run.run, run.varied) for run in joined]
+        [(0, ('sequence_length',)), (1, ('sequence_length',))]
+
+    Args:
+        results: the runs.
+        look: how they are shown; None: as the runs themselves say, without a title.
+
+    Raises:
+        InputError: the thresholds of the runs differ, or those of the look do.
+        TypeError: what is given is no runs.
     """
 
-    def __init__(self, results: Iterable[Result], look: Look) -> None:
-        self._results = _told_apart(tuple(results))
-        varied = self._results[0].varied if self._results else look.varied
-        self.look = replace(look, varied=varied)
+    look: Look
+
+    def __init__(self, results: Iterable[Result], look: Look | None = None) -> None:
+        if look is None and isinstance(results, Results):
+            look = results.look
+        self._results = told_apart(results)
+        self.look = look_of(self._results, look)
 
     @staticmethod
     def of(experiment: Experiment, results: Iterable[Result]) -> Results:
@@ -66,20 +86,24 @@ class Results(Sequence[Result]):
         return len(self._results)
 
     @overload
-    def __getitem__(self, index: int) -> Result: ...
+    def __getitem__(self, index: int | np.integer[Any]) -> Result: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | Sequence[bool] | Array) -> Results: ...
+    def __getitem__(self, index: slice | Iterable[int] | Iterable[bool] | Array) -> Results: ...
     def __getitem__(self, index: Any) -> Result | Results:
-        """A run by number; runs by a slice, a list of numbers, or a truth for each run:
-        `results[[r.diagnosis.verdict == "stable" for r in results]]`."""
-        if isinstance(index, list | tuple | np.ndarray):
-            found: Any = tuple(self._results[at] for at in self._chosen(np.asarray(index)))
-        else:
-            found = self._results[index]
-        return found if isinstance(found, Result) else Results(found, self.look)
+        """A run by number; runs by a slice, by numbers, or by a truth for each run, as a list, an
+        array or a column of a data frame: `results[frame.cell == "gru"]`, where `frame` is
+        `results.to_pandas(rows="runs")`."""
+        if isinstance(index, slice):
+            return Results(self._results[index], self.look)
+        if isinstance(index, SupportsIndex) and not isinstance(index, Iterable):
+            return self._results[index]
+        return Results((self._results[at] for at in self._chosen(index)), self.look)
 
-    def _chosen(self, index: Array) -> list[int]:
+    def _chosen(self, numbers_or_truths: Any) -> list[int]:
         """The numbers of the runs that a list of numbers, or of truths, is about."""
+        index = np.asarray(numbers_or_truths)
+        if index.dtype.kind == "O" and all(isinstance(one, bool | np.bool_) for one in index.flat):
+            index = index.astype(bool)
         if not index.size and index.ndim == 1 and index.dtype.kind != "b":
             return []
         if index.ndim != 1 or index.dtype.kind not in "iub":
@@ -90,6 +114,25 @@ class Results(Sequence[Result]):
             )
         numbers: list[int] = (np.flatnonzero(index) if index.dtype.kind == "b" else index).tolist()
         return numbers
+
+    def __add__(self, other: Iterable[Result]) -> Results:
+        """The runs of both, these first.
+
+        Raises:
+            InputError: their thresholds differ.
+        """
+        if not isinstance(other, Results | list | tuple):
+            return NotImplemented
+        more = Results(other)
+        if not self or not more:
+            return self or more
+        return Results([*self, *more], both(self.look, more.look))
+
+    def __radd__(self, other: Any) -> Results:
+        """The same of a list and results, and of the 0 that `sum` begins with."""
+        if isinstance(other, list | tuple):
+            return Results(other) + self
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         """Whether the runs are the same to the last bit, however they are to be shown."""
@@ -179,15 +222,18 @@ class Results(Sequence[Result]):
         from gradflow.api.frames import kinds
 
         library, columns, kind = _library("polars"), self.columns(rows), kinds(self.look)
-        types: dict[Any, Any] = {name: library.Int64 for name in columns if kind(name) == "whole"}
-        types |= {name: library.String for name in columns if kind(name) in ("text", "word")}
+        types = {"whole": library.Int64, "truth": library.Boolean}
+        types |= dict.fromkeys(("text", "word"), library.String)
+        own: dict[Any, Any] = {
+            name: types[str(kind(name))] for name in columns if kind(name) in types
+        }
         frame: polars.DataFrame = library.DataFrame(columns, strict=False, nan_to_null=True)
-        return frame.cast(types)
+        return frame.cast(own)
 
     def to_xarray(self) -> xarray.Dataset:
         """An xarray dataset: the curves over what the sweep varies and `lag` (in nets of layers
         also `place`: net, l0, l0_reverse, ...), the figures of a run over what the sweep varies;
-        over `run` where two runs have the same settings."""
+        over `run` where two runs have the same settings, or where most of a grid would be empty."""
         from gradflow.api.dataset import dataset
 
         found: xarray.Dataset = dataset(_library("xarray"), self._results, self.look)
@@ -229,21 +275,6 @@ class Results(Sequence[Result]):
             return plots.figure(self._results, look)
         plots.into(ax, self._results, look)
         return ax
-
-
-def _told_apart(results: tuple[Result, ...]) -> tuple[Result, ...]:
-    """The results, told apart by what differs between them: of some of the runs of an experiment
-    that may be less than between all."""
-    if not results:
-        return results
-    varied = tuple(
-        name
-        for name in results[0].varied
-        if len({result.axes.get(name) for result in results} - {None}) > 1
-    )
-    if varied == results[0].varied:
-        return results
-    return tuple(replace(result, varied=varied) for result in results)
 
 
 def _html_row(tag: str, texts: Iterable[str]) -> str:

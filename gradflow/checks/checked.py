@@ -153,20 +153,21 @@ def _between(judgements: Sequence[Judgement]) -> str:
 
 
 def _compared(comparison: Comparison | None, baseline: str | None) -> Iterator[Line]:
-    """One line a run that is not as it was, and one for all that are."""
+    """One line a run that is not as it was, one for all that are, and one for those that are by
+    their rates alone."""
     if comparison is None:
         return
-    held = [pair for pair in comparison.pairs if pair.held]
     tolerance = f"within {comparison.within}"
     source = baseline or ""
-    if held:
-        of = held[0].name if len(held) == 1 else many(len(held), "run")
-        worst = max((pair.largest.decades for pair in held if pair.largest), default=0.0)
-        chaotic = sum(pair.chaotic is not None for pair in held)
-        got = f"at most {worst:.2g} apart"
-        if chaotic:
-            got = f"{many(chaotic, 'run')} by rate alone: the gradient grows beyond 1e10; {got}"
-        yield Line("held", False, source, None, tolerance, of, got, "", len(held))
+    for held, what, got in (
+        (comparison.close, tolerance, "at most"),
+        (comparison.alike, "rates' intervals overlap", "gradient grows beyond 1e10; rates at most"),
+    ):
+        if held:
+            of = held[0].name if len(held) == 1 else many(len(held), "run")
+            worst = max((pair.largest.decades for pair in held if pair.largest), default=0.0)
+            got = f"{got} {worst:.2g} apart"
+            yield Line("held", False, source, None, what, of, got, "", len(held))
     for pair in comparison.pairs:
         if not pair.held:
             yield Line("missed", True, source, None, tolerance, pair.name, difference(pair), "")

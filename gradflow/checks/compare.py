@@ -2,9 +2,9 @@
 
 Runs are paired by their settings and options; `deviations` measures the distance.
 
-Where the gradient grows by more than 1e10 from end to end, the net amplifies the last digit of one
-processor until nothing is left of it in a curve. There the intervals of the rates have to overlap,
-and nothing else is compared.
+Where the gradient grows by more than 1e10 from end to end, the net can amplify the last digit of
+one processor until nothing is left of it in a curve. Where curves are further apart than the
+tolerance there, the intervals of the rates have to overlap, and nothing else counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ TOLERANCE = 0.05
 """Decades that two results may be apart, where nobody says otherwise."""
 
 CHAOS = 10.0
-"""Decades of growth from end to end beyond which curves are not compared."""
+"""Decades of growth from end to end beyond which curves that are apart do not count."""
+
+ROUNDING = 2.0**-23
+"""What a rate may be off by, as a share of it, because its steps are rounded: to float32 at worst.
+The interval of an exactly straight curve has no width to hold that."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Pair:
         name: how it differs from the others.
         runs: its number on either side; None where it is not there.
         deviations: the largest first.
-        chaotic: that only the intervals of the rates were compared, and why.
-        held: whether it is within the tolerance.
+        held: whether it is within the tolerance, or else, where it is chaotic, the intervals of
+            the rates overlap.
+        chaotic: that the intervals of the rates decided, and why; None: they did not.
         results: what it came to on either side.
     """
 
@@ -66,13 +71,23 @@ class Comparison:
     tolerance: float
 
     @property
+    def close(self) -> tuple[Pair, ...]:
+        """The runs that are within the tolerance."""
+        return tuple(pair for pair in self.pairs if pair.held and pair.chaotic is None)
+
+    @property
+    def alike(self) -> tuple[Pair, ...]:
+        """Those that are held by the intervals of their rates instead."""
+        return tuple(pair for pair in self.pairs if pair.held and pair.chaotic is not None)
+
+    @property
     def within(self) -> str:
         """How far apart curves may be: `0.05 decades`."""
         return many(f"{self.tolerance:g}", "decade")
 
     @property
     def held(self) -> bool:
-        """Whether every run is there on both sides and within the tolerance."""
+        """Whether every run is there on both sides and as it was."""
         return all(pair.held for pair in self.pairs)
 
     @property
@@ -155,9 +170,17 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
     if len(a.layers) != len(b.layers):
         only = Deviation("layers", math.inf, None, *(str(len(one.layers)) for one in (a, b)))
         return Pair(name, runs, (only,), held=False)
+    found = _deviations(a, b, before, after)
+    if found[0].decades <= tolerance:
+        return Pair(name, runs, found, held=True)
     growth = max(_growth(a), _growth(b))
     if growth > CHAOS:
         return replace(_by_rate(a, b, growth), name=name, runs=runs)
+    return Pair(name, runs, found, held=False)
+
+
+def _deviations(a: Result, b: Result, before: Side, after: Side) -> tuple[Deviation, ...]:
+    """Of everything that either side has, the largest first; that of the loss is always there."""
     found = [
         deviation
         for ending, one, other in parts(a, b)
@@ -168,8 +191,7 @@ def _pair(a: Result, b: Result, before: Side, after: Side, tolerance: float) -> 
     if a.flow is None and b.flow is None:
         found += of_places(a.diagnosis, b.diagnosis, b.sequence_length, found)
     found.append(Deviation("loss", apart(a.loss, b.loss), None, f"{a.loss:.6g}", f"{b.loss:.6g}"))
-    found.sort(key=lambda one: -one.decades)
-    return Pair(name, runs, tuple(found), held=all(d.decades <= tolerance for d in found))
+    return tuple(sorted(found, key=lambda one: -one.decades))
 
 
 def _diverged(result: Result) -> str:
@@ -208,18 +230,20 @@ def _by_rate(a: Result, b: Result, growth: float) -> Pair:
     factor = f"1e{growth:.0f}" if growth < 1e6 else "far"
     chaotic = (
         f"the gradient grows by {factor} from end to end: the rates' intervals "
-        f"{'overlap' if held else 'do not overlap'}, curves are not compared"
+        f"{'overlap' if held else 'do not overlap'}, curves do not count"
     )
     return Pair("", (None, None), tuple(found), held=held, chaotic=chaotic)
 
 
 def _overlap(one: Part, other: Part) -> bool:
-    """Without an interval a rate is one point; without a rate nothing overlaps but nothing."""
+    """Whether the intervals do, but for rounding. Without an interval a rate is one point; without
+    a rate nothing overlaps but nothing."""
     a, b = one.diagnosis, other.diagnosis
     if a.rate is None or b.rate is None:
         return a.rate is b.rate and (a.no_rate == "lost") == (b.no_rate == "lost")
     (low_a, high_a), (low_b, high_b) = (d.rate_ci or (d.rate, d.rate) for d in (a, b))
-    return bool(low_a <= high_b and low_b <= high_a)  # type: ignore[operator]
+    room = 1 + ROUNDING
+    return bool(low_a <= high_b * room and low_b <= high_a * room)  # type: ignore[operator]
 
 
 def _rate(part: Part) -> str:

@@ -48,7 +48,8 @@ def cells(
         raise InputError(Fault("needs the name of a cell: gradflow cells lstm " + flag, key=flag))
     is_own = bool(name) and name not in CELLS and CELLS.is_own(name)
     if is_file(name):
-        return _show_file(name, equations, numpy, format)
+        _show_file(name, equations, numpy, format)
+        return
     if name and name not in CELLS and not is_own:
         from gradflow.config.messages import meant
 
@@ -59,15 +60,17 @@ def cells(
         message = f"the equations of {name} are in a package's code, not in a file"
         raise InputError(Fault(message, key="--equations"))
     if equations:
-        return write([CELLS[name].source])
+        write([CELLS[name].source])
+        return
     if name:
         cell = CELLS.own(name) if is_own else CELLS[name]
         if numpy:
-            return write([cell().compiled.code.source])
+            write([cell().compiled.code.source])
+            return
         chosen = [cell.equations]
     else:
         chosen = [*(cell.equations for cell in CELLS.values()), *_offered()]
-    return Destinations.of("cells", format, None).write(chosen, plain_look)
+    Destinations.of("cells", format, None).write(chosen, plain_look)
 
 
 def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
@@ -81,8 +84,9 @@ def _show_file(name: str, equations: bool, numpy: bool, format: str) -> None:
     except InputError as error:  # of no config: of this file
         raise InputError(*(_of_file(fault, name) for fault in error.faults)) from None
     if numpy:
-        return write([run.cell.compiled_for(64, 64).code.source])
-    return Destinations.of("cells", format, None).write([run.cell.equations], plain_look)
+        write([run.cell.compiled_for(64, 64).code.source])
+    else:
+        Destinations.of("cells", format, None).write([run.cell.equations], plain_look)
 
 
 def _of_file(fault: Fault, name: str) -> Fault:
@@ -141,7 +145,8 @@ def init(
     from gradflow.output.whole import WholeFile, refuse_overwriting
 
     if str(file) == "-":
-        return write([starter_text()])
+        write([starter_text()])
+        return
     schema_file = file.with_name(SCHEMA_NAME)
     refuse_overwriting([file, schema_file], [], key=None)
     if file.exists():
@@ -154,4 +159,3 @@ def init(
         config.write([starter_text()])
     print(f"wrote {file} and, for editors, {schema_file}", file=sys.stderr)
     print(f"next: gradflow analyze {file}", file=sys.stderr)
-    return None

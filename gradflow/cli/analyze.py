@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, warned
 from gradflow.cli.options import (
     Config,
@@ -78,7 +80,8 @@ def analyze(
         )
         if destinations.readers() > 1:
             results = list(results)  # a single one streams
-        destinations.write(results, shown)
+        if not destinations.write(results, shown):
+            raise typer.Exit  # workers end in the middle of what nobody will read
         if not destinations.readers():
             for _ in results:
                 pass

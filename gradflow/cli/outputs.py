@@ -133,19 +133,24 @@ class Destinations:
             note = "note: --quiet without --output shows nothing: add --output FILE"
             print(note, file=sys.stderr)
 
-    def write(self, content: Any, look: Callable[[bool], Look]) -> None:
+    def write(self, content: Any, look: Callable[[bool], Look]) -> bool:
         """Write the files, then standard output. `look` is asked whether it is for a screen. What
         cannot be shown in one format, or written to one file, is said when all else is done.
+
+        Returns:
+            Whether standard output was read to its end.
 
         Raises:
             GradflowError: with everything that could not be written.
         """
         tried = [self._write(file, one, content, look(False)) for file, one in self._open]
         failed = [error for error in tried if error is not None]
-        if self.screen is not None:
-            write(self.screen.show(self.report, content, look(True)))  # type: ignore[arg-type]
+        read = self.screen is None or write(
+            self.screen.show(self.report, content, look(True))  # type: ignore[arg-type]
+        )
         if failed:
             raise _together(failed)
+        return read
 
     def _write(
         self, file: WholeFile, one: Format, content: Any, look: Look

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradflow.cells.contract import Bound
 from gradflow.cells.sized import SizedCell
+from gradflow.machine.threads import count
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import (
@@ -44,16 +45,16 @@ class Entering(NamedTuple):
 
 class BackwardPass:
     """Goes back through blocks of up to K steps, one after the other, in the room it keeps: each
-    block's result is overwritten by that of the next."""
+    block's result is overwritten by that of the next, or of the one after that where threads may be
+    at one block while the next is made."""
 
     def __init__(self, cell: SizedCell, w: Bound, ds: Array, K: int) -> None:
         """For cotangents like `ds` (R, N, S_all)."""
         self.cell, self.w = cell, w
         R, N, S_all = ds.shape
-        self._states = Scaled.empty((K + 1, R, N, S_all), ds.dtype)
-        self._states.value[..., cell.S :] = 0  # no step hands a cotangent to an earlier output
+        self._rooms = [self._room_for(ds, K) for _ in range(min(2, count()))]
+        self._states, self._dz = self._rooms[0]
         self._room = arrays.empty((R, N, cell.G_all), ds.dtype)
-        self._dz = Scaled.empty((K, R, N, cell.G_all), ds.dtype)
         self._arriving = arrays.empty((K, R, N, S_all), ds.dtype)
         self._span = K  # the steps that are expected to stay in the safe range
 
@@ -78,6 +79,8 @@ class BackwardPass:
             (K, R, N, G_all), the cotangents of the pre-activations.
         """
         K = len(local)
+        self._rooms.reverse()
+        self._states, self._dz = self._rooms[0]
         states, dz = self._states[: K + 1], self._dz[:K]
         states[0] = ds
         loss, cuts = (entering.loss, entering.cuts) if entering else (None, ())
@@ -109,6 +112,13 @@ class BackwardPass:
         with unwatched():
             self.cell.settle(local, value, self._room, self.w)
         return Scaled(value, ds.exponent)
+
+    def _room_for(self, ds: Array, K: int) -> tuple[Scaled, Scaled]:
+        """Room for what `through` gives of K steps."""
+        *batch, S_all = ds.shape
+        states = Scaled.empty((K + 1, *batch, S_all), ds.dtype)
+        states.value[..., self.cell.S :] = 0  # no step hands a cotangent to an earlier output
+        return states, Scaled.empty((K, *batch, self.cell.G_all), ds.dtype)
 
     def _nothing(self, K: int) -> None:
         """K steps that no gradient comes to."""

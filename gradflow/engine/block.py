@@ -12,7 +12,7 @@ from gradflow.numerics.magnitudes import Scaled
 @dataclass(frozen=True, eq=False)
 class Block:
     """K steps of the backward pass, in the order of lags: index k belongs to step last_step - k.
-    `ds` and `dz` are overwritten by the next block.
+    `ds` and `dz` are overwritten by a later block, the next one at the soonest.
 
     Attributes:
         last_step: the step t whose cotangent is ds[0].

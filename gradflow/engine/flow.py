@@ -21,7 +21,7 @@ from gradflow.cells.sized import SizedCell
 from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.gauges import with_gauges
-from gradflow.machine.threads import share
+from gradflow.machine.threads import ahead, share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
@@ -49,7 +49,7 @@ _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**18  # of all runs
 _LEAST_STEPS = 4  # however wide
-_SHARED_ELEMENTS = 2**18  # partials of a block, from which on threads take some steps each
+_SHARED_ELEMENTS = 2**14  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -171,7 +171,7 @@ def backpropagate(
         progress: called with the steps done.
     """
     observers = list(observers)
-    for block in blocks_backward(trajectory, ds_T, progress=progress):
+    for block in ahead(blocks_backward(trajectory, ds_T, progress=progress)):
         for observer in observers:
             observer.add(block)
 
@@ -367,7 +367,7 @@ def _linearize(cell: SizedCell, w: Bound, arrays: tuple[Array, ...]) -> None:
             z, saved, s, s_next, x, local = (a[part] for a in arrays)
             cell.linearize(z, saved, s, s_next, x, local, w)
 
-    share(linearize, len(arrays[-1]), worth=arrays[-1].size >= _SHARED_ELEMENTS)
+    share(linearize, len(arrays[-1]), worth=arrays[-1][0].size >= _SHARED_ELEMENTS)
 
 
 def _input_product(W: Array, x: Array, out: Array) -> None:

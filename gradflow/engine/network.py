@@ -19,6 +19,7 @@ from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
+from gradflow.machine.threads import ahead
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Scaled, near_one, sum_of_scaled
 
@@ -137,7 +138,7 @@ def backpropagate_net(
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place.
     `losses` says what the loss adds at other steps than the last."""
     watching = {at: list(own) for at, own in observers.items()}
-    for at, block in net_blocks_backward(net, ds_T, progress, losses):
+    for at, block in ahead(net_blocks_backward(net, ds_T, progress, losses)):
         for observer in watching.get(at, ()):
             observer.add(block)
 

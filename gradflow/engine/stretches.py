@@ -6,7 +6,7 @@ A thread makes few and long calls of NumPy: between them it has to wait for Pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,19 +17,18 @@ from gradflow.numerics.magnitudes import are_near_one, safe_bits, squares_of, su
 
 # Rows of a stretch: of fewer the other factor is copied too often, and calls are short; of more,
 # there are too few stretches to be shared.
-_LEAST_ROWS, _MOST_ROWS = 128, 256
+_LEAST_ROWS, _MOST_ROWS = 64, 128
 _ELEMENTS = 2**18  # of the matrices of a stretch that are formed at once; measured
 
 
 class Stretches:
     """The rows (W,) of P parameters, in stretches that each belong to one of them."""
 
-    def __init__(self, rows: Sequence[slice]) -> None:
+    def __init__(self, rows: Sequence[slice], long: bool = False) -> None:
+        """`long`: next to what is shared besides, so that a thread may make what comes `ahead`."""
+        self._long = long
         self._stretches = [
-            (which, slice(start, min(start + count, own.stop)))
-            for which, own in enumerate(rows)
-            for count in [max(_LEAST_ROWS, min(_MOST_ROWS, (own.stop - own.start) // 2))]
-            for start in range(own.start, own.stop, count)
+            (which, stretch) for which, own in enumerate(rows) for stretch in _cut(own)
         ]
         self._firsts = [own.start for own in rows]
         owners = [which for which, _ in self._stretches]
@@ -155,7 +154,17 @@ class Stretches:
                     each(at, lags, matrices)
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            share(some, len(self._stretches))
+            share(some, len(self._stretches), long=self._long)
+
+
+def _cut(rows: slice) -> Iterator[slice]:
+    """Stretches of rows, the last ones shorter, so that threads that take one after the other are
+    done at about the same time."""
+    start = rows.start
+    while start < rows.stop:
+        count = min(_MOST_ROWS, max(_LEAST_ROWS, (rows.stop - start) // 2))
+        yield slice(start, min(start + count, rows.stop))
+        start += count
 
 
 def _lying(right: Array) -> Array:

@@ -70,8 +70,10 @@ def sentences(comparison: Comparison) -> Iterator[str]:
             yield f"{pair.name}: {pair.chaotic}."
     if comparison.unpaired:
         yield comparison.unpaired
-    held = sum(pair.held for pair in comparison.pairs)
-    yield f"{many(len(comparison.pairs), 'run')}: {held} within {comparison.within}."
+    said = f"{len(comparison.close)} within {comparison.within}"
+    if comparison.alike:
+        said += f", {len(comparison.alike)} by the rates' intervals"
+    yield f"{many(len(comparison.pairs), 'run')}: {said}."
 
 
 def to_markdown(comparison: Comparison, look: Look) -> Iterator[str]:

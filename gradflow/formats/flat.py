@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gradflow.axes import AXES, NET_AXES
 from gradflow.diagnosis.figures import FIGURES
+from gradflow.measures import MEASURES
 from gradflow.measures.terms import TOTALS
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, LayerResult, OverSeeds, Result, Spread
@@ -28,6 +29,18 @@ def settings(result: Result, options: Sequence[str]) -> dict[str, Value]:
     """What a run is: its number, axes and options."""
     axes: dict[str, Value] = {name: result.axes.get(name) for name in (*AXES, *NET_AXES)}
     return {"run": result.run, **axes, **{name: result.options.get(name) for name in options}}
+
+
+def always(options: Sequence[str], measures: Sequence[str]) -> list[str]:
+    """The names of settings and figures that every run has, of a net as a whole, in the order in
+    which they come: of what was measured those with one name whatever the cell."""
+    fixed = [figure.name for name in measures for figure in MEASURES[name].figures]
+    diagnosed = [figure.name for figure in FIGURES if figure.kind != "interval"]
+    return [
+        *("run", *AXES, *NET_AXES, *options),
+        *("loss", *diagnosed, *_totals(None)),
+        *(name for name in fixed if "<" not in name),
+    ]
 
 
 def figures(result: Result) -> dict[str, Value]:

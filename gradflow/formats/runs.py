@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradflow.axes import KNOWN
 from gradflow.formats import words
 from gradflow.formats.csv import record
-from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, figures, settings
+from gradflow.formats.flat import HIGH, HORIZONS, LOW, Value, always, figures, settings
 from gradflow.formats.layout import Column, Entry, Line, blocks, fold, grid, heading, render
 from gradflow.formats.look import Look
 from gradflow.formats.markdown import prose, titled
@@ -20,7 +20,8 @@ from gradflow.results import Result
 def rows(results: Sequence[Result], look: Look) -> tuple[list[str], list[list[Value]]]:
     """The names of the columns, and a row a run; what a run has not is None."""
     own = [{**settings(result, look.options), **figures(result)} for result in results]
-    names = list(dict.fromkeys(name for row in own for name in row))
+    every = own or [dict.fromkeys(always(look.options, look.measures))]
+    names = list(dict.fromkeys(name for row in every for name in row))
     return names, [[row.get(name) for name in names] for row in own]
 
 

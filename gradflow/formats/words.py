@@ -82,7 +82,8 @@ def settings(results: Sequence[Result]) -> list[str]:
     ]
     seeds = {result.over.seeds for result in results if result.over is not None}
     counted = [many(seeds.pop(), "seed")] if len(seeds) == 1 else []
-    return [text for text in (*said, *counted, first.objective) if text]
+    objective = " or ".join(dict.fromkeys(result.objective for result in results))
+    return [text for text in (*said, *counted, objective) if text]
 
 
 def _there(results: Sequence[Result], axis: str) -> object:

@@ -96,30 +96,36 @@ def prompt_width() -> int:
     return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
 
 
-def write(pieces: Iterable[str]) -> None:
+def write(pieces: Iterable[str]) -> bool:
     """Write to standard output as the pieces come, with plain line ends on every system, and with
-    characters that its encoding has."""
+    characters that its encoding has.
+
+    Returns:
+        Whether all of it was read. A reader that has closed its pipe has seen enough: no more
+        pieces are made, and whatever the command found holds as if it had read on.
+
+    Raises:
+        GradflowError: if nothing more can be written for another reason.
+    """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors=HANDLER)
-    for piece in pieces:
-        with _writing():
-            sys.stdout.write(piece)
-    with _writing():
-        sys.stdout.flush()
+    return all(_wrote(piece) for piece in pieces) and _wrote("", flush=True)
 
 
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Says what went wrong with standard output; whoever closed it has seen enough."""
+def _wrote(piece: str, flush: bool = False) -> bool:
+    """Whether there is still a reader."""
     try:
-        yield
+        sys.stdout.write(piece)
+        if flush:
+            sys.stdout.flush()
     except BrokenPipeError:
         forget_stdout()
-        sys.exit(0)
+        return False
     except OSError as error:
         forget_stdout()
         fault = Fault(f"{error.strerror}", key="standard output")
         raise GradflowError(str(fault)) from None
+    return True
 
 
 def forget_stdout() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradflow.axes import AXES, NET_AXES, phrase
+from gradflow.axes import AXES, NET_AXES, phrase, varied
 from gradflow.cells import Cell, Params, SizedCell
 from gradflow.counts import many
 from gradflow.engine.flow import BUDGET
@@ -292,12 +292,7 @@ class Experiment:
     @property
     def varied(self) -> tuple[str, ...]:
         """Those of the axes that differ between the runs that have them."""
-        axes = [run.axes for run in self.runs]
-        return tuple(
-            name
-            for name in (*AXES, *NET_AXES)
-            if len({values[name] for values in axes} - {None}) > 1
-        )
+        return varied(run.axes for run in self.runs)
 
     @property
     def measures(self) -> tuple[Asked, ...]:

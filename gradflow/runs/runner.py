@@ -71,7 +71,7 @@ def execute(
                 result = next(computed)
             except InputError as error:
                 raise experiment.placed(error) from None
-        yield replace(result, run=number, varied=varied)
+        yield replace(result, run=number, varied=varied, thresholds=thresholds)
 
 
 def time_steps(run: Run) -> int:

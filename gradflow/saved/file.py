@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gradflow.axes import AXES, NET_AXES
+from gradflow.axes import varied
 from gradflow.errors import Fault, InputError
 from gradflow.files.opening import open_regular
 from gradflow.formats.json import FORMAT
@@ -187,13 +187,9 @@ def _saved(data: Mapping[str, Any]) -> Saved:
     if not isinstance(runs, list):
         damaged("runs", "a list", runs)
     results = [result(run, f"runs[{i}]", parts, options, (low, high)) for i, run in enumerate(runs)]
-    varied = tuple(
-        name
-        for name in (*AXES, *NET_AXES)
-        if len({result.axes[name] for result in results} - {None}) > 1
-    )
+    differ = varied(result.axes for result in results)
     return Saved(
-        results=tuple(replace(result, varied=varied) for result in results),
+        results=tuple(replace(result, varied=differ) for result in results),
         head=head,
         title=title,
         lags=_lags(config.get("lags")),

@@ -66,6 +66,7 @@ def result(
         options=_options(run, at, options),
         objective=a_text(member(run, "objective", at), f"{at}.objective"),
         measures=measured(run, at, T),
+        thresholds=thresholds,
     )
     _check(found, at, run["diagnosis"])
     return found

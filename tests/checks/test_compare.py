@@ -117,7 +117,7 @@ def test_beyond_1e10_from_end_to_end_the_rates_are_compared_instead(rate, chaoti
     assert (pair.chaotic is not None) == chaotic
     assert pair.held == chaotic
     if chaotic:
-        assert "intervals overlap, curves are not compared" in pair.chaotic
+        assert "intervals overlap, curves do not count" in pair.chaotic
 
 
 def test_in_chaos_intervals_that_do_not_overlap_fail():
@@ -130,6 +130,29 @@ def test_in_chaos_intervals_that_do_not_overlap_fail():
     alone = replace(after, diagnosis=replace(after.diagnosis, rate_ci=None))
     assert not compared([before], [alone]).held
     assert not compared([before], [replace(after, diagnosis=Diagnosis("exploding"))]).held
+
+
+def test_in_chaos_curves_within_the_tolerance_are_enough():
+    """An exactly straight curve, whose interval has no width, on two processors."""
+
+    def straight(rate, more=0.0):
+        one = shifted(made(rate=rate, T=100), "grad_norm", 50, more)
+        return replace(one, diagnosis=replace(one.diagnosis, rate_ci=(rate, rate)))
+
+    before, after = straight(1.5), straight(np.nextafter(1.5, 2))
+    found = compared([before], [after])
+    [pair] = found.pairs
+    assert (pair.held, pair.chaotic, found.alike) == (True, None, ())
+    assert 0 < pair.largest.decades < 1e-13
+    assert list(sentences(found)) == ["1 run: 1 within 0.05 decades."]
+    found = compared([before], [straight(1.6)], tolerance=1000)
+    assert list(sentences(found)) == ["1 run: 1 within 1000 decades."]
+    # further apart than that the intervals decide, which have room for the steps of float32
+    for rate, held in ((1.5 * (1 + 1e-8), True), (1.5 * (1 + 1e-6), False)):
+        found = compared([before], [straight(rate, more=0.3)])
+        assert (found.held, len(found.close), len(found.alike)) == (held, 0, int(held))
+        said = "1 run: 0 within 0.05 decades" + ", 1 by the rates' intervals" * held
+        assert list(sentences(found))[-1] == f"{said}."
 
 
 def test_chaos_of_one_side_is_enough():

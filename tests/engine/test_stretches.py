@@ -25,7 +25,7 @@ def blocks(rng, exponents):
 
 def found(monkeypatch, wide, count, exponents):
     """Norms, running sums and totals, as logs to base 2; the exponents differ from lag to lag."""
-    monkeypatch.setattr(terms_room, "SHARED", 0 if wide else 2**60)
+    monkeypatch.setattr(terms_room, "_WIDE", 0 if wide else 2**60)
     monkeypatch.setattr(threads, "_PENANCE", 0)
     monkeypatch.setattr(threads, "idle_cores", lambda: 64)
     rng = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def test_blocks_that_are_wide_and_blocks_that_are_not_add_up(monkeypatch):
         rng = np.random.default_rng(0)
         terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
         for number in range(3):
-            monkeypatch.setattr(terms_room, "SHARED", 0 if wide and number % 2 else 2**60)
+            monkeypatch.setattr(terms_room, "_WIDE", 0 if wide and number % 2 else 2**60)
             terms.add(*blocks(rng, np.zeros(K, int)))
         totals.append(np.concatenate([terms.total(name).log10() for name in WIDTHS]))
     np.testing.assert_allclose(totals[1], totals[0], atol=1e-12)

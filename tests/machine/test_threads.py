@@ -16,42 +16,12 @@ from typer.testing import CliRunner
 
 from gradflow.cli import app_for
 from gradflow.errors import InputError
-from gradflow.machine import blas, threads
+from gradflow.machine import blas, helpers, threads
 from gradflow.machine.threads import share, sharing, threads_of_a_run
 from tests.command import run
+from tests.machine.conftest import TASKS
 
-TASKS = Path("/proc/self/task")
-
-
-@pytest.fixture(params=["awake", "asleep"])
-def gate(request, monkeypatch):
-    """Both ways to wait."""
-    if request.param == "asleep":
-        monkeypatch.setattr(threads, "_gate", threads._Lock)
-
-
-@pytest.fixture
-def shared(monkeypatch):
-    """Nothing is kept alone because a machine is busy."""
-    monkeypatch.setattr(threads, "_PENANCE", 0)
-    monkeypatch.setattr(threads, "idle_cores", lambda: 64)
-
-
-def tasks():
-    """How many threads this process has, by the system."""
-    return len(list(TASKS.iterdir())) if TASKS.exists() else 0
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_left():
-    """By Python at once, by the system as soon as it has cleared away."""
-    before, running = threading.active_count(), tasks()
-    yield
-    assert threading.active_count() == before
-    end = time.monotonic() + 100  # gives up: a busy machine may take its time
-    while tasks() > running:
-        assert time.monotonic() < end
-        time.sleep(0.001)
+pytestmark = pytest.mark.usefixtures("nobody_is_left")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -89,8 +59,8 @@ def test_others_help(gate, shared):
 def test_what_is_not_begun_is_taken_back(gate, shared, monkeypatch):
     """A helper that has no core holds nobody up."""
     held = threading.Event()
-    usual = threads._Helper._run
-    monkeypatch.setattr(threads._Helper, "_run", lambda self: (held.wait(20), usual(self)))
+    usual = helpers.Helper._run
+    monkeypatch.setattr(helpers.Helper, "_run", lambda self: (held.wait(20), usual(self)))
     by = []
     with sharing(3):
         for _ in range(4):
@@ -309,13 +279,14 @@ threads.idle_cores = lambda: 64
 print(kernel() or "")
 if (kernel() or "") != sys.argv[1]:
     raise SystemExit
-for cell in ("rnn", "lstm", "gru"):
+wide = {"hidden_size": 520, "sequence_length": 4}
+ahead = {"hidden_size": 130, "sequence_length": 70, "layers": 2}
+for cell, sizes in (("rnn", wide), ("lstm", wide), ("gru", wide), ("lstm", ahead)):
     for dtype in ("float32", "float64"):
         for count in (1, 2, 3):
-            config = {"cell": cell, "dtype": dtype, "sequence_length": 4, "seed": [0, 1]}
-            wide = {**config, "hidden_size": 520, "batch_size": 33}
+            config = {"cell": cell, "dtype": dtype, "seed": [0, 1], "batch_size": 33, **sizes}
             digest = hashlib.sha256()
-            for result in execute(from_mapping(wide), threads=count):
+            for result in execute(from_mapping(config), threads=count):
                 flow = result.flow
                 curves = [flow.state, *flow.parts.values(), *flow.terms.values()]
                 for curve in (*curves, *flow.totals.values()):
@@ -338,8 +309,8 @@ def test_no_byte_depends_on_how_many_there_are(kernel):
     chosen, *lines = ended.stdout.splitlines()
     if chosen != kernel:
         pytest.skip(f"this processor has no {kernel}")
-    assert len(lines) == 18
-    assert len(set(lines)) == 6
+    assert len(lines) == 24
+    assert len(set(lines)) == 8
 
 
 BUSY_OR_NOT = """

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import gradflow
 from command import FULL, POSIX, main, run
 
 # Standard input and error
@@ -133,6 +135,34 @@ def test_a_closed_pipe_ends_quietly(folder, arguments):
     ended = run(*arguments, stdout=writer)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("check c.yaml", 1),
+        ("check c.yaml --format github", 1),
+        ("check c.yaml --format github --set expect=[]", 2),
+        ('check c.yaml --set expect=[{"loss":{"min":0}}]', 0),
+        ("compare a.json b.json --format csv", 1),
+        ("compare a.json a.json", 0),
+        ("track t.yaml w.npz --expect loss>=99", 1),
+    ],
+)
+def test_a_closed_pipe_changes_no_verdict(folder, arguments, code):
+    with Path("c.yaml").open("a") as config:
+        config.write("expect: [{loss: {min: 99}}]\n")
+    Path("t.yaml").write_text("cell: {type: rnn, activation: tanh}\nsequence_length: 5\n")
+    np.savez("w.npz", weight_ih_l0=np.ones((3, 2)), weight_hh_l0=np.eye(3) / 2)
+    for seed, name in enumerate(("a.json", "b.json")):
+        net = {"cell": "rnn", "hidden_size": 3, "sequence_length": 5, "output_size": 1 + seed}
+        gradflow.analyze(net).save(name)
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = run(*arguments.split(), stdout=writer)
+    os.close(writer)
+    assert ended.returncode == code
 
 
 @POSIX

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gradflow.formats import words
 from gradflow.formats.look import Look
@@ -30,7 +31,14 @@ from gradflow.results import GradientFlow, Result
 BAND = "line: root mean square over the batch; band: 10th to 90th percentile, dotted: median"
 SEEDS = "line: geometric mean over the seeds; band: lowest to highest"
 
+_REPLACED = "_replaced"
+"""The label, which no legend shows, of what is drawn anew where more curves come."""
+
 _DOTTED, _DASHED = (0, (1, 1.6)), (0, (3.5, 2))
+
+
+class Curve(Line2D):
+    """A gradient against lag, by its name."""
 
 
 def relative(result: Result) -> Array:
@@ -102,23 +110,37 @@ def _has_band(group: Group) -> bool:
 def draw(
     ax: Axes, group: Group, scale: tuple[float, float], look: Look, measures: Sequence[str] = ()
 ) -> None:
-    """The relative gradient of each run of a group."""
+    """The relative gradient of each run of a group; next to curves that are there already without
+    what is said of one alone."""
     lines = [relative(result) for result in group.results]
+    T = max(map(len, lines)) - 1
+    earlier = sum(isinstance(line, Curve) for line in ax.lines)
     colours = style.colours(len(lines), group.ordered and len(lines) > 1)
+    if earlier:
+        colours = [style.COLOURS[(earlier + i) % len(style.COLOURS)] for i in range(len(lines))]
+        scale = min(scale[0], ax.get_ylim()[0]), max(scale[1], ax.get_ylim()[1])
+        T = max(T, int(ax.get_xlim()[1]))
+        for artist in [*ax.lines, *ax.patches, *ax.texts]:
+            if artist.get_label() == _REPLACED:
+                artist.remove()
     ax.set_ylim(*scale)
     _thresholds(ax, look, *scale)
-    for line, result, colour in zip(lines, group.results, colours, strict=True):
+    names = [name or words.clean(str(result.axes["cell"]))
+             for result, name in zip(group.results, group.names, strict=True)]  # fmt: skip
+    for line, result, colour, name in zip(lines, group.results, colours, names, strict=True):
         if _has_band(group):
             _band(ax, result, colour, alone=len(lines) == 1)
-        for name, one in overlays(measures):
-            extra = overlaid(result, name, one)
+        for measure, one in overlays(measures):
+            extra = overlaid(result, measure, one)
             if extra is not None:
                 own = style.INK if len(lines) == 1 else colour
                 ax.plot(np.arange(len(extra)), finite(extra), color=own, lw=0.9, ls=_DASHED)
-        ax.plot(np.arange(len(line)), finite(line), color=colour)
+        ax.add_line(Curve(np.arange(len(line)), finite(line), color=colour, label=plain(name)))
         _end_of(ax, line, colour, longest=max(map(len, lines)))
-    along_lags(ax, max(map(len, lines)) - 1)
+    along_lags(ax, T)
     decades(ax)
+    if earlier:
+        return
     if len(lines) == 1:
         _horizon(ax, group.results[0])
         found = [(one.name, overlaid(group.results[0], name, one))
@@ -141,8 +163,8 @@ def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
     vanishing, exploding = look.log10_thresholds
     for begin, stop in ((low, vanishing), (exploding, high)):
         if begin < stop:
-            ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0)
-    ax.axhline(0, color=style.FAINT, lw=0.5, zorder=1)
+            ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0, label=_REPLACED)
+    ax.axhline(0, color=style.FAINT, lw=0.5, zorder=1, label=_REPLACED)
 
 
 def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
@@ -174,7 +196,7 @@ def _horizon(ax: Axes, result: Result) -> None:
     if not found.horizon:
         return
     falls = found.verdict != "exploding"
-    ax.axvline(found.horizon, color=style.INK, lw=0.6, ls=(0, (4, 3)))
+    ax.axvline(found.horizon, color=style.INK, lw=0.6, ls=(0, (4, 3)), label=_REPLACED)
     left = found.horizon > 0.6 * result.sequence_length
     seen = _is_clear(ax, result, found.horizon, left, falls)
     at_bottom = falls == seen
@@ -183,6 +205,7 @@ def _horizon(ax: Axes, result: Result) -> None:
         xycoords=("data", "axes fraction"),
         xytext=(-3 if left else 3, 3 if at_bottom else -3), textcoords="offset points",
         ha="right" if left else "left", va="bottom" if at_bottom else "top", fontsize=style.SMALL,
+        color=style.INK, label=_REPLACED,
     )  # fmt: skip
 
 

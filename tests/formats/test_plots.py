@@ -17,7 +17,6 @@ from gradflow.formats.look import Look
 
 matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
-    T,
     assert_readable,
     assert_same_bytes,
     curves,
@@ -88,6 +87,14 @@ def test_what_lies_beyond_the_thresholds_is_shaded(one):
     corners = {round(patch.get_y() + patch.get_height(), 3) for patch in ax.patches}
     assert -2.0 in corners
     assert "below 0.01 or above 100 times the start" in " ".join(words(ax.figure))
+
+
+@pytest.mark.parametrize("title", [r"cost \alpha C:\temp", r"\$5 and $6", "a$b$c", r"\\"])
+def test_what_looks_like_a_formula_is_text(title):
+    svg = plots.content([made()], Look(title=title), "svg").decode()
+    shown = ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter()
+             if text.tag.endswith("text")]  # fmt: skip
+    assert title in shown
 
 
 def test_an_svg_is_one_and_turns_dark(one):
@@ -323,9 +330,24 @@ def test_a_gradient_that_becomes_zero_is_named_at_the_bottom(over):
     places = {text.get_text(): text.xy[1] for text in ax.texts}
     assert places["W_s×0.0: 0 from lag 1"] < places["W_s×1.0"]
     assert places["W_s×0.0: 0 from lag 1"] < 0.1
-    if over:  # a band that ends in zeros goes down to the bottom
-        edges = ax.collections[0].get_paths()[0].vertices
-        assert edges[edges[:, 0] == T][:, 1].min() == pytest.approx(ax.get_ylim()[0])
+
+
+def test_a_band_ends_where_it_is_zero():
+    """And goes down to the bottom where only its lower edge is."""
+    one = made(zero_from=30)
+    spread = one.flow.state.log10()[:, None] + np.array([-0.25, 0.0, 0.5])
+    spread[20:, 0] = spread[25:, 1] = -np.inf
+    one = replace(one, flow=replace(one.flow, log10_percentiles=spread))
+    [ax] = plots.figure([one], Look()).axes
+    x, y = ax.collections[0].get_paths()[0].vertices.T
+    assert x.max() == 29
+    assert set(y[(x >= 20) & (y < -3)]) == {ax.get_ylim()[0]}
+    assert y[x < 20].min() == pytest.approx(spread[19, 0] - spread[0, 1])
+    [dotted] = [line for line in ax.lines if line.get_linestyle() == ":" or (line.is_dashed()
+                and len(line.get_xdata()) > 2)]  # fmt: skip
+    median = dotted.get_ydata()
+    assert np.isfinite(median[:25]).all()
+    assert np.isnan(median[25:]).all()
 
 
 def test_a_single_run_says_from_where_it_is_zero():

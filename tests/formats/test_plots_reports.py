@@ -207,7 +207,10 @@ def test_nets_that_have_nothing_to_vary_are_refused():
 def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     comparison = changed()
     distances, *curves = plots.figure(comparison, LOOK, "comparison").axes
+    ends = (", disappeared", ", appeared")
     names = [text.get_text() for text in distances.get_yticklabels()]
+    assert [name for name in names if name.endswith(ends)] == ["lstm W_s×1.5, disappeared"]
+    names = [name.removesuffix(ends[0]) for name in names]
     assert sorted(names) == sorted(pair.name for pair in comparison.pairs)
     held = {pair.name: pair.held for pair in comparison.pairs}
     assert [held[name] for name in names] == sorted(held.values())
@@ -221,6 +224,18 @@ def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
         assert holds(by_name[moved.name], shown(result.flow).log10())
     assert by_name[moved.name].get_ylabel() == largest.name
     assert {"before", "now"} <= set(words(by_name[moved.name]))
+
+
+def test_runs_that_have_no_counterpart_say_on_which_side_they_are_and_why():
+    before, after = ([made(0, cell, seed=seed, varied=("cell",)) for cell in ("rnn", "lstm")]
+                     for seed in (0, 3))  # fmt: skip
+    comparison = compare(*(Side(side, LOOK.thresholds) for side in (before, after)))
+    figure = plots.figure(comparison, LOOK, "comparison")
+    assert_readable(figure)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert set(names) == {f"{cell}, {change}" for cell in ("rnn", "lstm")
+                          for change in ("appeared", "disappeared")}  # fmt: skip
+    assert "seed 0 before, 3 after" in " ".join(words(figure))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-300, 1e-9, 0.05, 1e5])

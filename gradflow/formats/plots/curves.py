@@ -168,16 +168,17 @@ def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
 
 
 def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
+    """It goes down to the bottom where its lower edge alone is zero, and ends where both are."""
     found = band(result)
     if found is None:
         return
-    low, _ = ax.get_ylim()
-    edges = finite(np.where(np.isneginf(found), low, found))
-    lags = np.arange(len(edges))
-    ax.fill_between(lags, edges[:, 0], edges[:, -1], color=colour, alpha=0.2 if alone else 0.14,
-                    lw=0)  # fmt: skip
+    bottom, _ = ax.get_ylim()
+    low, high = finite(found[:, 0]), finite(found[:, -1])
+    low = np.where(np.isneginf(found[:, 0]) & np.isfinite(high), bottom, low)
+    lags = np.arange(len(found))
+    ax.fill_between(lags, low, high, color=colour, alpha=0.2 if alone else 0.14, lw=0)
     if found.shape[1] == 3:
-        ax.plot(lags, edges[:, 1], color=colour, lw=0.7, ls=_DOTTED)
+        ax.plot(lags, finite(found[:, 1]), color=colour, lw=0.7, ls=_DOTTED)
 
 
 def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
@@ -185,7 +186,7 @@ def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
     since its name is at the right."""
     there = np.flatnonzero(np.isfinite(line))
     if len(there) and there[-1] + 1 < len(line):
-        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour)
+        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour, clip_on=False)
     elif len(line) < longest:
         ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3)
 

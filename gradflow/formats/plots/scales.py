@@ -34,7 +34,7 @@ _UPRIGHT = 0.6
 
 def plain(text: str) -> str:
     """Text in which matplotlib finds no formula."""
-    return text.replace("\\", "\\\\").replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def finite(line: Array) -> Array:

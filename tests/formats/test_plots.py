@@ -125,25 +125,38 @@ def test_a_theme_is_for_one_page(one):
 
 
 def test_colours_can_be_told_from_the_page():
-    """Of names and lines, at least 2.4 to 1 (WCAG's contrast), of ink and notes 4.5 to 1."""
-    turned = style.turned()
-
-    def light(colour):
-        parts = np.array(matplotlib.colors.to_rgb(colour))
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    def contrast(a, b):
-        high, low = sorted([light(a), light(b)], reverse=True)
-        return (high + 0.05) / (low + 0.05)
-
+    """Of lines at least 2.4 to 1 (WCAG's contrast), of ink, notes and names 4.5 to 1."""
+    turned, contrast = style.turned(), style.contrast
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
     ordered = [c for n in range(1, style.MOST_ORDERED + 1) for c in style.colours(n, ordered=True)]
     for colour in (*style.COLOURS, *ordered):
         assert contrast(colour, style.PAPER) > 2.4, colour
         assert contrast(turned[colour], turned[style.PAPER]) > 2.4, colour
-    for colour in (style.INK, style.FAINT):
+    for colour in (style.INK, style.FAINT, *map(style.of_text, (*style.COLOURS, *ordered))):
         assert contrast(colour, style.PAPER) > 4.5
         assert contrast(turned[colour], turned[style.PAPER]) > 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_names_of_curves_can_be_read(theme):
+    """Also of the lightest colours, along a scale and of cells."""
+    runs = [made(0, varied=("ws_scale",), ws_scale=float(n)) for n in range(8)]
+    cells = [made(0, cell, varied=("cell",)) for cell in CELLS[:8]]
+    for results in (runs, cells):
+        [ax] = plots.figure(results, Look(theme=theme)).axes
+        names = [text for text in ax.texts if text.get_text()]
+        assert len(names) == 8
+        page = matplotlib.colors.to_hex(ax.figure.get_facecolor())
+        for text in names:
+            assert style.contrast(text.get_color(), page) >= 4.5, text
+
+
+def test_one_sample_has_no_band_and_no_note_of_one():
+    figure = plots.figure(*results_of(batch_size=1))
+    assert not figure.axes[0].collections
+    assert "percentile" not in " ".join(words(figure))
+    assert "percentile" in " ".join(words(plots.figure(*results_of())))
 
 
 @pytest.mark.parametrize(

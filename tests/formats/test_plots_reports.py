@@ -181,6 +181,21 @@ def test_seeds_share_a_colour_and_a_name():
     assert "1.5 to 2.5" in words(ax)
 
 
+def test_rates_beyond_the_scale_are_marked_at_its_edge():
+    near, far = critical(cells=("rnn",), seeds=(0, 1))
+    tried = tuple(replace(p, log_rate=10 * p.log_rate) for p in far.tried)
+    figure = plots.figure([near, replace(far, tried=tried)], LOOK, "critical")
+    [ax] = figure.axes
+    low, high = ax.get_ylim()
+    marks = {(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines
+             if line.get_marker() in ("v", "^")}  # fmt: skip
+    logs = [(point.value, point.log_rate / math.log(10)) for point in tried]
+    assert marks == {(x, low if y < low else high) for x, y in logs if not low <= y <= high}
+    assert {y for _, y in marks} == {low, high}
+    assert "triangle: the rate is beyond the scale" in " ".join(words(figure))
+    assert "triangle" not in " ".join(words(plots.figure([near], LOOK, "critical")))
+
+
 def test_a_net_without_a_crossing_says_so():
     figure = plots.figure(critical(missing=("lstm",)), LOOK, "critical")
     assert_readable(figure)

@@ -84,6 +84,8 @@ def band(result: Result) -> Array | None:
         return over.log10_band if len(over.log10_band) and over.seeds > 1 else None
     if flow is None or not len(flow.log10_percentiles):
         return None
+    if (flow.log10_percentiles[:, 0] == flow.log10_percentiles[:, -1]).all():  # of one sample
+        return None
     return _over_start(flow.log10_percentiles, flow)
 
 

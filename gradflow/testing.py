@@ -9,19 +9,20 @@ def test_the_encoder_remembers():
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradflow.api import load
+from gradflow.api.sources import loaded, taken
 from gradflow.checks.checked import Checked
 from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
 from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
-from gradflow.checks.wanted import without_place
-from gradflow.config.expect import expected
+from gradflow.checks.wanted import Wanted, without_place
+from gradflow.config.expect import expected, load_expected
 from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Look, charts, words
@@ -56,7 +57,7 @@ def assert_gradient_flow(
     thresholds: tuple[float, float] | None = None,
     **figures: Any,
 ) -> list[Result]:
-    """Assert how far back in time the gradient of a net reaches.
+    """Assert how far back in time the gradient of a net reaches, and what else its config expects.
 
         >>> from gradflow.testing import assert_gradient_flow
         >>> keeps = {"type": "lstm", "forget_bias": 5.0}
@@ -64,12 +65,13 @@ def assert_gradient_flow(
         [<Result 0: lstm[forget_bias=5], stable, rate 1.012>]
 
     Args:
-        subject: a config, as its path or its keys and values; a torch module or a state dict of
-            arrays or tensors, whose net is run with `config`; or the results of `analyze`.
+        subject: a config, as its path or its keys and values, whose own `expect` is held too; a
+            torch module or a state dict of arrays or tensors, whose net is run with `config`; what
+            `gradflow.load` gave, or the results of `analyze`, neither of which has an `expect`.
         config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
         weights: for a config: a module or state dict instead of its `weights`.
-        where: the settings and options of the runs that are meant; None: every run.
+        where: the settings and options of the runs that the figures are of; None: every run.
         allow_undecided: whether a rate whose interval holds the bound passes.
         baseline: what `gradflow analyze --output NAME.json` wrote, to be compared with.
         tolerance: decades that curves may be apart from it.
@@ -86,55 +88,99 @@ def assert_gradient_flow(
     Raises:
         AssertionError: with a line for each expectation, and a short table of the curves that miss
             theirs.
-        InputError: something is wrong with the config, the weights or what is expected.
+        InputError: something is wrong with the config, the weights or what is expected, or nothing
+            is.
     """
     __tracebackhide__ = True
-    results, experiment = run(subject, config, weights)
-    judgements = _judged(results, experiment, figures, where, allow_undecided)
-    comparison = None
-    if baseline is not None:
-        read_with = experiment.thresholds if experiment is not None else thresholds
-        comparison = compared(baseline, results, read_with, tolerance)
-    if not judgements and comparison is None:
-        raise InputError("nothing is expected: give a figure, such as horizon=100, or a baseline")
-    if message := failure(judgements, comparison, baseline, results):
+    try:
+        made = run(subject, config, weights)
+        wanted = [*made.wanted, *_wanted(made, figures, where, allow_undecided)]
+        if not wanted and baseline is None:
+            raise InputError(
+                "nothing is expected: give a figure, such as horizon=100, or a baseline"
+            )
+        message = missed(made, wanted, baseline, tolerance, thresholds)
+    except InputError as error:  # ends at the caller's line: what is within is no news to them
+        raise error.with_traceback(None) from None
+    if message:
         raise AssertionError(message)
-    return results
+    return made.results
 
 
-def run(
-    subject: Subject, config: Any = None, weights: Any = None
-) -> tuple[list[Result], Experiment | None]:
-    """The results of what `assert_gradient_flow` takes, and the experiment, if there is one."""
+@dataclass(frozen=True)
+class Made:
+    """What came of what `assert_gradient_flow` takes.
+
+    Attributes:
+        results: of its runs.
+        experiment: what was run; None where results were given.
+        wanted: what the config itself expects.
+    """
+
+    results: list[Result]
+    experiment: Experiment | None = None
+    wanted: Sequence[Wanted] = ()
+
+
+def run(subject: Subject, config: Any = None, weights: Any = None) -> Made:
+    """Run what `assert_gradient_flow` takes, if it is no results already."""
+    if isinstance(subject, Made):
+        return subject
     if isinstance(subject, Result):
-        return [subject], None
+        return Made([subject])
     if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):
         results = list(subject)
         if not results or not all(isinstance(one, Result) for one in results):
             raise InputError(
                 "expected a config, a module, or results, found a list of other things"
             )
-        return results, None
+        return Made(results)
     if is_module(subject) or is_state_dict(subject):
         subject, weights = ({} if config is None else config), subject
     elif config is not None:
         raise InputError("`config` goes with a module or a state dict, which is no config itself")
-    experiment = load(subject, weights=weights)
-    return list(execute(experiment)), experiment
+    if isinstance(subject, Experiment):
+        experiment, wanted = loaded(subject, weights, None), list[Wanted]()
+    else:
+        plain, given = taken(subject, weights)
+        experiment, wanted = load_expected(plain, **given)
+    return Made(list(execute(experiment)), experiment, wanted)
 
 
-def _judged(
-    results: Sequence[Result],
-    experiment: Experiment | None,
+def missed(
+    made: Made,
+    wanted: Sequence[Wanted],
+    baseline: str | PathLike[str] | None = None,
+    tolerance: float = TOLERANCE,
+    thresholds: tuple[float, float] | None = None,
+) -> str:
+    """What an assertion says of results that are not as they were to be; empty where all is well.
+
+    Raises:
+        InputError: something is wrong with what is expected, or with the baseline.
+    """
+    judgements = judge(wanted, made.results)
+    comparison = None
+    if baseline is not None:
+        saved = read_results(baseline)
+        own = thresholds if made.experiment is None else made.experiment.thresholds
+        after = Side(made.results, own or saved.thresholds)
+        comparison = compare(Side(saved.results, saved.thresholds), after, tolerance)
+    return failure(judgements, comparison, baseline, made.results)
+
+
+def _wanted(
+    made: Made,
     figures: Mapping[str, Any],
     where: Mapping[str, Any] | None,
     allow_undecided: bool,
-) -> list[Judgement]:
+) -> list[Wanted]:
+    """What the arguments expect."""
     if not figures:
         return []
     item = {name: _bounds(name, bound) for name, bound in figures.items()}
     about = {"where": dict(where or {}), "allow_undecided": allow_undecided}
-    return judge(expected({**about, **item}, experiment, results), results)
+    return expected({**about, **item}, made.experiment, made.results)
 
 
 def _bounds(name: str, bound: Any) -> Any:
@@ -159,18 +205,6 @@ def _bounds(name: str, bound: Any) -> Any:
 
 
 # Baselines
-
-
-def compared(
-    baseline: str | PathLike[str],
-    results: Sequence[Result],
-    thresholds: tuple[float, float] | None,
-    tolerance: float,
-) -> Comparison:
-    """The results compared with those of a file."""
-    saved = read_results(baseline)
-    after = Side(results, thresholds or saved.thresholds)
-    return compare(Side(saved.results, saved.thresholds), after, tolerance)
 
 
 def save(path: Path, results: Sequence[Result], experiment: Experiment | None) -> None:
@@ -201,17 +235,21 @@ def failure(
     baseline: object,
     results: Sequence[Result],
 ) -> str:
-    """What an assertion says: a line for each expectation and run that misses, those that hold in
-    one, and the curves that are meant; empty where all is well."""
+    """What an assertion says: first what is missed first, which is all that a summary of pytest
+    has room for, then a line for each expectation and run that misses, those that hold in one, and
+    the curves that are meant; empty where all is well."""
     named = None if baseline is None else str(baseline)
     checked = Checked("", tuple(judgements), comparison, named)
     if checked.held:
         return ""
-    lines = ["gradient flow: " + checked.summary]
+    told = sorted(checked.lines, key=lambda line: not line.fails)
+    lines = [f"gradient flow: {told[0].what}: {told[0].got}; {checked.summary}"]
     lines += [
-        f"  {line.outcome:<9}  {line.what}: {line.of}: {line.got}"
-        + (f" ({line.off})" * bool(line.off))
-        for line in sorted(checked.lines, key=lambda line: not line.fails)
+        f"  {line.outcome:<9}  "
+        + f"{line.asked_at}: " * (line.line is not None)
+        + f"{line.what}: {line.of}: {line.got}"
+        + f" ({line.off})" * bool(line.off)
+        for line in told
     ]
     missing: set[int | None] = {one.run for one in judgements if one.fails}
     if comparison is not None:

@@ -76,6 +76,14 @@ def test_a_cell_without_the_setting_says_so_beside_others() -> None:
     assert second.ends is None
 
 
+@pytest.mark.parametrize("cell", ["lru", "s5", "unicornn", "brc"])
+def test_recurrent_weights_that_are_not_drawn_are_not_varied(cell: str) -> None:
+    first, second = critical({**LINEAR, "cell": [LINEAR["cell"], cell]})
+    assert first.value is not None
+    assert second.note == f"the recurrent weights of {cell} have their own `init`"
+    assert second.tried == ()
+
+
 def test_the_critical_scale_of_a_driven_net_is_that_of_mean_field_theory() -> None:
     """Molgedey, Schuchhardt and Schuster 1992: independent drive of standard deviation 1."""
     [found] = critical({"cell": "rnn", "hidden_size": 128, "sequence_length": 100})

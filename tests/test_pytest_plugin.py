@@ -129,6 +129,135 @@ def test_expectations_hold_beside_the_baseline(suite):
     assert "horizon at most 1" in out
 
 
+TWO = """
+CONFIG = {"cell": "rnn", "sequence_length": 3, "hidden_size": 2}
+
+def test_one(gradient_flow):
+    gradient_flow(CONFIG)
+
+def test_other(gradient_flow):
+    gradient_flow(CONFIG)
+    gradient_flow(CONFIG)
+"""
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch, capfd):
+    """Two tests, run in this process; what is run gives what is told of baselines."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # edits within a second are seen
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_two.py").write_text(TWO)
+
+    def run(*arguments):
+        pytest.main(
+            ["-q", "-p", "no:cacheprovider", *PLUGIN, "--import-mode=importlib", *arguments]
+        )
+        sys.modules.pop("test_two", None)
+        out, _ = capfd.readouterr()
+        told = out.partition(" gradient_flow ==")[2].partition("\n")[2]
+        return re.split(r"\n=|\n[0-9]+ (?:passed|failed)", told)[0]
+
+    return tmp_path, run
+
+
+def edit(folder, before, after):
+    text = (folder / "test_two.py").read_text()
+    assert before in text
+    (folder / "test_two.py").write_text(text.replace(before, after))
+
+
+def kept(folder):
+    return sorted(path.name for path in (folder / "gradient_flow" / "test_two").iterdir())
+
+
+def test_what_was_written_and_what_is_unused_is_told_and_removed_on_an_update(two):
+    folder, run = two
+    here = os.path.join("gradient_flow", "test_two", "")
+    assert run("--gradflow-update").splitlines()[:4] == [
+        "3 baselines written:",
+        *(f"  {here}{name}.json" for name in ("test_one", "test_other-2", "test_other")),
+    ]
+    assert run() == ""
+    edit(folder, "test_one", "test_new")
+    (folder / "gradient_flow" / "test_two" / "mine.json").write_text("{}")
+    before = kept(folder)
+    told = run()
+    assert told.startswith("1 unused baseline (delete what is not wanted; --gradflow-update ")
+    assert f"\n  {here}test_one.json" in told
+    assert kept(folder) == before
+    told = run("--gradflow-update")
+    assert f"1 unused baseline removed:\n  {here}test_one.json" in told
+    assert kept(folder) == ["mine.json", "test_new.json", "test_other-2.json", "test_other.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "after"),
+    [
+        (("-k", "test_one"), "", ""),
+        (("test_two.py::test_one",), "", ""),
+        (("-x",), "    gradient_flow(CONFIG)\n\n", "    raise OSError\n\n"),
+        ((), "    gradient_flow(CONFIG)\n    gr", "    raise OSError\n    gr"),
+        ((), "def test_other(gr", "import pytest\n@pytest.mark.skip\ndef test_other(gr"),
+        ((), "CONFIG = ", "import none_such\nCONFIG = "),
+        ((), "CONFIG = ", "import pytest\npytest.skip(allow_module_level=True)\nCONFIG = "),
+        (("-p", "xdist", "-n2"), "    gradient_flow(CONFIG)\n    gr", "    raise OSError\n    gr"),
+    ],
+    ids=["-k", "id", "-x", "failed", "skipped", "import", "module skipped", "xdist"],
+)  # fmt: skip
+def test_what_was_not_run_is_not_unused(two, arguments, before, after):
+    folder, run = two
+    run("--gradflow-update")
+    there = kept(folder)
+    if before:
+        edit(folder, before, after)
+    told = run("--gradflow-update", *arguments)
+    assert "unused" not in told
+    assert kept(folder) == there
+
+
+def test_workers_tell_what_they_used(two):
+    folder, run = two
+    run("--gradflow-update")
+    edit(folder, "test_one", "test_new")
+    told = run("--gradflow-update", "-p", "xdist", "-n", "2")
+    assert told.startswith("3 baselines written:\n")
+    assert "1 unused baseline removed:\n" in told
+    assert kept(folder) == ["test_new.json", "test_other-2.json", "test_other.json"]
+
+
+def test_baselines_that_may_be_of_tests_that_are_left_out_are_only_named(two):
+    folder, run = two
+    run("--gradflow-update")
+    edit(folder, "test_one", "test_new")
+    there = kept(folder)
+    told = run("--gradflow-update", "-k", "test_new")
+    assert "1 unused baseline (delete" in told
+    assert kept(folder) == sorted([*there, "test_new.json"])
+    (folder / "test_two.py").rename(folder / "test_three.py")
+    told = run("--gradflow-update")
+    assert "4 unused baselines (delete" in told
+    assert kept(folder) == sorted([*there, "test_new.json"])
+
+
+def test_the_summary_names_what_is_missed_and_a_wrong_config_shows_no_frames_of_ours(suite):
+    folder, run = suite
+    lines = ("gradient_flow(CONFIG, horizn=3)", "gradient_flow({'cell': 'lsmt'})")
+    tests = "".join(f"def test_{i}(gradient_flow):\n    {line}\n" for i, line in enumerate(lines))
+    held = "def test_2(gradient_flow):\n    gradient_flow(CONFIG, horizon=1000)\n"
+    config = 'CONFIG = {"cell": "rnn", "sequence_length": 3, "hidden_size": 2, "ws_scale": 0.01}\n'
+    (folder / "test_nets.py").write_text(config + tests + held)
+    code, out = run("--gradflow-update")
+    assert code == 1
+    assert "gradflow/" not in out.replace("gradflow/pull", "")
+    assert "error: horizn: unknown figure; did you mean horizon?" in out
+    assert "test_2 - AssertionError: gradient flow: horizon at least" in out
+
+
 def test_the_entry_point_is_the_plugin_and_loads_nothing():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (target,) = re.findall(r'entry-points.pytest11\]\ngradflow = "([\w.]+)"', text)

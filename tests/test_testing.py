@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gradflow
+from gradflow.pytest_plugin import GradientFlow
 from gradflow.testing import assert_gradient_flow, save
 from gradflow.weights.given import given
 
@@ -105,7 +106,9 @@ def test_what_does_not_fails_and_shows_the_curve(expected):
     with pytest.raises(AssertionError) as caught:
         assert_gradient_flow(config, **expected)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith(f"gradient flow: {len(expected.keys() - {'where'})} figure")
+    assert f"; {len(expected.keys() - {'where'})} figure" in lines[0]
+    missed = lines[1].removeprefix("  missed     ")
+    assert lines[0].startswith(f"gradient flow: {missed.partition(':')[0]}: ")
     assert lines[1].startswith("  missed     ")
     assert "    0  1.00       ████████████████████████" in lines
     assert len(lines) <= 20
@@ -116,10 +119,56 @@ def test_the_message_says_what_was_wanted_got_and_by_how_much():
         assert_gradient_flow({**LINEAR, "ws_scale": 0.5}, horizon=60, rate=(0.3, 0.6))
     lines = str(caught.value).splitlines()
     assert lines[:3] == [
-        "gradient flow: 2 figures: 1 held, 1 missed.",
+        "gradient flow: horizon at least 60: 10; 2 figures: 1 held, 1 missed.",
         "  missed     horizon at least 60: rnn[activation=linear]: 10 (50 too small)",
         "  held       rate 0.3 to 0.6: rnn[activation=linear]: 0.5 (0.5 to 0.5)",
     ]
+
+
+@pytest.mark.parametrize("form", ["path", "mapping", "weights", "module"])
+def test_what_the_config_itself_expects_is_held_too(tmp_path, form):
+    path = tmp_path / "exp.yaml"
+    path.write_text("cell: rnn\nsequence_length: 9\nexpect:\n  horizon: {max: 0}\n")
+    config = {"sequence_length": 9, "expect": {"horizon": {"max": 0}}}
+    subject, more = {
+        "path": (path, {}),
+        "mapping": ({"cell": "rnn", **config}, {}),
+        "weights": (config, {"weights": Module()}),
+        "module": (Module(), {"config": config}),
+    }[form]
+    for asked in ({}, {"horizon": 1}):
+        with pytest.raises(AssertionError, match="gradient flow: horizon at most 0") as caught:
+            assert_gradient_flow(subject, **more, **asked)
+        lines = str(caught.value).splitlines()
+        assert f"{1 + len(asked)} figure" in lines[0]
+        assert lines[1].startswith("  missed     " + f"{path}:4: " * (form == "path") + "horizon ")
+
+
+def test_what_is_wrong_with_the_expectations_of_a_config_is_told():
+    with pytest.raises(gradflow.InputError, match=r"expect\.horizn: unknown figure"):
+        assert_gradient_flow({**LINEAR, "expect": {"horizn": 3}}, horizon=1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda path: assert_gradient_flow(LINEAR, horizn=3),
+        lambda path: assert_gradient_flow({"cell": "lsmt"}, horizon=3),
+        lambda path: assert_gradient_flow(LINEAR, rate=0.5),
+        lambda path: assert_gradient_flow({"weight": np.eye(3)}, horizon=3),
+        lambda path: assert_gradient_flow(LINEAR, baseline=path),
+        lambda path: GradientFlow(path.parent, "t", False)(LINEAR),
+        lambda path: GradientFlow(path.parent, "t", True)({"cell": "lsmt"}),
+    ],
+)
+def test_a_traceback_of_what_is_wrong_ends_at_the_line_that_asked(tmp_path, call):
+    (tmp_path / "t.json").write_text("{}")
+    with pytest.raises(gradflow.InputError) as caught:
+        call(tmp_path / "t.json")
+    ours = caught.traceback[2:]
+    assert 1 <= len(ours) <= 2
+    assert all(entry.ishidden(caught) for entry in ours)
+    assert caught.value.__suppress_context__
 
 
 def test_undecided_fails_unless_it_is_allowed():

@@ -55,9 +55,11 @@ class Reader:
         read = self._files[name]
         return None if read is None else self._declared(*read)
 
-    def _read(self, name: str, path: Path) -> tuple[dict[str, Tree], Source] | None:
+    def _read(self, given: str, path: Path) -> tuple[dict[str, Tree], Source] | None:
+        at = self.folder / given
+        name = str(at)  # from where the command runs, as the config's own name is
         try:
-            with open_regular(self.folder / name, name) as file:
+            with open_regular(at, name) as file:
                 raw = bytes(file.read_at(0, min(file.size, tree.MAX_BYTES + 1)))
             document = tree.read(raw, name)
         except OSError as error:

@@ -30,8 +30,9 @@ def idle_keys(config: Config, choices: Sequence[Choice], faults: Faults) -> list
 
 
 def _is_idle(cell: Cell, config: Config) -> bool:
-    """Whether nothing is drawn, or taken from a file, as recurrent weights."""
-    return not any(config.weights is not None or uses for uses in _recurrent(cell, config))
+    """Whether no recurrent weights are drawn as the config says. What a file has in place of others
+    (the logarithms of an lru's decays, say) is no more to be scaled than their initial values."""
+    return not any(_recurrent(cell, config))
 
 
 def _recurrent(cell: Cell, config: Config) -> list[bool]:

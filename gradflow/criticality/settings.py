@@ -108,6 +108,8 @@ class Setting:
             return idle
         if self.key == "ws_scale" and "recurrent" not in roles:
             return f"{run.cell.name} has no recurrent weights"
+        if self.key == "ws_scale" and run.ws_scale is None:
+            return f"the recurrent weights of {run.cell.name} have their own `init`"
         return None
 
     def _idle(self, run: Run) -> str | None:

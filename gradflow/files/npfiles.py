@@ -24,11 +24,14 @@ from gradflow.files.zips import MAX_BYTES, Archive
 
 Array = NDArray[Any]
 
+REAL, COMPLEX = "biuf", "biufc"
+"""Kinds of dtypes: real numbers, and these and complex ones."""
+
 _CHUNK = 1 << 20
 
 
 class NotNumbersError(InputError):
-    """An array is not of real numbers."""
+    """An array is not of numbers, or of others than are taken."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class Header:
 
 
 class NpzFile:
-    """The arrays of a `.npz` file, each read when it is asked for.
+    """The arrays of a `.npz` file, each read when it is asked for; `kinds` of dtypes are taken.
 
     Raises InputError where the file is no zip of arrays with different names.
     """
 
-    def __init__(self, file: RegularFile) -> None:
-        self.source = file.source
+    def __init__(self, file: RegularFile, kinds: str = REAL) -> None:
+        self.source, self.kinds = file.source, kinds
         self.archive = Archive(file, "a .npz file")
         self._headers: dict[str, Header] = {}
         self.names = _array_names(self.archive, file.source)
@@ -64,7 +67,7 @@ class NpzFile:
         if name not in self._headers:
             size, what = self._member(name).file_size, f"array {name!r}"
             with self.archive.open(f"{name}.npy") as member:
-                self._headers[name] = _read_header(member, size, self.source, what)
+                self._headers[name] = _read_header(member, size, self.source, what, self.kinds)
         return self._headers[name]
 
     def read(self, name: str) -> Array:
@@ -156,13 +159,15 @@ def _read_numbers(file: IO[bytes] | RegularFile, header: Header, source: str, wh
         raise InputError(Fault(f"{what} cannot be read ({error})", source)) from None
 
 
-def _read_header(file: IO[bytes] | RegularFile, size: int, source: str, what: str) -> Header:
+def _read_header(
+    file: IO[bytes] | RegularFile, size: int, source: str, what: str, kinds: str = REAL
+) -> Header:
     """What the array in `file` is, once its `size` bytes account for it."""
     header = _parsed_header(file, source, what)
     if header.dtype.hasobject:
         message = f"{what} holds Python objects, which can run code when read: save plain numbers"
         raise NotNumbersError(Fault(message, source))
-    if header.dtype.kind not in "biuf":
+    if header.dtype.kind not in kinds:
         message = f"{what}: expected real numbers, found dtype {str(header.dtype)[:60]}"
         raise NotNumbersError(Fault(message, source))
     needed, there = header.nbytes, size - header.start

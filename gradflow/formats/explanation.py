@@ -113,7 +113,7 @@ def facts(explanation: Explanation, look: Look) -> Iterator[tuple[str, str]]:
         yield from (("", f"{f.name}: {f.detail}") for f in factors.factors if f.detail)
         yield "because", name + factors.decides
     if not explanation.factors and result.diverged_at is None:
-        yield "factors", "none: " + (_why_none(result) or "its rate is not known")
+        yield "factors", "none: " + _why_none(result)
     if explanation.advice:
         yield from (("tried", _outcome(advice)) for advice in explanation.advice)
     elif explanation.advice is not None and result.diagnosis.verdict != "stable":
@@ -138,9 +138,14 @@ def _product(factors: Factors, rate: float | None) -> str:
     return f"{text} = {factors.predicted:.4g} per step, {measured}"
 
 
-def _why_none(result: Result) -> str | None:
+def _why_none(result: Result) -> str:
+    """Why there are no factors: the cell has none, or a direct path and no rate to compare."""
+    paths = result.measures.get("paths")
     notes = [m.note for m in result.measures.values() if m.note is not None]
-    return words.clean(notes[0]) if notes else None
+    if notes and (paths is None or paths.note is not None):
+        return words.clean(notes[0])
+    without = words.without_rate(result.diagnosis)
+    return "its rate is not known" if without is None else without.removeprefix("none, ")
 
 
 def _outcome(advice: Advice) -> str:

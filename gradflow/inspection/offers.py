@@ -163,7 +163,7 @@ def _output_layers(tensors: Mapping[str, Stored], offer: Offer) -> Iterator[str]
     """Names of tensors that could be the output layer of a net, by their shape."""
     last = offer.layers[-1]
     top = [one for one in offer.layers if one.layer == last.layer]
-    width = _width(offer.layers)
+    width = _width(offer.layers) - last.blank
     axis = 0 if last.convention in ("Keras", "Flax") else 1
     if last.merge == "mul" and len(top) == 2:
         return

@@ -136,9 +136,9 @@ class _Draws:
         ws_scale = 1.0 if run.ws_scale is None else run.ws_scale
         scale = {"input": run.wx_scale, "recurrent": ws_scale}.get(role, 1.0)
         if parameter.name in self.trained:
-            return (
-                scale * self.trained[parameter.name] if scale != 1 else self.trained[parameter.name]
-            )
+            own = role == "recurrent" and not uses_drawn(parameter.init)
+            values = self.trained[parameter.name]
+            return values if own or scale == 1 else scale * values
         rng = self._stream(_STREAM_OF[role])
         if not parameter.trained or not uses_drawn(parameter.init):
             return np.zeros(parameter.shape)

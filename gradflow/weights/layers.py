@@ -36,6 +36,7 @@ class RecurrentLayer:
         options: the cell's options that the file says (`activation`, `reset`).
         undetermined: those of its options that the file does not say.
         likely: what these would be by default, where that is known of what wrote the file.
+        blank: how many of its outputs, the last, are 0, since the file has fewer.
         merge: how the outputs of both directions become one: `concat`, `sum`, `ave` or `mul`.
         unsupported: what the file says of the layer that gradflow's cells do not compute.
         notes: what was taken for granted.
@@ -51,6 +52,7 @@ class RecurrentLayer:
     options: Mapping[str, str | int] = field(default_factory=dict)
     undetermined: tuple[str, ...] = ()
     likely: Mapping[str, str] = field(default_factory=dict)
+    blank: int = 0
     merge: str = "concat"
     unsupported: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -225,6 +227,18 @@ def reads(prefix: str, below: str) -> str:
     """The note for a net that is cut off from the one below it."""
     net, lower = named(prefix), named(below)
     return f"the net {net} reads the outputs of {lower}: its input here is drawn for them"
+
+
+def of_another_kind(tensors: Tensors, module: str, name: str, there: str, whose: str) -> InputError:
+    """The error for a net with a tensor that the kind it looks like has not, next to one of those
+    that it has: what it computes, its names do not say."""
+    of = f" {named(module)}" if module else ""
+    return refuse(
+        tensors.source,
+        f"tensor {named(name)}, next to {named(there)}, is none of {whose}: the net{of} is of "
+        "another kind; say which, with `cell`, and which tensors its parameters are, with "
+        "`parameters` under `weights`",
+    )
 
 
 def tensor(names: Names) -> str:

@@ -79,12 +79,13 @@ def output_layer(
     """The output layer (O, H) and (O,) (zeros without `b_o`) named by the user for a net's layers.
 
     H is what the net's last layer gives, both directions together; where their outputs are summed
-    or averaged, each direction is given the weights of its share. Keras and Flax keep the
-    transpose. Raises InputError.
+    or averaged, each direction is given the weights of its share. A head on the outputs that a file
+    has is 0 for those that are blank. Keras and Flax keep the transpose. Raises InputError.
     """
     top = [one for one in layers if one.layer == layers[-1].layer]
     merge = top[0].merge if len(top) == 2 else "concat"
-    width = _joint_width(top)
+    blank = top[0].blank
+    width = _joint_width(top) - blank
     arrays = {}
     for name in filter(None, (W_o, b_o)):
         check_there(tensors, name)
@@ -102,6 +103,7 @@ def output_layer(
     for name, array in arrays.items():
         if fault := first_not_finite(name, array):
             raise refuse(tensors.source, fault)
+    weights = np.pad(weights, ((0, 0), (0, blank)))
     return of_both_directions(tensors, weights, merge), bias
 
 

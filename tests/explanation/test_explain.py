@@ -82,6 +82,18 @@ def test_gates_alone_are_all_there_is():
     assert all(factor.value == pytest.approx(1, abs=0.02) for factor in rest)
 
 
+@pytest.mark.parametrize("told", ["s5", "cfc"])
+def test_a_cell_with_a_direct_path_and_no_rate_lacks_only_the_rate(told):
+    """A linear decay is all direct path, though its curve has no one rate."""
+    [found] = explained({"cell": told, "hidden_size": 8, "sequence_length": 50}, advice=False)
+    assert found.factors == {}
+    text = "".join(FORMATS["table"].show("explanation", [found], Look(width=200)))
+    assert ("neither a gate" in text) == (told == "cfc")
+    if told == "s5":
+        assert found.result.diagnosis.no_rate == "bent"
+        assert "none: bent: the curve is nowhere straight" in text
+
+
 def test_saturation_and_an_input_that_saturates_less():
     [found] = explained({"cell": "rnn", "wx_scale": 6.0})
     assert found.factors[""].decides.startswith("saturation")

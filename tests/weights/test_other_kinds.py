@@ -45,6 +45,44 @@ def test_a_layer_with_a_number_too_but_it_may_have_an_initial_state():
     assert result.axes["cell"] == "lstm"
 
 
+@pytest.mark.parametrize(("gates", "own"), [(1, "RNN"), (3, "GRU"), (4, "LSTM")])
+def test_cells_of_a_list_may_be_of_torchrecurrent_and_a_note_says_so(gates, own):
+    """OriginalLSTM, MUT2 and MUT3 have names and shapes of a GRUCell, ATR those of an RNNCell."""
+    cell = {"cell": {"type": "rnn", "activation": "tanh"}} if gates == 1 else {}
+
+    def notes(prefix):
+        tensors = {f"{prefix}{name}": a for name, a in state(gates).items()}
+        (result,) = gradflow.analyze({**cell, "sequence_length": 3}, weights=tensors)
+        return result.notes
+
+    (note,) = notes("net.cells.0.")
+    assert note.startswith(f"read as PyTorch's {own}Cell, which the file does not say")
+    assert notes("encoder.0.") == notes("cells.") == notes("") == ()
+
+
+class Module:
+    """What gradflow asks of a module of torch."""
+
+    def __init__(self, **plain):
+        vars(self).update(plain)
+
+    def state_dict(self):
+        return state(3)
+
+    def named_modules(self):
+        return [("", self)]
+
+
+def test_a_module_of_another_class_is_noted():
+    kinds = {name: type(name, (Module,), {}) for name in ("MUT2Cell", "GRUCell", "MyGRU")}
+    config = {"sequence_length": 3}
+    (result,) = gradflow.analyze(config, weights=kinds["MUT2Cell"]())
+    assert result.notes == ("read by its tensors as PyTorch's GRUCell: its class is MUT2Cell",)
+    for known in (kinds["GRUCell"](), kinds["MyGRU"](mode="GRU")):
+        (result,) = gradflow.analyze(config, weights=known)
+        assert result.notes == ()
+
+
 def test_its_tensors_can_be_named(tmp_path):
     """The loss of a peephole LSTM, by its equations spelt out."""
     tensors = state(4, weight_ph=3 * H, bias=4 * H)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from net_equations import sigmoid
-from weight_writers import write_npz
+from package_nets import NETS, H, I, N, T, lru, mamba, mingru, mlstm, normal, s5, slstm
+from weight_writers import write_npz, write_pickle
 
 import gradflow
+from gradflow.cells import CELLS
 from gradflow.config.load import load
 from gradflow.engine.network import unroll_net
 from gradflow.errors import InputError
@@ -16,17 +18,8 @@ from gradflow.inspection import inspect
 from gradflow.runs.sampling import initial_state, inputs, parameters
 from gradflow.weights import choose_net
 from gradflow.weights.given import given
+from gradflow.weights.readers import read as read_file
 from nets import mapped
-
-H, I, T, N = 4, 3, 6, 2  # noqa: E741
-
-
-def normal(*shape):
-    return np.random.default_rng(shape).standard_normal(shape)
-
-
-def softplus(z):
-    return np.logaddexp(0, z)
 
 
 def outputs(run):
@@ -47,162 +40,6 @@ def read(folder, arrays, x):
     path.write_text(text.replace("sequence_length: 100\n", ""), encoding="utf-8")
     (run,) = load(path).runs
     return run
-
-
-def positive(v):
-    return np.where(v >= 0, v + 0.5, sigmoid(v))
-
-
-def mingru():
-    W = normal(2 * H, I)
-
-    def step(h, x):
-        n, z = np.split(x @ W.T, 2, axis=1)
-        h = (1 - sigmoid(z)) * h + sigmoid(z) * positive(n)
-        return h, h
-
-    return (
-        {"to_hidden_and_gate.weight": W, "to_out.weight": normal(I, H)},
-        step,
-        np.zeros((N, H)),
-        I,
-    )
-
-
-def minlstm():
-    W = normal(3 * H, I)
-
-    def step(h, x):
-        n, f, i = np.split(x @ W.T, 3, axis=1)
-        f, i = sigmoid(f), sigmoid(i)
-        h = (f * h + i * positive(n)) / (f + i)
-        return h, h
-
-    return {"net.to_hidden_and_f_i_gate.weight": W}, step, np.zeros((N, H)), I
-
-
-def lru(P=H, diagonal=False):
-    inputs = P if diagonal else I
-    nu, theta, gamma = normal(H), normal(H), 0.1 * normal(H)
-    B, C = normal(H, inputs) + 1j * normal(inputs, H).T, normal(P, H) + 1j * normal(H, P).T
-    D = normal(P) if diagonal else normal(P, inputs)
-    decay = np.exp(-np.exp(nu) + 1j * np.exp(theta))
-
-    def step(h, x):
-        h = decay * h + np.exp(gamma) * (x @ B.T)
-        y = (h @ C.T).real + (D * x if diagonal else x @ D.T)
-        return h, np.pad(y, ((0, 0), (0, H - P)))
-
-    arrays = {"nu_log": nu, "theta_log": theta, "gamma_log": gamma, "D": D}
-    for letter, array in (("B", B), ("C", C)):
-        arrays |= {f"{letter}_re": array.real, f"{letter}_im": array.imag}
-    return arrays, step, np.zeros((N, H), complex), inputs
-
-
-def s5(apart=False):
-    """S5 by zero-order hold, Λ complex or its parts `apart`."""
-    rate, phase, log_step, D = np.exp(normal(H)), normal(H + 1)[1:], 0.3 * normal(H), normal(I)
-    B, C = normal(H, I, 2), normal(I, H, 2)
-    Lambda = -rate + 1j * phase
-    decay = np.exp(Lambda * np.exp(log_step))
-    B_bar = ((decay - 1) / Lambda)[:, None] * (B[..., 0] + 1j * B[..., 1])
-
-    def step(h, x):
-        h = decay * h + x @ B_bar.T
-        return h, (h @ (C[..., 0] + 1j * C[..., 1]).T).real + D * x
-
-    arrays = {"B": B, "C": C, "D": D, "log_step": log_step[:, None] if apart else log_step}
-    if apart:
-        arrays |= {"Lambda_re": Lambda.real, "Lambda_im": Lambda.imag}
-    else:
-        arrays |= {"Lambda": np.stack([Lambda.real, Lambda.imag], axis=-1)}
-    return {f"seq.{name}": a for name, a in arrays.items()}, step, np.zeros((N, H), complex), I
-
-
-def mamba(S=5, R=2):
-    arrays = {
-        "A_log": 0.3 * normal(H, S), "D": normal(H), "x_proj.weight": normal(R + 2 * S, H),
-        "dt_proj.weight": normal(H, R), "dt_proj.bias": normal(H),
-        "in_proj.weight": normal(2 * H, I), "conv1d.weight": normal(H, 1, 4),
-    }  # fmt: skip
-    A, D, project, V, b = list(arrays.values())[:5]
-
-    def step(h, x):
-        d, B, C = np.split(x @ project.T, [R, R + S], axis=1)
-        d = softplus(d @ V.T + b)[..., None]
-        h = np.exp(-d * np.exp(A)) * h + d * B[:, None] * x[..., None]
-        return h, (h @ C[..., None])[..., 0] + D * x
-
-    return {f"mixer.{name}": a for name, a in arrays.items()}, step, np.zeros((N, H, S)), H
-
-
-def slstm(heads=2, form="CPU", conv=True, bare=False):
-    """U (4, heads, out, in), W (4, heads, out, in), b (4, heads, out), gates i f z o."""
-    d = H // heads
-    U, W, b = normal(4, heads, d, d), normal(heads, 4, d, d).swapaxes(0, 1), normal(4, heads, d)
-    kernel = {
-        "CPU": U.transpose(1, 0, 2, 3).reshape(heads, 4 * d, d),
-        "GPU": U.transpose(1, 3, 0, 2).reshape(heads, d, 4 * d),
-        "full": U.transpose(1, 3, 0, 2),
-    }[form]
-    bias = (b if form == "CPU" else b.transpose(1, 0, 2)).ravel()
-    cell = {"_recurrent_kernel_": kernel, "_bias_": bias}
-    # the package makes i of the tensor that it calls fgate, and f of igate
-    layer = {f"{name}gate.weight": block for name, block in zip("fizo", W, strict=True)}
-    layer |= {f"slstm_cell.{name}": a for name, a in cell.items()}
-    layer |= {"conv1d.conv.weight": normal(H, 1, 4)} if conv else {}
-
-    def by_head(blocks, v):
-        return np.einsum("hoi,nhi->nho", blocks, v.reshape(N, heads, d)).reshape(N, H)
-
-    def step(state, x):
-        h, c, n = state
-        if bare:
-            seen = np.split(x, 4, axis=1)
-        else:
-            inner, own = np.split(x, 2, axis=1) if conv else (x, x)
-            seen = [by_head(W[k], inner if k < 2 else own) for k in range(4)]
-        i, f, z, o = (seen[k] + by_head(U[k], h) + b[k].ravel() for k in range(4))
-        c = sigmoid(f) * c + np.exp(i) * np.tanh(z)
-        n = sigmoid(f) * n + np.exp(i)
-        h = sigmoid(o) * c / n
-        return (h, c, n), h
-
-    arrays = cell if bare else {f"xlstm.{name}": a for name, a in layer.items()}
-    width = 4 * H if bare else 2 * H if conv else H
-    return arrays, step, (np.zeros((N, H)),) * 3, width
-
-
-def mlstm(heads=1):
-    arrays = {
-        "igate.weight": 0.3 * normal(heads, 3 * H), "igate.bias": normal(heads),
-        "fgate.weight": 0.4 * normal(heads, 3 * H), "fgate.bias": 3 + normal(heads),
-        "outnorm.weight": normal(H),
-    }  # fmt: skip
-    w_i, b_i, w_f, b_f = (a[:1] for a in list(arrays.values())[:4])
-    d = H // heads
-
-    def step(state, x):
-        C, n = state
-        q, k, v = (part[:, :d] for part in np.split(x, 3, axis=1))
-        k = k / np.sqrt(d)
-        i, f = np.exp(x @ w_i.T + b_i), sigmoid(x @ w_f.T + b_f)
-        C = f[..., None] * C + i[..., None] * k[:, :, None] * v[:, None]
-        n = f * n + i * k
-        return (C, n), np.einsum("nkv,nk->nv", C, q) / np.maximum(
-            np.abs((n * q).sum(1, keepdims=True)), 1
-        )
-
-    return arrays, step, (np.zeros((N, d, d)), np.zeros((N, d))), 3 * H
-
-
-NETS = {
-    "mingru": mingru(), "minlstm": minlstm(), "lru": lru(), "lru fewer": lru(P=2),
-    "lru diagonal": lru(diagonal=True), "s5": s5(), "s5 apart": s5(apart=True), "s6": mamba(),
-    "slstm": slstm(),
-    "slstm one head": slstm(heads=1, conv=False), "slstm GPU": slstm(form="GPU"),
-    "slstm full": slstm(form="full", conv=False), "slstm bare": slstm(bare=True), "mlstm": mlstm(),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -227,6 +64,33 @@ def test_the_gradient_of_a_net_that_is_read_is_the_product_of_its_gates(tmp_path
     np.testing.assert_allclose(found[1:] - found[0], kept, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["lru", "s5"])
+@pytest.mark.parametrize("scale", ["1", "0", "[1, 2]"])
+def test_decays_of_a_file_are_not_scaled(tmp_path, name, scale):
+    arrays, *_, width = NETS[name]
+    run = read(tmp_path, arrays, normal(T, N, width))
+    assert run.ws_scale is None
+    with pytest.raises(InputError, match=f"the recurrent weights of {name} have their own `init`"):
+        load(tmp_path / "config.yaml", [f"ws_scale={scale}"])
+
+
+def test_own_initial_values_of_named_parameters_are_not_scaled_but_drawn_ones_are():
+    """`e_m` of the lmu starts from 0, whatever `ws_scale`; `U_m` of it is drawn."""
+    cell = CELLS["lmu"]().sized(3, 2)
+    arrays = {p.name: normal(*p.shape) for p in cell.parameters.values() if p.trained}
+    config = {
+        "cell": "lmu", "ws_scale": 2.0, "wx_scale": 3.0, "sequence_length": 4,
+        "weights": {"parameters": {name: name for name in arrays}},
+    }  # fmt: skip
+    (run,) = gradflow.load(config, weights=arrays).runs
+    found = parameters(run)[0, 0]
+    factors = {name: found[name].flat[0] / array.flat[0] for name, array in arrays.items()}
+    roles = {p.name: p.role for p in cell.parameters.values()}
+    for name, factor in factors.items():
+        wanted = {"recurrent": 2.0, "input": 3.0}.get(roles[name], 1.0)
+        assert factor == pytest.approx(1.0 if name == "e_m" else wanted), name
+
+
 def test_each_head_of_an_mlstm_is_a_net(tmp_path):
     arrays, step, state, width = mlstm(heads=2)
     found = inspect(write_npz(tmp_path / "net.npz", arrays))
@@ -238,14 +102,37 @@ def test_each_head_of_an_mlstm_is_a_net(tmp_path):
     np.testing.assert_allclose(outputs(run), out, rtol=1e-12, atol=1e-12)
 
 
-def test_complex_tensors_are_read_from_a_state_dict():
-    arrays, *_ = lru()
-    joined = {name: a for name, a in arrays.items() if "_re" not in name and "_im" not in name}
-    for letter in "BC":
-        joined[letter] = arrays[f"{letter}_re"] + 1j * arrays[f"{letter}_im"]
-    (apart,), (one,) = (choose_net(given(weights)) for weights in (arrays, joined))
+def write_h5(path, arrays):
+    with pytest.importorskip("h5py").File(path, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name.replace(".", "/"), data=array, chunks=True, compression="gzip")
+            file[f"plain/{name.replace('.', '/')}"] = array
+    return path
+
+
+@pytest.mark.parametrize("form", ["state dict", "npz", "pkl", "h5"])
+@pytest.mark.parametrize("dtype", [">c16", np.complex64])
+@pytest.mark.parametrize("name", ["lru", "s5 apart"])
+def test_complex_tensors_are_read_from_every_kind_of_file(tmp_path, name, form, dtype):
+    arrays = dict(NETS[name][0])
+    prefix = "seq." if name == "s5 apart" else ""
+    pairs = ["Lambda"] if prefix else ["B", "C"]
+    joined = {k: a for k, a in arrays.items() if "_re" not in k and "_im" not in k}
+    for pair in pairs:
+        both = arrays[f"{prefix}{pair}_re"] + 1j * arrays[f"{prefix}{pair}_im"]
+        joined[prefix + pair] = both.astype(dtype)
+    writers = {"npz": write_npz, "pkl": write_pickle, "h5": write_h5}
+    if form == "state dict":
+        tensors = given({k: a.astype(a.dtype.newbyteorder("=")) for k, a in joined.items()})
+    else:
+        tensors = read_file(writers[form](tmp_path / f"net.{form}", joined))
+    where = "plain/seq" if prefix else "plain"
+    (one,) = choose_net(tensors, where if form == "h5" else None)
+    (apart,) = choose_net(given(arrays))
     assert apart.arrays.keys() == one.arrays.keys()
-    assert all(np.array_equal(apart.arrays[name], one.arrays[name]) for name in one.arrays)
+    tolerance = 1e-6 if dtype == np.complex64 else 0
+    for k, array in apart.arrays.items():
+        np.testing.assert_allclose(one.arrays[k], array, rtol=tolerance, atol=tolerance)
 
 
 # Near misses: each is one clear message
@@ -319,7 +206,32 @@ MISSES = [
     ),
     (
         s5()[0] | {"seq.C": normal(I, 2 * H, 2)},
-        "tensor 'seq.C': expected the shape (I, H, 2) = (3, 4, 2), found (3, 8, 2)",
+        "tensor 'seq.C' is of a layer of both directions, 2 H = 8 columns, which is not computed",
+    ),
+    (
+        s5()[0] | {"seq.C": normal(I, 2 * H + 1, 2)},
+        "tensor 'seq.C': expected the shape (I, H, 2) = (3, 4, 2), found (3, 9, 2)",
+    ),
+    (
+        mamba()[0] | {"mixer.A_log_b": normal(H, 5), "mixer.D_b": normal(H)},
+        "tensor 'mixer.A_log_b' is of a block of both directions, whose sum is not computed here",
+    ),
+    (
+        mamba()[0] | {"mixer.dt_proj.lora_A": normal(H, 2)},
+        "tensor 'mixer.dt_proj.lora_A', next to 'mixer.A_log', is none of what mambapy has there",
+    ),
+    (
+        s5()[0] | {"seq.gate": normal(H)},
+        "tensor 'seq.gate', next to 'seq.B', is none of what s5-pytorch has there: the net 'seq' "
+        "is of another kind",
+    ),
+    (
+        slstm()[0] | {"xlstm.igate.bias": normal(H)},
+        "tensor 'xlstm.igate.bias', next to",
+    ),
+    (
+        {f"a.{name}": array for name, array in (mlstm()[0] | {"ogate": normal(H)}).items()},
+        "tensor 'a.ogate', next to 'a.igate.weight', is none of what xlstm has there",
     ),
     (
         {f"{at}.to_hidden_and_gate.weight": normal(8, 3) for at in "ab"},
@@ -334,6 +246,53 @@ def test_a_near_miss_is_one_clear_message(arrays, message):
         choose_net(given(arrays))
     assert len(error.value.faults) == 1
     assert message in error.value.faults[0].message
+
+
+@pytest.mark.parametrize("more", ["mixer.conv1d_b.weight", "mixer.conv1d.bias", "norm"])
+def test_what_is_around_a_layer_is_none_of_it(more):
+    """The block's convolution and what is next to the block."""
+    (layer,) = choose_net(given(mamba()[0] | {more: normal(H, 1, 4)}))
+    assert len(layer.notes) == 1
+
+
+def test_what_lies_next_to_a_layer_at_the_top_of_a_file_is_noted():
+    (layer,) = choose_net(given(lru()[0] | {"head_weight": normal(2, H), "epoch": np.ones(1)}))
+    assert layer.notes == (
+        "next to 'nu_log' and not read, as no part of the layer: 'head_weight', 'epoch'",
+    )
+    aside = {"to_out.bias": normal(I), "to_out.weight": normal(I, H)}
+    (layer,) = choose_net(given(mingru()[0] | aside))
+    assert len(layer.notes) == 1
+
+
+@pytest.mark.parametrize("form", ["in memory", "npz"])
+def test_the_head_of_an_lru_reads_the_outputs_that_the_file_has(tmp_path, form):
+    """C and D of 2 outputs are filled up to 4 with zeros, and W_o with them."""
+    arrays, step, state, width = lru(P=2)
+    arrays |= {"head.weight": normal(1, 2), "head.bias": normal(1)}
+    x = normal(T, N, width)
+    loss = {"kind": "mse", "target": 0.0}
+    config = {"cell": "lru", "loss": loss, "weights": {"W_o": "head.weight", "b_o": "head.bias"}}
+    if form == "npz":
+        found = inspect(write_npz(tmp_path / "net.npz", arrays))
+        assert "# W_o: head.weight" in found.config
+        config["weights"]["file"] = str(tmp_path / "net.npz")
+        (result,) = gradflow.analyze(config, input=x)
+    else:
+        (result,) = gradflow.analyze(config, weights=arrays, input=x)
+    for x_t in x:
+        state, out = step(state, x_t)
+    wanted = out[:, :2] @ arrays["head.weight"].T + arrays["head.bias"]
+    assert result.loss == pytest.approx(0.5 * float((wanted**2).mean()), rel=1e-12)
+    assert "rows of zeros for them, by which grad_other counts too" in result.notes[0]
+    wrong = {**config, "weights": {**config["weights"], "W_o": "nu_log"}}
+    with pytest.raises(InputError, match=r"expected W_o of shape \(O, 2\), found \(4,\)"):
+        gradflow.analyze(wrong, input=x, **({} if form == "npz" else {"weights": arrays}))
+
+
+def test_an_slstm_says_which_function_it_is_read_as():
+    (layer,) = choose_net(given(NETS["slstm"][0]))
+    assert layer.notes[0].startswith("read as of function slstm, which the file does not say")
 
 
 def test_a_net_of_pytorch_beside_them_is_still_the_one_that_is_meant():

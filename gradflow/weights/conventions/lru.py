@@ -23,6 +23,11 @@ NAME = "LRU-pytorch"
 _LOGS = ("nu_log", "theta_log", "gamma_log")
 _MEMBERS = (*_LOGS, "B", "C", "B_re", "B_im", "C_re", "C_im", "D")
 
+_BLANK = (
+    "the file has {}, the others of {} are 0 here: C and D have rows of zeros for them, by which"
+    " grad_other counts too where the loss sees them"
+)
+
 
 def find(tensors: Tensors) -> Iterator[Net]:
     """The nets of linear recurrent units."""
@@ -42,10 +47,9 @@ def _layers(module: Module) -> Sequence[CellLayer]:
         parameters |= {f"{letter}_re": parts[0], f"{letter}_im": parts[1]}
     D = module.array("D", "P, I", direct)
     parameters["D"] = D if D.ndim == 2 else np.diag(D)
-    few = P < H
-    if few:
-        for name in ("C_re", "C_im", "D"):
-            parameters[name] = np.pad(parameters[name], ((0, H - P), (0, 0)))
+    blank = max(H - P, 0)
+    for name in ("C_re", "C_im", "D"):
+        parameters[name] = np.pad(parameters[name], ((0, blank), (0, 0)))
     names = {**{name: name for name in _LOGS}, "D": "D"}
     for letter in "BC":
         for part in ("re", "im"):
@@ -56,9 +60,8 @@ def _layers(module: Module) -> Sequence[CellLayer]:
             unsupported=(f"{many(P, 'output')} of {many(H, 'unit')}, and lru has one a unit",)
             if P > H
             else (),
-            notes=(f"the file has {many(P, 'output')}, the others of {H} are 0 here",)
-            if few
-            else (),
+            blank=blank,
+            notes=(_BLANK.format(many(P, "output"), H),) if blank else (),
             names=module.origin(**names),
         )
     ]

@@ -25,6 +25,8 @@ _NORMS = tuple(
 )  # Jamba's, between x_proj and what it is for
 _MEMBERS = (*_MARKS, "dt_proj.bias", "D", "x_proj.bias", *_NORMS)
 
+_BACKWARD = ("A_log_b", "A_b_log")  # mambapy's VMamba, and Vim's own code
+
 
 def find(tensors: Tensors) -> Iterator[Net]:
     """The nets of selective state spaces."""
@@ -32,6 +34,10 @@ def find(tensors: Tensors) -> Iterator[Net]:
 
 
 def _layers(module: Module) -> Sequence[CellLayer]:
+    for name in module.strangers:
+        if name.endswith(_BACKWARD):
+            message = "a block of both directions, whose sum is not computed here"
+            raise module.refused(f"tensor {named(name)} is of {message}")
     H, N = module.shape("A_log", "H, N")
     R = module.shape("dt_proj.weight", "H, R")[1]
     x_proj = module.array("x_proj.weight", "R + 2 N, H", (R + 2 * N, H))

@@ -28,7 +28,9 @@ _KINDS = {
 def find(tensors: Tensors) -> Iterator[Net]:
     """The nets of modules of both kinds."""
     members = [f"{dense}.{role}" for dense in _KINDS for role in ("weight", "bias")]
-    yield from nets(tensors, [*members, "to_out.weight"], members[::2], 1, _layers)
+    yield from nets(
+        tensors, [*members, "to_out.weight"], members[::2], 1, _layers, ("to_out.bias",)
+    )
 
 
 def _layers(module: Module) -> Sequence[CellLayer]:

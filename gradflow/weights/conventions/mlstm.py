@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from gradflow.weights.conventions.modules import TRANSPOSED, Module, found
+from gradflow.weights.conventions.modules import TRANSPOSED, Module, alone, found
 from gradflow.weights.layers import CellLayer, Net
 from gradflow.weights.tensors import Tensors, named
 
@@ -22,17 +22,19 @@ NAME = "xlstm"
 
 _MARKS = ("igate.bias", "fgate.bias", "outnorm.weight")
 _MEMBERS = (*_MARKS, "igate.weight", "fgate.weight")
+_ASIDE = ("causal_mask", "outnorm.bias")
 _MOST_HEADS = 256
 
 
 def find(tensors: Tensors) -> Iterator[Net]:
     """A net for each head."""
-    for module in found(tensors, _MEMBERS, _MARKS, 2):
+    for module in found(tensors, _MEMBERS, _MARKS, 2, _ASIDE):
         shape = tensors.shape(module.names["igate.weight"]) if "igate.weight" in module else ()
         heads = shape[0] if len(shape) == 2 and 0 < shape[0] <= _MOST_HEADS else 1
         for head in range(heads):
             at = f"{module.prefix}.head{head}".lstrip(".") if heads > 1 else module.prefix
-            yield Net(at, partial(_layers, module, at, head), aside=True)
+            layers = partial(_layers, prefix=at, head=head)
+            yield Net(at, partial(alone, layers, module), aside=True)
 
 
 def _layers(module: Module, prefix: str, head: int) -> Sequence[CellLayer]:

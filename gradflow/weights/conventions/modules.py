@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from gradflow.weights.conventions.pytorch import unwrapped
-from gradflow.weights.layers import CellLayer, Names, Net
+from gradflow.weights.layers import CellLayer, Names, Net, of_another_kind
 from gradflow.weights.tensors import Array, Tensors, float64, named, refuse
 
 TRANSPOSED = False
 """A dense layer's kernel is (outputs, inputs)."""
+
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +32,13 @@ class Module:
         tensors: all that the file holds.
         prefix: what the net is called.
         names: the tensors of the module by what they are called in it.
+        strangers: those next to them that the kind has not.
     """
 
     tensors: Tensors
     prefix: str
     names: Mapping[str, str]
+    strangers: Sequence[str] = ()
 
     def __contains__(self, member: str) -> bool:
         return member in self.names
@@ -93,14 +98,61 @@ def nets(
     marks: Sequence[str],
     least: int,
     layers: Callable[[Module], Sequence[CellLayer]],
+    aside: Sequence[str] = (),
 ) -> Iterator[Net]:
-    """A net for each module that has at least `least` of the `marks` among the `members`."""
-    for module in found(tensors, members, marks, least):
-        yield Net(module.prefix, partial(layers, module), aside=True)
+    """A net for each module that has at least `least` of the `marks` among the `members`; what is
+    `aside` may be next to them, and is no part of the recurrence."""
+    for module in found(tensors, members, marks, least, aside):
+        yield Net(module.prefix, partial(alone, layers, module), aside=True)
+
+
+def alone(layers: Callable[[Module], Sequence[CellLayer]], module: Module) -> Sequence[CellLayer]:
+    """The layers of a module. What it has besides makes it another kind, and is refused; tensors at
+    the top of a file may be anything, and are noted."""
+    read = layers(module)
+    if not module.strangers:
+        return read
+    there = next(iter(module.names.values()))
+    if module.prefix:
+        whose = f"what {read[0].convention} has there"
+        first = module.strangers[0]
+        raise of_another_kind(module.tensors, module.prefix, first, there, whose)
+    listed = ", ".join(map(named, module.strangers[:_SHOWN]))
+    more = len(module.strangers) - _SHOWN
+    listed += f" and {more} more" if more > 0 else ""
+    note = f"next to {named(there)} and not read, as no part of the layer: {listed}"
+    return [replace(one, notes=(*one.notes, note)) for one in read]
+
+
+def _folder(name: str) -> str:
+    """The module that a tensor is in."""
+    return name[: max(name.rfind("."), name.rfind("/"), 0)]
+
+
+def _folders(tensors: Tensors) -> Mapping[str, Sequence[str]]:
+    """The tensors that are in each module directly."""
+    inside: dict[str, list[str]] = {}
+    for name in tensors:
+        inside.setdefault(_folder(name), []).append(name)
+    return inside
+
+
+def _strangers(tensors: Tensors, names: Mapping[str, str], aside: Sequence[str]) -> list[str]:
+    """What is in a module directly, or in one that a tensor of it is in, and is none of `names`."""
+    inside = tensors.once("folders", partial(_folders, tensors))
+    member, name = next(iter(names.items()))
+    own = name[: len(name) - len(member)]
+    known = {*names.values(), *(own + one for one in aside)}
+    folders = dict.fromkeys([own[:-1], *map(_folder, names.values())])
+    return [one for at in folders for one in inside.get(at, ()) if one not in known]
 
 
 def found(
-    tensors: Tensors, members: Sequence[str], marks: Sequence[str], least: int
+    tensors: Tensors,
+    members: Sequence[str],
+    marks: Sequence[str],
+    least: int,
+    aside: Sequence[str] = (),
 ) -> list[Module]:
     """The modules that have at least `least` of the `marks`, with all the `members` there are.
     Modules that only wrap are left out of a prefix if all names still differ."""
@@ -113,6 +165,11 @@ def found(
     whole = {p: names for p, names in whole.items() if len(names.keys() & set(marks)) >= least}
     short = [unwrapped(prefix) for prefix in whole]
     return [
-        Module(tensors, brief if short.count(brief) == 1 else prefix, names)
+        Module(
+            tensors,
+            brief if short.count(brief) == 1 else prefix,
+            names,
+            _strangers(tensors, names, aside),
+        )
         for (prefix, names), brief in zip(whole.items(), short, strict=True)
     ]

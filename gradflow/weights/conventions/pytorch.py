@@ -14,7 +14,15 @@ from functools import partial
 from typing import Any
 
 from gradflow.weights.conventions.reparametrized import FORMS, plain_parameter, put_together
-from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer
+from gradflow.weights.layers import (
+    Names,
+    Net,
+    NetPlace,
+    RecurrentLayer,
+    Traits,
+    make_layer,
+    of_another_kind,
+)
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "PyTorch"
@@ -85,18 +93,12 @@ def _check_alone(
         name for roles in layers.values() for parts in roles.values() for name in parts.values()
     ]
     first = plain_parameter(there[0])[0]
-    of = f" {named(module)}" if module else ""
     is_cell = not re.search(r"_l\d+(_reverse)?$", first)
     for own in dict.fromkeys(_module_of(plain_parameter(name)[0]) for name in there):
         for name in strangers.get(own, []):
             if is_cell or _STRANGER.fullmatch(re.split("[./]", name)[-1]):
-                raise refuse(
-                    tensors.source,
-                    f"tensor {named(name)}, next to {named(there[0])}, is none of an RNN, LSTM or "
-                    f"GRU of PyTorch: the net{of} is of another kind; say which, with "
-                    "`cell`, and which tensors its parameters are, with `parameters` under "
-                    "`weights`",
-                )
+                whose = "an RNN, LSTM or GRU of PyTorch"
+                raise of_another_kind(tensors, module, name, there[0], whose)
 
 
 def unwrapped(module: str) -> str:
@@ -179,6 +181,25 @@ def _nonlinearity(facts: Mapping[str, Any]) -> str | None:
     return given or next((a for a in ("tanh", "relu") if facts.get("nonlinearity") == a), None)
 
 
+_OWN = re.compile(r"(Parametrized)?(RNN|LSTM|GRU)(Cell)?|RecursiveScriptModule")
+_CELLS = re.compile(r"(?:.*[./])?cells[./]\d+", re.DOTALL)
+
+
+def _doubt(module: str, facts: Mapping[str, Any], cell: str) -> str | None:
+    """The note for a cell that may be another package's: torchrecurrent calls the tensors of all
+    its cells so, and puts them into a list `cells`."""
+    own = "RNN" if cell == "rnn" else cell.upper()
+    kind = facts.get("class")
+    if kind is not None and "mode" not in facts and not _OWN.fullmatch(str(kind)):
+        return f"read by its tensors as PyTorch's {own}Cell: its class is {str(kind)[:60]}"
+    if kind is None and _CELLS.fullmatch(module):
+        return (
+            f"read as PyTorch's {own}Cell, which the file does not say: other cells, as those of "
+            "torchrecurrent, have tensors of these names and shapes too"
+        )
+    return None
+
+
 _BATCH_FIRST = "the module is batch_first; arrays of input are (T, N, I) all the same"
 
 
@@ -192,8 +213,12 @@ def _layer(tensors: Tensors, place: NetPlace, names: _Roles) -> RecurrentLayer:
     facts = _facts(tensors, names)
     if facts.get("batch_first") is True:
         notes.append(_BATCH_FIRST)
+    module = _module_of(next(iter(names["W_s"].values())))
     traits = {
-        cell: replace(known, notes=tuple(dict.fromkeys(notes))) for cell, known in _TRAITS.items()
+        cell: replace(
+            known, notes=tuple(dict.fromkeys(filter(None, (*notes, _doubt(module, facts, cell)))))
+        )
+        for cell, known in _TRAITS.items()
     }
     if activation := _nonlinearity(facts):
         traits["rnn"] = replace(traits["rnn"], options={"activation": activation}, undetermined=())

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradflow.weights.conventions.modules import TRANSPOSED, Module, nets
 from gradflow.weights.layers import CellLayer, Net
-from gradflow.weights.tensors import Array, Tensors
+from gradflow.weights.tensors import Array, Tensors, named
 
 __all__ = ["NAME", "TRANSPOSED", "find"]
 
@@ -34,6 +34,9 @@ def _layers(module: Module) -> Sequence[CellLayer]:
     letters = "H, 1" if len(step) == 2 else "H"
     H = module.shape("log_step", letters)[0]
     (I,) = module.shape("D", "I")  # noqa: E741
+    if module.tensors.shape(module.name("C"))[1:2] == (2 * H,):
+        both = f"a layer of both directions, 2 H = {2 * H} columns, which is not computed here"
+        raise module.refused(f"tensor {named(module.names['C'])} is of {both}")
     L_re, L_im = _parts(module, "Lambda", "H", (H,))
     B_re, B_im = _parts(module, "B", "H, I", (H, I))
     C_re, C_im = _parts(module, "C", "I, H", (I, H))

@@ -30,6 +30,7 @@ _SEEN = {"i": "fgate.weight", "f": "igate.weight", "z": "zgate.weight", "o": "og
 _CONVOLUTION = "conv1d.conv.weight"
 _INNER = ("slstm_cell._recurrent_kernel_", "slstm_cell._bias_")
 _BARE = ("_recurrent_kernel_", "_bias_")
+_KIND = "read as of function slstm, which the file does not say: lstm has the same tensors"
 _BLOCKS = (
     "all weights have a block for each of the {} heads, and zeros elsewhere, by which grad_W_s and"
     " grad_W_x count too"
@@ -38,8 +39,8 @@ _BLOCKS = (
 
 def find(tensors: Tensors) -> Iterator[Net]:
     """The nets of layers, and of cells alone."""
-    layers = list(nets(tensors, (*_INNER, *_SEEN.values(), _CONVOLUTION), _INNER, 1, _layers))
-    yield from layers
+    members = (*_INNER, *_SEEN.values(), _CONVOLUTION)
+    yield from nets(tensors, members, _INNER, 1, _layers, ("conv1d.conv.bias",))
     for net in nets(tensors, _BARE, _BARE, 1, _layers):
         if net.prefix.rpartition(".")[2].rpartition("/")[2] != "slstm_cell":
             yield net
@@ -59,7 +60,7 @@ def _layers(module: Module) -> Sequence[CellLayer]:
     return [
         CellLayer(
             *(module.prefix, 0, "forward", NAME, "slstm", parameters, H, "W_z", H),
-            notes=(*note, *([_BLOCKS.format(heads)] if heads > 1 else [])),
+            notes=(_KIND, *note, *([_BLOCKS.format(heads)] if heads > 1 else [])),
             names=names,
         )
     ]

@@ -148,9 +148,11 @@ def _dtype(dataset: Any) -> str | None:
     """The dtype of a dataset of numbers; None for strings, references and the like."""
     if _attribute(dataset, "dtype") == "bfloat16" and dataset.dtype.itemsize == 2:
         return "bfloat16"
-    return (
-        dataset.dtype.name if dataset.dtype.kind in "biuf" and dataset.shape is not None else None
+    dtype = dataset.dtype
+    is_whole = dtype.kind in "biuf" or (  # a complex number is a compound, its parts r and i
+        dtype.kind == "c" and dtype.itemsize == dataset.id.get_type().get_size()
     )
+    return dtype.name if is_whole and dataset.shape is not None else None
 
 
 def _fault(dataset: Any) -> str | None:

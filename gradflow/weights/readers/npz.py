@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gradflow.errors import Fault, InputError, first_faults
-from gradflow.files.npfiles import NotNumbersError, NpzFile
+from gradflow.files.npfiles import COMPLEX, NotNumbersError, NpzFile
 from gradflow.files.opening import RegularFile
 from gradflow.weights.tensors import Stored, Tensors
 
@@ -15,7 +15,7 @@ def read(file: RegularFile) -> Tensors:
 
     Raises InputError, also if there are none.
     """
-    found = NpzFile(file)
+    found = NpzFile(file, COMPLEX)
     stored: dict[str, Stored] = {}
     faults: list[Fault] = []
     for name in found.names:

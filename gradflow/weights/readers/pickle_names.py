@@ -49,9 +49,8 @@ class Dtype:
     """A NumPy dtype: `f4` and its byte order, which comes with its state."""
 
     def __init__(self, code: Any) -> None:
-        self.code = (
-            code if isinstance(code, str) and re.fullmatch("b1|[iu][1248]|f[248]", code) else None
-        )
+        known = re.fullmatch("b1|[iu][1248]|f[248]|c8|c16", code if isinstance(code, str) else "")
+        self.code = known[0] if known else None
         self.order = "<"
 
     def set_state(self, state: Any) -> None:

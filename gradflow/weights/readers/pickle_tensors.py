@@ -247,7 +247,7 @@ def _kind(tensor: Found) -> tuple[tuple[int, ...], str]:
 
 def _numpy_dtype(array: Numbers) -> np.dtype[Any]:
     if array.dtype is None or array.dtype.code is None:
-        raise PickleError("holds something else than real numbers")
+        raise PickleError("holds something else than numbers")
     return np.dtype(array.dtype.order + array.dtype.code)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 COLUMN, PAGE = 3.5, 7.2
@@ -155,8 +156,9 @@ def _readable(colour: str, paper: str, towards: str) -> str:
 
 
 def _mixed(colour: str, other: str, share: float) -> str:
-    parts = zip(to_rgb(colour), to_rgb(other), strict=True)
-    return to_hex([a + (b - a) * share for a, b in parts])
+    start, end = np.array(to_rgb(colour)), np.array(to_rgb(other))
+    red, green, blue = start + (end - start) * share
+    return to_hex((red, green, blue))
 
 
 def contrast(one: str, other: str) -> float:

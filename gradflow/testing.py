@@ -50,6 +50,7 @@ def assert_gradient_flow(
     *,
     config: Mapping[str, Any] | str | PathLike[str] | None = None,
     weights: Any = None,
+    input: Any = None,
     where: Mapping[str, Any] | None = None,
     allow_undecided: bool = False,
     baseline: str | PathLike[str] | None = None,
@@ -71,6 +72,7 @@ def assert_gradient_flow(
         config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
         weights: for a config: a module or state dict instead of its `weights`.
+        input: an array (T, I) or (T, N, I) in place of the config's `input`.
         where: the settings and options of the runs that the figures are of; None: every run.
         allow_undecided: whether a rate whose interval holds the bound passes.
         baseline: what `gradflow analyze --output NAME.json` wrote, to be compared with.
@@ -93,7 +95,7 @@ def assert_gradient_flow(
     """
     __tracebackhide__ = True
     try:
-        made = run(subject, config, weights)
+        made = run(subject, config, weights, input)
         wanted = [*made.wanted, *_wanted(made, figures, where, allow_undecided)]
         if not wanted and baseline is None:
             raise InputError(
@@ -122,7 +124,7 @@ class Made:
     wanted: Sequence[Wanted] = ()
 
 
-def run(subject: Subject, config: Any = None, weights: Any = None) -> Made:
+def run(subject: Subject, config: Any = None, weights: Any = None, input: Any = None) -> Made:
     """Run what `assert_gradient_flow` takes, if it is no results already."""
     if isinstance(subject, Made):
         return subject
@@ -140,9 +142,9 @@ def run(subject: Subject, config: Any = None, weights: Any = None) -> Made:
     elif config is not None:
         raise InputError("`config` goes with a module or a state dict, which is no config itself")
     if isinstance(subject, Experiment):
-        experiment, wanted = loaded(subject, weights, None), list[Wanted]()
+        experiment, wanted = loaded(subject, weights, input), list[Wanted]()
     else:
-        plain, given = taken(subject, weights)
+        plain, given = taken(subject, weights, input)
         experiment, wanted = load_expected(plain, **given)
     return Made(list(execute(experiment)), experiment, wanted)
 

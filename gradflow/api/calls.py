@@ -12,6 +12,7 @@ from gradflow.api.sources import Source, load, loaded, taken
 from gradflow.errors import Fault, InputError
 from gradflow.formats.look import Look
 from gradflow.machine.blas import one_thread
+from gradflow.machine.threads import threads_of_a_run
 from gradflow.output.terminal import notebook_bar
 from gradflow.runs.experiment import Run
 from gradflow.runs.runner import execute, time_steps
@@ -103,11 +104,12 @@ def verify(
     """
     from gradflow.verification import verify as verified
 
+    threads = threads_of_a_run()
     with one_thread():
         if isinstance(config, Run):
-            return verified(config)
+            return verified(config, threads)
         experiment = loaded(config, weights, input, believing=True)
-        found = [verified(run) for run in experiment.runs]
+        found = [verified(run, threads) for run in experiment.runs]
     return Answers(found, "verification", Look.of(experiment))
 
 

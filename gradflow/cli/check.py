@@ -11,7 +11,15 @@ import typer
 
 from gradflow.cli.analyze import computed
 from gradflow.cli.base import EXIT_CODES, app, look, plain_look, reporting, warned
-from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
+from gradflow.cli.options import (
+    Config,
+    CoresOption,
+    JobsOption,
+    QuietOption,
+    Set,
+    Theme,
+    ThemeOption,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.counts import many
 from gradflow.errors import Fault, InputError
@@ -58,6 +66,7 @@ def check(
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
+    cores: CoresOption = None,
 ) -> None:
     """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
     do not keep to it."""
@@ -66,7 +75,7 @@ def check(
     try:
         destinations = Destinations.of("check", format, output, quiet)
         checked = _checked(
-            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs, cores
         )
     except InputError as error:
         if format == "github":
@@ -87,6 +96,7 @@ def _checked(
     theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
+    cores: int | None,
 ) -> "Checked":
     """What the check came to, once everything is written."""
     from gradflow.checks.checked import Checked
@@ -107,7 +117,7 @@ def _checked(
         read = read_by(config, experiment)
         destinations.open(contexts, [*read, *([baseline] if baseline is not None else [])])
         new = _new_baseline(contexts, baseline, read) if baseline is not None and update else None
-        found = computed(experiment, contexts, jobs)
+        found = computed(experiment, contexts, jobs, cores)
         results = list(warned(found, on=True))
         before = None if saved is None else Side(saved.results, saved.thresholds)
         after = Side(results, experiment.thresholds)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, look, plain_look, reporting, warned
-from gradflow.cli.options import Config, Set, Theme, ThemeOption
+from gradflow.cli.base import app, look, plain_look, reporting, threads_of_each, warned
+from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import Look
@@ -29,6 +29,7 @@ def verify(
     details: Annotated[
         bool, typer.Option("--details", help="Show every quantity of every run in the table.")
     ] = False,
+    cores: CoresOption = None,
 ) -> None:
     """Check the gradients of a config against complex-step derivatives; exit 1 where they differ.
 
@@ -38,8 +39,9 @@ def verify(
     from gradflow.config.load import load
     from gradflow.verification import verify as check
 
+    threads = threads_of_each(cores)
     experiment = load(config, set_ or [], believing=True)
-    verifications = [check(run) for run in experiment.runs]
+    verifications = [check(run, threads) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
     destinations.write(
         verifications, lambda screen: look(experiment, tables=details, screen=screen)
@@ -90,6 +92,7 @@ def track(
             "does not. May be repeated.",
         ),
     ] = None,
+    cores: CoresOption = None,
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
@@ -100,13 +103,15 @@ def track(
     from gradflow.config.expect import from_options
     from gradflow.tracking import plan
 
+    threads = threads_of_each(cores)
     destinations = Destinations.of("tracking", format, output)
     tracked = plan(config, checkpoints, set_ or [])
     wanted = from_options(expect or [], tracked.example)
     with ExitStack() as contexts:
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
-            results = list(warned(tracked.results(progress), on=not destinations.has_notes))
+            found = tracked.results(progress, threads)
+            results = list(warned(found, on=not destinations.has_notes))
         judged: tuple[Judgement, ...] = ()
         try:
             judged = tuple(judge(wanted, results))

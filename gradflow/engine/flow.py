@@ -49,7 +49,7 @@ _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**18  # of all runs
 _LEAST_STEPS = 4  # however wide
-_SHARED_ELEMENTS = 2**14  # partials of a step, from which on threads take some steps each
+_SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 

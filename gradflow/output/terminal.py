@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from gradflow.errors import Fault, GradflowError, visible
-from gradflow.output.plain import HANDLER
+from gradflow.output.plain import HANDLER, legible, terminal_encoding
 
 if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
@@ -96,9 +96,9 @@ def prompt_width() -> int:
     return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
 
 
-def write(pieces: Iterable[str]) -> bool:
+def write(pieces: Iterable[str], *, for_people: bool = False) -> bool:
     """Write to standard output as the pieces come, with plain line ends on every system, and with
-    characters that its encoding has.
+    characters that its encoding has, or `for_people` those that the terminal shows.
 
     Returns:
         Whether all of it was read. A reader that has closed its pipe has seen enough: no more
@@ -107,9 +107,12 @@ def write(pieces: Iterable[str]) -> bool:
     Raises:
         GradflowError: if nothing more can be written for another reason.
     """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if for_people:
+        encoding = terminal_encoding(encoding)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors=HANDLER)
-    return all(_wrote(piece) for piece in pieces) and _wrote("", flush=True)
+    return all(_wrote(legible(piece, encoding)) for piece in pieces) and _wrote("", flush=True)
 
 
 def _wrote(piece: str, flush: bool = False) -> bool:

@@ -18,10 +18,12 @@ from gradflow.counts import many
 from gradflow.engine.block import Block
 from gradflow.engine.network import NetTrajectory, Place, net_blocks_backward, unroll_net
 from gradflow.invariance import unfounded
+from gradflow.machine.threads import sharing
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes, Scaled, near_one
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
+from gradflow.runs.memory import threads_that_fit
 from gradflow.runs.readings import Readings
 from gradflow.verification.limits import in_one_unit
 from gradflow.verification.tangents import Tangents
@@ -84,14 +86,20 @@ class Verification:
         return f"<Verification: {self.run.cell.label}, {count}>"
 
 
-def verify(run: Run) -> Verification:
+def verify(run: Run, threads: int = 1) -> Verification:
     """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.
 
     At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
     step T-k adds to the gradient by the parameters of each role, each along one random direction.
     The complex steps follow the whole loss, read wherever the config has it; where the state is cut
-    off from its past, they end with the chunk of steps that they began in.
+    off from its past, they end with the chunk of steps that they began in. So many threads share
+    the work of a wide run.
     """
+    with sharing(threads_that_fit([run], threads)):
+        return _verified(run)
+
+
+def _verified(run: Run) -> Verification:
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     claims = (
         found

@@ -106,7 +106,7 @@ INSIDE = {
         "critical", "results", "checks", "explanation", "tracking", "",
     ],
     "checks": ["wanted", "figures", "judge", "deviations", "compare", "checked"],
-    "saved": ["values", "curves", "measured", "diagnosed", "runs", "file", ""],
+    "saved": ["values", "curves", "measured", "diagnosed", "repeated", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
     ],

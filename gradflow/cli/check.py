@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ from gradflow.output.terminal import write
 if TYPE_CHECKING:
     from gradflow.checks.checked import Checked
     from gradflow.output.whole import WholeFile
+    from gradflow.runs.experiment import Experiment
     from gradflow.saved import Saved
 
 Tolerance = Annotated[
@@ -70,7 +72,7 @@ def check(
 ) -> None:
     """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
     do not keep to it."""
-    from gradflow.formats.github import faults
+    from gradflow.formats.github import faults, summary, summary_of_faults
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
@@ -80,9 +82,10 @@ def check(
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
+            _summarize(summary_of_faults(config, error.faults))
         raise
     if format == "github":
-        _summarize(checked)
+        _summarize(summary(checked))
     if not checked.held:
         raise typer.Exit(1)
 
@@ -128,6 +131,7 @@ def _checked(
             baseline=None if baseline is None else str(baseline),
             title=experiment.title,
             results=tuple(results),
+            line=_line_of_cell(experiment, config),
         )
         if new is not None:
             new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
@@ -136,6 +140,12 @@ def _checked(
             checked, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
     return checked
+
+
+def _line_of_cell(experiment: "Experiment", config: str) -> int:
+    """Where the config has its cell; its first line, if it has none."""
+    place = experiment.places.get("cell")
+    return (place.line or 1) if place is not None and place.source == config else 1
 
 
 def _check_tolerance(tolerance: float) -> None:
@@ -159,15 +169,13 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "Who
     return contexts.enter_context(WholeFile(baseline))
 
 
-def _summarize(checked: "Checked") -> None:
+def _summarize(text: Iterable[str]) -> None:
     """Add to the summary that GitHub shows of the step, if there is one."""
-    from gradflow.formats.github import summary
-
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         try:
             with open(path, "a", encoding="utf-8", errors="replace", newline="") as file:
-                file.writelines(summary(checked))
+                file.writelines(text)
         except OSError as error:
             print(f"warning: {path}: {error.strerror}: no summary is written", file=sys.stderr)
 

@@ -135,5 +135,6 @@ def _said_misses(judged: Sequence["Judgement"], count: int) -> bool:
         more = f"; {missed} of {count} miss it" if missed > 1 else ""
         off = f", {first.off}" if first.off else ""
         what = f"{first.wanted.what} {first.wanted.bounds}"
-        print(f"{first.name} is the first to miss {what}: {first.got}{off}{more}", file=sys.stderr)
+        got = "undecided, " * (first.outcome == "undecided") + first.got
+        print(f"{first.name} is the first to miss {what}: {got}{off}{more}", file=sys.stderr)
     return bool(misses)

@@ -62,15 +62,17 @@ class Reader:
             one = self._figure(name, item[name], (*path, name), runs)
             if one is not None:
                 one = replace(one, where=where or {}, allow_undecided=lenient is True)
-                line, source = self._line((*path, name)), self.document.source
+                source, line = self._origin((*path, name))
                 found.append(replace(one, line=line, source=source, item=number))
         return found
 
-    def _line(self, path: Path) -> int | None:
-        """Where a key is in the file; None: in no file."""
-        from_options = any(path[:n] in self.faults.given for n in range(1, len(path) + 1))
-        marks = self.document.marks
-        return None if from_options or not marks else self.document.mark(path, key=True).line
+    def _origin(self, path: Path) -> tuple[str | None, int | None]:
+        """Where a figure was asked for, in whole or in part: `--set ...`, or the file and line."""
+        for at, option in reversed(self.faults.given.items()):
+            if at[: len(path)] == path[: len(at)]:
+                return option, None
+        line = self.document.mark(path, key=True).line if self.document.marks else None
+        return self.document.source, line
 
     # Which runs
 

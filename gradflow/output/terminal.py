@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
 
-_PROMPT_WIDTH = 100  # where a prompt has no terminal, as in a notebook
+_NOTEBOOK_WIDTH = 100
 _PATIENCE = 0.5  # seconds of work that need no bar
 _REFRESH = 0.1  # seconds between two looks of a notebook's bar
 
@@ -91,9 +91,11 @@ def width_and_colour(screen: bool) -> tuple[int, bool]:
 
 
 def prompt_width() -> int:
-    """How wide a table may be that a Python prompt or a notebook prints."""
-    screen = sys.stdout is not None and sys.stdout.isatty()
-    return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
+    """How wide a table may be that a Python prompt, a notebook or a script prints; without a
+    terminal it is as wide as that of the command."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    return _NOTEBOOK_WIDTH if in_notebook() else _PIPE_WIDTH
 
 
 def write(pieces: Iterable[str], *, for_people: bool = False) -> bool:
@@ -136,11 +138,16 @@ def forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of one."""
+    return "ipykernel" in sys.modules
+
+
 @contextmanager
 def notebook_bar(total: int) -> Iterator[Progress]:
     """A bar below the cell of a notebook, for work of more than half a second; nothing elsewhere.
     By IPython alone: rich's bar needs ipywidgets there, and warns without."""
-    if "ipykernel" not in sys.modules:
+    if not in_notebook():
         yield lambda steps: None
         return
     from importlib import import_module

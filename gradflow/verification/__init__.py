@@ -37,7 +37,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedGradient:
     """One quantity, by backpropagation and by complex step.
 
     Attributes:
@@ -70,7 +70,7 @@ class Verification:
     are none."""
 
     run: Run
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ComparedGradient, ...]
     skipped: str | None = None
     unfounded: tuple[str, ...] = ()
 
@@ -125,7 +125,9 @@ def _verified(run: Run) -> Verification:
     return Verification(run, found, skipped if aside else None, false)
 
 
-def _compared(run: Run, net: NetTrajectory, readings: Readings) -> Iterator[Comparison | None]:
+def _compared(
+    run: Run, net: NetTrajectory, readings: Readings
+) -> Iterator[ComparedGradient | None]:
     """Every derivative at about a dozen lags; None where complex steps do not settle one."""
     (goal,) = readings.objectives
     forward, T, tolerance = Tangents.of(net, goal, run), run.sequence_length, TOLERANCE[run.dtype]
@@ -222,18 +224,18 @@ def _pushed(use: Use, V: Array, dz: Array, rights: dict[str, Array]) -> Array:
 
 def _compare(
     name: str, at: Place, lag: int, ours: Scaled, theirs: Scaled, tolerance: float
-) -> Comparison:
+) -> ComparedGradient:
     """Per sample; one whose derivative is far below the batch's counts by the batch."""
     summands, other, unit = in_one_unit(ours, theirs)
     mine = summands.sum(axis=-1)
     if not np.isfinite(mine).all():
         none, other_rms = Magnitudes.of(math.nan), Magnitudes.of(_rms(other), unit)
-        return Comparison(name, at, lag, none, other_rms, math.inf, tolerance)
+        return ComparedGradient(name, at, lag, none, other_rms, math.inf, tolerance)
     rms = [_rms(a) for a in (mine, other)]
     size = max(*rms, float(np.sqrt(np.mean((summands**2).sum(axis=-1)))))
     error = float(np.abs(mine - other[:, 0]).max()) / size if size else 0.0
     mine_rms, other_rms = (Magnitudes.of(a, unit) for a in rms)
-    return Comparison(name, at, lag, mine_rms, other_rms, error, tolerance)
+    return ComparedGradient(name, at, lag, mine_rms, other_rms, error, tolerance)
 
 
 def _rms(a: Array) -> float:

@@ -130,6 +130,42 @@ def test_what_an_option_says_is_no_file_that_github_could_show_an_error_on(net, 
     assert err.startswith("--set expect=[bad]: error: expect[0]: ")
 
 
+def test_what_an_option_asks_for_is_said_to_be_asked_for_there(net, capsys):
+    command = ("check", net(MISSED), "--set", "expect[1].horizon.min=50")
+    code, out, _ = main(capsys, *command)
+    assert code == 1
+    assert "missed   --set expect[1].horizon.min=50  horizon at least 50 " in out
+    assert "net.yaml:5 " in out
+    code, out, _ = main(capsys, "check", net(), "--set", "expect={horizon: 3}")
+    assert "missed   --set expect={horizon: 3}  horizon 3 " in out
+
+
+def test_github_has_a_summary_of_what_can_not_be_checked(net, capsys, tmp_path, monkeypatch):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    config = net("expect: [{horizn: 3}, {rate: {min: 2, max: 1}}]\n")
+    assert main(capsys, "check", config, "--format", "github")[0] == 2
+    title, blank, *faults, last = summary.read_text().split("\n")
+    assert (title, blank) == ("### gradflow check: net.yaml: can not be checked", "")
+    assert [fault[: fault.index(" error")] for fault in faults[:2]] == [
+        "- net.yaml:4:11:",
+        "- net.yaml:4:36:",
+    ]
+    main(capsys, "check", config, "--format", "table")
+    assert summary.read_text().endswith(last)
+    assert summary.read_text().count("###") == 1
+
+
+def test_github_shows_a_miss_against_the_baseline_on_the_line_of_the_cell(net, capsys):
+    base = baseline(capsys, net(""))
+    Path("net.yaml").write_text("# a comment\n" + NET)
+    command = ("check", "net.yaml", "--baseline", base, "--format", "github", "--set")
+    out = main(capsys, *command, "output_size=3")[1]
+    assert out.count("::error file=net.yaml,line=2,title=gradflow%3A within 0.05 decades::") == 2
+    out = main(capsys, *command, "cell=gru")[1]
+    assert out.count("::error file=net.yaml,line=1,title=") == 3
+
+
 def test_a_summary_that_can_not_be_written_is_a_warning(net, capsys, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", os.path.join("no", "such", "folder"))
     code, _, err = main(capsys, "check", net(), "--format", "github")
@@ -290,6 +326,14 @@ def test_track_names_the_first_checkpoint_that_misses(tmp_path, capsys):
     code, out, err = main(capsys, *command, "--expect", "horizn>=3", "--expect", "rate>3")
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 2
+
+
+def test_track_says_that_the_first_miss_is_undecided(tmp_path, capsys):
+    (tmp_path / "t.yaml").write_text("sequence_length: 9\ncell: {type: rnn, activation: tanh}\n")
+    (name,) = checkpoints(tmp_path, (0.9,))
+    code, _, err = main(capsys, "track", tmp_path / "t.yaml", name, "--expect", "rate<=3")
+    assert code == 1
+    assert err.startswith(f"{name} is the first to miss rate at most 3: undecided, 0.")
 
 
 def test_track_knows_the_places_of_a_bidirectional_net(tmp_path, capsys):

@@ -153,7 +153,8 @@ def test_places_of_a_stacked_net_are_named(tmp_path):
 
 def test_overrides_are_expected_too_and_name_themselves(tmp_path):
     wanted = expected(tmp_path, ["{horizon: {min: 3}}"], overrides=["expect[0].horizon.min=5"])
-    assert (wanted[0].least, wanted[0].line) == (5.0, 5)
+    told = (wanted[0].least, wanted[0].line, wanted[0].source)
+    assert told == (5.0, None, "--set expect[0].horizon.min=5")
     path = tmp_path / "net.yaml"
     with pytest.raises(gradflow.InputError, match="--set expect=3: error: expect: expected a map"):
         load_expected(path, ["expect=3"])

@@ -99,7 +99,7 @@ INSIDE = {
     ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
-        "values", "measured", "runs", "tracking", "",
+        "values", "measured", "runs", "given", "tracking", "",
     ],
     "formats.page": [
         "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",

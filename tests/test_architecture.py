@@ -105,7 +105,7 @@ INSIDE = {
         "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",
         "critical", "results", "checks", "explanation", "tracking", "",
     ],
-    "checks": ["wanted", "figures", "judge", "deviations", "compare", "checked"],
+    "checks": ["wanted", "figures", "foreseen", "judge", "deviations", "compare", "checked"],
     "saved": ["values", "curves", "measured", "diagnosed", "repeated", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",

@@ -67,8 +67,11 @@ def test_what_misses_ends_with_1_and_says_by_how_much_and_where(net, capsys):
         ("expect: []\n", "nothing is expected"),
         ("expect:\n  - {horizn: 3}\n", "net.yaml:5:6: error: expect[0].horizn: unknown figure"),
         ("expect:\n  - {where: {cell: gru}, horizon: 3}\n", "matches no run"),
-        ("expect:\n  - {grad_c: {lag: 3, min: 0}}\n", "run 0 (rnn): it has no grad_c"),
-        ("expect:\n  - {grad_W_s: {lag: 20, min: 0}}\n", "grad_W_s ends at lag 19"),
+        (
+            "expect:\n  - {grad_c: {lag: 3, min: 0}}\n",
+            "5:6: error: expect[0].grad_c: rnn has no",
+        ),
+        ("expect:\n  - {grad_W_s: {lag: 20, min: 0}}\n", "expected at most 19, the last lag"),
     ],
 )
 def test_what_can_not_be_checked_is_an_error(net, capsys, more, message):

@@ -47,6 +47,14 @@ def test_of_many_runs_each_is_drawn(cells, most):
             assert {result.axes["cell"], f"W_x×{result.axes['wx_scale']}"} <= set(said)
 
 
+def test_rows_finer_than_pixels_are_told():
+    shared, axes = made(T=2), ("cell", "seed")
+    runs = [replace(shared, axes={**shared.axes, "cell": f"c{n % 101}", "seed": n // 101},
+                    varied=axes) for n in range(1010)]  # fmt: skip
+    assert heat.notes(plan(runs[:999], 1)) == []
+    assert heat.notes(plan(runs, 1)) == ["1,010 rows in a panel, more than it has pixels"]
+
+
 def test_rows_too_many_for_names_are_named_by_what_they_share():
     """And the critical scale is drawn between the blocks of scales, of all their seeds."""
     scales = [0.25 * 1.4**k for k in range(11)]

@@ -38,7 +38,11 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     aspects = [gradients(groups, look), *(measured.panels(groups, *one, look) for one in drawings)]
     rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
     shown = [result for group in groups for result in group.results]
-    notes = [*curves.notes(groups, look, asked), *measured.notes([*results, *shown], asked)]
+    notes = [
+        *curves.notes(groups, look, asked),
+        *heat.notes(groups),
+        *measured.notes([*results, *shown], asked),
+    ]
     return sheet.figure(rows, look.title, said(results, shown), notes)
 
 

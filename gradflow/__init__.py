@@ -31,7 +31,10 @@ Results. `Results` is a sequence of `Result`; `to_pandas`, `to_polars`, `to_xarr
     result.layers     `LayerResult`, diagnosis and curves of each layer and direction
     result.measures   `Measured` by name, what `measure:` asked for
 
-A curve is `Magnitudes`: it acts as an array of floats, and is exact beyond their range.
+Each has its own help, `help(gradflow.Result)`, as has what these hold: `Explanation` its `Factors`,
+`Advice` and `Expansion`, `Critical` its `Point`, `Verification` its `ComparedGradient`, `Check` its
+`Judgement` and `Comparison`, `InputError` its `Fault`. A curve is `Magnitudes`: it acts as an array
+of floats, and is exact beyond their range.
 
 Engine. `CELLS` are the cells by name; `unroll` runs one forward with your own parameters,
 `backpropagate` goes back from any dL/ds_T.
@@ -65,12 +68,23 @@ if TYPE_CHECKING:
     from gradflow.cells import Params as Params
     from gradflow.cells import SizedCell as SizedCell
     from gradflow.cells.library import register as register
+    from gradflow.checks.compare import Comparison as Comparison
+    from gradflow.checks.deviations import Deviation as Deviation
+    from gradflow.checks.judge import Judgement as Judgement
+    from gradflow.checks.wanted import Wanted as Wanted
     from gradflow.criticality import Critical as Critical
+    from gradflow.criticality.search import Point as Point
     from gradflow.engine.flow import Trajectory as Trajectory
     from gradflow.equations.mistakes import EquationsError as EquationsError
+    from gradflow.errors import Fault as Fault
     from gradflow.errors import GradflowError as GradflowError
     from gradflow.errors import InputError as InputError
     from gradflow.explanation import Explanation as Explanation
+    from gradflow.explanation.advice import Advice as Advice
+    from gradflow.explanation.expansion import Expansion as Expansion
+    from gradflow.explanation.factors import Factor as Factor
+    from gradflow.explanation.factors import Factors as Factors
+    from gradflow.formats.look import Look as Look
     from gradflow.measures.measured import Measured as Measured
     from gradflow.numerics.magnitudes import Magnitudes as Magnitudes
     from gradflow.results import Diagnosis as Diagnosis
@@ -78,36 +92,51 @@ if TYPE_CHECKING:
     from gradflow.results import LayerResult as LayerResult
     from gradflow.results import OverSeeds as OverSeeds
     from gradflow.results import Result as Result
+    from gradflow.results import Spread as Spread
     from gradflow.runs.experiment import Experiment as Experiment
     from gradflow.runs.experiment import Run as Run
+    from gradflow.verification import ComparedGradient as ComparedGradient
     from gradflow.verification import Verification as Verification
 
 # Where each public name lives; loaded when first asked for, so that importing costs nothing.
 _HOMES = {
+    "Advice": "explanation.advice",
     "Answers": "api",
     "CELLS": "cells",
     "Cell": "cells",
     "CellType": "cells",
     "Check": "api",
+    "ComparedGradient": "verification",
+    "Comparison": "checks.compare",
     "Critical": "criticality",
+    "Deviation": "checks.deviations",
     "Diagnosis": "results",
     "EquationsError": "equations.mistakes",
+    "Expansion": "explanation.expansion",
     "Experiment": "runs.experiment",
     "Explanation": "explanation",
+    "Factor": "explanation.factors",
+    "Factors": "explanation.factors",
+    "Fault": "errors",
     "GradflowError": "errors",
     "GradientFlow": "results",
     "InputError": "errors",
+    "Judgement": "checks.judge",
     "LayerResult": "results",
+    "Look": "formats.look",
     "Magnitudes": "numerics.magnitudes",
     "Measured": "measures.measured",
     "OverSeeds": "results",
     "Params": "cells",
+    "Point": "criticality.search",
     "Result": "results",
     "Results": "api",
     "Run": "runs.experiment",
     "SizedCell": "cells",
+    "Spread": "results",
     "Trajectory": "engine.flow",
     "Verification": "verification",
+    "Wanted": "checks.wanted",
     "analyze": "api",
     "backpropagate": "api",
     "check": "api",
@@ -120,7 +149,8 @@ _HOMES = {
     "verify": "api",
 }
 
-__all__ = ["__version__", *_HOMES]
+# What a star imports, and `help(gradflow)` goes through: the calls. A class has a help of its own.
+__all__ = ["CELLS", *(name for name in _HOMES if name.islower())]
 
 
 def __getattr__(name: str) -> Any:
@@ -134,4 +164,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_HOMES])

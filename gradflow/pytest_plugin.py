@@ -72,12 +72,13 @@ class GradientFlow:
         tolerance: float = 0.05,
         config: Any = None,
         weights: Any = None,
+        input: Any = None,
         **expected: Any,
     ) -> list[Result]:
         """Compare a net with its baseline, and hold it to what else is expected.
 
         Args:
-            subject, config, weights: as `assert_gradient_flow` has them.
+            subject, config, weights, input: as `assert_gradient_flow` has them.
             name: of the baseline, where a test has several; else they are counted.
             tolerance: decades that curves may be apart.
             expected: figures, `where` and `allow_undecided`, as there.
@@ -94,7 +95,7 @@ class GradientFlow:
         if not self.update and not path.exists():
             pytest.fail(f"{path}: no baseline yet: pytest --gradflow-update writes it")
         try:
-            made = run(subject, config, weights)
+            made = run(subject, config, weights, input)
             if self.update:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save(path, made.results, made.experiment)

@@ -69,9 +69,7 @@ class GradientFlow:
     @property
     def relative(self) -> Magnitudes:
         """(T+1,) `state` over `start`; NaN before the lag `first`."""
-        found: Magnitudes = self.state / (
-            self.state[self.first] if self.start is None else self.start
-        )
+        found = self.state.per(self.state[self.first] if self.start is None else self.start)
         found.mantissa[: self.first] = np.nan
         return found
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.api.joining import look_of
 from gradflow.api.sources import loaded, taken
 from gradflow.checks.checked import Checked
 from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
@@ -50,6 +51,7 @@ def assert_gradient_flow(
     *,
     config: Mapping[str, Any] | str | PathLike[str] | None = None,
     weights: Any = None,
+    input: Any = None,
     where: Mapping[str, Any] | None = None,
     allow_undecided: bool = False,
     baseline: str | PathLike[str] | None = None,
@@ -71,6 +73,7 @@ def assert_gradient_flow(
         config: for a module or state dict: what a config says besides its `weights`, such as
             `{"sequence_length": 200}`.
         weights: for a config: a module or state dict instead of its `weights`.
+        input: an array (T, I) or (T, N, I) in place of the config's `input`.
         where: the settings and options of the runs that the figures are of; None: every run.
         allow_undecided: whether a rate whose interval holds the bound passes.
         baseline: what `gradflow analyze --output NAME.json` wrote, to be compared with.
@@ -93,7 +96,7 @@ def assert_gradient_flow(
     """
     __tracebackhide__ = True
     try:
-        made = run(subject, config, weights)
+        made = run(subject, config, weights, input)
         wanted = [*made.wanted, *_wanted(made, figures, where, allow_undecided)]
         if not wanted and baseline is None:
             raise InputError(
@@ -122,7 +125,7 @@ class Made:
     wanted: Sequence[Wanted] = ()
 
 
-def run(subject: Subject, config: Any = None, weights: Any = None) -> Made:
+def run(subject: Subject, config: Any = None, weights: Any = None, input: Any = None) -> Made:
     """Run what `assert_gradient_flow` takes, if it is no results already."""
     if isinstance(subject, Made):
         return subject
@@ -140,9 +143,9 @@ def run(subject: Subject, config: Any = None, weights: Any = None) -> Made:
     elif config is not None:
         raise InputError("`config` goes with a module or a state dict, which is no config itself")
     if isinstance(subject, Experiment):
-        experiment, wanted = loaded(subject, weights, None), list[Wanted]()
+        experiment, wanted = loaded(subject, weights, input), list[Wanted]()
     else:
-        plain, given = taken(subject, weights)
+        plain, given = taken(subject, weights, input)
         experiment, wanted = load_expected(plain, **given)
     return Made(list(execute(experiment)), experiment, wanted)
 
@@ -208,20 +211,8 @@ def _bounds(name: str, bound: Any) -> Any:
 
 
 def save(path: Path, results: Sequence[Result], experiment: Experiment | None) -> None:
-    """Write results to a file that can be a baseline; results alone with the usual thresholds."""
-    look = Look(
-        config={"lags": "auto", "thresholds": {"vanishing": 1e-3, "exploding": 1e3}},
-        parts=tuple(dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)),
-        options=tuple(dict.fromkeys(name for result in results for name in result.options)),
-        measures=tuple(dict.fromkeys(name for result in results for name in result.measures)),
-    )
-    if experiment is not None:
-        look = Look(
-            config=experiment.config,
-            parts=experiment.parts,
-            options=experiment.options,
-            measures=tuple(one.name for one in experiment.measures),
-        )
+    """Write results to a file that can be a baseline."""
+    look = look_of(results) if experiment is None else Look.of(experiment)
     with WholeFile(path) as file:
         file.write(FORMATS["json"].show("results", results, look))
 

@@ -40,12 +40,14 @@ class Track:
     time_steps: int
     _load: Callable[[str], Experiment]
 
-    def results(self, progress: Progress = lambda steps: None) -> Iterator[Result]:
+    def results(
+        self, progress: Progress = lambda steps: None, threads: int | None = None
+    ) -> Iterator[Result]:
         """One result per checkpoint and run, with the axis `checkpoint`; one checkpoint is in
         memory at a time. Of a bidirectional net, the part whose gradient first leaves the
-        thresholds."""
+        thresholds. Progress and threads are as for `execute`."""
         for name in self.checkpoints:
-            for result in execute(self._load(name), progress):
+            for result in execute(self._load(name), progress, threads=threads):
                 shown = decisive(result)
                 axes = {CHECKPOINT: visible(name), **shown.axes}
                 yield replace(shown, axes=axes, varied=self.varied)

@@ -158,7 +158,12 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (MemoryError(), 3, "error: out of memory: lower hidden_size, sequence_length or"),
+        (
+            MemoryError(),
+            3,
+            "error: out of memory: lower hidden_size, sequence_length or batch_size, "
+            "or give it one core: --cores 1",
+        ),
         (
             ZeroDivisionError("oops"),
             3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -188,3 +189,33 @@ def test_a_module_with_the_batch_first_is_told_how_its_input_is_read(batch_first
     [result] = gradflow.analyze({}, weights=GRU(), input=np.ones((2, 12, 3)))
     told = "the module is batch_first; arrays of input are (T, N, I) all the same"
     assert (told in result.notes) == batch_first
+
+
+def test_what_of_a_series_is_no_number_is_said_and_where():
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    days = pandas.DataFrame({"day": pandas.date_range("2020", "2021", periods=5), "v": range(5)})
+    words = polars.DataFrame({"w": ["a"] * 5, "v": range(5)})
+    found = {
+        "a DataFrame whose column 'day' holds none": days,
+        "a DataFrame whose column 'w' holds none": words,
+        "a list whose row 1 has 1 and not 2": [[1, 2], [3], [4, 5]],
+        "found nan at [1, 0]": np.array([[1.0, 2.0], [math.nan, 1.0]]),
+    }
+    for said, series in found.items():
+        with pytest.raises(gradflow.InputError, match=re.escape(said)):
+            gradflow.analyze(SMALL, input=series)
+
+
+@pytest.mark.parametrize(
+    ("length", "key"), [(50, ": sequence_length: "), ([10, 50], "length[1]: ")]
+)
+def test_a_length_is_named_as_it_is_written(length, key):
+    with pytest.raises(gradflow.InputError, match=re.escape(key)):
+        gradflow.analyze({**SMALL, "sequence_length": length}, input=np.ones((20, 2)))
+
+
+def test_arguments_of_critical_are_named_as_arguments():
+    with pytest.raises(gradflow.InputError, match="error: vary: 'ws_scal' cannot be varied"):
+        gradflow.critical(SMALL, vary="ws_scal")
+    with pytest.raises(gradflow.InputError, match="error: between: expected two numbers"):
+        gradflow.critical(SMALL, between=np.array([5, 0.5]))

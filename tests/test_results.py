@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import sys
 
 import numpy as np
 import pytest
 
 import gradflow
-from command import main
 from gradflow.formats import FORMATS
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 12, "input_size": 3}
@@ -218,27 +215,6 @@ def test_a_name_of_a_run_asked_of_results_says_where_it_is():
     assert not hasattr(results, "__array__")
 
 
-def test_answers_show_what_the_command_prints(tmp_path, capsys):
-    small = {"cell": ["rnn", "lstm"], **SMALL}
-    path = tmp_path / "c.yaml"
-    path.write_text(json.dumps(small))
-    answers = gradflow.verify(small)
-    assert (0, str(answers) + "\n", "") == main(capsys, "verify", path)
-    command = main(capsys, "verify", path, "--format", "markdown")
-    assert (0, answers._repr_markdown_(), "") == command
-    for answers, text in ((gradflow.critical(small), "critical ws_scale"),
-                          (gradflow.explain(small, advice=False), "gain of W_s")):  # fmt: skip
-        assert isinstance(answers, list)
-        assert len(answers) == 2
-        assert len(repr(answers)) < 300
-        assert text in str(answers)
-        assert text in answers._repr_markdown_()
-        answers.save(tmp_path / "found.md")
-        assert text in (tmp_path / "found.md").read_text(encoding="utf-8")
-    with pytest.raises(gradflow.InputError, match=r"expected a name that ends in one of .txt"):
-        gradflow.critical(small).save(tmp_path / "found.xlsx")
-
-
 def test_save_and_load(results, tmp_path):
     results.save(tmp_path / "r.json")
     again = gradflow.load_results(tmp_path / "r.json")
@@ -268,7 +244,7 @@ def test_plot():
     one = results[:1]
     assert one.plot(ax) is ax
     assert any(len(line.get_ydata()) == 13 for line in ax.lines)
-    with pytest.raises(gradflow.InputError, match="take 2 panels, found 1 axes: give as many"):
+    with pytest.raises(gradflow.InputError, match=r"take 2 panels, or \d with a run each, found 1"):
         results.plot(ax)
 
 
@@ -286,8 +262,8 @@ def test_plot_into_as_many_axes_as_there_are_panels():
     for wrong in (3, "ax", [], pyplot.Figure(), [axes[0], None], np.zeros(2)):
         with pytest.raises(gradflow.InputError, match="ax: expected matplotlib axes, or an array"):
             results.plot(wrong)
-    with pytest.raises(gradflow.InputError, match="take 2 panels, found 4 axes"):
-        results.plot(pyplot.Figure().subplots(2, 2))
+    with pytest.raises(gradflow.InputError, match=r"take 2 panels, .* found 6 axes"):
+        results.plot(pyplot.Figure().subplots(2, 3))
 
 
 def test_an_array_as_input():
@@ -344,26 +320,6 @@ def test_curves_by_place():
         for place, flow in result.flows.items():
             parts = {part.place: part.flow for part in result.layers}
             assert flow is parts.get(place, result.flow)
-
-
-def test_a_table_is_as_wide_as_the_terminal_of_the_prompt(monkeypatch):
-    results = gradflow.analyze({**SWEEP, "hidden_size": [4, 6]})
-    answers = gradflow.explain(SWEEP, advice=False)
-
-    def widest(shown):
-        return max(map(len, str(shown).splitlines()))
-
-    assert widest(results) > 80
-    assert widest(results) <= 100
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setenv("COLUMNS", "72")
-    assert widest(results) <= 72
-    assert widest(answers) <= 72
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 def test_some_of_the_runs_are_shown_with_what_they_have_in_common(tmp_path):

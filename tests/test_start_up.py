@@ -90,7 +90,7 @@ def test_an_ordinary_run_imports_what_it_uses(tmp_path):
     assert not room(modules, "files") - {"opening"}
     assert room(modules, "cli") == {"analyze", "base", "options", "outputs"}
     assert not modules & {"gradflow.invariance", "gradflow.engine.basis", "gradflow.api"}
-    assert sum(m.startswith("gradflow") for m in modules) <= 132  # today 128, 0.2 ms each
+    assert sum(m.startswith("gradflow") for m in modules) <= 138  # today 133, 0.2 ms each
 
 
 def test_nothing_is_looked_through_for_garbage_at_the_end(tmp_path):

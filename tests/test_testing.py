@@ -302,3 +302,13 @@ def test_the_curve_of_a_bidirectional_net_is_that_of_its_part_that_first_leaves(
     net = {"cell": "rnn", "bidirectional": True, "ws_scale": 0.5, "sequence_length": 20}
     with pytest.raises(AssertionError, match=r"layer 0 direction \w+: gradient over that at lag 0"):
         assert_gradient_flow(net, horizon=19)
+
+
+def test_a_series_takes_the_place_of_the_input():
+    rng = np.random.default_rng(0)
+    state = {"weight_ih_l0": rng.normal(size=(4, 2)), "weight_hh_l0": rng.normal(size=(4, 4)) / 2,
+             "bias_ih_l0": np.zeros(4), "bias_hh_l0": np.zeros(4)}  # fmt: skip
+    series, tanh = rng.normal(size=(30, 2)), {"cell": {"type": "rnn", "activation": "tanh"}}
+    [own] = gradflow.analyze(tanh, weights=state, input=series)
+    [result] = assert_gradient_flow(state, config=tanh, input=series, loss=(own.loss, own.loss))
+    assert result.sequence_length == 30

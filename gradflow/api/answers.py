@@ -25,6 +25,10 @@ class Shown:
     _report: Report
     _look: Look
 
+    def __str__(self) -> str:
+        """What the command prints."""
+        return self._shown("table").rstrip("\n")
+
     def _repr_markdown_(self) -> str:
         """The tables of the command, for a notebook."""
         return self._shown("markdown")
@@ -74,15 +78,12 @@ class Answers(Shown, list[_One], Generic[_One]):
             return Answers(super().__getitem__(index), self._report, self._look)
         return super().__getitem__(index)
 
-    def __str__(self) -> str:
-        """The table that the command prints."""
-        return self._shown("table").rstrip("\n")
-
 
 @dataclass(frozen=True, repr=False)
 class Check(Shown, Checked):
-    """What a check came to: true where everything holds; `str` is a line for each expectation that
-    all its runs hold, and for each run that does not; a notebook shows the table of the command.
+    """What a check came to: true where everything holds; `str` is the table of the command, a line
+    for each expectation that all its runs hold, and for each run that does not; a notebook shows it
+    too.
 
         >>> import gradflow
         >>> check = gradflow.check({"cell": "rnn", "expect": {"horizon": {"min": 50}}})

@@ -12,6 +12,7 @@ from gradflow.api.sources import Source, load, loaded, taken
 from gradflow.errors import Fault, InputError
 from gradflow.formats.look import Look
 from gradflow.machine.blas import one_thread
+from gradflow.machine.threads import threads_of_a_run
 from gradflow.output.terminal import notebook_bar
 from gradflow.runs.experiment import Run
 from gradflow.runs.runner import execute, time_steps
@@ -58,6 +59,7 @@ def load_results(path: str | PathLike[str]) -> Results:
     """The results that `gradflow analyze --output NAME.json` or `Results.save` wrote to this path,
     to the last bit.
 
+        >>> import gradflow
         >>> gradflow.analyze({"cell": "rnn", "hidden_size": 8}).save("flow.json")
         >>> gradflow.load_results("flow.json")
         <Results: 1 run, 1 vanishing>
@@ -86,6 +88,7 @@ def verify(
 ) -> Verification | Answers[Verification]:
     """The gradients of a config's runs against complex-step derivatives, at about a dozen lags.
 
+        >>> import gradflow
         >>> small = {"sequence_length": 20, "hidden_size": 8}
         >>> gradflow.verify({"cell": "lstm", **small})
         [<Verification: lstm, 40 of 40 comparisons hold>]
@@ -103,11 +106,12 @@ def verify(
     """
     from gradflow.verification import verify as verified
 
+    threads = threads_of_a_run()
     with one_thread():
         if isinstance(config, Run):
-            return verified(config)
+            return verified(config, threads)
         experiment = loaded(config, weights, input, believing=True)
-        found = [verified(run) for run in experiment.runs]
+        found = [verified(run, threads) for run in experiment.runs]
     return Answers(found, "verification", Look.of(experiment))
 
 
@@ -116,6 +120,7 @@ def explain(
 ) -> Answers[Explanation]:
     """Why each run's gradient does what it does, and what would change it.
 
+        >>> import gradflow
         >>> [found] = gradflow.explain({"cell": "rnn"}, advice=False)
         >>> {factor.name: round(factor.value, 3) for factor in found.factors[""].factors}
         {'gain of W_s': 1.012, 'rms slope': 0.648}
@@ -151,6 +156,7 @@ def critical(
 ) -> Answers[Critical]:
     """The value of a setting at which the rate per step is 1, for every net of a config.
 
+        >>> import gradflow
         >>> [net] = gradflow.critical({"cell": "rnn", "ws_init": "orthogonal", "hidden_size": 16})
         >>> f"{net.value:.1f}"
         '2.1'
@@ -186,11 +192,16 @@ def check(
 ) -> Check:
     """Run a config and hold the results to its `expect:`, and to a baseline.
 
+        >>> import gradflow
         >>> report = gradflow.check({"cell": "rnn", "expect": {"horizon": {"min": 50}}})
         >>> bool(report)
         False
         >>> print(report)
-        missed config horizon at least 50: rnn 17 (33 too small)
+        outcome  asked for in  expected             of   found  off
+        ────────────────────────────────────────────────────────────────────
+        missed   config        horizon at least 50  rnn  17     33 too small
+        <BLANKLINE>
+        1 figure: 1 missed.
 
     Args:
         config: the path of a YAML file, its text, or the same keys and values as a mapping.
@@ -199,8 +210,8 @@ def check(
         weights, input: as for `load`.
 
     Returns:
-        A Check: true where everything holds, `str` is a line an expectation, `judgements` and
-        `comparison` have the numbers.
+        A Check: true where everything holds, `str` is the table of `gradflow check`, `judgements`
+        and `comparison` have the numbers.
 
     Raises:
         InputError: with every fault of the config, its expectations and the baseline; nothing is

@@ -66,7 +66,7 @@ def taken(
     Raises:
         InputError: it is no config, or the weights are none.
     """
-    from gradflow.weights.given import given, is_module, is_state_dict
+    from gradflow.weights.given import given, is_module, is_state_dict, is_text
 
     plain = named(config)
     if isinstance(plain, Mapping):
@@ -74,7 +74,7 @@ def taken(
         if is_module(net) or is_state_dict(net):
             plain = {key: value for key, value in plain.items() if key != "weights"}
             weights = net if weights is None else weights
-        if isinstance(array, list | tuple) or hasattr(array, "__array__"):
+        if isinstance(array, list | tuple) or (hasattr(array, "__array__") and not is_text(array)):
             plain = {key: value for key, value in plain.items() if key != "input"}
             input = array if input is None else input
     series = {"series": input}

@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gradflow.numerics.arrays import Array
 
@@ -60,8 +60,17 @@ CURVES: Mapping[Role, str] = {
 """Role to the name of its curve. An `input_bias` has none: it goes with an input product that a
 gate parts from the recurrent one."""
 
-Params = Mapping[str, Array]
-"""A parameter's or constant's name to its values (..., *shape); leading axes are free."""
+if TYPE_CHECKING:
+    Params = Mapping[str, Array]
+else:
+
+    class Params(Mapping):
+        """The parameters and constants of a cell by name, as any mapping has them (a dict is one):
+        arrays (..., *shape), whose leading axes are free.
+
+        `unroll` takes (R, *shape), R runs: of an rnn `W` (R, H, I), `U` (R, H, H), `b` (R, H).
+        `gradflow cells NAME` shows the names and shapes of each cell."""
+
 
 Views = tuple[Array, ...]
 """Rows of the engine's arrays, cut for one or many steps: (..., ., N)."""

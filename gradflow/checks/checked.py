@@ -25,6 +25,7 @@ class Checked:
         baseline: the file of the baseline, as the user named it.
         title: the user's own title of the config.
         results: the runs themselves.
+        line: of the config, where what is asked for nowhere in it is shown: that of the cell.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Checked:
     baseline: str | None = None
     title: str | None = None
     results: tuple[Result, ...] = ()
+    line: int = 1
 
     @property
     def held(self) -> bool:

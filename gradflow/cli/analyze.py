@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, warned
+from gradflow.cli.base import EXIT_CODES, app, look, made_one, reporting, threads_of_each, warned
 from gradflow.cli.options import (
     Config,
     CoresOption,
@@ -97,8 +97,6 @@ def computed(
 ) -> "Iterable[Result]":
     """The results as they finish, with a progress bar if the work takes a while; from whichever
     processes the options name, which stay with us as long as `contexts`."""
-    from gradflow.machine.threads import cores as every_core
-    from gradflow.machine.threads import threads_of_a_run
     from gradflow.runs.memory import statement
     from gradflow.runs.runner import execute, time_steps
     from gradflow.runs.scheduling.pages import keep_freed_memory
@@ -114,7 +112,7 @@ def computed(
             print(damage, file=sys.stderr)
     found = workforce(experiment.runs, jobs, scheduler, cores)
     executor, workers = contexts.enter_context(found)
-    threads = 1 if scheduler is not None else threads_of_a_run(cores, workers, every_core())
+    threads = 1 if scheduler is not None else threads_of_each(cores, workers)
     if scheduler is None and (taken := statement(experiment.runs, workers, threads)):
         print(taken, file=sys.stderr)
 

@@ -91,6 +91,15 @@ app = _App(
 )
 
 
+def threads_of_each(cores: int | None, workers: int = 1) -> int:
+    """The threads that each run of a command may take, of which so many are worked on at a time:
+    what `--cores` says, or GRADFLOW_CORES, or one a core."""
+    from gradflow.machine.threads import cores as every_core
+    from gradflow.machine.threads import threads_of_a_run
+
+    return threads_of_a_run(cores, workers, every_core())
+
+
 def made_one(
     results: Iterable[Result], look: Callable[[bool], Look], over: Over | None
 ) -> tuple[Iterable[Result], Callable[[bool], Look]]:
@@ -120,7 +129,8 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
                 fail("error: the current directory is gone: change to another", 2)
             fail(str(Fault(str(error.strerror), _place(error))), 3)
         except MemoryError:
-            fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
+            less = "" if kwargs.get("cores", 1) == 1 else ", or give it one core: --cores 1"
+            fail(f"error: out of memory: lower hidden_size, sequence_length or batch_size{less}", 3)
         except OSError as error:
             fail(str(Fault(error.strerror or str(error), _place(error))), 3)
         except Exception as error:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,15 @@ import typer
 
 from gradflow.cli.analyze import computed
 from gradflow.cli.base import EXIT_CODES, app, look, plain_look, reporting, warned
-from gradflow.cli.options import Config, JobsOption, QuietOption, Set, Theme, ThemeOption
+from gradflow.cli.options import (
+    Config,
+    CoresOption,
+    JobsOption,
+    QuietOption,
+    Set,
+    Theme,
+    ThemeOption,
+)
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.counts import many
 from gradflow.errors import Fault, InputError
@@ -21,6 +30,7 @@ from gradflow.output.terminal import write
 if TYPE_CHECKING:
     from gradflow.checks.checked import Checked
     from gradflow.output.whole import WholeFile
+    from gradflow.runs.experiment import Experiment
     from gradflow.saved import Saved
 
 Tolerance = Annotated[
@@ -58,22 +68,24 @@ def check(
     set_: Set = None,
     quiet: QuietOption = False,
     jobs: JobsOption = None,
+    cores: CoresOption = None,
 ) -> None:
     """Run a config and hold the results to what it expects, and to a baseline; exit 1 where they
     do not keep to it."""
-    from gradflow.formats.github import faults
+    from gradflow.formats.github import faults, summary, summary_of_faults
 
     try:
         destinations = Destinations.of("check", format, output, quiet)
         checked = _checked(
-            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs
+            config, baseline, update_baseline, tolerance, destinations, theme, set_, jobs, cores
         )
     except InputError as error:
         if format == "github":
             write(faults(error.faults))
+            _summarize(summary_of_faults(config, error.faults))
         raise
     if format == "github":
-        _summarize(checked)
+        _summarize(summary(checked))
     if not checked.held:
         raise typer.Exit(1)
 
@@ -87,6 +99,7 @@ def _checked(
     theme: Theme,
     set_: list[str] | None,
     jobs: int | None,
+    cores: int | None,
 ) -> "Checked":
     """What the check came to, once everything is written."""
     from gradflow.checks.checked import Checked
@@ -107,7 +120,7 @@ def _checked(
         read = read_by(config, experiment)
         destinations.open(contexts, [*read, *([baseline] if baseline is not None else [])])
         new = _new_baseline(contexts, baseline, read) if baseline is not None and update else None
-        found = computed(experiment, contexts, jobs)
+        found = computed(experiment, contexts, jobs, cores)
         results = list(warned(found, on=True))
         before = None if saved is None else Side(saved.results, saved.thresholds)
         after = Side(results, experiment.thresholds)
@@ -118,6 +131,7 @@ def _checked(
             baseline=None if baseline is None else str(baseline),
             title=experiment.title,
             results=tuple(results),
+            line=_line_of_cell(experiment, config),
         )
         if new is not None:
             new.write(FORMATS["json"].show("results", results, look(experiment, tables=True)))
@@ -126,6 +140,12 @@ def _checked(
             checked, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
     return checked
+
+
+def _line_of_cell(experiment: "Experiment", config: str) -> int:
+    """Where the config has its cell; its first line, if it has none."""
+    place = experiment.places.get("cell")
+    return (place.line or 1) if place is not None and place.source == config else 1
 
 
 def _check_tolerance(tolerance: float) -> None:
@@ -149,15 +169,13 @@ def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "Who
     return contexts.enter_context(WholeFile(baseline))
 
 
-def _summarize(checked: "Checked") -> None:
+def _summarize(text: Iterable[str]) -> None:
     """Add to the summary that GitHub shows of the step, if there is one."""
-    from gradflow.formats.github import summary
-
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         try:
             with open(path, "a", encoding="utf-8", errors="replace", newline="") as file:
-                file.writelines(summary(checked))
+                file.writelines(text)
         except OSError as error:
             print(f"warning: {path}: {error.strerror}: no summary is written", file=sys.stderr)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, look, plain_look, reporting, warned
-from gradflow.cli.options import Config, Set, Theme, ThemeOption
+from gradflow.cli.base import app, look, plain_look, reporting, threads_of_each, warned
+from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
 from gradflow.errors import InputError
 from gradflow.formats import Look
@@ -18,6 +18,8 @@ from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.checks.judge import Judgement
+    from gradflow.checks.wanted import Wanted
+    from gradflow.tracking import Track
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -29,6 +31,7 @@ def verify(
     details: Annotated[
         bool, typer.Option("--details", help="Show every quantity of every run in the table.")
     ] = False,
+    cores: CoresOption = None,
 ) -> None:
     """Check the gradients of a config against complex-step derivatives; exit 1 where they differ.
 
@@ -38,8 +41,9 @@ def verify(
     from gradflow.config.load import load
     from gradflow.verification import verify as check
 
+    threads = threads_of_each(cores)
     experiment = load(config, set_ or [], believing=True)
-    verifications = [check(run) for run in experiment.runs]
+    verifications = [check(run, threads) for run in experiment.runs]
     destinations = Destinations.of("verification", format, None)
     destinations.write(
         verifications, lambda screen: look(experiment, tables=details, screen=screen)
@@ -90,6 +94,7 @@ def track(
             "does not. May be repeated.",
         ),
     ] = None,
+    cores: CoresOption = None,
 ) -> None:
     """Run a config on each checkpoint of a training, in natural order of names.
 
@@ -97,16 +102,15 @@ def track(
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import judge
-    from gradflow.config.expect import from_options
-    from gradflow.tracking import plan
 
+    threads = threads_of_each(cores)
     destinations = Destinations.of("tracking", format, output)
-    tracked = plan(config, checkpoints, set_ or [])
-    wanted = from_options(expect or [], tracked.example)
+    tracked, wanted = _planned(config, checkpoints, set_ or [], expect or [])
     with ExitStack() as contexts:
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
-            results = list(warned(tracked.results(progress), on=not destinations.has_notes))
+            found = tracked.results(progress, threads)
+            results = list(warned(found, on=not destinations.has_notes))
         judged: tuple[Judgement, ...] = ()
         try:
             judged = tuple(judge(wanted, results))
@@ -121,6 +125,29 @@ def track(
         raise typer.Exit(1)
 
 
+def _planned(
+    config: str, checkpoints: Sequence[str], overrides: Sequence[str], expect: Sequence[str]
+) -> "tuple[Track, list[Wanted]]":
+    """What is to be tracked, and what is expected of it.
+
+    Raises:
+        InputError: with all that is wrong with either.
+    """
+    from gradflow.config.expect import from_options
+    from gradflow.tracking import plan
+
+    try:
+        tracked = plan(config, checkpoints, overrides)
+    except InputError as error:
+        faults = list(error.faults)
+        try:
+            from_options(expect, None)
+        except InputError as more:
+            faults += more.faults
+        raise InputError(*faults) from None
+    return tracked, from_options(expect, tracked.example)
+
+
 def _said_misses(judged: Sequence["Judgement"], count: int) -> bool:
     """Whether any of `count` results misses what it has to keep to; the first of each is named."""
     from gradflow.checks.judge import first_misses
@@ -130,5 +157,6 @@ def _said_misses(judged: Sequence["Judgement"], count: int) -> bool:
         more = f"; {missed} of {count} miss it" if missed > 1 else ""
         off = f", {first.off}" if first.off else ""
         what = f"{first.wanted.what} {first.wanted.bounds}"
-        print(f"{first.name} is the first to miss {what}: {first.got}{off}{more}", file=sys.stderr)
+        got = "undecided, " * (first.outcome == "undecided") + first.got
+        print(f"{first.name} is the first to miss {what}: {got}{off}{more}", file=sys.stderr)
     return bool(misses)

@@ -146,7 +146,8 @@ class Destinations:
         tried = [self._write(file, one, content, look(False)) for file, one in self._open]
         failed = [error for error in tried if error is not None]
         read = self.screen is None or write(
-            self.screen.show(self.report, content, look(True))  # type: ignore[arg-type]
+            self.screen.show(self.report, content, look(True)),  # type: ignore[arg-type]
+            for_people=self.screen.name == "table",
         )
         if failed:
             raise _together(failed)

@@ -1,15 +1,17 @@
 """`gradflow critical` and `explain`: where the rate is 1, and why a gradient does what it does."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradflow.cli.base import app, look, reporting
-from gradflow.cli.options import Config, Set, Theme, ThemeOption
+from gradflow.cli.base import app, look, reporting, threads_of_each
+from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
+from gradflow.errors import InputError
 from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def critical(
     output: Annotated[list[Path] | None, output_option("critical")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Find the value of a setting at which the rate per step is 1, for every net of a config.
 
@@ -45,14 +48,14 @@ def critical(
     """
     from gradflow.config.load import load
     from gradflow.criticality import find, most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("critical", format, output)
     experiment = load(config, set_ or [])
-    steps = most_time_steps(experiment, vary)
     with ExitStack() as open_files:
+        open_files.enter_context(_named_as_options("vary", "between"))
+        steps = most_time_steps(experiment, vary)
         destinations.open(open_files, read_by(config, experiment))
         with progress_bar(steps) as progress:
 
@@ -76,6 +79,7 @@ def explain(
     output: Annotated[list[Path] | None, output_option("explanation")] = None,
     theme: ThemeOption = Theme.auto,
     set_: Set = None,
+    cores: CoresOption = None,
 ) -> None:
     """Say why each run's gradient does what it does, and what would change it.
 
@@ -86,10 +90,9 @@ def explain(
     from gradflow.config.load import load
     from gradflow.explanation import explain as explanations
     from gradflow.explanation import most_time_steps
-    from gradflow.machine.threads import cores, threads_of_a_run
     from gradflow.runs.runner import execute
 
-    threads = threads_of_a_run(otherwise=cores())
+    threads = threads_of_each(cores)
     destinations = Destinations.of("explanation", format, output)
     experiment = load(config, set_ or [])
     with ExitStack() as open_files:
@@ -103,3 +106,14 @@ def explain(
         destinations.write(
             found, lambda screen: look(experiment, tables=True, screen=screen, theme=theme)
         )
+
+
+@contextmanager
+def _named_as_options(*names: str) -> Iterator[None]:
+    """What is wrong with an argument is said of the option that it came from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            *(replace(f, key=f"--{f.key}") if f.key in names else f for f in error.faults)
+        ) from None

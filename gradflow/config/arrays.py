@@ -71,7 +71,8 @@ def read_files(
     for i, length in enumerate(config.sequence_length if "sequence_length" in given else []):
         if length > T:
             message = f"expected at most {T}, the steps in {chosen.file}, found {length}"
-            faults.add(("sequence_length", i), message)
+            several = len(config.sequence_length) > 1  # else it may be written without brackets
+            faults.add(("sequence_length", i) if several else ("sequence_length",), message)
     lengths = config.sequence_length if "sequence_length" in given else [T]
     sizes = {"input_size": I, "batch_size": N, "sequence_length": lengths}
     config, start = _initial_state(config.model_copy(update=sizes), folder, faults)
@@ -87,18 +88,40 @@ def _given(array: object, faults: Faults) -> Array | None:
             return None
         values = np.asarray(found, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        masked = isinstance(array, np.ndarray) and "masked" in str(error)
-        what = "masked entries" if masked else f"a {type(array).__name__}"
-        faults.add(("input",), f"expected an array of numbers, found {what}")
+        faults.add(("input",), f"expected an array of numbers, found {_unfit(array, error)}")
         return None
     if values.ndim not in (2, 3) or not values.size:
         message = f"expected an array of shape (T, I) or (T, N, I), found {values.shape}"
         faults.add(("input",), message)
         return None
     if not np.isfinite(values).all():
-        faults.add(("input",), "expected finite numbers, found NaN or infinity")
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        message = f"expected finite numbers, found {values[at]} at {list(at)}"
+        faults.add(("input",), message)
         return None
     return values
+
+
+def _unfit(array: object, error: Exception) -> str:
+    """What of a series is no array of numbers."""
+    if isinstance(array, np.ndarray) and "masked" in str(error):
+        return "masked entries"
+    what = f"a {type(array).__name__}"
+    if (columns := getattr(array, "columns", None)) is not None and len(columns):
+        kinds = zip(columns, array.dtypes, strict=True)  # type: ignore[attr-defined]
+        other = [str(name) for name, kind in kinds if not _is_number(kind)]
+        return f"{what} whose column {other[0]!r} holds none" if other else what
+    if isinstance(array, list) and len({len(row) for row in array if isinstance(row, list)}) > 1:
+        first = len(array[0])
+        row = next(i for i, row in enumerate(array) if len(row) != first)
+        return f"{what} whose row {row} has {len(array[row])} and not {first}"
+    return f"{what} without values" if getattr(array, "is_meta", False) else what
+
+
+def _is_number(kind: object) -> bool:
+    """Whether a data frame's type is one of numbers."""
+    numeric = getattr(kind, "is_numeric", None)  # of polars
+    return bool(numeric()) if callable(numeric) else getattr(kind, "kind", "O") in "biuf"
 
 
 def _initial_state(config: Config, folder: Path, faults: Faults) -> tuple[Config, InitialState]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from gradflow.cells import CELLS
 from gradflow.config import tree
@@ -14,6 +14,9 @@ from gradflow.config.faults import Faults
 from gradflow.config.model import Config
 from gradflow.config.tree import Tree
 from gradflow.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 _DEFAULTS: dict[str, Tree] = {
     name: Config.model_fields[name].default.kind for name in ("input", "initial_state", "loss")
@@ -30,8 +33,10 @@ def settable(incomplete: str) -> list[str]:
         values = [f"{key}={value}" for value in _choices(key)]
         return [text for text in values if text.startswith(incomplete)]
     names = [f"{name}=" for name in Config.model_fields]
-    if incomplete.startswith("cell."):
-        names = [f"cell.{name}=" for name in _options()]
+    if "." in incomplete:
+        outer = incomplete.partition(".")[0]
+        inner = ["type", *_options()] if outer == "cell" else _fields(outer)
+        names = [f"{outer}.{name}=" for name in inner]
     names = [name for name in names if name.startswith(incomplete)]
     if len(names) == 1:
         key = names[0].removesuffix("=")
@@ -45,6 +50,10 @@ def _defaults(key: str) -> dict[str, str]:
     the keys in it."""
     if key.startswith("cell."):
         return {key: str(_options()[key.removeprefix("cell.")])}
+    outer, _, inner = key.partition(".")
+    if inner:
+        fields = [one for one in _fields(outer)[inner] if not one.is_required()]
+        return {key: json.dumps(fields[0].default)} if fields else {}
     default = Config.model_validate({"cell": "rnn"}).model_dump(mode="json")[key]
     if isinstance(default, dict):
         return {f"{key}.{name}": json.dumps(value) for name, value in default.items()}
@@ -58,17 +67,44 @@ def _options() -> dict[str, object]:
 
 def _choices(key: str) -> list[str]:
     """The names that a key can be, as far as there are such."""
-    if key == "cell":
+    if key in ("cell", "cell.type"):
         return list(CELLS)
-    if key.startswith("cell."):
-        given = _options().get(key.removeprefix("cell."))
+    if key == "measure":
+        from gradflow.measures import OPTIONAL
+
+        return list(OPTIONAL)
+    outer, _, inner = key.partition(".")
+    if inner and outer == "cell":
+        given = _options().get(inner)
         return [str(one) for one in given] if isinstance(given, tuple) else []
+    there = _fields(outer).get(inner, []) if inner else [Config.model_fields.get(key)]
+    kinds = (field.annotation for field in there if field is not None)
+    return [*dict.fromkeys(name for kind in kinds for name in _names_in(kind))]
+
+
+def _fields(key: str) -> dict[str, list[FieldInfo]]:
+    """What a mapping at this key of a config may hold, each as in the forms that the mapping
+    takes."""
+    found: dict[str, list[FieldInfo]] = {}
     field = Config.model_fields.get(key)
-    return [] if field is None else [*dict.fromkeys(_names_in(field.annotation))]
+    for model in _models(field.annotation) if field is not None else ():
+        for name, inner in model.model_fields.items():
+            found.setdefault(name, []).append(inner)
+    return found
+
+
+def _models(kind: Any) -> Iterator[Any]:
+    """The models within a type."""
+    if hasattr(kind, "model_fields"):
+        yield kind
+    for inner in get_args(kind):
+        yield from _models(inner)
 
 
 def _names_in(kind: Any) -> Iterator[str]:
     """The texts of the literals within a type, and those that a model's `kind` may be."""
+    if kind is bool:
+        yield from ("true", "false")
     if "kind" in getattr(kind, "model_fields", {}):
         yield from _names_in(kind.model_fields["kind"].annotation)
     for inner in get_args(kind):

@@ -29,7 +29,7 @@ class Setting:
 
     def __init__(self, vary: str, between: tuple[float, float] | None, runs: Sequence[Run]) -> None:
         if not isinstance(vary, str):
-            raise InputError(Fault(f"expected a setting by name, found {vary!r}", key="--vary"))
+            raise InputError(Fault(f"expected a setting by name, found {vary!r}", key="vary"))
         self.key = vary
         self.option = vary.removeprefix("cell.") if vary.startswith("cell.") else None
         names = [*SCALES, *(f"cell.{name}" for name in _numbers(runs))]
@@ -37,10 +37,10 @@ class Setting:
             listed = f": expected one of {', '.join(names)}"
             is_option = any(self.option in run.cell.options for run in runs)
             hint = listed if is_option else nearest(vary, names) or listed
-            raise InputError(Fault(f"{vary!r} cannot be varied{hint}", key="--vary"))
+            raise InputError(Fault(f"{vary!r} cannot be varied{hint}", key="vary"))
         idle = [self._idle(run) for run in runs if self.option in run.cell.options]
         if idle and all(idle):
-            raise InputError(Fault(f"{vary} {str(idle[0]).partition(' ')[2]}", key="--vary"))
+            raise InputError(Fault(f"{vary} {str(idle[0]).partition(' ')[2]}", key="vary"))
         self.low, self.high = self._range(runs) if between is None else _pair(between)
         self._check(runs)
         self.log = self.low > 0 and self.option is None
@@ -75,7 +75,7 @@ class Setting:
         broken = (bound for bound in self._bounds(runs) if not bound.holds(ends[bound.sign]))
         faults += [f"expected {bound} for {self.key}" for bound in broken]
         if faults:
-            raise InputError(*(Fault(fault, key="--between") for fault in dict.fromkeys(faults)))
+            raise InputError(*(Fault(fault, key="between") for fault in dict.fromkeys(faults)))
 
     def values(self, count: int) -> list[float]:
         """So many values, evenly spaced over the range."""
@@ -124,10 +124,12 @@ class Setting:
 
 def _pair(between: object) -> tuple[float, float]:
     """The two numbers of a range."""
-    given = list(between) if isinstance(between, Sequence) and len(between) == 2 else []
+    given = (
+        list(between) if isinstance(between, Sequence | np.ndarray) and len(between) == 2 else []
+    )
     if not given or not all(isinstance(end, int | float | np.number) for end in given):
         message = f"expected two numbers, the smaller first, found {between!r}"
-        raise InputError(Fault(message, key="--between"))
+        raise InputError(Fault(message, key="between"))
     return float(given[0]), float(given[1])
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,7 +49,7 @@ _LONGEST_BLOCK = 256
 _LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
 _FORWARD_ELEMENTS = 2**18  # of all runs
 _LEAST_STEPS = 4  # however wide
-_SHARED_ELEMENTS = 2**14  # partials of a step, from which on threads take some steps each
+_SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
 _FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
@@ -65,7 +65,7 @@ class Tape:
         return Tape(laid(self.states[:, runs]), laid(self.local[:, runs]))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Trajectory:
     """A forward pass.
 
@@ -90,6 +90,11 @@ class Trajectory:
     diverged_at: Array
     outputs: Array | None = None
 
+    def __repr__(self) -> str:
+        """`<Trajectory: lstm, T=50, R=1, N=8, H=16>`."""
+        (T, _, N, _), R = self.x.shape, len(self.diverged_at)
+        return f"<Trajectory: {self.cell.label}, T={T}, R={R}, N={N}, H={self.cell.H}>"
+
     @property
     def last(self) -> Array:
         """(R, N, S_all): s_T."""
@@ -98,16 +103,15 @@ class Trajectory:
     def select(self, runs: Array) -> Trajectory:
         """The same forward pass with only these runs (indices)."""
         params = {name: a[runs] for name, a in self.params.items()}
-        return Trajectory(
-            self.cell,
-            params,
-            self.cell.bind(params, self.x.shape[2]),
-            self.x if self.x.shape[1] == 1 else self.x[:, runs],
-            self.segments,
-            [s[runs] for s in self.starts],
-            self.last_tape.select(runs),
-            self.diverged_at[runs],
-            None if self.outputs is None else self.outputs[:, runs],
+        return replace(
+            self,
+            params=params,
+            w=self.cell.bind(params, self.x.shape[2]),
+            x=self.x if self.x.shape[1] == 1 else self.x[:, runs],
+            starts=[s[runs] for s in self.starts],
+            last_tape=self.last_tape.select(runs),
+            diverged_at=self.diverged_at[runs],
+            outputs=None if self.outputs is None else self.outputs[:, runs],
         )
 
     def tapes(self) -> Iterator[tuple[int, Tape]]:
@@ -185,8 +189,7 @@ def blocks_backward(
     loss: Entry | None = None,
     truncate: int | None = None,
 ) -> Iterator[Block]:
-    """The backward pass itself: the cotangents of every step, a block at a time, backward in
-    time.
+    """The backward pass itself: the cotangents of all steps, a block at a time, backward in time.
 
     Args:
         trajectory: the forward pass.
@@ -231,18 +234,14 @@ def blocks_backward(
 
 
 def _added(loss: Entry | None, first: int, states: Array) -> Scaled | None:
-    """What the loss adds to the states (K, R, N, S_all) of the steps from `first`, backward in
-    time."""
-    value = loss(first, states) if loss is not None else None
-    if value is None:
+    """What the loss adds to states (K, R, N, S_all) from step `first` on, backward in time."""
+    if loss is None or (value := loss(first, states)) is None:
         return None
     own = exponent_of(value, (-1,))
     zero = own == ZERO_EXPONENT
-    if (zero | (np.abs(own) <= safe_bits(value.dtype) // 4)).all():
-        found = Scaled(value, np.where(zero, ZERO_EXPONENT, 0))
-    else:
-        found = near_one(Scaled(value, np.zeros_like(own)))
-    return found[::-1]
+    safe = (zero | (np.abs(own) <= safe_bits(value.dtype) // 4)).all()
+    found = Scaled(value, np.where(zero & safe, ZERO_EXPONENT, 0))
+    return (found if safe else near_one(found))[::-1]
 
 
 def _cuts(truncate: int | None, first: int, K: int) -> list[int]:

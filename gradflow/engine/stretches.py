@@ -6,7 +6,7 @@ A thread makes few and long calls of NumPy: between them it has to wait for Pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,7 +28,10 @@ class Stretches:
         """`long`: next to what is shared besides, so that a thread may make what comes `ahead`."""
         self._long = long
         self._stretches = [
-            (which, stretch) for which, own in enumerate(rows) for stretch in _cut(own)
+            (which, slice(start, min(start + count, own.stop)))
+            for which, own in enumerate(rows)
+            for count in [max(_LEAST_ROWS, min(_MOST_ROWS, (own.stop - own.start) // 4))]
+            for start in range(own.start, own.stop, count)
         ]
         self._firsts = [own.start for own in rows]
         owners = [which for which, _ in self._stretches]
@@ -155,16 +158,6 @@ class Stretches:
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             share(some, len(self._stretches), long=self._long)
-
-
-def _cut(rows: slice) -> Iterator[slice]:
-    """Stretches of rows, the last ones shorter, so that threads that take one after the other are
-    done at about the same time."""
-    start = rows.start
-    while start < rows.stop:
-        count = min(_MOST_ROWS, max(_LEAST_ROWS, (rows.stop - start) // 2))
-        yield slice(start, min(start + count, rows.stop))
-        start += count
 
 
 def _lying(right: Array) -> Array:

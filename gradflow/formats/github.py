@@ -1,5 +1,5 @@
-"""What GitHub shows of a check: an error on the line of the config that asked for it, and a summary
-of the step in Markdown."""
+"""What GitHub shows of a check: an error on the line of the config that asked for it, or of the
+cell that is not as in the baseline, and a summary of the step in Markdown."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from gradflow.checks.checked import Checked, Line
 from gradflow.errors import Fault
 from gradflow.formats.checks import to_markdown
 from gradflow.formats.look import Look
+from gradflow.formats.markdown import escaped, prose
 from gradflow.formats.words import clean
 
 MOST = 10
-"""GitHub shows no more errors of one step."""
+"""GitHub shows no more errors of one step; of notices, which say how many more there are, it shows
+as many again."""
 
 
 def export(checked: Checked, look: Look) -> Iterator[str]:
     """A workflow command for each of the first errors, then what all came to."""
     errors = [line for line in checked.lines if line.fails]
-    yield from (
-        command(_message(line), *_place(line, checked), line.line) for line in errors[:MOST]
-    )
-    if len(errors) > MOST:
-        yield command(f"… and {len(errors) - MOST} more", "gradflow check", checked.source, None)
+    yield from (_error(line, checked) for line in errors[:MOST])
+    yield from _more(len(errors), "gradflow check", checked.source)
     yield f"{clean(checked.summary)}\n"
 
 
@@ -31,14 +30,10 @@ def faults(found: Iterable[Fault]) -> Iterator[str]:
     """Faults of a config as errors on its lines."""
     found = list(found)
     for fault in found[:MOST]:
-        file = fault.source or ""
-        of_option = file.startswith("--")  # no file: shown on the step
-        said = (file if of_option else None, fault.key, fault.message)
-        message = ": ".join(text for text in said if text)
-        file = "" if of_option else file
+        option, file = _option_or_file(fault.source or "")
+        message = ": ".join(text for text in (option, fault.key, fault.message) if text)
         yield command(message, "gradflow: config", file, fault.line, fault.column)
-    if len(found) > MOST:
-        yield command(f"… and {len(found) - MOST} more", "gradflow: config", "", None)
+    yield from _more(len(found), "gradflow: config", "")
 
 
 def summary(checked: Checked) -> Iterator[str]:
@@ -47,8 +42,20 @@ def summary(checked: Checked) -> Iterator[str]:
     yield "\n"
 
 
+def summary_of_faults(source: str, found: Iterable[Fault]) -> Iterator[str]:
+    """What is shown there of a config that can not be checked."""
+    yield f"### gradflow check: {escaped(clean(source))}: can not be checked\n\n"
+    yield from (f"- {prose(clean(str(fault)))}\n" for fault in found)
+    yield "\n"
+
+
 def command(
-    message: str, title: str, file: str, line: int | None, column: int | None = None
+    message: str,
+    title: str,
+    file: str,
+    line: int | None,
+    column: int | None = None,
+    kind: str = "error",
 ) -> str:
     """`::error file=net.yaml,line=7,title=...::message`, everything escaped; without a file no
     line either."""
@@ -58,7 +65,7 @@ def command(
     properties = ",".join(
         f"{name}={_escaped(str(value), ':,')}" for name, value in named.items() if value
     )
-    return f"::error {properties}::{_escaped(message)}\n"
+    return f"::{kind} {properties}::{_escaped(message)}\n"
 
 
 def _in_repository(file: str) -> str:
@@ -71,14 +78,25 @@ def _in_repository(file: str) -> str:
     return file if inside.startswith(os.pardir) else inside.replace(os.sep, "/")
 
 
-def _place(line: Line, checked: Checked) -> tuple[str, str]:
-    """The title, and the file that the error is shown on."""
-    return f"gradflow: {line.what}", checked.source
-
-
-def _message(line: Line) -> str:
+def _error(line: Line, checked: Checked) -> str:
+    """An error on the line that asked for what is missed, on that of the cell where none did."""
+    option, _ = _option_or_file(line.asked_at)
     off = f", {line.off}" if line.off else ""
-    return f"{line.outcome}: {line.of}: wanted {line.what}, got {line.got}{off}"
+    said = (option, f"{line.outcome}: {line.of}: wanted {line.what}, got {line.got}{off}")
+    at = checked.line if line.line is None else line.line
+    place = ("", None) if option else (checked.source, at)
+    return command(": ".join(filter(None, said)), f"gradflow: {line.what}", *place)
+
+
+def _more(count: int, title: str, file: str) -> Iterator[str]:
+    """How many errors are not shown."""
+    if count > MOST:
+        yield command(f"… and {count - MOST} more", title, file, None, kind="notice")
+
+
+def _option_or_file(source: str) -> tuple[str, str]:
+    """Where something was asked for: an option, which GitHub shows on the step, or a file."""
+    return (source, "") if source.startswith("--") else ("", source)
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -39,9 +39,9 @@ def export(results: Iterable[Result], look: Look) -> Iterator[str]:
     yield json.dumps(made, allow_nan=False)[:-1] + ', "runs": ['
     before = "\n"
     for result in results:
-        yield before + json.dumps(_run(result), allow_nan=False)[:-1] + ', "places": ['
+        yield before + json.dumps(of_run(result), allow_nan=False)[:-1] + ', "places": ['
         for part in result.layers:
-            yield ("\n" if part is result.layers[0] else ",\n") + json.dumps(_place(part))
+            yield ("\n" if part is result.layers[0] else ",\n") + json.dumps(of_place(part))
         yield "]}"
         before = ",\n"
     yield "\n]}\n"
@@ -89,7 +89,7 @@ def with_logarithms(curves: Iterable[Curve]) -> dict[str, Curve]:
     return named
 
 
-def _run(result: Result) -> dict[str, object]:
+def of_run(result: Result) -> dict[str, object]:
     """One run but for its places."""
     return {
         "run": result.run,
@@ -106,7 +106,7 @@ def _run(result: Result) -> dict[str, object]:
     }
 
 
-def _place(part: LayerResult) -> dict[str, object]:
+def of_place(part: LayerResult) -> dict[str, object]:
     """One layer and direction."""
     return {
         "layer": part.layer,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -26,6 +27,7 @@ def export(checked: Checked, look: Look) -> Iterator[str]:
             if not pair.held:
                 _add(case, "failure", difference(pair), difference(pair), type="deviation")
             cases.append(case)
+    _tell_apart(cases)
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -55,6 +57,16 @@ def _expected(one: Judgement, stem: str) -> Element:
 
 def _case(classname: str, name: str) -> Element:
     return Element("testcase", {"classname": clean(classname), "name": clean(name)})
+
+
+def _tell_apart(cases: Iterable[Element]) -> None:
+    """Number those of one name, which is all that CI systems know a case by."""
+    seen: Counter[tuple[str | None, str | None]] = Counter()
+    for case in cases:
+        key = case.get("classname"), case.get("name")
+        seen[key] += 1
+        if seen[key] > 1:
+            case.set("name", f"{key[1]} ({seen[key]})")
 
 
 def _add(case: Element, tag: str, message: str, text: str = "", **more: str) -> None:

@@ -19,7 +19,7 @@ from gradflow.formats.layout import GAP, Column, Entry, Line, Span, blocks, fold
 from gradflow.formats.look import Look
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.runs.bundle import DIRECTIONS
-from gradflow.verification import Comparison, Verification
+from gradflow.verification import ComparedGradient, Verification
 
 _NAMES = {"s": "∂L/∂s, the state", **{name: f"∂L/∂{name} term" for name in CURVES.values()}}
 """What was compared, in the order in which it is shown."""
@@ -162,7 +162,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _by_quantity(verification: Verification) -> Iterator[tuple[str, list[Comparison]]]:
+def _by_quantity(verification: Verification) -> Iterator[tuple[str, list[ComparedGradient]]]:
     """The comparisons of each quantity, by its name for people."""
     order = list(_NAMES)
     ordered = sorted(verification.comparisons, key=lambda c: order.index(c.quantity))
@@ -183,19 +183,19 @@ def _verdict(verifications: Sequence[Verification]) -> Iterator[str]:
         )
 
 
-def _worst(comparisons: Sequence[Comparison]) -> tuple[Comparison, str]:
+def _worst(comparisons: Sequence[ComparedGradient]) -> tuple[ComparedGradient, str]:
     """The comparison with the largest error, and the lags of all."""
     lags = [c.lag for c in comparisons]
     return max(comparisons, key=lambda c: c.error), f"{min(lags)}..{max(lags)} ({len(lags)})"
 
 
-def _holds(comparisons: Sequence[Comparison]) -> str:
+def _holds(comparisons: Sequence[ComparedGradient]) -> str:
     if all(c.holds for c in comparisons):
         return "yes"
     return f"NO, at lag {_worst(comparisons)[0].lag}"
 
 
-def _row(name: str, comparisons: list[Comparison]) -> list[str]:
+def _row(name: str, comparisons: list[ComparedGradient]) -> list[str]:
     worst, span = _worst(comparisons)
     numbers = [_short(worst.backpropagated), _short(worst.complex_step), f"{worst.error:.1e}"]
     return [name, span, *numbers, _holds(comparisons)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,8 +37,9 @@ class Helper:
         # It begins asleep: one that spins from the start may do so where its caller was, for as
         # long as the system lets a thread run.
         self._resting, self._over = True, False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._gone = threading.Lock()
+        self._gone.acquire()
+        start_new_thread(self._run, ())
 
     def begin(self, context: Context, work: Work, pieces: slice) -> None:
         """Have some pieces done; `context` has the caller's way to treat floating point errors."""
@@ -74,7 +76,7 @@ class Helper:
         self._over = True
         self._go.open()
         self._bell.open()
-        self._thread.join()
+        self._gone.acquire()
 
     def _run(self) -> None:
         self._bell.wait()
@@ -94,6 +96,7 @@ class Helper:
                 self._error = error
             del context, work, pieces, order  # arrays above all
             self._done.open()
+        self._gone.release()
 
 
 class _Gate(Protocol):

@@ -85,9 +85,9 @@ def held() -> Iterator[None]:
             mask(signal.SIG_BLOCK, SIGNALS)
         yield
     finally:
-        if mask:
-            mask(signal.SIG_SETMASK, before)
         _State.holds -= 1
+        if mask:
+            mask(signal.SIG_SETMASK, before)  # in a library this is where an interrupt is raised
         _raise_what_came()
 
 

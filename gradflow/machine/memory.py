@@ -3,6 +3,7 @@ still take."""
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -11,6 +12,18 @@ def bytes_available() -> int:
     """Free memory of this machine or container, in bytes."""
     limits = [_of_machine(), _of_container()]
     return min(limit for limit in limits if limit is not None)
+
+
+def has_room(count: int) -> bool:
+    """Whether this process may still have so many bytes more, which `ulimit -v` and `-d` can limit.
+    None of them is taken; on Windows nobody is asked."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return True
+    try:
+        mmap.mmap(-1, count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _of_machine() -> int:

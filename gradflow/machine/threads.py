@@ -12,16 +12,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from _thread import start_new_thread  # no moment of it can be split, as those of Thread.start can
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from gradflow.errors import Fault, InputError
-from gradflow.machine import blas
 from gradflow.machine.helpers import Helper, Work, popped
 from gradflow.machine.interrupts import held
 
@@ -56,21 +56,20 @@ def asked() -> int | None:
     value = os.environ.get(VARIABLE, "")
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and 0 < len(value) < 7 and int(value) > 0):
+    digits = value.lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
         message = f"expected a whole number of at least 1, found {value!r}"
         raise InputError(Fault(message, key=VARIABLE))
-    return int(value)
+    return int(digits[:9])  # no machine has as many
 
 
 def threads_of_a_run(wanted: int | None = None, workers: int = 1, otherwise: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
     GRADFLOW_CORES says, or `otherwise`. The command gives every core; the library, which may be one
-    of many in a pool, one. Never more than there are cores for, and one where linear algebra has
-    its own threads."""
+    of many in a pool, one. Never more than there are cores for."""
     if wanted is None:
         wanted = asked() or otherwise
-    room = cores() // workers if blas.threads() == 1 else 1
-    return max(1, min(wanted, room))
+    return max(1, min(wanted, cores() // workers))
 
 
 @contextmanager
@@ -84,7 +83,11 @@ def sharing(threads: int) -> Iterator[None]:
         yield
     finally:
         _mine.crew = None
-        crew.end()
+        try:
+            crew.end()
+        except BaseException:  # an interrupt: nobody may be left for it
+            crew.end()
+            raise
 
 
 def share(work: Work, pieces: int, *, worth: bool = True, long: bool = False) -> None:
@@ -145,8 +148,10 @@ class _Crew:
         self.threads = threads
         self.following: Callable[[], None] | None = None  # makes what comes `ahead`
         self._helpers: list[Helper] = []
-        self._watch: threading.Thread | None = None
-        self._over = threading.Event()
+        self._watch: int | None = None
+        self._ready, self._over, self._gone = (threading.Lock() for _ in range(3))
+        for not_yet in (self._ready, self._over, self._gone):
+            not_yet.acquire()
         self._lock = threading.Lock()  # held by whoever gives the helpers orders
         self._shared = 0
         self._alone_until, self._penance = 0.0, 1.0
@@ -161,7 +166,7 @@ class _Crew:
         try:
             self._share(work, pieces, following)
         except BaseException:  # nobody may be left at work on what the caller lets go of
-            self._stop()
+            self.end()
             raise
         finally:
             self._lock.release()
@@ -244,41 +249,40 @@ class _Crew:
             helper.rest()
 
     def end(self) -> None:
-        """Have all threads end, those at work when that is done."""
-        held = self._lock.acquire(timeout=1.0)  # an interrupt may have left it held
-        self._stop()
-        if held:
-            self._lock.release()
-        if self._watch is not None and self._watch.ident is not None:
-            self._watch.join()
-
-    def _stop(self) -> None:
-        self._over.set()
+        """Have all threads end, those at work when that is done. To interrupt it keeps none."""
         self.threads = 1
-        while self._helpers:
-            self._helpers[-1].end()
-            self._helpers.pop()
+        with suppress(RuntimeError):  # it is over
+            self._over.release()
+        if self._watch is not None:
+            with self._gone:
+                pass
 
     def _start(self) -> None:
-        self._watch = threading.Thread(target=self._send_to_sleep, daemon=True)
-        with held():  # no signal falls between a thread's start and our knowing of it
+        with held():  # signals are left to this thread
             try:
-                self._watch.start()
-                while len(self._helpers) < self.threads - 1:
-                    self._helpers.append(Helper())
+                self._watch = start_new_thread(self._look_after, ())
             except RuntimeError:  # there may be no more threads
-                self.threads = 1 + len(self._helpers)
+                self.threads = 1
+                return
+        self._ready.acquire()
 
-    def _send_to_sleep(self) -> None:
-        """Again and again: let the helpers sleep if nothing was shared in the meantime."""
+    def _look_after(self) -> None:
+        """Start the helpers, let them sleep where nothing was shared in the meantime, and have them
+        end when the run is over: all that in a thread that no interrupt comes to."""
+        with suppress(RuntimeError, MemoryError):  # there may be no more threads
+            while len(self._helpers) < self.threads - 1:
+                self._helpers.append(Helper())
+        self.threads = min(self.threads, 1 + len(self._helpers))
+        self._ready.release()
         seen = -1
-        while not self._over.wait(_PATIENCE):
+        while not self._over.acquire(timeout=_PATIENCE):
             if self._shared == seen and self._lock.acquire(blocking=False):
-                try:
-                    self._rest()
-                finally:
-                    self._lock.release()
+                self._rest()
+                self._lock.release()
             seen = self._shared
+        while self._helpers:
+            self._helpers.pop().end()
+        self._gone.release()
 
 
 def _container_cores() -> int | None:

@@ -29,7 +29,7 @@ MEASURE = Measure(
 def share(terms: ParameterTerms, totals: Mapping[str, Magnitudes], T: int) -> Array:
     """(T, R), from the running sum that `terms` has measured; NaN where it has not."""
     running = terms.running()
-    return np.full((T, terms.R), np.nan) if running is None else (running / totals["W_s"]).floats()
+    return np.full((T, terms.R), np.nan) if running is None else running.per(totals["W_s"]).floats()
 
 
 def together(flows: Sequence[GradientFlow], totals: Mapping[str, Magnitudes]) -> Array:
@@ -37,5 +37,4 @@ def together(flows: Sequence[GradientFlow], totals: Mapping[str, Magnitudes]) ->
     if "W_s" not in totals:
         return np.full(flows[0].share_W_s.shape, np.nan)
     running = [Magnitudes.of(np.nan_to_num(f.share_W_s)) * f.totals["W_s"] for f in flows]
-    ratio: Magnitudes = root_sum_of_squares(running) / totals["W_s"]
-    return ratio.floats()
+    return root_sum_of_squares(running).per(totals["W_s"]).floats()

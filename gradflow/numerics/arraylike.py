@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from gradflow.numerics.arrays import Array
 
 _SHOWN = 3  # numbers at either end of a long one
+_EXACT = (Decimal, Fraction)
+_IN_PLACE = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift",
+             "and", "or", "xor")  # fmt: skip
 _WRITING = {"byteswap", "fill", "partition", "put", "resize", "setfield", "setflags", "sort"}
 """Methods of an array that change it; a copy in floats would change for nobody."""
 
@@ -23,7 +27,7 @@ class ArrayLike(NDArrayOperatorsMixin):
     larger and the smaller, and products, ratios and sums with each other or with numbers that are
     not negative."""
 
-    __hash__ = object.__hash__
+    __hash__ = None  # type: ignore[assignment]
     __array_priority__ = 1000
 
     @abstractmethod
@@ -43,17 +47,9 @@ class ArrayLike(NDArrayOperatorsMixin):
         """Each number in decimal, at any size. One-dimensional only."""
 
     @abstractmethod
-    def _times(self, other: ArrayLike | float) -> ArrayLike:
-        """The product, at any size."""
-
-    @abstractmethod
-    def _over(self, other: ArrayLike | float) -> ArrayLike:
-        """The ratio, at any size."""
-
-    @abstractmethod
     def _calculated(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
-        """Any other ufunc of two, one of which is this, at any size; NotImplemented where it
-        leads outside such numbers."""
+        """Any other ufunc of two, one of which is this, or of this alone, twice, at any size;
+        NotImplemented where it leads outside such numbers."""
 
     if not TYPE_CHECKING:  # a type checker is to know its own names alone
 
@@ -61,7 +57,18 @@ class ArrayLike(NDArrayOperatorsMixin):
             """What else an array of floats has: `max`, `mean`, `astype`, `T`, `round`, ..."""
             if name.startswith("_") or name in _WRITING or not hasattr(np.ndarray, name):
                 raise AttributeError(f"'Magnitudes' object has no attribute {name!r}")
-            return getattr(self.floats(), name)
+            floats = self.floats()
+            if name == "flags":
+                floats.flags.writeable = False
+            return getattr(floats, name)
+
+        # So that `c /= c[0]` makes a new one, as of any value that is not to be changed.
+        for _name in _IN_PLACE:
+            vars()[f"__i{_name}__"] = lambda self, other: NotImplemented
+        del _name
+
+        def __setitem__(self, index: Any, value: Any) -> None:
+            raise TypeError("Magnitudes may not be changed: np.where(..., c) makes new ones")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
@@ -75,7 +82,10 @@ class ArrayLike(NDArrayOperatorsMixin):
                 return exact
         if any(isinstance(a, ArrayLike) for a in options.get("out", ())):
             return NotImplemented
-        plain = [a.floats() if isinstance(a, ArrayLike) else a for a in inputs]
+        plain = [
+            a.floats() if isinstance(a, ArrayLike) else float(a) if isinstance(a, _EXACT) else a
+            for a in inputs
+        ]
         return getattr(ufunc, method)(*plain, **options)
 
     def _exactly(self, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -88,16 +98,10 @@ class ArrayLike(NDArrayOperatorsMixin):
         if ufunc in (np.absolute, np.fabs, np.positive):
             return self.reshape(self.shape)
         if ufunc is np.square:
-            return self._times(self)
-        if len(inputs) != 2:
-            return NotImplemented
-        a, b = inputs
-        if ufunc in (np.multiply, np.true_divide):
-            if ufunc is np.multiply and not isinstance(a, ArrayLike):
-                a, b = b, a
-            if isinstance(a, ArrayLike) and (isinstance(b, ArrayLike) or _is_factor(b)):
-                return a._times(b) if ufunc is np.multiply else a._over(b)
-        return self._calculated(ufunc, a, b)
+            return self * self
+        if ufunc is np.reciprocal:
+            return 1 / self
+        return self._calculated(ufunc, inputs[0], inputs[-1]) if len(inputs) < 3 else NotImplemented
 
     @property
     @abstractmethod
@@ -141,13 +145,13 @@ class ArrayLike(NDArrayOperatorsMixin):
 
     def __format__(self, spec: str) -> str:
         if self.ndim:
-            return format(str(self), spec)
+            return self._shown(spec) if spec else str(self)
         [text] = self.reshape(1).texts()
-        number = float(self.floats())
+        number, exact = float(self.floats()), Decimal(text or "nan")
         inside = number != 0 and math.isfinite(number)
-        if inside or not text or Decimal(text) == 0:
+        if inside or not exact.is_finite() or exact == 0:
             return format(number, spec)
-        return format(Decimal(text), spec) if spec else text
+        return format(exact, spec) if spec else text
 
     @abstractmethod
     def reshape(self, *shape: Any) -> ArrayLike:
@@ -156,17 +160,15 @@ class ArrayLike(NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         if not self.ndim:
             return self.reshape(1).texts()[0] or "nan"
+        return self._shown(".4g")
+
+    def _shown(self, spec: str) -> str:
+        """The first and last numbers of an array, each in this format."""
         flat: Any = self.reshape(-1)
         size = len(flat.floats())
         ends = range(size) if size <= 2 * _SHOWN else [*range(_SHOWN), *range(size - _SHOWN, size)]
-        shown = [f"{flat[i]:.4g}" for i in ends]
+        shown = [format(flat[i], spec) for i in ends]
         if size > 2 * _SHOWN:
             shown.insert(_SHOWN, "...")
         shape = "" if self.ndim == 1 and size <= 2 * _SHOWN else f", shape {self.floats().shape}"
         return f"Magnitudes([{', '.join(shown)}]{shape})"
-
-
-def _is_factor(value: object) -> bool:
-    """Whether it is a positive number."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    return real and not isinstance(value, bool) and 0 < float(value) < math.inf  # type: ignore[arg-type]

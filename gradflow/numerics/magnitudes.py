@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradflow.numerics import arrays
+from gradflow.numerics import arrays, calculation
 from gradflow.numerics.arraylike import ArrayLike
 from gradflow.numerics.arrays import Array
+from gradflow.numerics.calculation import ZERO_EXPONENT as ZERO_EXPONENT
 from gradflow.numerics.decimals import read_scientific, scientific, shortest
-
-ZERO_EXPONENT = -(2**40)
-"""The exponent of an exact zero: below all others, so that it never wins a maximum."""
 
 LN10 = math.log(10.0)
 LOG10_2 = math.log10(2.0)
@@ -30,12 +28,13 @@ _LAYOUTS = {"T", "copy", "flatten", "ravel", "repeat", "squeeze", "swapaxes", "t
 class Magnitudes(ArrayLike):
     """Non-negative numbers `mantissa * 2**exponent`, of any shape, as exact at 1e-100000 as at 1.
 
-    They act as an array of floats, 0 or inf beyond float range. Right at any size, and Magnitudes
-    again, are products, ratios and sums with each other and with numbers that are not negative,
-    powers, square roots, `abs`, `max`, `min`, `np.maximum` and `np.minimum`; so are logarithms,
-    comparisons, `sorted`, `argsort`, `argmin`, `argmax` and f-strings. All else (differences,
-    means, `-c`, `np.sort`) is of the floats. A single one is a float too: `Decimal(str(c[5]))` is
-    it at any size.
+    They act as an array of floats that is not to be changed, 0 or inf beyond float range. Right at
+    any size, and Magnitudes again, are products, ratios and sums with each other and with numbers
+    that are not negative, powers, square roots, `abs`, `max`, `min`, `np.maximum` and `np.minimum`;
+    so are logarithms, comparisons, `any`, `all`, `np.isfinite`, `sorted`, `argsort`, `argmin`,
+    `argmax` and f-strings. All else is of the floats: differences, sums along an axis, means, `-c`,
+    and functions that first make an array, as `np.sort` and `np.count_nonzero` (`(c != 0).sum()` is
+    right). A single one is a float too: `Decimal(str(c[5]))` is it at any size.
 
         >>> import numpy as np
         >>> from gradflow import Magnitudes
@@ -83,9 +82,7 @@ class Magnitudes(ArrayLike):
     @staticmethod
     def of(values: Array | float, exponent: Array | int = 0) -> Magnitudes:
         """`values * 2**exponent`, for any non-negative finite `values`."""
-        mantissa, shift = np.frexp(np.asarray(values, dtype=np.float64))
-        total = np.where(mantissa == 0, ZERO_EXPONENT, shift + np.asarray(exponent, dtype=np.int64))
-        return Magnitudes(mantissa, np.where(np.isfinite(mantissa), total, 0))
+        return Magnitudes(*calculation.normal(values, exponent))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,13 +101,10 @@ class Magnitudes(ArrayLike):
         high, low, exponent = read_scientific(texts)
         return Magnitudes.of(high + low, exponent)
 
-    def _over(self, other: ArrayLike | float) -> Magnitudes:
-        """The ratio; 0/0 and x/0 are NaN, which no magnitude otherwise is."""
-        if not isinstance(other, Magnitudes):
-            return self.over(float(other))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(other.mantissa == 0, np.nan, self.mantissa / other.mantissa)
-        return Magnitudes.of(ratio, np.where(self.mantissa == 0, 0, self.exponent - other.exponent))
+    def per(self, other: Magnitudes) -> Magnitudes:
+        """The ratio, NaN over an exact zero."""
+        found: Magnitudes = self / other
+        return Magnitudes(np.where(other.mantissa == 0, np.nan, found.mantissa), found.exponent)
 
     @staticmethod
     def roots(blocks: Sequence[tuple[Array, Array]], axis: int = 0) -> Magnitudes:
@@ -123,62 +117,50 @@ class Magnitudes(ArrayLike):
         """The numbers divided by a positive float."""
         return Magnitudes.of(self.mantissa / divisor, self.exponent)
 
-    def _times(self, other: ArrayLike | float) -> Magnitudes:
-        """The product, element by element."""
-        factor = other if isinstance(other, Magnitudes) else Magnitudes.of(float(other))
-        zero = (self.mantissa == 0) | (factor.mantissa == 0)
-        exponent = np.where(zero, 0, self.exponent + factor.exponent)
-        return Magnitudes.of(self.mantissa * factor.mantissa, exponent)
-
     def sqrt(self) -> Magnitudes:
         """The square root, element by element."""
         odd = self.exponent & 1
         return Magnitudes.of(np.sqrt(np.ldexp(self.mantissa, odd)), (self.exponent - odd) // 2)
 
     def _calculated(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
-        from gradflow.numerics import calculation
-
-        if ufunc is np.power:
-            power = isinstance(a, Magnitudes) and calculation.raised((a.mantissa, a.exponent), b)
-            return Magnitudes.of(*power) if power else NotImplemented
-        left, right = _pair(a), _pair(b)
+        if ufunc in calculation.PREDICATES:
+            return ufunc(self.mantissa)
+        left, right = (
+            (one.mantissa, one.exponent) if isinstance(one, Magnitudes) else calculation.pair(one)
+            for one in (a, b)
+        )
         if left is None or right is None:
             return NotImplemented
-        if ufunc in calculation.COMPARISONS:
-            return ufunc(*calculation.comparable(left, right))
-        if not (calculation.are_sizes(left) and calculation.are_sizes(right)):
+        found = calculation.calculated(ufunc, left, right)
+        if found is None:
             return NotImplemented
-        if ufunc in calculation.CHOICES:
-            return Magnitudes(*calculation.chosen(ufunc, left, right))
-        if ufunc is np.add:
-            return Magnitudes.of(*calculation.added(left, right))
-        if ufunc is np.multiply:
-            return Magnitudes(*left)._times(Magnitudes(*right))
-        whole = ufunc is np.true_divide and np.all(right[0] > 0)
-        return Magnitudes(*left)._over(Magnitudes(*right)) if whole else NotImplemented
+        return Magnitudes.of(*found) if isinstance(found, tuple) else found
 
-    def max(self, axis: Any = None, **options: Any) -> Any:
-        """The largest, at any size; along an axis, or with other options, that of the floats."""
-        return self._extreme("max", axis, options)
+    def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Any:
+        """The largest, at any size, along an axis, several, or of all; with `where` or `initial`
+        that of the floats."""
+        return self._extreme("max", axis, keepdims, options)
 
-    def min(self, axis: Any = None, **options: Any) -> Any:
+    def min(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Any:
         """The smallest likewise."""
-        return self._extreme("min", axis, options)
+        return self._extreme("min", axis, keepdims, options)
 
-    def _extreme(self, which: str, axis: Any, options: Mapping[str, Any]) -> Any:
-        plain = axis is not None or any(value is not None for value in options.values())
-        if plain or not self.size:
-            return getattr(self.floats(), which)(axis=axis, **options)
-        flat = self.reshape(-1)
-        return flat[int(getattr(flat, f"arg{which}")())]
+    def _extreme(self, which: str, axis: Any, keepdims: bool, options: Mapping[str, Any]) -> Any:
+        more = {name: value for name, value in options.items() if value is not None}
+        if more or not self.size:
+            return getattr(self.floats(), which)(axis=axis, keepdims=keepdims, **more)
+        own = self.mantissa, self.exponent
+        return Magnitudes(*calculation.extreme(own, which == "max", axis, keepdims))
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Which is largest and smallest, the order, and other layouts, at any size; else what
-            an array of floats has."""
+            """Which is largest and smallest, the order, which are zero, and other layouts, at any
+            size; else what an array of floats has."""
             if name in {"argmax", "argmin", "argsort"}:
-                return getattr(self._ranks(), name)
+                return getattr(calculation.ranks((self.mantissa, self.exponent)), name)
+            if name in {"any", "all", "nonzero"}:
+                return getattr(np.asarray(self.mantissa), name)
             if name not in _LAYOUTS:
                 return super().__getattr__(name)
             found = [getattr(np.asarray(part), name) for part in (self.mantissa, self.exponent)]
@@ -187,12 +169,6 @@ class Magnitudes(ArrayLike):
                 if name == "T"
                 else lambda *a: Magnitudes(*(f(*a) for f in found))
             )
-
-    def _ranks(self) -> Array:
-        """Floats in the order of the numbers; NaN where one is none."""
-        from gradflow.numerics.calculation import ranks as of
-
-        return of((np.ravel(self.mantissa), np.ravel(self.exponent))).reshape(self.shape)
 
     def floats(self) -> Array:
         """The numbers as float64: 0 or inf where they lie outside its range."""
@@ -210,7 +186,8 @@ class Magnitudes(ArrayLike):
         """Base-10 logarithms; -inf at an exact zero."""
         with np.errstate(divide="ignore"):
             logs = np.log10(self.mantissa)
-        return np.where(self.mantissa == 0, -np.inf, logs + self.exponent * LOG10_2)
+        found: Array = np.where(self.mantissa == 0, -np.inf, logs + self.exponent * LOG10_2)[()]
+        return found
 
     def texts(self) -> list[str]:
         """Each number in decimal: the shortest text that reads back exactly where float range
@@ -247,19 +224,9 @@ class Magnitude(Magnitudes, float):  # type: ignore[misc]
         """A float: what a library that makes a number of the type it was given is after."""
         return float(*value)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         inside = bool(float(self) == self)
         return hash(float(self) if inside else (float(self.mantissa), int(self.exponent)))
-
-
-def _pair(value: Any) -> tuple[Any, Any] | None:
-    """Mantissas and exponents of numbers; None of what is none."""
-    if not isinstance(value, Magnitudes):
-        value = np.asarray(value)
-        if value.dtype.kind not in "biuf":
-            return None
-        value = Magnitudes.of(value)
-    return value.mantissa, value.exponent
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import os
+import re
 import unicodedata
 
 _ALIKE = {
@@ -16,7 +18,27 @@ _ALIKE = {
 }  # fmt: skip
 """Most take as many columns as what they replace, so that tables stay aligned."""
 
+_SPACED = re.compile("± | ±(?! )")  # takes a blank along, as wide as what is put in its place
+
 HANDLER = "gradflow.output.plain"
+
+
+def legible(text: str, encoding: str) -> str:
+    """The text in characters that an encoding has, tables as wide as they were."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        if not "±".encode(encoding, "ignore"):
+            text = _SPACED.sub("+-", text)
+        return text.encode(encoding, HANDLER).decode(encoding)
+    return text
+
+
+def terminal_encoding(stream: str) -> str:
+    """What a terminal shows, given the encoding of the stream to it. In the locale C Python takes
+    UTF-8, since most who have set none can see it; who has set it has asked for ASCII."""
+    said = {"PYTHONIOENCODING", "PYTHONUTF8"} & os.environ.keys()
+    return "ascii" if not said and os.environ.get("LC_ALL") in ("C", "POSIX") else stream
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from gradflow.errors import Fault, GradflowError, visible
-from gradflow.output.plain import HANDLER
+from gradflow.output.plain import HANDLER, legible, terminal_encoding
 
 if TYPE_CHECKING:
     from gradflow.engine.flow import Progress
 
 _PIPE_WIDTH = 160  # a pipe or a file has no edge; rows are whole up to here
 
-_PROMPT_WIDTH = 100  # where a prompt has no terminal, as in a notebook
+_NOTEBOOK_WIDTH = 100
 _PATIENCE = 0.5  # seconds of work that need no bar
 _REFRESH = 0.1  # seconds between two looks of a notebook's bar
 
@@ -91,14 +91,16 @@ def width_and_colour(screen: bool) -> tuple[int, bool]:
 
 
 def prompt_width() -> int:
-    """How wide a table may be that a Python prompt or a notebook prints."""
-    screen = sys.stdout is not None and sys.stdout.isatty()
-    return shutil.get_terminal_size().columns if screen else _PROMPT_WIDTH
+    """How wide a table may be that a Python prompt, a notebook or a script prints; without a
+    terminal it is as wide as that of the command."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    return _NOTEBOOK_WIDTH if in_notebook() else _PIPE_WIDTH
 
 
-def write(pieces: Iterable[str]) -> bool:
+def write(pieces: Iterable[str], *, for_people: bool = False) -> bool:
     """Write to standard output as the pieces come, with plain line ends on every system, and with
-    characters that its encoding has.
+    characters that its encoding has, or `for_people` those that the terminal shows.
 
     Returns:
         Whether all of it was read. A reader that has closed its pipe has seen enough: no more
@@ -107,9 +109,12 @@ def write(pieces: Iterable[str]) -> bool:
     Raises:
         GradflowError: if nothing more can be written for another reason.
     """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if for_people:
+        encoding = terminal_encoding(encoding)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="\n", errors=HANDLER)
-    return all(_wrote(piece) for piece in pieces) and _wrote("", flush=True)
+    return all(_wrote(legible(piece, encoding)) for piece in pieces) and _wrote("", flush=True)
 
 
 def _wrote(piece: str, flush: bool = False) -> bool:
@@ -133,11 +138,16 @@ def forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of one."""
+    return "ipykernel" in sys.modules
+
+
 @contextmanager
 def notebook_bar(total: int) -> Iterator[Progress]:
     """A bar below the cell of a notebook, for work of more than half a second; nothing elsewhere.
     By IPython alone: rich's bar needs ipywidgets there, and warns without."""
-    if "ipykernel" not in sys.modules:
+    if not in_notebook():
         yield lambda steps: None
         return
     from importlib import import_module

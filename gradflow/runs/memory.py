@@ -12,7 +12,7 @@ from gradflow.cells import Cell
 from gradflow.cells.sized import SizedCell
 from gradflow.counts import many
 from gradflow.engine.flow import block_bytes, tape_bytes_per_step
-from gradflow.machine.memory import bytes_available
+from gradflow.machine.memory import bytes_available, has_room
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run
 from gradflow.runs.reach import origins
@@ -102,6 +102,7 @@ _BUNDLE_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _BUNDLE_INPUT_BYTES = 2**28  # each run of a bundle may have its own input
 _WORTH_SAYING = 2**30  # bytes
 _THREAD_BYTES = 2**24  # what a helping thread has for itself; measured: half of it at H = 1024
+_THREAD_ROOM = 2**27  # addresses that it sets aside for stack, heap and products; measured: 104 MiB
 
 
 def bundle_size(run: Run, workers: int = 1) -> int:
@@ -119,6 +120,15 @@ def bundle_size(run: Run, workers: int = 1) -> int:
 def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
     """How many runs of a sweep fit into memory at a time, at least one and at most `wanted`."""
     return max(1, min(wanted, bytes_available() // _largest(runs)))
+
+
+def threads_that_fit(runs: Sequence[Run], wanted: int) -> int:
+    """How many threads may share the work of a bundle of runs where this process may not have as
+    much memory as it likes: OpenBLAS ends it where a thread finds no room for its first product."""
+    needed = sum(sum(bytes_needed(run).values()) for run in runs) if wanted > 1 else 0
+    while wanted > 1 and not has_room(needed + wanted * _THREAD_ROOM):
+        wanted -= 1
+    return wanted
 
 
 def statement(runs: Sequence[Run], workers: int, threads: int = 1) -> str | None:

@@ -18,7 +18,7 @@ from gradflow.machine.threads import sharing, threads_of_a_run
 from gradflow.results import Result
 from gradflow.runs.bundle import backward_passes, run_bundle
 from gradflow.runs.experiment import Experiment, Run
-from gradflow.runs.memory import bundle_size
+from gradflow.runs.memory import bundle_size, threads_that_fit
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -96,8 +96,7 @@ def run_elsewhere(
     """What an executor is given to do; `version` is that of the gradflow which asks."""
     if version != __version__:
         raise GradflowError(f"error: a worker has gradflow {__version__}, here is {version}")
-    with one_thread(), sharing(threads):
-        return list(run_bundle(bundle, thresholds))
+    return _results(bundle, thresholds, threads)
 
 
 def _run_here(
@@ -108,10 +107,19 @@ def _run_here(
     threads: int,
 ) -> Iterator[Result]:
     for bundle in work:
-        with one_thread(), sharing(threads):
-            results = list(run_bundle(bundle, thresholds, progress))
+        results = _results(bundle, thresholds, threads, progress)
         keep(bundle, results)
         yield from results
+
+
+def _results(
+    bundle: Bundle,
+    thresholds: tuple[float, float],
+    threads: int,
+    progress: Progress = lambda steps: None,
+) -> list[Result]:
+    with one_thread(), sharing(threads_that_fit([run for _, run in bundle], threads)):
+        return list(run_bundle(bundle, thresholds, progress))
 
 
 def _run_by(

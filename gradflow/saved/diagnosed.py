@@ -118,6 +118,32 @@ def _check_curves(
         damaged(f"{at}.verdict", f"{verdicts[1]}, as its curve has it", found.verdict)
     if found.rate and math.log(found.rate) > _steepest(flow):
         damaged(f"{at}.rate", "no more than its curve grows by anywhere", found.rate)
+    _check_projected(found, at, flow, thresholds)
+
+
+def _check_projected(
+    found: Diagnosis, at: str, flow: GradientFlow, thresholds: tuple[float, float]
+) -> None:
+    """The projected horizon is where a line of the rate leaves the thresholds that touches the
+    typical curve: that which is fitted to a part of it lies between the lowest and the highest."""
+    at, projected = f"{at}.projected_horizon", found.projected_horizon
+    low, high = found.rate_ci or (found.rate or 0.0,) * 2
+    if projected is not None and (found.rate is None or low < 1 < high):
+        damaged(at, "null, as of its rate", projected)
+    arrival = _arrival(flow)
+    logs = flow.log10_typical[arrival:] * LN10
+    there = np.isfinite(flow.log10_percentiles[arrival:]).all()  # else it may be of fewer samples
+    if low <= 1 <= high or not found.rate or not there or len(logs) < 2:
+        return
+    slope = math.log(found.rate)
+    bound = (flow.log10_typical_start + math.log10(thresholds[slope > 0])) * LN10
+    lags = np.arange(arrival, arrival + len(logs)) + (bound - logs) / slope
+    spare = 1 + _FEW / abs(slope)
+    first, last = (float(end) * (1 + _NEAR) for end in (lags.min() - spare, lags.max() + spare))
+    needed = first > len(flow.state) and last < LARGEST
+    if needed if projected is None else not first <= projected <= last:
+        known = f"about {first:.0f} to {last:.0f}" if last > len(flow.state) else "null"
+        damaged(at, f"{known}, as of its rate and curve", projected)
 
 
 def _sooner(lag: int | None) -> float:
@@ -128,10 +154,15 @@ def _said(lag: int | None) -> str:
     return "null" if lag is None else str(lag)
 
 
+def _arrival(flow: GradientFlow) -> int:
+    """The first lag that any sample arrives at."""
+    return int((flow.state.mantissa > 0).argmax())
+
+
 def _steepest(flow: GradientFlow) -> float:
     """What the slope of no part of the typical curve is above, a natural logarithm; inf where the
     rate may be of fewer samples, since the gradient of others is exactly zero somewhere."""
-    arrival = int((flow.state.mantissa > 0).argmax())  # the first lag that any sample arrives at
+    arrival = _arrival(flow)
     logs = flow.log10_typical[arrival:]
     if len(logs) < 2 or not np.isfinite(flow.log10_percentiles[arrival:]).all():
         return math.inf

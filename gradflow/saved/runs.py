@@ -12,6 +12,7 @@ from gradflow.results import Direction, LayerResult, Result
 from gradflow.saved.curves import flow
 from gradflow.saved.diagnosed import diagnosis
 from gradflow.saved.measured import measured
+from gradflow.saved.repeated import check_repeated
 from gradflow.saved.values import (
     a_text,
     an_object,
@@ -69,6 +70,7 @@ def result(
         thresholds=thresholds,
     )
     _check(found, at, run["diagnosis"])
+    check_repeated(run, at, found)
     return found
 
 

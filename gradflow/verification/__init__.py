@@ -18,10 +18,12 @@ from gradflow.counts import many
 from gradflow.engine.block import Block
 from gradflow.engine.network import NetTrajectory, Place, net_blocks_backward, unroll_net
 from gradflow.invariance import unfounded
+from gradflow.machine.threads import sharing
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Magnitudes, Scaled, near_one
 from gradflow.runs import sampling
 from gradflow.runs.experiment import Run
+from gradflow.runs.memory import threads_that_fit
 from gradflow.runs.readings import Readings
 from gradflow.verification.limits import in_one_unit
 from gradflow.verification.tangents import Tangents
@@ -35,7 +37,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedGradient:
     """One quantity, by backpropagation and by complex step.
 
     Attributes:
@@ -68,7 +70,7 @@ class Verification:
     are none."""
 
     run: Run
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ComparedGradient, ...]
     skipped: str | None = None
     unfounded: tuple[str, ...] = ()
 
@@ -84,14 +86,20 @@ class Verification:
         return f"<Verification: {self.run.cell.label}, {count}>"
 
 
-def verify(run: Run) -> Verification:
+def verify(run: Run, threads: int = 1) -> Verification:
     """Compare the gradients of one run with complex-step derivatives, at about a dozen lags.
 
     At each lag, for each layer and direction: dL_n/ds_{T-k} of every sample, and the terms that
     step T-k adds to the gradient by the parameters of each role, each along one random direction.
     The complex steps follow the whole loss, read wherever the config has it; where the state is cut
-    off from its past, they end with the chunk of steps that they began in.
+    off from its past, they end with the chunk of steps that they began in. So many threads share
+    the work of a wide run.
     """
+    with sharing(threads_that_fit([run], threads)):
+        return _verified(run)
+
+
+def _verified(run: Run) -> Verification:
     params, x, s0 = sampling.parameters(run), sampling.inputs(run), sampling.initial_state(run)
     claims = (
         found
@@ -117,7 +125,9 @@ def verify(run: Run) -> Verification:
     return Verification(run, found, skipped if aside else None, false)
 
 
-def _compared(run: Run, net: NetTrajectory, readings: Readings) -> Iterator[Comparison | None]:
+def _compared(
+    run: Run, net: NetTrajectory, readings: Readings
+) -> Iterator[ComparedGradient | None]:
     """Every derivative at about a dozen lags; None where complex steps do not settle one."""
     (goal,) = readings.objectives
     forward, T, tolerance = Tangents.of(net, goal, run), run.sequence_length, TOLERANCE[run.dtype]
@@ -214,18 +224,18 @@ def _pushed(use: Use, V: Array, dz: Array, rights: dict[str, Array]) -> Array:
 
 def _compare(
     name: str, at: Place, lag: int, ours: Scaled, theirs: Scaled, tolerance: float
-) -> Comparison:
+) -> ComparedGradient:
     """Per sample; one whose derivative is far below the batch's counts by the batch."""
     summands, other, unit = in_one_unit(ours, theirs)
     mine = summands.sum(axis=-1)
     if not np.isfinite(mine).all():
         none, other_rms = Magnitudes.of(math.nan), Magnitudes.of(_rms(other), unit)
-        return Comparison(name, at, lag, none, other_rms, math.inf, tolerance)
+        return ComparedGradient(name, at, lag, none, other_rms, math.inf, tolerance)
     rms = [_rms(a) for a in (mine, other)]
     size = max(*rms, float(np.sqrt(np.mean((summands**2).sum(axis=-1)))))
     error = float(np.abs(mine - other[:, 0]).max()) / size if size else 0.0
     mine_rms, other_rms = (Magnitudes.of(a, unit) for a in rms)
-    return Comparison(name, at, lag, mine_rms, other_rms, error, tolerance)
+    return ComparedGradient(name, at, lag, mine_rms, other_rms, error, tolerance)
 
 
 def _rms(a: Array) -> float:

@@ -26,12 +26,19 @@ def is_module(value: object) -> bool:
 
 
 def is_state_dict(value: object) -> bool:
-    """Whether it holds nothing but arrays or tensors by name."""
-    if not isinstance(value, Mapping) or not value:
+    """Whether it holds nothing but arrays or tensors by name, a matrix among them. A config whose
+    values are all of NumPy holds no matrix, and has a cell."""
+    if not isinstance(value, Mapping) or "cell" in value:
         return False
-    return all(
-        isinstance(k, str) and hasattr(v, "shape") and hasattr(v, "dtype") for k, v in value.items()
-    )
+    arrays = [v for v in value.values() if hasattr(v, "shape") and hasattr(v, "dtype")]
+    alone = len(arrays) == len(value) and all(isinstance(name, str) for name in value)
+    return alone and any(len(v.shape) > 1 for v in arrays) and not any(map(is_text, arrays))
+
+
+def is_text(value: object) -> bool:
+    """Whether it is text, as Python or NumPy has it."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return isinstance(value, str) or kind in ("U", "S", "T")
 
 
 def given(weights: Any) -> Tensors:

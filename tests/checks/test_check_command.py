@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import junit_rules
@@ -67,8 +68,11 @@ def test_what_misses_ends_with_1_and_says_by_how_much_and_where(net, capsys):
         ("expect: []\n", "nothing is expected"),
         ("expect:\n  - {horizn: 3}\n", "net.yaml:5:6: error: expect[0].horizn: unknown figure"),
         ("expect:\n  - {where: {cell: gru}, horizon: 3}\n", "matches no run"),
-        ("expect:\n  - {grad_c: {lag: 3, min: 0}}\n", "run 0 (rnn): it has no grad_c"),
-        ("expect:\n  - {grad_W_s: {lag: 20, min: 0}}\n", "grad_W_s ends at lag 19"),
+        (
+            "expect:\n  - {grad_c: {lag: 3, min: 0}}\n",
+            "5:6: error: expect[0].grad_c: rnn has no",
+        ),
+        ("expect:\n  - {grad_W_s: {lag: 20, min: 0}}\n", "expected at most 19, the last lag"),
     ],
 )
 def test_what_can_not_be_checked_is_an_error(net, capsys, more, message):
@@ -128,6 +132,42 @@ def test_what_an_option_says_is_no_file_that_github_could_show_an_error_on(net, 
         'as {where: {cell: lstm}, horizon: {min: 100}}, found "bad"\n'
     )
     assert err.startswith("--set expect=[bad]: error: expect[0]: ")
+
+
+def test_what_an_option_asks_for_is_said_to_be_asked_for_there(net, capsys):
+    command = ("check", net(MISSED), "--set", "expect[1].horizon.min=50")
+    code, out, _ = main(capsys, *command)
+    assert code == 1
+    assert "missed   --set expect[1].horizon.min=50  horizon at least 50 " in out
+    assert "net.yaml:5 " in out
+    code, out, _ = main(capsys, "check", net(), "--set", "expect={horizon: 3}")
+    assert "missed   --set expect={horizon: 3}  horizon 3 " in out
+
+
+def test_github_has_a_summary_of_what_can_not_be_checked(net, capsys, tmp_path, monkeypatch):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    config = net("expect: [{horizn: 3}, {rate: {min: 2, max: 1}}]\n")
+    assert main(capsys, "check", config, "--format", "github")[0] == 2
+    title, blank, *faults, last = summary.read_text().split("\n")
+    assert (title, blank) == ("### gradflow check: net.yaml: can not be checked", "")
+    assert [fault[: fault.index(" error")] for fault in faults[:2]] == [
+        "- net.yaml:4:11:",
+        "- net.yaml:4:36:",
+    ]
+    main(capsys, "check", config, "--format", "table")
+    assert summary.read_text().endswith(last)
+    assert summary.read_text().count("###") == 1
+
+
+def test_github_shows_a_miss_against_the_baseline_on_the_line_of_the_cell(net, capsys):
+    base = baseline(capsys, net(""))
+    Path("net.yaml").write_text("# a comment\n" + NET)
+    command = ("check", "net.yaml", "--baseline", base, "--format", "github", "--set")
+    out = main(capsys, *command, "output_size=3")[1]
+    assert out.count("::error file=net.yaml,line=2,title=gradflow%3A within 0.05 decades::") == 2
+    out = main(capsys, *command, "cell=gru")[1]
+    assert out.count("::error file=net.yaml,line=1,title=") == 3
 
 
 def test_a_summary_that_can_not_be_written_is_a_warning(net, capsys, monkeypatch):
@@ -292,6 +332,14 @@ def test_track_names_the_first_checkpoint_that_misses(tmp_path, capsys):
     assert len(err.splitlines()) == 2
 
 
+def test_track_says_that_the_first_miss_is_undecided(tmp_path, capsys):
+    (tmp_path / "t.yaml").write_text("sequence_length: 9\ncell: {type: rnn, activation: tanh}\n")
+    (name,) = checkpoints(tmp_path, (0.9,))
+    code, _, err = main(capsys, "track", tmp_path / "t.yaml", name, "--expect", "rate<=3")
+    assert code == 1
+    assert err.startswith(f"{name} is the first to miss rate at most 3: undecided, 0.")
+
+
 def test_track_knows_the_places_of_a_bidirectional_net(tmp_path, capsys):
     from gradflow.checks.judge import judge
     from gradflow.config.expect import from_options
@@ -313,7 +361,7 @@ def test_track_knows_the_places_of_a_bidirectional_net(tmp_path, capsys):
 def test_the_library_says_the_same(net, capsys, tmp_path):
     report = gradflow.check(net(MISSED))
     assert not report
-    assert str(report).splitlines()[0].startswith("held net.yaml:5 verdict vanishing: 2 runs")
+    assert re.search("\nheld +net.yaml:5 +verdict vanishing +2 runs +vanishing", str(report))
     base = baseline(capsys, net(""))
     assert gradflow.check("net.yaml", baseline=base)
     config = {"cell": "rnn", "sequence_length": 20, "hidden_size": 8}

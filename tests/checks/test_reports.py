@@ -21,6 +21,7 @@ from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
 from gradflow.formats import FORMATS, Look, for_files, for_screen
 from gradflow.formats.github import MOST, command, faults
+from pages import ROOT
 
 HOSTILE = "a<b>&\"'%,:|`\n\r\x1b[31m\x00\ud800]]>☃"
 
@@ -182,6 +183,17 @@ def test_junit_keeps_to_the_rules_of_ci_systems(source, with_baseline):
     assert len(root.findall(".//skipped")) == 1
 
 
+def test_no_two_cases_of_junit_are_called_alike():
+    wanted = [
+        Wanted("horizon", least=1, where=where)
+        for where in ({}, {"cell": ("rnn",)}, {"ws_scale": (0.5,)})
+    ]
+    root = junit_rules.check(shown("junit", Checked("c", tuple(judge(wanted, sweep())))))
+    named = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+    assert len(set(named)) == len(named)
+    assert ("c.horizon", "horizon at least 1 [rnn W_s×0.5] (3)") in named
+
+
 def test_junit_says_what_was_wanted_and_where():
     root = junit_rules.check(shown("junit", report()))
     case = next(c for c in root.iter("testcase") if c.find("failure") is not None)
@@ -242,9 +254,22 @@ def test_github_is_told_of_ten_and_how_many_more():
     wanted = [Wanted("horizon", least=1000, line=n) for n in range(1, 5)]
     many = Checked("net.yaml", tuple(judge(wanted, sweep()[:3])))
     assert sum(judgement.fails for judgement in many.judgements) == 12
-    errors = [x for x in shown("github", many).splitlines() if x.startswith("::error")]
-    assert len(errors) == MOST + 1
-    assert unescaped(errors[-1])[1] == "… and 2 more"
+    lines = shown("github", many).splitlines()
+    errors = [x for x in lines if x.startswith("::error")]
+    assert len(errors) == MOST  # an eleventh would not be shown
+    assert lines[MOST] == "::notice file=net.yaml,title=gradflow check::… and 2 more"
+
+
+def test_github_shows_what_no_line_asked_for_on_that_of_the_cell_or_on_the_step():
+    wanted = [Wanted("horizon", least=1000, source="--set expect.horizon.min=1000")]
+    judged = tuple(judge(wanted, sweep()[:1]))
+    one = Checked("net.yaml", judged, compared(), "base.json", line=4)
+    lines = shown("github", one).splitlines()
+    assert lines[0].startswith(
+        "::error title=gradflow%3A horizon at least 1000::--set expect.horizon.min=1000: missed: "
+    )
+    assert all(line.startswith("::error file=net.yaml,line=4,title=") for line in lines[1:-1])
+    assert len(lines) > 2
 
 
 def test_nothing_breaks_out_of_a_workflow_command():
@@ -276,7 +301,8 @@ def test_a_file_is_named_from_the_top_of_the_repository(tmp_path, monkeypatch):
 
 def test_faults_of_a_config_are_errors_too():
     told = list(faults([Fault("bad", "c.yaml", n, 2, "cell") for n in range(1, 14)]))
-    assert len(told) == MOST + 1
+    assert told[MOST:] == ["::notice title=gradflow%3A config::… and 3 more\n"]
+    assert all(line.startswith("::error ") for line in told[:MOST])
     assert unescaped(told[0].rstrip("\n")) == (
         {"file": "c.yaml", "line": "1", "col": "2", "title": "gradflow: config"},
         "cell: bad",
@@ -302,6 +328,14 @@ def test_a_comparison_in_every_format():
     assert sum(token.type == "tr_open" for token in tokens) == 8
     text = shown("table", comparison, "comparison", width=160)
     assert "7 runs: 4 within 0.05 decades." in text
+
+
+def test_the_columns_of_a_comparison_are_documented():
+    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    table = page.partition("### The columns of compare")[2].partition("\n\nA run")[0]
+    heads = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    told = re.findall(r"`(\w+)`", " ".join(heads))
+    assert told == shown("csv", compared(), "comparison").splitlines()[0].split(",")
 
 
 def test_the_suffixes_of_a_check():

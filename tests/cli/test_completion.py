@@ -78,6 +78,17 @@ def test_cells_completes_its_name():
         ("cell.reset=", ["cell.reset=after", "cell.reset=before"]),
         ("dtype=float3", ["dtype=float32"]),
         ("ws_scale=", []),
+        (
+            "loss.k",
+            ["loss.kind=", *(f"loss.kind={k}" for k in ("cross_entropy", "mse", "probe", "sum"))],
+        ),
+        ("thresholds.", ["thresholds.exploding=", "thresholds.vanishing="]),
+        ("input.key", ["input.key=", "input.key=null"]),
+        ("input.kind=", ["input.kind=gaussian", "input.kind=zeros"]),
+        ("cell.type=lstm", ["cell.type=lstm", "cell.type=lstmp"]),
+        ("bidirectional=", ["bidirectional=false", "bidirectional=true"]),
+        ("measure=j", ["measure=jacobian"]),
+        ("no.thing", []),
         ("nothing", []),
     ],
 )

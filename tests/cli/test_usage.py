@@ -124,6 +124,8 @@ def test_what_a_newcomer_may_type(config, capsys, arguments, message):
         (("analyze", "c.yaml", "-j", "0"), "expected at least 1, found 0"),
         (("analyze", "c.yaml", "--cores", "["), 'expected a whole number, found "["'),
         (("check", "c.yaml", "--tolerance", "x"), 'expected a number, found "x"'),
+        (("critical", "c.yaml", "--between", "3", "2"), "--between: expected two numbers, the"),
+        (("critical", "c.yaml", "--vary", "ws_scal"), "--vary: 'ws_scal' cannot be varied: did"),
         (("critical", "c.yaml", "--between", "1", "b"), 'expected a number, found "b"'),
         (("analyze", "c.yaml", "--theme", "blue"), 'expected auto, light or dark, found "blue"'),
         (("analyze", "c.yaml", "--rows", "run"), 'found "run"; did you mean runs?'),

@@ -155,6 +155,24 @@ def test_force_color_colours_a_table_in_a_pipe_and_nothing_else(config):
     assert "\x1b" not in run("analyze", "c.yaml", env={**forced, "NO_COLOR": "1"}).stdout
 
 
+def test_in_the_locale_c_tables_are_ascii_and_what_programs_read_is_as_ever(config):
+    config.write_text(SMALL + 'title: "café ±"\n', encoding="utf-8")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    command = [*GRADFLOW, "analyze", "c.yaml", "--format"]
+    shown = {
+        (form, locale): subprocess.run([*command, form], env={**environment, "LC_ALL": locale},
+                                       stdout=subprocess.PIPE, check=True).stdout
+        for form in ("table", "csv", "json") for locale in ("C", "C.UTF-8")
+    }  # fmt: skip
+    assert shown["table", "C"].isascii()
+    assert b"cafe+-\n" in shown["table", "C"]
+    assert "café ±".encode() in shown["table", "C.UTF-8"]
+    for form in ("csv", "json"):
+        assert shown[form, "C"] == shown[form, "C.UTF-8"]
+
+
 def test_an_encoding_that_has_less_is_shown_what_it_has(config):
     shown = run("analyze", "c.yaml").stdout
     plain = run("analyze", "c.yaml", env={"PYTHONIOENCODING": "ascii"}).stdout

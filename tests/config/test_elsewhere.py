@@ -31,6 +31,8 @@ def faults(tmp_path, text):
         ("features", "did you mean hidden_size or input_size?"),
         ("vocab_size", "did you mean input_size or output_size?"),
         ("num_layers", "did you mean layers?"),
+        ("num_features", "did you mean input_size?"),
+        ("kernel_constraint", "nothing is trained here: leave it out"),
         ("batch_first", "arrays are (T, N, I), as without it: leave it out"),
         ("proj_size", "write `cell: {type: lstmp, proj_size: ...}`"),
         ("return_sequences", "`loss: {kind: mse, at: all}`"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import _count
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,16 @@ def tasks():
     return len(list(TASKS.iterdir())) if TASKS.exists() else 0
 
 
-@pytest.fixture
-def nobody_is_left():
-    """By Python at once, by the system as soon as it has cleared away."""
-    before, running = threading.active_count(), tasks()
-    yield
-    assert threading.active_count() == before
+def wait_until(true):
     end = time.monotonic() + 100  # gives up: a busy machine may take its time
-    while tasks() > running:
+    while not true():
         assert time.monotonic() < end
         time.sleep(0.001)
+
+
+@pytest.fixture
+def nobody_is_left():
+    """By Python and by the system, as soon as each has cleared away."""
+    before, running = _count(), tasks()
+    yield
+    wait_until(lambda: _count() <= before and tasks() <= running)

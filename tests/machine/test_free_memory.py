@@ -26,6 +26,13 @@ def machine(monkeypatch):
     return files
 
 
+@pytest.mark.skipif(os.name == "nt", reason="nobody is asked there")
+def test_room_is_what_the_system_would_give():
+    assert memory.has_room(MIB)
+    assert not memory.has_room(1 << 46)
+    assert not memory.has_room(1 << 80)
+
+
 def test_linux_says_it(machine):
     machine["/proc/meminfo"] = "MemTotal: 4096 kB\nMemAvailable:    2048 kB\n"
     assert memory.bytes_available() == 2 * MIB

@@ -106,8 +106,9 @@ def test_square_root_is_correctly_rounded(mantissa, exponent):
 
 
 def test_ratios_with_zero():
-    ratios = Magnitudes.of([0.0, 0.0, 3.0]) / Magnitudes.of([2.0, 0.0, 0.0])
-    assert_array_equal(ratios.floats(), [0, math.nan, math.nan])
+    a, b = Magnitudes.of([0.0, 0.0, 3.0]), Magnitudes.of([2.0, 0.0, 0.0])
+    assert_array_equal((a / b).floats(), [0, math.nan, math.inf])
+    assert_array_equal(a.per(b).floats(), [0, math.nan, math.nan])
 
 
 @pytest.mark.parametrize(("exponent", "expected"), [(5000, math.inf), (-5000, 0.0), (3, 6.0)])

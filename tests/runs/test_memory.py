@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from gradflow.cells import Cell
@@ -96,6 +101,16 @@ def test_what_helping_threads_take_is_counted(monkeypatch):
     assert helped - alone == 8 * memory._THREAD_BYTES
 
 
+def test_no_more_threads_than_addresses_are_left_for(monkeypatch):
+    wide = from_mapping({"cell": "lstm", "hidden_size": 1024}).runs
+    needed = sum(memory.bytes_needed(wide[0]).values())
+    for room, count in ((0, 1), (2, 2), (3.5, 3), (100, 8)):
+        left = needed + room * memory._THREAD_ROOM
+        monkeypatch.setattr(memory, "has_room", lambda count, left=left: count <= left)
+        assert memory.threads_that_fit(wide, 8) == count
+        assert memory.threads_that_fit(wide, 1) == 1
+
+
 def test_no_more_runs_at_a_time_than_fit(monkeypatch):
     wide = from_mapping({"cell": "lstm", "hidden_size": 4096, "batch_size": 8}).runs
     for available, count in ((2**30, 1), (6 * 2**30, 2), (2**40, 4)):
@@ -133,3 +148,30 @@ def test_a_block_of_a_wide_state_is_short():
         block_length(Cell.of(run.cell.equations, n=n).sized(4, 16), 2) for n in (8, 10**6, 10**8)
     ]
     assert lengths == [256, 8, 1]
+
+
+BUSY_OR_NOT = """
+from gradflow.machine import threads
+threads.idle_cores = lambda: 64
+threads._PENANCE = 0
+from gradflow.__main__ import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are as elsewhere or none")
+@pytest.mark.parametrize("kibibytes", [330_000, 380_000])
+def test_a_run_that_fits_on_one_core_fits_on_two(kibibytes):
+    """OpenBLAS ends a process of its own where a second thread finds no room for a product."""
+    import resource
+
+    environment = {name: v for name, v in os.environ.items() if not name.endswith("NUM_THREADS")}
+    config = "{cell: lstm, hidden_size: 600, sequence_length: 12}"
+    limits = (1024 * kibibytes, 1024 * kibibytes)
+    ended = subprocess.run(
+        [sys.executable, "-c", BUSY_OR_NOT, "analyze", "-", "--format=csv", "--cores", "2"],
+        env=environment, cwd=Path(__file__).parents[2], input=config, capture_output=True,
+        text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limits),
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.count("\n") == 14

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 
 import pytest
@@ -77,6 +78,24 @@ CONTRADICTIONS = [
     ({"verdict": "stable"}, "horizon: expected a lag or null, as of stable"),
     ({"verdict": "diverged"}, "no_rate: expected why there is no rate"),
     ({"projected_horizon": 30}, "projected_horizon: expected a lag beyond 30 or null"),
+    ({"projected_horizon": 500}, "projected_horizon: expected null, as of its rate and curve"),
+    ({"rate_low": 9.9}, r"diagnosis\.rate_low: expected 0\.\d+, as follows from the rest, found 9"),
+    ({"rate_high": None}, r"diagnosis\.rate_high: expected 0\.\d+, as follows from the rest"),
+]
+REPEATED = [
+    (lambda run: run.update(log10_grad_norm=["x"]), r"runs\[0\]\.log10_grad_norm: expected a list"),
+    (lambda run: run["log10_grad_norm"].__setitem__(4, "x"), r"log10_grad_norm: expected -?\d"),
+    (lambda run: run["log10_grad_c"].__setitem__(4, 1e-7), r"log10_grad_c: expected -?\d"),
+    (
+        lambda run: run.update(relative=[0.0] * 7),
+        "relative: expected 1.0, as follows from the rest",
+    ),
+    (lambda run: run["relative"].__setitem__(0, True), "relative: expected 1.0, .* found true"),
+    (lambda run: run.update(log10_totals={}), r"log10_totals\.W_x is missing"),
+    (lambda run: run["log10_totals"].update(b_s=1.0), r"log10_totals\.b_s: expected -?\d"),
+    (lambda run: run.pop("log10_grad_W_s"), r"runs\[0\]\.log10_grad_W_s is missing"),
+    (lambda run: run["places"][0]["gates"]["f"].update(p50=9.0), r"gates\.f\.p50: expected 0\.\d"),
+    (lambda run: run["places"][1].update(relative=[0.0] * 7), r"places\[1\]\.relative: expected"),
 ]
 
 
@@ -170,6 +189,51 @@ def test_a_diagnosis_that_contradicts_itself_or_its_curves_is_damage(
     with pytest.raises(gradflow.InputError, match=message) as caught:
         gradflow.load_results(path)
     assert len(caught.value.faults) == 1
+
+
+@pytest.fixture(scope="module")
+def two_layers(tmp_path_factory):
+    """The file of a net of two layers with a measure."""
+    path = tmp_path_factory.mktemp("two") / "r.json"
+    written(path, {"cell": "lstm", **SMALL, "layers": 2, "measure": ["gates"]})
+    return path.read_text()
+
+
+@pytest.mark.parametrize(("damage", "message"), REPEATED)
+def test_what_is_said_twice_agrees(two_layers, damage, message, tmp_path):
+    path, data = tmp_path / "r.json", json.loads(two_layers)
+    damage(data["runs"][0])
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match=message) as caught:
+        gradflow.load_results(path)
+    assert len(caught.value.faults) == 1
+
+
+def test_the_last_digits_of_another_machine_are_no_damage(two_layers, tmp_path):
+    path, data = tmp_path / "r.json", json.loads(two_layers)
+    (run,) = data["runs"]
+    for name in [name for name in run if name.startswith("log10_grad_")]:
+        run[name] = [x if x is None else x * (1 + 1e-15) + 1e-16 for x in run[name]]
+    path.write_text(json.dumps(data))
+    assert len(gradflow.load_results(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(0.99, 300), (0.99, -250), (1.02, 200), (0.9999, 10**9), (0.99, None)]
+)
+def test_a_projected_horizon_is_where_its_line_leaves_the_thresholds(tmp_path, scale, shift):
+    path = tmp_path / "r.json"
+    linear = {"type": "rnn", "activation": "linear"}
+    net = {**SMALL, "cell": linear, "ws_init": "orthogonal", "ws_scale": scale}
+    [result], _ = written(path, {**net, "sequence_length": 20})
+    projected = result.diagnosis.projected_horizon
+    exact = math.ceil(math.log(1e-3 if scale < 1 else 1e3) / math.log(scale))
+    assert abs(projected - exact) <= 1
+    data = json.loads(path.read_text())
+    data["runs"][0]["diagnosis"]["projected_horizon"] = shift and projected + shift
+    path.write_text(json.dumps(data))
+    with pytest.raises(gradflow.InputError, match="projected_horizon: expected about"):
+        gradflow.load_results(path)
 
 
 def test_places_and_what_is_said_of_both_directions_are_of_the_curves_too(tmp_path):

@@ -18,6 +18,7 @@ from gradflow.formats.plots import style
 from gradflow.formats.plots.curves import overlays, relative
 from gradflow.formats.plots.layout import Group
 from gradflow.formats.plots.scales import (
+    SEVERAL,
     along_lags,
     along_numbers,
     is_log,
@@ -32,6 +33,8 @@ from gradflow.numerics.arrays import Array
 
 _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
+_MOST_ROWS = 1000  # of which each has a pixel
+_MOST_APART = 24  # blocks of rows with a line between them
 _COARSE = 10  # times one of two neighbours: the other, between which no place is known
 
 
@@ -39,7 +42,7 @@ def draw(ax: Axes, group: Group, look: Look, measures: Sequence[str] = ()) -> Sc
     """The relative gradients, and where their rate crosses 1."""
     found = [relative(result) for result in group.results]
     mesh = curves_as_rows(ax, group, found, look, passing=True)
-    if group.numeric:
+    if group.numeric or group.inside == (group.axis, "seed"):
         _critical(ax, group, measures)
     return mesh
 
@@ -75,13 +78,70 @@ def curves_as_rows(
 
 def named_rows(ax: Axes, group: Group) -> None:
     """The names of the runs along a scale of rows, the first at the top."""
-    every = -(-len(group.names) // _MOST_NAMES)
-    shown = range(0, len(group.names), every)
-    ax.yaxis.set_major_locator(FixedLocator([float(i) for i in shown]))
-    names = [plain(shortened(group.names[i], name_room(ax))) for i in shown]
-    ax.set_yticklabels(names, fontsize=style.TINY)
+    places, names = _named_blocks(group) if group.inside else _named_each(group.names)
+    ax.yaxis.set_major_locator(FixedLocator(places))
+    room = name_room(ax, SEVERAL) if group.inside else name_room(ax)
+    ax.set_yticklabels([plain(shortened(name, room)) for name in names], fontsize=style.TINY)
     ax.set_ylim(len(group.names) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
+    outer = blocks(group.parts, 1) if group.inside else []
+    for start, _ in outer[1:] if len(outer) <= _MOST_APART else ():
+        ax.axhline(start - 0.5, color=style.ON_MAP, lw=0.5)
+
+
+def _named_each(names: Sequence[str]) -> tuple[list[float], list[str]]:
+    """Where a row is named, and how: each, or so many."""
+    shown = range(0, len(names), -(-len(names) // _MOST_NAMES))
+    return [float(at) for at in shown], [names[at] for at in shown]
+
+
+def _named_blocks(group: Group) -> tuple[list[float], list[str]]:
+    """The same of rows that lie along several settings: what a row has in common with the one
+    above goes without saying; where the rows are many, the name of each block of them."""
+    parts = group.parts
+    depth = _named_depth(parts)
+    found = blocks(parts, depth)
+    names = [parts[start][:depth] for start, _ in found]
+    told = [names[0], *(_new(*pair) for pair in itertools.pairwise(names))]
+    places, shown = _named_each([" ".join(filter(None, name)) for name in told])
+    middles = [(start + stop - 1) / 2 for start, stop in found]
+    return [middles[int(at)] for at in places], shown
+
+
+def _new(above: Sequence[str], parts: Sequence[str]) -> Sequence[str]:
+    """From where on a row differs from the one above."""
+    same = next((at for at, (a, b) in enumerate(zip(above, parts, strict=True)) if a != b), 0)
+    return parts[same:]
+
+
+def _named_depth(parts: Sequence[tuple[str, ...]]) -> int:
+    """Of how many settings rows are named: of all, or as far as there is room for the names."""
+    deep = range(len(parts[0]), 0, -1)
+    return next((n for n in deep if len(blocks(parts, n)) <= _MOST_NAMES), 1)
+
+
+def blocks(parts: Sequence[tuple[str, ...]], depth: int) -> list[tuple[int, int]]:
+    """The first row, and that after the last, of those next to each other that have the same of so
+    many settings."""
+    starts = [at for at, one in enumerate(parts) if not at or one[:depth] != parts[at - 1][:depth]]
+    return list(zip(starts, [*starts[1:], len(parts)], strict=True))
+
+
+def notes(groups: Sequence[Group]) -> list[str]:
+    """What of their rows cannot be seen."""
+    most = max((len(group.results) for group in groups if group.heat), default=0)
+    return [f"{most:,} rows in a panel, more than it has pixels"] if most > _MOST_ROWS else []
+
+
+def unnamed(group: Group) -> str:
+    """What the rows within one name are of; "" where each row has its own."""
+    parts = group.parts
+    if not group.inside or (depth := _named_depth(parts)) == len(group.inside):
+        return ""
+    found = [list(dict.fromkeys(filter(None, part))) for part in zip(*parts, strict=True)]
+    return "rows within: " + ", ".join(
+        f"{names[0]} to {names[-1].split()[-1]}" for names in found[depth:] if names
+    )
 
 
 def _rows(curves: Sequence[Array | None], low: float, high: float) -> Array:
@@ -111,25 +171,37 @@ def _passing(ax: Axes, group: Group, rows: Array, level: float, edges: Array) ->
 
 
 def _critical(ax: Axes, group: Group, measures: Sequence[str]) -> None:
-    """Where the rate of neighbouring runs crosses 1, and what theory says of it."""
+    """Where the rate of neighbouring runs, of several seeds its mean, crosses 1, and what theory
+    says of it."""
     if group.axis == "seed":
         return
-    scaled = is_log(group.values) or (group.axis or "").endswith("_scale")
-    rates = [result.diagnosis.rate for result in group.results]
-    logs = [math.log(rate) if rate else None for rate in rates]
-    for crossing in _crossings(group.values, logs, scaled):
-        _line(ax, crossing.at, f"rate 1 {crossing.said}", "-", below=False)
+    rows = blocks(group.parts, 1) if group.inside else [(i, i + 1) for i in range(len(group.names))]
+    runs = [group.results[start:stop] for start, stop in rows]
+    values = [float(some[0].axes[group.axis or ""]) for some in runs]  # type: ignore[arg-type]
+    scaled = is_log(values) or (group.axis or "").endswith("_scale")
+    middles = [(start + stop - 1) / 2 for start, stop in rows]
+
+    def mark(signed: Sequence[float | None], called: str, dashes: str, *, below: bool) -> None:
+        for crossing in _crossings(values, signed, scaled):
+            at = crossing.place(values, middles, scaled) if group.inside else crossing.at
+            _line(ax, at, f"{called} {crossing.said}", dashes, below=below)
+
+    mark([_mean([math.log(rate) if rate else None for rate in (r.diagnosis.rate for r in some)])
+          for some in runs], "rate 1", "-", below=False)  # fmt: skip
     for name, one in overlays(measures):
         if one.critical is None or one.axis != group.axis:
             continue
-        critical = [
-            known(r.measures[name].figures, one.critical) if name in r.measures else None
-            for r in group.results
-        ]
-        above = [None if c is None else _apart(v, c)
-                 for v, c in zip(group.values, critical, strict=True)]  # fmt: skip
-        for crossing in _crossings(group.values, above, scaled):
-            _line(ax, crossing.at, f"{one.name} {crossing.said}", ":", below=True)
+        critical = [[known(r.measures[name].figures, one.critical) if name in r.measures else None
+                     for r in some] for some in runs]  # fmt: skip
+        above = [_mean([None if c is None else _apart(v, c) for c in some])
+                 for v, some in zip(values, critical, strict=True)]  # fmt: skip
+        mark(above, one.name, ":", below=True)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that there are."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
 
 
 def _apart(value: float, other: float) -> float:
@@ -159,6 +231,12 @@ class Crossing(NamedTuple):
         text = f"{rounded:.{max(-unit, 0)}f}" if plainly else number(rounded)
         return f"at {text}" if self.close else f"near {text}"
 
+    def place(self, values: Sequence[float], rows: Sequence[float], scaled: bool) -> float:
+        """Where between rows of these values it lies."""
+        if scaled and values[0] > 0:
+            return float(np.interp(math.log(self.at), np.log(values), rows))
+        return float(np.interp(self.at, values, rows))
+
 
 def _crossings(
     values: Sequence[float], signed: Sequence[float | None], scaled: bool
@@ -182,7 +260,7 @@ def _crossings(
 def _line(ax: Axes, value: float, text: str, dashes: str, *, below: bool) -> None:
     """A value that is marked, its name above it, or below."""
     low, high = ax.get_ylim()
-    if not low <= value <= high:
+    if not min(low, high) <= value <= max(low, high):
         return
     log = ax.get_yscale() == "log"
     share = (value - low) / (high - low)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from gradflow.axes import KNOWN
 from gradflow.formats.merging import SEEDS
@@ -15,13 +14,16 @@ from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
 HEAT_FROM = 12
-"""From so many runs on, those along a number, or so many cells, become a heat map."""
+"""From so many runs on they become a heat map."""
+
+LEAST_ROWS = 4
+"""Of a heat map of several panels; what has fewer takes in the rows of others."""
 
 MOST_LINES = 8
 """Lines in a panel; what else there is has its own panels."""
 
 MOST_PANELS = 12
-"""Groups of runs in a figure; what else there is is counted."""
+"""Groups of runs in a figure; where there were more, they take in each other's."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Group:
         ordered: whether that is a number, or the checkpoints of a training, which are in order
             like numbers.
         heat: whether they are drawn as a heat map.
+        inside: of the rows of a map that lie along several settings, these, the outermost first;
+            empty: they lie along one.
     """
 
     title: str
@@ -44,6 +48,12 @@ class Group:
     axis: str | None = None
     ordered: bool = False
     heat: bool = False
+    inside: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> list[tuple[str, ...]]:
+        """What each row has of each setting inside."""
+        return [tuple(_name(result, [axis]) for axis in self.inside) for result in self.results]
 
     @property
     def values(self) -> list[float]:
@@ -62,26 +72,47 @@ class Group:
         return float(value) if _is_number(value) else math.nan  # type: ignore[arg-type]
 
 
-def plan(results: Sequence[Result]) -> tuple[list[Group], int]:
-    """The groups of a figure, and how many more there would be beyond MOST_PANELS."""
+def plan(results: Sequence[Result], most: int = MOST_PANELS) -> list[Group]:
+    """The groups of a figure, at most so many; of checkpoints as many as there are."""
     shown = [result for result in with_parts(_spelled(results)) if result.flow is not None]
     if not shown:
-        return [], 0
+        return []
     varied = [axis for axis in shown[0].varied if _count(shown, axis) > 1]
     along = _along(shown, varied)
-    heat = along is not None and len(shown) >= HEAT_FROM and _count(shown, along) >= 4
-    if not heat and (kinds := _widest(shown, varied)) is not None:
-        along, heat = kinds, True
+    heat = len(shown) >= HEAT_FROM
+    if along == CHECKPOINT:
+        heat = heat and _count(shown, along) >= LEAST_ROWS
+    elif not (heat and along is not None and _count(shown, along) >= LEAST_ROWS):
+        along = _widest(shown, varied) or along
     apart = [axis for axis in varied if axis != along]
     if not heat and len(shown) <= MOST_LINES and len(varied) <= 1:
         apart = []
-    keys = {id(r): tuple(str(r.axes[axis]) for axis in apart) for r in shown}
-    order = {key: place for place, key in enumerate(dict.fromkeys(keys.values()))}
-    ordered = sorted(shown, key=lambda r: order[keys[id(r)]])
-    groups = []
-    for _, group in groupby(ordered, key=lambda r: keys[id(r)]):
-        groups += _groups(list(group), apart, varied, along, heat)
-    return groups[:MOST_PANELS], max(0, len(groups) - MOST_PANELS)
+    while along != CHECKPOINT and apart and _is_scattered(shown, apart, heat, most):
+        apart.remove("seed" if "seed" in apart else apart[-1])
+    inside = sorted((axis for axis in varied if axis not in apart), key=lambda axis: axis == "seed")
+    found = (_groups(group, apart, inside, along, heat) for group in _by(shown, apart))
+    return [group for groups in found for group in groups]
+
+
+def each(results: Sequence[Result]) -> list[Group]:
+    """A group for each run, or its parts."""
+    shown = [result for result in with_parts(_spelled(results)) if result.flow is not None]
+    varied = [axis for axis in shown[0].varied if _count(shown, axis) > 1] if shown else []
+    return [Group(_name(result, varied), (result,), ("",)) for result in shown]
+
+
+def _is_scattered(shown: Sequence[Result], apart: Sequence[str], heat: bool, most: int) -> bool:
+    """Whether runs that are this far apart are too many panels, or these have too few rows."""
+    groups = _by(shown, apart)
+    return len(groups) > most or (heat and max(map(len, groups)) < LEAST_ROWS)
+
+
+def _by(results: Sequence[Result], axes: Sequence[str]) -> list[list[Result]]:
+    """The results that have the same of these settings, in the order of the first of each."""
+    found: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        found.setdefault(tuple(str(result.axes[axis]) for axis in axes), []).append(result)
+    return list(found.values())
 
 
 def _spelled(results: Sequence[Result]) -> list[Result]:
@@ -136,28 +167,44 @@ def _is_number(value: object) -> bool:
 
 
 def _groups(
-    group: list[Result], apart: Sequence[str], varied: Sequence[str], along: str | None, heat: bool
+    group: list[Result], apart: Sequence[str], inside: Sequence[str], along: str | None, heat: bool
 ) -> list[Group]:
     """One group, or as many as its lines need."""
-    title = _name(group[0], apart, None)
-    inside = [axis for axis in varied if axis not in apart]
+    title = _name(group[0], apart)
+    for axis in reversed(inside):  # the outermost last, as each sort keeps what is equal
+        group.sort(key=_order(group, axis))
     numbers = along is not None and all(_is_number(r.axes.get(along)) for r in group)
-    if numbers:
-        group.sort(key=lambda r: float(r.axes[along]))  # type: ignore[index, arg-type]
     ordered = numbers or along == CHECKPOINT
-    size = len(group) if heat else HEAT_FROM - 1 if ordered else MOST_LINES
-    found = []
-    for at in range(0, len(group), size):
-        some = tuple(group[at : at + size])
-        names = tuple(_name(r, inside, along if heat else None) for r in some)
-        found.append(Group(title, some, names, along, ordered, heat and len(some) > 1))
-    return found
+    if heat and len(group) > 1:
+        names, several = tuple(_row(r, inside) for r in group), len(inside) > 1
+        return [Group(title, tuple(group), names, along, ordered and not several, True,
+                      tuple(inside) if several else ())]  # fmt: skip
+    size = HEAT_FROM - 1 if ordered else MOST_LINES
+    pieces = [group[at : at + size] for at in range(0, len(group), size)]
+    return [
+        Group(title, tuple(some), tuple(_name(r, inside) for r in some), along, ordered)
+        for some in pieces
+    ]
 
 
-def _name(result: Result, inside: Sequence[str], along: str | None) -> str:
-    """How a run differs from the others of its group; the bare value along the rows of a map."""
-    if along is not None and along not in KNOWN:
-        return clean(str(result.axes[along]))
+def _order(group: Sequence[Result], axis: str) -> Callable[[Result], float]:
+    """The place of a run along a setting: its number, or else where its value comes first."""
+    if axis != CHECKPOINT and all(_is_number(result.axes.get(axis)) for result in group):
+        return lambda result: float(result.axes[axis])  # type: ignore[arg-type]
+    first = {value: at for at, value in enumerate(dict.fromkeys(
+        str(result.axes.get(axis)) for result in group))}  # fmt: skip
+    return lambda result: first[str(result.axes.get(axis))]
+
+
+def _row(result: Result, inside: Sequence[str]) -> str:
+    """The name of a row; the bare value where that says of itself what it is of."""
+    if len(inside) == 1 and inside[0] not in KNOWN:
+        return clean(str(result.axes[inside[0]]))
+    return _name(result, inside)
+
+
+def _name(result: Result, inside: Sequence[str]) -> str:
+    """How a run differs from the others of its group."""
     there = [axis for axis in inside if result.axes.get(axis) is not None]
     return clean(" ".join(_phrase(axis, result.axes[axis]) for axis in there))
 

@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, heat, measured, sheet
-from gradflow.formats.plots.layout import Group, plan
+from gradflow.formats.plots.layout import MOST_PANELS, Group, plan
 from gradflow.formats.plots.scales import LAG, RELATIVE
 from gradflow.formats.plots.sheet import Panel
 from gradflow.formats.plots.values import tall
@@ -31,36 +30,20 @@ _MOST = 24  # panels, groups times what is drawn of each
 
 def figure(results: Sequence[Result], look: Look) -> Figure:
     """See `gradflow.formats.plots.figure`."""
-    groups, more = plan(results)
-    if not groups:
-        raise nothing(results)
     asked = measured.asked(look)
     drawings = list(measured.drawings(asked))
-    most = max(3, _MOST // (1 + len(drawings)))
-    groups, more = groups[:most], more + max(0, len(groups) - most)
+    groups = plan(results, min(MOST_PANELS, max(3, _MOST // (1 + len(drawings)))))
+    if not groups:
+        raise nothing(results)
     aspects = [gradients(groups, look), *(measured.panels(groups, *one, look) for one in drawings)]
     rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
     shown = [result for group in groups for result in group.results]
-    notes = [*curves.notes(groups, look, asked), *measured.notes([*results, *shown], asked)]
-    return sheet.figure(rows, look.title, said(results, shown, more), notes)
-
-
-def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
-    """See `gradflow.formats.plots.into`."""
-    groups, more = plan(results)
-    if not groups:
-        raise nothing(results)
-    if len(groups) + more != len(axes):
-        take = f"these results take {many(len(groups) + more, 'panel')}"
-        raise InputError(
-            f"{take}, found {many(len(axes), 'axes', 'axes')}: give as many, or draw without ax"
-        )
-    for ax, panel in zip(axes, gradients(groups, look), strict=True):
-        mapped = panel.draw(ax)
-        sheet.head(ax, panel)
-        ax.set_ylabel(panel.y)
-        if mapped is not None:
-            heat.bar(ax, mapped)
+    notes = [
+        *curves.notes(groups, look, asked),
+        *heat.notes(groups),
+        *measured.notes([*results, *shown], asked),
+    ]
+    return sheet.figure(rows, look.title, said(results, shown), notes)
 
 
 def gradients(groups: Sequence[Group], look: Look) -> list[Panel]:
@@ -79,9 +62,8 @@ def gradients(groups: Sequence[Group], look: Look) -> list[Panel]:
             return Panel(lines, group.title, curves.facts(group), LAG, RELATIVE, "relative")
         y = words.symbol(group.axis or "") if group.numeric else ""
         same = repr((group.values, group.names))
-        return Panel(
-            rows, group.title, RELATIVE, LAG, y, same, 2.2 if group.numeric else tall(group)
-        )
+        facts = "; ".join(filter(None, [RELATIVE, heat.unnamed(group)]))
+        return Panel(rows, group.title, facts, LAG, y, same, 2.2 if group.numeric else tall(group))
 
     return [panel(group) for group in groups]
 
@@ -99,7 +81,7 @@ def in_grid(aspects: Sequence[Sequence[Panel]], groups: int) -> list[list[Panel]
     ]  # fmt: skip
 
 
-def said(results: Sequence[Result], shown: Sequence[Result], more: int) -> list[str]:
+def said(results: Sequence[Result], shown: Sequence[Result]) -> list[str]:
     """What all runs that are shown have in common, and what is not drawn."""
     lost = sum(result.flow is None and not result.layers for result in results)
     left = {axis: [one.axes.get(axis) for one in shown] for axis in results[0].varied}
@@ -107,5 +89,4 @@ def said(results: Sequence[Result], shown: Sequence[Result], more: int) -> list[
              if lost and len(set(values)) == 1]  # fmt: skip
     found += words.settings(results)
     found += [f"{lost} diverged, not drawn"] if lost else []
-    found += [f"{many(more, 'more panel')} not drawn"] if more else []
     return found

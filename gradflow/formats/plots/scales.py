@@ -21,6 +21,7 @@ LAG = "lag: steps back"
 RELATIVE = "relative gradient"
 
 _NAME = 0.45  # of the width of its column, that a name next to a panel may take
+SEVERAL = 0.6  # the same of names of several settings
 _MOST = 600  # letters: more are on no line, and are not measured
 _BETWEEN = ((1.2, (1, 1.5, 2, 3, 5, 7)), (2.2, (1, 3)))
 """The numbers that are marked in each decade of a scale of less than so many."""
@@ -33,7 +34,7 @@ _UPRIGHT = 0.6
 
 def plain(text: str) -> str:
     """Text in which matplotlib finds no formula."""
-    return text.replace("\\", "\\\\").replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def finite(line: Array) -> Array:
@@ -145,7 +146,7 @@ def named_ends(
         ax.annotate(
             plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, place),
             xycoords="axes fraction", xytext=(3, 0), textcoords="offset points", va="center",
-            fontsize=style.TINY, color=colour,
+            fontsize=style.TINY, color=style.of_text(colour),
         )  # fmt: skip
 
 
@@ -168,12 +169,12 @@ def height_of(ax: Axes) -> float:
     return max(float(ax.bbox.height) * 72 / _dpi(ax), 60.0)
 
 
-def name_room(ax: Axes) -> float:
-    """Inches that a name next to a panel may take."""
+def name_room(ax: Axes, share: float = _NAME) -> float:
+    """Inches that a name next to a panel may take, of the width of its column."""
     figure, place = ax.figure, ax.get_subplotspec()
     assert figure is not None
     columns = 1 if place is None else place.get_gridspec().ncols
-    return _NAME * float(figure.bbox.width) / _dpi(ax) / columns
+    return share * float(figure.bbox.width) / _dpi(ax) / columns
 
 
 def _dpi(ax: Axes) -> float:

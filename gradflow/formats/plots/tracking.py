@@ -19,7 +19,7 @@ from gradflow.counts import many
 from gradflow.formats import words
 from gradflow.formats.look import Look
 from gradflow.formats.plots import curves, measured, sheet, style
-from gradflow.formats.plots.layout import Group, plan
+from gradflow.formats.plots.layout import MOST_PANELS, Group, plan
 from gradflow.formats.plots.runs import gradients, in_grid, nothing
 from gradflow.formats.plots.scales import along_numbers, and_more, plain, shortened
 from gradflow.formats.plots.sheet import Panel
@@ -35,9 +35,10 @@ _SHARED = 0.45  # inches of what all names begin with, or end
 def figure(results: Sequence[Result], look: Look) -> Figure:
     """The gradient of every checkpoint against lag; below it its rate and horizon."""
     named, pattern = _named(results)
-    groups, more = plan(named)
+    groups = plan(named)
     if not groups:
         raise nothing(results)
+    groups, more = groups[:MOST_PANELS], max(0, len(groups) - MOST_PANELS)
     aspects = [
         [replace(panel, y=panel.y or pattern) for panel in gradients(groups, look)],
         [_rate(group, pattern) for group in groups],

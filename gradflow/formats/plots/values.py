@@ -28,6 +28,7 @@ from gradflow.numerics.arrays import Array
 from gradflow.results import Result
 
 _SPREAD = 0.62  # of the distance of two rows, over which the dots of several runs are spread
+_TALLEST = 7.0  # inches of a panel
 _FEW = 24  # exponents that have a dot each
 
 
@@ -63,8 +64,9 @@ def rows(group: Group, name: str, drawn: Rows) -> Panel:
 
 
 def tall(group: Group) -> float:
-    """Inches of a panel with a row a run."""
-    return max(2.2, 0.135 * min(len(group.names), 40) + 0.6)
+    """Inches of a panel with a row a run: what a name takes, as far as each row has one."""
+    count = len(group.names)
+    return min(max(2.2, 0.135 * min(count, 40) + 0.012 * max(count - 40, 0) + 0.6), _TALLEST)
 
 
 def _rows_of(result: Result, name: str, drawn: Rows) -> list[Row]:

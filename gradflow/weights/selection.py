@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from gradflow.counts import many
-from gradflow.errors import Fault, InputError, first_faults
+from gradflow.errors import Fault, InputError, first_faults, nearest
 from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import NetPlace, RecurrentLayer, Traits, make_layer, tensor
@@ -240,8 +239,8 @@ def _transposed(arrays: Mapping[str, Array]) -> bool:
 def check_there(tensors: Tensors, name: str) -> None:
     """Raises InputError, with the nearest name, where a file has no such tensor."""
     if name not in tensors:
-        near = difflib.get_close_matches(name[:255], list(tensors)[:10_000], n=1)
-        hint = f"; did you mean {named(near[0])}?" if near else ""
+        near = nearest(name, list(tensors)[:10_000])
+        hint = f"; did you mean {named(near)}?" if near else ""
         raise refuse(tensors.source, f"no tensor is called {named(name)}{hint}")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _CODE = re.compile(r"`[^`]+`")
+_FIGURE = re.compile(r'<p>(?P<image><img [^>]*src="[^"]*figures/(?P<name>[\w-]+\.svg)")')
+_WIDE = 300  # points: a column of a paper has fewer
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -31,9 +33,20 @@ def on_page_markdown(text: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(html: str, **_: Any) -> str:
-    """The theme's script stops where it does not find the styles of a highlighter, which is off."""
+    """The theme's script stops where it does not find the styles of a highlighter, which is off;
+    what may be scrolled is reached by the keyboard."""
     styles = '<template id="hljs-light"></template><template id="hljs-dark"></template>'
+    html = re.sub(r"(<pre[^>]*>(?:<span></span>)?<code|<table)\b", r'\1 tabindex="0"', html)
+    html = _FIGURE.sub(_scrolled, html)
     return html.replace("</head>", f"{styles}</head>", 1)
+
+
+def _scrolled(found: re.Match[str]) -> str:
+    """The paragraph of a figure; of one as wide as a page it scrolls where there is no room."""
+    head = (Path(__file__).parent / "figures" / found["name"]).read_text(encoding="utf-8")[:1000]
+    width = re.search(r'width="([\d.]+)pt"', head)
+    wide = width is not None and float(width[1]) > _WIDE
+    return f'<p class="wide" tabindex="0">{found["image"]}' if wide else found[0]
 
 
 def page(path: Path) -> str:

@@ -71,3 +71,15 @@ def first_faults(faults: Iterable[Fault], most: int = 10, *, at_least: bool = Fa
         return faults
     more = f"… and {'at least ' if at_least else ''}{left} more"
     return [*faults[:most], Fault(more, faults[0].source)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, capital letters counting last; None where none is
+    near."""
+    from difflib import get_close_matches
+
+    by_letters: dict[str, list[str]] = {}
+    for one in known:
+        by_letters.setdefault(one.lower(), []).append(one)
+    near = get_close_matches(name.lower()[:100], by_letters, n=1, cutoff=0.6)
+    return get_close_matches(name[:100], by_letters[near[0]], n=1, cutoff=0.0)[0] if near else None

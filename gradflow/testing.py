@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.api.joining import look_of
 from gradflow.api.sources import loaded, taken
 from gradflow.checks.checked import Checked
 from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
@@ -210,20 +211,8 @@ def _bounds(name: str, bound: Any) -> Any:
 
 
 def save(path: Path, results: Sequence[Result], experiment: Experiment | None) -> None:
-    """Write results to a file that can be a baseline; results alone with the usual thresholds."""
-    look = Look(
-        config={"lags": "auto", "thresholds": {"vanishing": 1e-3, "exploding": 1e3}},
-        parts=tuple(dict.fromkeys(p for r in results if r.flow is not None for p in r.flow.parts)),
-        options=tuple(dict.fromkeys(name for result in results for name in result.options)),
-        measures=tuple(dict.fromkeys(name for result in results for name in result.measures)),
-    )
-    if experiment is not None:
-        look = Look(
-            config=experiment.config,
-            parts=experiment.parts,
-            options=experiment.options,
-            measures=tuple(one.name for one in experiment.measures),
-        )
+    """Write results to a file that can be a baseline."""
+    look = look_of(results) if experiment is None else Look.of(experiment)
     with WholeFile(path) as file:
         file.write(FORMATS["json"].show("results", results, look))
 

@@ -100,13 +100,13 @@ INSIDE = {
     ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
-        "values", "measured", "runs", "tracking", "",
+        "values", "measured", "runs", "given", "tracking", "",
     ],
     "formats.page": [
         "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",
         "critical", "results", "checks", "explanation", "tracking", "",
     ],
-    "checks": ["wanted", "figures", "judge", "deviations", "compare", "checked"],
+    "checks": ["wanted", "figures", "foreseen", "judge", "deviations", "compare", "checked"],
     "saved": ["values", "curves", "measured", "diagnosed", "repeated", "runs", "file", ""],
     "weights": [
         "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",

@@ -22,7 +22,7 @@ from pages import ROOT, snippets
 
 PAGE = snippets((ROOT / "docs" / "ci.md").read_text(encoding="utf-8"))
 RECIPES = [(f"{s.tags['recipe']}-{s.line}", s) for s in PAGE if "recipe" in s.tags]
-NET = next(s.text for s in PAGE if s.tags.get("file") == "net.yaml")
+NET = [s.text for s in PAGE if s.tags.get("file") == "net.yaml"][-1]  # the first is missed
 ADDRESS = "https://github.com/gradflow/gradflow"
 ACTION, HOOKS = ROOT / "action.yml", ROOT / ".pre-commit-hooks.yaml"
 OTHERS = {"actions/checkout", "actions/setup-python"}
@@ -71,7 +71,7 @@ class Machine:
     def __init__(self, folder, clone=None, python=None):
         self.folder, self.clone, self.python = folder, clone, python
         self.summary = folder / "summary.md"
-        (folder / "net.yaml").write_text(NET.replace("max: 0.63", "max: 0.66"))
+        (folder / "net.yaml").write_text(NET)
         experiment = gradflow.load(folder / "net.yaml")
         from gradflow.testing import save
 
@@ -146,8 +146,10 @@ def test_a_makefile(machine, snippet):
     if shutil.which("make") is None:
         pytest.skip("there is no make")
     (machine.folder / "Makefile").write_text(snippet.text)
-    code, out = machine.run("make check-gradient")
-    assert code == 0, out
+    (machine.folder / "net.json").unlink()
+    for target in ("baseline", "check-gradient"):
+        code, out = machine.run(f"make {target}")
+        assert code == 0, out
     machine.forget()
     assert machine.run("make check-gradient")[0] == 2  # make's own, where a command fails
     assert machine.run("make baseline")[0] == 2  # written, but the expectations are not met

@@ -94,6 +94,19 @@ def test_what_github_reads_otherwise_is_right_on_the_site(site):
     assert found == "| `a|b` | [x](notebook.md) |\n`a\\|b`"
 
 
+def test_what_scrolls_on_the_site_is_reached_by_the_keyboard(site):
+    """Code and tables, and figures as wide as a page, which are not shrunk on a phone."""
+    narrow, wide = ("three-steps", "quickstart")
+    html = "<head></head>" + "".join(
+        f'<p><img alt="" src="../figures/{name}.svg" /></p>' for name in (narrow, wide)
+    )
+    html += "<pre><span></span><code>x</code></pre><pre><code>y</code></pre><table></table>"
+    found = site.on_post_page(html)
+    assert found.count('tabindex="0"') == 4
+    assert f'<p><img alt="" src="../figures/{narrow}.svg" />' in found
+    assert f'<p class="wide" tabindex="0"><img alt="" src="../figures/{wide}.svg" />' in found
+
+
 def test_the_notebook_is_a_page_of_the_site(site):
     """All of it, cell by cell, with what it shows."""
     path = ROOT / "docs" / "notebook.ipynb"

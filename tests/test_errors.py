@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-from gradflow.errors import Fault, InputError
+import pytest
+
+from gradflow.errors import Fault, InputError, nearest
 
 
 def test_a_fault_names_its_place_key_and_message():
@@ -19,3 +21,18 @@ def test_an_input_error_survives_pickling_as_it_is():
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error)
     assert again.faults == error.faults
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("total_W_S", ["total_b_s", "total_W_s", "total_W_x"], "total_W_s"),
+        ("w_f", ["w_x", "W_F", "W_f"], "W_f"),
+        ("H", ["g", "h", "H"], "H"),
+        ("LSTM", ["gru", "lstm"], "lstm"),
+        ("horizn", ["rate", "horizon"], "horizon"),
+        ("xyz", ["rate", "horizon"], None),
+    ],
+)
+def test_the_nearest_name_is_that_of_the_same_letters_first(name, known, near):
+    assert nearest(name, known) == near

@@ -10,6 +10,7 @@ import pytest
 
 import gradflow
 from gradflow.formats.schema import results_schema
+from gradflow.testing import save
 
 SMALL = {"hidden_size": 6, "batch_size": 4, "sequence_length": 12, "input_size": 3}
 SWEEP = {"cell": ["rnn", "lstm"], "ws_scale": [0.5, 1.5], **SMALL}
@@ -138,3 +139,11 @@ def test_no_runs_keep_the_columns_of_all_runs(measure):
             some.to_polars(rows).drop(found.look.options) for some in (found[:0], found)
         )
         assert empty.schema == whole.select(empty.columns).schema
+
+
+def test_runs_alone_are_a_baseline_with_their_own_thresholds(tmp_path):
+    found = _small(cell=["rnn", "lstm"], thresholds={"vanishing": 0.1})
+    save(tmp_path / "base.json", list(found), None)
+    again = gradflow.load_results(tmp_path / "base.json")
+    assert again == found
+    assert again.look.thresholds == (0.1, 1e3)

@@ -244,7 +244,7 @@ def test_plot():
     one = results[:1]
     assert one.plot(ax) is ax
     assert any(len(line.get_ydata()) == 13 for line in ax.lines)
-    with pytest.raises(gradflow.InputError, match="take 2 panels, found 1 axes: give as many"):
+    with pytest.raises(gradflow.InputError, match=r"take 2 panels, or \d with a run each, found 1"):
         results.plot(ax)
 
 
@@ -262,8 +262,8 @@ def test_plot_into_as_many_axes_as_there_are_panels():
     for wrong in (3, "ax", [], pyplot.Figure(), [axes[0], None], np.zeros(2)):
         with pytest.raises(gradflow.InputError, match="ax: expected matplotlib axes, or an array"):
             results.plot(wrong)
-    with pytest.raises(gradflow.InputError, match="take 2 panels, found 4 axes"):
-        results.plot(pyplot.Figure().subplots(2, 2))
+    with pytest.raises(gradflow.InputError, match=r"take 2 panels, .* found 6 axes"):
+        results.plot(pyplot.Figure().subplots(2, 3))
 
 
 def test_an_array_as_input():

@@ -288,6 +288,15 @@ def test_all_that_is_wrong_is_told_before_any_work(training, capsys, monkeypatch
     assert "configs/c.yaml:3:7: error: cell: expected gru, which gru.npz has, found lstm" in lines
 
 
+def test_what_is_wrong_with_an_expectation_is_told_next_to_the_files(training, capsys):
+    path = config(f"{SMALL}cell: lstm\n")
+    for more in (["gone.npz"], ["run/ckpt-1.npz", "--set", "foo=3"]):
+        code, out, err = main(capsys, "track", path, *more, "--expect", "horizn>=10")
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 2
+        assert "--expect horizn>=10: error: horizn: unknown figure; did you mean horizon?" in err
+
+
 def test_odd_names_are_read_or_refused_by_name(training, capsys):
     odd = ["a: b #.npz", '"q\\".npz', "ünï 1.npz", "two\nlines.npz"]
     for name in odd:

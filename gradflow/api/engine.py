@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,7 @@ from gradflow.cells import Cell, SizedCell
 from gradflow.cells.library import CellType
 from gradflow.engine import flow as engine
 from gradflow.engine.flow import BUDGET, Progress, Trajectory
-from gradflow.errors import InputError
+from gradflow.errors import InputError, nearest
 from gradflow.machine.blas import one_thread
 from gradflow.measures import flows
 from gradflow.numerics.arrays import Array, of_any
@@ -163,6 +162,6 @@ def _missing(name: str, given: Mapping[str, object]) -> str:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"the cell has {', '.join(known)}"
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near else f"the cell has {', '.join(known)}"
     return f"{name}: no parameter of this cell; {hint}"

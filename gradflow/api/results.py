@@ -253,20 +253,24 @@ class Results(Sequence[Result]):
         """
         save(path, "results", self._results, self.look, theme)
 
-    def plot(self, ax: Any = None, *, theme: Theme = "light") -> Figure | Any:
+    def plot(self, ax: Any = None, *, theme: Theme = "auto") -> Figure | Any:
         """Draw the gradient against lag, and, in its own figure, what else was measured.
 
         Args:
-            ax: matplotlib axes to draw the gradient into, or an array of as many as the results
-                take panels, as `plt.subplots` gives them; None: a new figure.
-            theme: the page it is for, `light` or `dark`.
+            ax: matplotlib axes to draw the gradient into, and it alone, or an array of them, as
+                `plt.subplots` gives it: as many as the results take panels (several runs share
+                one), or as there are runs. Their scales are linear and hold log10: 1e-3 is at
+                `ax.axhline(-3)`. What is drawn into the same axes later is added, a colour each,
+                with its name for `ax.legend()`. None: a new figure.
+            theme: the page it is for, `light` or `dark`, which the figure of `ax` becomes too;
+                `auto`: a light one, or as the figure of `ax` is.
 
         Returns:
             The figure, or the axes that were given.
 
         Raises:
             InputError: matplotlib is not installed, there is nothing to draw, or `ax` is no axes,
-                or not as many as there are panels.
+                not as many as there are panels or runs, or holds data on a log scale.
         """
         from gradflow.formats import plots
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,7 +37,11 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 
 _DIAGNOSED = {figure.name: figure for figure in FIGURES if figure.kind != "interval"}
 _LAGS = ("horizon", "horizon_typical")
-_TOTAL = "total_"
+TOTAL = "total_"
+"""What the names of totals begin with."""
+
+BY_PLACE = "a bidirectional net has curves and totals by layer and direction, as in rate_l0"
+_NUMBER = "<i>"
 
 
 class NotMeasuredError(Exception):
@@ -78,7 +83,7 @@ def kinds(asked: Iterable[str] | None = None) -> dict[str, Kind]:
     """
     found: dict[str, Kind] = {name: figure.kind for name, figure in _DIAGNOSED.items()}
     found["loss"] = "number"
-    found |= {f"{_TOTAL}{name}": "number" for name in TOTALS}
+    found |= {f"{TOTAL}{name}": "number" for name in TOTALS}
     names = OPTIONAL if asked is None else asked
     return found | {f.name: f.kind for name in names for f in MEASURES[name].figures}
 
@@ -101,10 +106,13 @@ def kind_of(name: str, asked: Iterable[str] | None = None) -> Kind | None:
     known = kinds(asked)
     if name in known and "<" not in name:
         return known[name]
-    patterns = (f for f in known if "<" in f)
-    return next(
-        (known[f] for f in patterns if re.fullmatch(re.sub("<[^>]*>", ".+", f), name)), None
-    )
+    return next((known[f] for f in known if "<" in f and _pattern(f).fullmatch(name)), None)
+
+
+@lru_cache
+def _pattern(figure: str) -> re.Pattern[str]:
+    """What the names match of a figure that there is one of a gate, or of a number."""
+    return re.compile(re.sub("<[^>]*>", ".+", figure.replace(_NUMBER, "[1-9][0-9]*")))
 
 
 def measure_of(name: str) -> str | None:
@@ -135,7 +143,7 @@ def read(result: Result, wanted: Wanted) -> Found:
         if isinstance(part, LayerResult):
             raise NotMeasuredError("the loss is one of the net as a whole")
         return _number(result.loss)
-    if name.startswith(_TOTAL):
+    if name.startswith(TOTAL):
         return _total(part, name)
     if name in _DIAGNOSED:
         return _diagnosed(part.diagnosis, name, T)
@@ -204,13 +212,13 @@ def _why_not(part: Result | LayerResult, name: str) -> str:
         if found is not None and found.note is not None:
             return f": {found.note}"
     if part.flow is None:
-        return ": a bidirectional net has curves and totals by layer and direction, as in rate_l0"
+        return f": {BY_PLACE}"
     return ""
 
 
 def _total(part: Result | LayerResult, name: str) -> Found:
     totals = part.flow.totals if part.flow is not None else {}
-    if (parameter := name.removeprefix(_TOTAL)) not in totals:
+    if (parameter := name.removeprefix(TOTAL)) not in totals:
         raise NotMeasuredError(f"it has no {name}{_why_not(part, name)}")
     return _magnitude(totals[parameter])
 

@@ -18,6 +18,8 @@ from gradflow.output.terminal import progress_bar
 
 if TYPE_CHECKING:
     from gradflow.checks.judge import Judgement
+    from gradflow.checks.wanted import Wanted
+    from gradflow.tracking import Track
 
 
 @app.command(short_help="Check the gradients of a config from outside; exit 1 where they differ.")
@@ -100,13 +102,10 @@ def track(
     prefix of the net, holds for all: gradflow track config.yaml run/ckpt-*.pt --output reach.csv
     """
     from gradflow.checks.judge import judge
-    from gradflow.config.expect import from_options
-    from gradflow.tracking import plan
 
     threads = threads_of_each(cores)
     destinations = Destinations.of("tracking", format, output)
-    tracked = plan(config, checkpoints, set_ or [])
-    wanted = from_options(expect or [], tracked.example)
+    tracked, wanted = _planned(config, checkpoints, set_ or [], expect or [])
     with ExitStack() as contexts:
         destinations.open(contexts, [*map(Path, checkpoints), *read_by(config, tracked.example)])
         with progress_bar(tracked.time_steps) as progress:
@@ -124,6 +123,29 @@ def track(
             destinations.write(results, shown)
     if _said_misses(judged, len(results)):
         raise typer.Exit(1)
+
+
+def _planned(
+    config: str, checkpoints: Sequence[str], overrides: Sequence[str], expect: Sequence[str]
+) -> "tuple[Track, list[Wanted]]":
+    """What is to be tracked, and what is expected of it.
+
+    Raises:
+        InputError: with all that is wrong with either.
+    """
+    from gradflow.config.expect import from_options
+    from gradflow.tracking import plan
+
+    try:
+        tracked = plan(config, checkpoints, overrides)
+    except InputError as error:
+        faults = list(error.faults)
+        try:
+            from_options(expect, None)
+        except InputError as more:
+            faults += more.faults
+        raise InputError(*faults) from None
+    return tracked, from_options(expect, tracked.example)
 
 
 def _said_misses(judged: Sequence["Judgement"], count: int) -> bool:

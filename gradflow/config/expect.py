@@ -3,20 +3,23 @@ the runs of the config. `gradflow analyze` does not look at it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, cast
 
 from gradflow.checks.figures import curves
-from gradflow.checks.wanted import Wanted, written
+from gradflow.checks.wanted import Setting, Wanted, written
 from gradflow.config import tree
 from gradflow.config.expectation import Reader
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.load import experiment_of, plain_data, read_config
+from gradflow.config.measures import asked_for
+from gradflow.config.model import NUMBERS, SWEPT, Config
 from gradflow.config.overrides import override
 from gradflow.config.tree import Document, Path, Tree
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, InputError, nearest
 from gradflow.measures import OPTIONAL
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment
@@ -46,7 +49,7 @@ def load_expected(
         experiment = experiment_of(document, folder, overrides, text=text, **given)
     except InputError as error:
         others = list(error.faults)
-    found = expectations(data, document, experiment, faults)
+    found = expectations(data, document, experiment, faults, _sound(data, others))
     faults.found[: len(document.faults)] = others  # those of the document among them
     faults.stop_if_any()
     if experiment is None:
@@ -85,8 +88,36 @@ def expected(
     return found
 
 
+def _sound(data: Tree, others: Sequence[Fault]) -> dict[str, Tree]:
+    """What of a config can be read where others of its keys are at fault: the keys that no fault is
+    about, nor a misspelt one stands for."""
+    broken = {re.split(r"[.\[]", fault.key or "", maxsplit=1)[0] for fault in others}
+    if not isinstance(data, dict) or "" in broken or "weights" in data:
+        return {}
+    meant = {nearest(key, Config.model_fields) for key in data if key not in Config.model_fields}
+    return {key: value for key, value in data.items() if key not in broken | meant}
+
+
+def _values(sound: Mapping[str, Tree]) -> dict[str, list[Setting]]:
+    """The values of the settings that are given as such, or as a list of them."""
+    found: dict[str, list[Setting]] = {}
+    for key in SWEPT:
+        given = sound.get(key)
+        values = given if isinstance(given, list) else [given]
+        if key == "cell":
+            values = [one.get("type") if isinstance(one, dict) else one for one in values]
+        kinds = (int, float) if key in NUMBERS else (str, int, float)
+        if values and all(isinstance(one, kinds) for one in values):
+            found[key] = cast("list[Setting]", values)
+    return found
+
+
 def expectations(
-    data: Tree, document: Document, experiment: Experiment | None, faults: Faults
+    data: Tree,
+    document: Document,
+    experiment: Experiment | None,
+    faults: Faults,
+    sound: Mapping[str, Tree] | None = None,
 ) -> list[Wanted]:
     """What is expected of the runs, every fault among the `faults`.
 
@@ -94,12 +125,15 @@ def expectations(
         data: the whole config, as the user wrote it, with what was put over it.
         document: where everything is.
         experiment: what the config describes; None where that is itself at fault.
+        sound: what of the config is not.
     """
     given = data.get("expect") if isinstance(data, dict) else None
     if given is None or given == []:
         return []
     items = given if isinstance(given, list) else [given]
-    reader = Reader(faults, experiment, _asked(data, experiment), _parts(experiment))
+    sound = sound or {}
+    asked = _asked(sound, experiment)
+    reader = Reader(faults, experiment, asked, _parts(experiment), _values(sound))
     found: list[Wanted] = []
     for number, item in enumerate(items):
         path: Path = ("expect", number) if isinstance(given, list) else ("expect",)
@@ -110,8 +144,9 @@ def expectations(
     return found
 
 
-def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
-    """What `--expect 'horizon>=100'` says, of each text.
+def from_options(texts: Sequence[str], experiment: Experiment | None) -> list[Wanted]:
+    """What `--expect 'horizon>=100'` says, of each text; `experiment` is None where the config is
+    itself at fault.
 
     Raises:
         InputError: with every fault.
@@ -128,10 +163,10 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
             continue
         name, bound, value = split
         faults = Faults(Document(source, None, {}, {}))
-        if name in curves(experiment.parts):
+        if name in curves(_parts(experiment)):
             wrong.append(Fault(f"{name} is a column against lag, not a figure of a run", source))
             continue
-        reader = Reader(faults, experiment, _asked(None, experiment), _parts(experiment))
+        reader = Reader(faults, experiment, _asked({}, experiment), _parts(experiment))
         try:
             found += reader.item({name: {bound: tree.parse_value(value, source)}}, (), number)
         except InputError as error:
@@ -142,10 +177,12 @@ def from_options(texts: Sequence[str], experiment: Experiment) -> list[Wanted]:
     return found
 
 
-def _asked(data: Tree, experiment: Experiment | None) -> list[str]:
+def _asked(sound: Mapping[str, Tree], experiment: Experiment | None) -> list[str]:
     """The measures that are asked for; all, if that is not known."""
     if experiment is not None:
         return [one.name for one in experiment.measures]
+    if "measure" in sound:
+        return [one.name for one in asked_for(sound, Faults(Document("", None, {}, {})))]
     return list(OPTIONAL)
 
 

@@ -10,10 +10,12 @@ from typing import Any, cast
 from gradflow.axes import AXES, NET_AXES, Kind
 from gradflow.cells import CELLS
 from gradflow.checks.figures import WORDS, curves, kind_of, kinds, measure_of
+from gradflow.checks.foreseen import lacks, last_lag
 from gradflow.checks.wanted import Setting, Wanted, allows, setting_text, strays, without_place
 from gradflow.config.faults import MOST, Faults
-from gradflow.config.messages import nearest, shown
+from gradflow.config.messages import shown
 from gradflow.config.tree import Path, Tree
+from gradflow.errors import nearest
 from gradflow.runs.experiment import Experiment, Run
 
 BOUNDS = ("min", "max", "is")
@@ -36,9 +38,11 @@ class Reader:
         experiment: Experiment | None,
         asked: Sequence[str],
         parts: Sequence[str],
+        known: Mapping[str, Sequence[Setting]] | None = None,
     ) -> None:
+        """`known`: the values of settings that are known where there is no experiment."""
         self.document, self.experiment = faults.document, experiment
-        self.faults, self.asked = faults, asked
+        self.faults, self.asked, self.known = faults, asked, known or {}
         self.kinds, self.curves = kinds(asked), curves(parts, asked)
 
     def item(self, item: Tree, path: Path, number: int) -> list[Wanted]:
@@ -116,16 +120,19 @@ class Reader:
         self, where: Mapping[str, tuple[Setting, ...]] | None, given: Tree, path: Path
     ) -> Sequence[Run]:
         """The runs that are meant; `given`: `where` as it was written, at `path`."""
-        if where is None or self.experiment is None:
+        if where is None:
             return ()
-        runs = self.experiment.runs
+        runs = self.experiment.runs if self.experiment else ()
         settings = [{**run.cell.options, **run.axes} for run in runs]
         before = len(self.faults.found)
         for name, values in where.items():
+            there = settings or [{name: value} for value in self.known.get(name, ())]
             listed = isinstance(given, dict) and isinstance(given[name], list)
-            for i in strays(values, name, settings)[:MOST]:
+            for i in strays(values, name, there)[:MOST] if there else ():
                 at = (*path, name, i) if listed else (*path, name)
-                self.faults.add(at, _no_run(values[i], name, settings))
+                self.faults.add(at, _no_run(values[i], name, there))
+        if self.experiment is None:
+            return ()
         meant = [run for run in runs if _meets(where, run)]
         if not meant and before == len(self.faults.found):
             self.faults.add(path, "matches no run: none has all of this at once")
@@ -134,9 +141,7 @@ class Reader:
     # Which figure
 
     def _figure(self, name: str, bound: Tree, path: Path, runs: Sequence[Run]) -> Wanted | None:
-        figure, place = name, None
-        if name not in self.curves and kind_of(name, self.asked) is None:
-            figure, place = without_place(name)
+        figure, place = (name, None) if name in self.curves else without_place(name)
         kind = kind_of(figure, self.asked)
         if kind is None and figure not in self.curves:
             self.faults.add(path, self._unknown(figure), key=True)
@@ -147,16 +152,29 @@ class Reader:
                 message = f"the net has no such place: {_places(run)}"
                 self.faults.add(path, message, key=True)
                 return None
+        why = next((why for run in runs if (why := lacks(run, figure, place))), None)
+        if why is not None:
+            self.faults.add(path, why, key=True)
         fields = self._bounds(figure, kind, bound, path)
-        if fields is None:
-            return None
-        lag = fields.get("lag")
-        short = [run for run in runs if isinstance(lag, int) and lag > run.sequence_length]
-        if short:
-            message = f"expected at most {short[0].sequence_length}, the last lag, found {lag}"
-            self.faults.add((*path, "lag"), message)
+        if fields is None or why is not None or not self._is_reached(fields, figure, runs, path):
             return None
         return Wanted(figure, place, **fields)
+
+    def _is_reached(
+        self, fields: Mapping[str, Any], figure: str, runs: Sequence[Run], path: Path
+    ) -> bool:
+        """Whether every run has the lag that is asked for, if one is."""
+        lag = fields.get("lag")
+        if lag is None:
+            return True
+        last = min((last_lag(run, figure) for run in runs), default=None)
+        if last is None and "sequence_length" in self.known:
+            last = int(max(self.known["sequence_length"]))
+        if last is None or lag <= last:
+            return True
+        message = f"expected at most {last}, the last lag of {figure}, found {lag}"
+        self.faults.add((*path, "lag"), message)
+        return False
 
     def _unknown(self, name: str) -> str:
         if name in self._settings() or name in _all_options():
@@ -165,7 +183,12 @@ class Reader:
         if measure is not None:
             return f"{name} is not measured: add `measure: [{measure}]`"
         known = (*kinds(), *self.curves, *curves(), "where", "allow_undecided")
-        return f"unknown figure{_near(name, known)}"
+        near = nearest(name, known)
+        if near is None:
+            return "unknown figure"
+        measure = measure_of(near)
+        more = f" (add `measure: [{measure}]`)" if measure and measure not in self.asked else ""
+        return f"unknown figure; did you mean {near}?{more}"
 
     def _bounds(
         self, name: str, kind: Kind | None, bound: Tree, path: Path

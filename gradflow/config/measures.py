@@ -8,8 +8,9 @@ from itertools import islice
 
 from gradflow.config.bare import as_mapping
 from gradflow.config.faults import Faults
-from gradflow.config.messages import nearest, shown
+from gradflow.config.messages import shown
 from gradflow.config.tree import Path, Tree
+from gradflow.errors import nearest
 from gradflow.measures import ALWAYS, MEASURES, OPTIONAL, UNASKED
 from gradflow.measures.contract import Asked, Option
 from gradflow.runs.experiment import Run

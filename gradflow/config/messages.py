@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from gradflow.config import elsewhere
 from gradflow.config.bare import BARE
 from gradflow.config.model import MODELS, Config
 from gradflow.config.tree import Path, Tree, parse_value
-from gradflow.errors import InputError
+from gradflow.errors import InputError, nearest
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -182,12 +181,6 @@ def unknown_key(name: str, known: Sequence[str]) -> str:
     if near:
         return f"unknown key; did you mean {near}?"
     return f"unknown key; known are {', '.join(known)}" if len(known) <= 10 else "unknown key"
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like this one; None where none is near."""
-    near = difflib.get_close_matches(name.lower()[:100], known, n=1, cutoff=0.6)
-    return near[0] if near else None
 
 
 def _naming_typo(path: Path, found: Tree) -> tuple[str, str] | None:

@@ -54,6 +54,7 @@ _WORDS = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
 _INT = re.compile("[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_SOME = re.compile(r"[-+0.]*[1-9]")  # a number that is not 0
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _REMEDIES = {
@@ -319,6 +320,9 @@ def _scalar(builder: _Builder, event: yaml.ScalarEvent, mark: Mark) -> Tree:
     if number in (float("inf"), float("-inf")):
         message = f"{_clip(text)} is beyond float range: write .inf or -.inf for an infinity"
         builder.fault(mark, message)
+    if number == 0 and _SOME.match(text):
+        message = f"{_clip(text)} is beyond float range: write 0, or of a bound its log10"
+        builder.fault(mark, f"{message}, as in log10_relative")
     return number
 
 

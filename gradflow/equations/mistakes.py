@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from gradflow import errors
 
 _MOST = 50  # mistakes that are kept of one text
 
@@ -71,5 +72,5 @@ def marked(text: str, at: At) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`: did you mean 'W_f'?`, or nothing where no known name is near."""
-    found = difflib.get_close_matches(name[:80], list(known), n=1)
-    return f": did you mean '{found[0]}'?" if found and found[0] != name else ""
+    near = errors.nearest(name, known)
+    return "" if near is None or near == name else f": did you mean '{near}'?"

@@ -19,6 +19,7 @@ here every statement is read, and says what was expected where.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
@@ -307,7 +308,7 @@ class _Reader:
 
     def atom(self) -> Tree:
         if number := self.take("number"):
-            return Tree("number", float(number.text), (), number.at)
+            return Tree("number", _float(number.text), (), number.at)
         if opening := self.take("("):
             tree = self.nested(self.expression, opening)
             self.expect(")", "')'")
@@ -351,3 +352,10 @@ def _tree(kind: str, value: Value, args: tuple[Tree, ...], at: At) -> Tree:
     if depth > 2 * MOST_DEPTH:
         raise _WrongError(at, _TOO_DEEP)
     return Tree(kind, value, args, at, depth)
+
+
+def _float(text: str) -> float:
+    """A number; an infinity too where it is so small that a float has 0 for it."""
+    value = float(text)
+    is_some = re.match(r"[0.]*[1-9]", text)
+    return math.inf if value == 0 and is_some else value

@@ -11,7 +11,6 @@ every fault has to, joins lines where a quote is not closed, and knows no blanks
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 import math
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradflow.counts import many
-from gradflow.errors import Fault, InputError, first_faults
+from gradflow.errors import Fault, InputError, first_faults, nearest
 from gradflow.files.opening import open_regular
 
 Floats = NDArray[np.float64]
@@ -239,8 +238,8 @@ def _why_not(column: str | int, names: list[str], width: int) -> str:
     if column in names:
         return f"column {shown} is there {names.count(column)} times: pick it by number, from 0"
     known = [name[:60] for name in names[:1000]]
-    near = difflib.get_close_matches(column[:60], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known[:10]))}"
+    near = nearest(column[:60], known)
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(map(repr, known[:10]))}"
     return f"there is no column {shown}; {hint}"
 
 

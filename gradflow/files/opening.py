@@ -5,7 +5,6 @@ Nothing is mapped into memory: where a mapped file is cut short, reading it ends
 
 from __future__ import annotations
 
-import difflib
 import errno
 import io
 import itertools
@@ -17,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gradflow.errors import Fault, InputError
+from gradflow.errors import Fault, InputError, nearest
 
 MOMENT = 0.02  # seconds; longer than a tick of the clock that stamps files
 """What was written within a moment may be written again under the same time stamp."""
@@ -206,6 +205,6 @@ def _instead(path: Path, suffixes: Iterable[str]) -> str:
     except OSError:
         return f": there is no folder {str(path.parent)!r}"
     names.sort(key=lambda name: (name.lower().endswith(suffix), name))  # its own suffix last: wins
-    stems = {os.path.splitext(name)[0].lower(): name for name in names}
-    near = difflib.get_close_matches(path.stem[:255].lower(), stems, n=1)
-    return f"; did you mean {str(path.with_name(stems[near[0]]))!r}?" if near else ""
+    stems = {os.path.splitext(name)[0]: name for name in names}
+    near = nearest(path.stem, stems)
+    return f"; did you mean {str(path.with_name(stems[near]))!r}?" if near else ""

@@ -1,24 +1,27 @@
-"""How many threads NumPy's linear algebra may use. Imports no NumPy: it is asked before that loads.
+"""One thread for NumPy's linear algebra. Imports no NumPy: it is asked before that loads.
 
-The command computes with one thread a process. The last digits of long dot products depend on the
-number of threads: one thread gives the same bytes on 2 cores and on 64, in this process and in a
-worker. And the products of a time step are small: a second thread gains little even on two quiet
-cores, and where other work wants the cores it spins and loses (OpenBLAS 0.3, LSTM, N = 32, float64;
-milliseconds a time step with one thread and with two, which forgo the blocks of products.py):
+The last digits of long dot products depend on the number of threads: one thread gives the same
+bytes on 2 cores and on 64, in this process and in a worker, and so it is whatever the variables of
+the libraries say (batch systems set OMP_NUM_THREADS unasked). And the products of a time step are
+small: a second thread gains little even on two quiet cores, and where other work wants the cores it
+spins and loses (OpenBLAS 0.3, LSTM, N = 32, float64; milliseconds a time step with one thread and
+with two, which forgo the blocks of products.py):
 
     H = 64  0.21  0.22      H = 256  1.5  1.2      H = 1024  19  17
 
 Cores are put to use by `--jobs` instead and, in one wide run, by our own threads (threads.py),
 whose digits do not depend on their number.
 
-A user who has set one of the variables keeps that setting. The library, whose NumPy is loaded
-already, has one thread while it computes (on two busy cores, 1000 steps of two LSTMs took 14 s with
-the two threads of OpenBLAS and 2.3 s with one), and then as many as before.
+The library, whose NumPy is loaded already, has one thread while it computes (on two busy cores,
+1000 steps of two LSTMs took 14 s with the two threads of OpenBLAS and 2.3 s with one), and then as
+many as before.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -29,32 +32,53 @@ _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def use_one_thread() -> None:
-    """Set the default for this process, if NumPy is not yet loaded, and for its children."""
-    if not _is_set():
-        os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+    """Start NumPy with one thread in this process, if it is not yet loaded, and in its children."""
+    os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+    _limit.from_the_start = "numpy" not in sys.modules
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread from here on, in a process that was started without; as before when it is left."""
-    if _is_set():
+    """One thread from here on, also where a process was started with more; as before when all
+    threads of the caller that are in here have left it."""
+    if _limit.from_the_start:
         yield
         return
-    with _controller().limit(limits=1):
+    _limit.enter()
+    try:
         yield
+    finally:
+        _limit.leave()
 
 
-def threads() -> int:
-    """The threads that there are for a run: what the environment asks for, else one."""
-    for name in _VARIABLES:
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    return 1
+class _Limit:
+    """The limit on the threads of linear algebra, of which a process has one.
+
+    Attributes:
+        from_the_start: whether NumPy was loaded with one thread.
+        inside: how many computations are under way that need it.
+    """
+
+    def __init__(self) -> None:
+        self.from_the_start = False
+        self.inside = 0
+        self._lock = threading.Lock()
+        self._set: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self.inside == 0:
+                self._set = _controller().limit(limits=1)
+            self.inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self._set.restore_original_limits()
 
 
-def _is_set() -> bool:
-    return any(name in os.environ for name in _VARIABLES)
+_limit = _Limit()
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from gradflow.errors import Fault, InputError
-from gradflow.machine import blas
 from gradflow.machine.helpers import Helper, Work, popped
 from gradflow.machine.interrupts import held
 
@@ -67,12 +66,10 @@ def asked() -> int | None:
 def threads_of_a_run(wanted: int | None = None, workers: int = 1, otherwise: int = 1) -> int:
     """How many threads a run may take where so many are worked on at a time: `wanted`, or what
     GRADFLOW_CORES says, or `otherwise`. The command gives every core; the library, which may be one
-    of many in a pool, one. Never more than there are cores for, and one where linear algebra has
-    its own threads."""
+    of many in a pool, one. Never more than there are cores for."""
     if wanted is None:
         wanted = asked() or otherwise
-    room = cores() // workers if blas.threads() == 1 else 1
-    return max(1, min(wanted, room))
+    return max(1, min(wanted, cores() // workers))
 
 
 @contextmanager

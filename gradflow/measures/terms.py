@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from gradflow.cells.contract import CURVES
+from gradflow.cells.sized import SizedCell
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
 from gradflow.engine.terms import Terms
@@ -48,6 +49,15 @@ MEASURE = Measure(
 
 TOTALS = (*CURVES.values(), "W_o")
 """The parameters whose whole gradient is reported."""
+
+COLUMNS = {"grad_W_x": "W_x", "grad_W_s": "W_s", "grad_b": "b_s", "grad_other": "other"}
+"""The parameters that a column is of."""
+
+
+def parameters_of(cell: SizedCell) -> list[str]:
+    """Those of a cell that have a column, in order."""
+    there = {name for group in groups(cell) for name in group.widths}
+    return [name for name in COLUMNS.values() if name in there]
 
 
 class ParameterTerms:

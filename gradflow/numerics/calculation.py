@@ -126,9 +126,12 @@ def _raised(numbers: Pair, power: Pair) -> Pair:
     steps = np.where(np.abs(p) > _AT_ONCE, np.trunc(p), 0)
     value, shift = _to_whole(m, steps)
     value = value * np.power(m, p - steps) * np.exp2(high - whole + low)
+    shift = whole.astype(np.int64) + shift
+    if kept.all():
+        return value, shift
     with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
         plain = np.power(_floats(numbers), to)
-    return np.where(kept, value, plain), np.where(kept, whole.astype(np.int64) + shift, 0)
+    return np.where(kept, value, plain), np.where(kept, shift, 0)
 
 
 def _to_whole(base: Array, power: Array) -> Pair:

@@ -7,8 +7,7 @@ in blocks that are not. Measured (one thread; microseconds whole and in blocks, 
 9490, 5090; 64 x 256 x 128 85, 140: with many vectors it stays whole. With AVX2 alone, or many
 vectors, a few blocks of at least 128 rows cost a fiftieth at most, which threads gain by taking
 some each (2048 x 512 x 32 1270, with two 670). The last digits of a product depend on its rows, so
-blocks follow from the shape alone. Where linear algebra has its own threads, a large product has
-all of them, and stays whole.
+blocks follow from the shape alone.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradflow.machine.blas import kernel, threads
+from gradflow.machine.blas import kernel
 from gradflow.machine.threads import share
 from gradflow.numerics.arrays import Array
 
@@ -68,7 +67,7 @@ def product_for(shapes: Iterable[tuple[int, ...]], N: int) -> Callable[..., Arra
 @lru_cache
 def _rows_of_a_block(G: int, H: int, N: int) -> int:
     """The rows of W that are taken at a time; G where it stays whole."""
-    if G * H * N <= _SMALL or threads() > 1:
+    if G * H * N <= _SMALL:
         return G
     if N <= _MOST_VECTORS and _blocks_pay():
         most, least = min(_MOST_ROWS, _SMALL // (H * N)), _LEAST_ROWS

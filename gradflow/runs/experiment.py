@@ -120,6 +120,12 @@ class Run:
         return f"<Run: {', '.join(said)}>"
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts of its cell's state that have a gradient of their own."""
+        gauges = {scale for scale, _ in self.cell.equations.gauge}
+        return tuple(part for part in self.cell.state_parts if part not in gauges)
+
+    @property
     def places(self) -> list[Place]:
         """(layer, direction) of every part of the net, the lowest layer first."""
         directions = range(2 if self.bidirectional else 1)
@@ -302,9 +308,7 @@ class Experiment:
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of the parts of its cells' states, in the order in which they first come."""
-        gauges = {scale for run in self.runs for scale, _ in run.cell.equations.gauge}
-        found = dict.fromkeys(part for run in self.runs for part in run.cell.state_parts)
-        return tuple(part for part in found if part not in gauges)
+        return tuple(dict.fromkeys(part for run in self.runs for part in run.parts))
 
     @property
     def options(self) -> tuple[str, ...]:

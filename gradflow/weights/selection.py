@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from gradflow.counts import many
-from gradflow.errors import Fault, InputError, first_faults
+from gradflow.errors import Fault, InputError, first_faults, nearest
 from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import NetPlace, RecurrentLayer, Traits, make_layer, tensor
@@ -154,7 +153,10 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
         where = "RNN, LSTM or GRU node in its graph, nor names of one"
         if "nodes" not in tensors.attributes:
             where = "recurrent layer recognised by the names in it"
-        message = f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s)"
+        message = (
+            f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s) of an rnn, gru or lstm"
+        )
+        message += ", or as parameters, one for each that another cell has"
         message = quantized(tensors.stored) or message
     raise refuse(tensors.source, message)
 
@@ -240,8 +242,8 @@ def _transposed(arrays: Mapping[str, Array]) -> bool:
 def check_there(tensors: Tensors, name: str) -> None:
     """Raises InputError, with the nearest name, where a file has no such tensor."""
     if name not in tensors:
-        near = difflib.get_close_matches(name[:255], list(tensors)[:10_000], n=1)
-        hint = f"; did you mean {named(near[0])}?" if near else ""
+        near = nearest(name, list(tensors)[:10_000])
+        hint = f"; did you mean {named(near)}?" if near else ""
         raise refuse(tensors.source, f"no tensor is called {named(name)}{hint}")
 
 

@@ -21,6 +21,7 @@ from gradflow.checks.wanted import Wanted
 from gradflow.errors import Fault
 from gradflow.formats import FORMATS, Look, for_files, for_screen
 from gradflow.formats.github import MOST, command, faults
+from pages import ROOT
 
 HOSTILE = "a<b>&\"'%,:|`\n\r\x1b[31m\x00\ud800]]>☃"
 
@@ -327,6 +328,14 @@ def test_a_comparison_in_every_format():
     assert sum(token.type == "tr_open" for token in tokens) == 8
     text = shown("table", comparison, "comparison", width=160)
     assert "7 runs: 4 within 0.05 decades." in text
+
+
+def test_the_columns_of_a_comparison_are_documented():
+    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    table = page.partition("### The columns of compare")[2].partition("\n\nA run")[0]
+    heads = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    told = re.findall(r"`(\w+)`", " ".join(heads))
+    assert told == shown("csv", compared(), "comparison").splitlines()[0].split(",")
 
 
 def test_the_suffixes_of_a_check():

@@ -20,7 +20,6 @@ from tests.command import main, run
 )
 def test_the_command_gives_every_core(monkeypatch, tmp_path, arguments, variable, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)
@@ -63,7 +62,6 @@ def test_every_command_that_runs_nets_has_cores(monkeypatch, capsys, config, com
         yield
 
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: 1)
     monkeypatch.setattr("gradflow.runs.runner.sharing", noted)
     monkeypatch.setattr("gradflow.verification.sharing", noted)
     monkeypatch.delenv(threads.VARIABLE, raising=False)

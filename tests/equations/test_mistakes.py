@@ -81,6 +81,7 @@ def of_step(*changes, **more):
         ("+ f * n", "+ f * h", (3, 31), "'h' is a part of the state: write h[t-1] or h[t]"),
         ("+ f * n", "+ f * x", (3, 31), "'x' is the input: write x[t]"),
         ("+ f * n", "+ 1e999 * n", (3, 27), "this number is beyond the range of floats"),
+        ("+ f * n", "+ 0.01e-999 * n", (3, 27), "this number is beyond the range of floats"),
         ("n = tanh", "h = tanh", (2, 1), "'h' is a part of the state: its new value is h[t]"),
         ("+ f * n", "+ 10 ** 400 * n", (3, 30), "this has no finite value"),
         ("+ f * n", "+ outer(W_n, n)", (3, 27), "outer takes two vectors, found [H, I]"),

@@ -13,11 +13,14 @@ import pytest
 from formats.made_results import made, sweep
 from formats.test_page import HOSTILE, REPORTS, content_of
 from formats.thousand_runs import thousand_runs
+from gradflow.config.load import from_mapping
 from gradflow.formats import FORMATS, Look
+from gradflow.runs.runner import execute
 
 pytestmark = pytest.mark.browser
 
 _ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+SMALL = {"hidden_size": 6, "batch_size": 2, "sequence_length": 30, "input_size": 3}
 _COUNTED = "return document.querySelectorAll('#runs-table tbody tr:not([hidden])').length"
 
 
@@ -170,13 +173,84 @@ def test_rows_are_filtered_by_words_and_bounds(opened, thousand, asked, shown):
     assert said == (f"{found:,} of 1,000 rows" if asked else "1,000 rows")
 
 
-@pytest.mark.parametrize("asked", ["nosuch>3", "horizon>abc", "cell>=lstm"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "nosuch>3",
+        "horizon>abc",
+        "cell>=lstm",
+        "rate>0,8",
+        "horizon>5_0",
+        "rate>0.8x",
+        "horizon>",
+        "half_life=",
+        "rate>=",
+        "rate=0,8",
+        "rate==0.8",
+    ],
+)
 def test_a_bound_that_is_not_understood_is_told_and_hides_nothing(opened, thousand, asked):
     browser = opened(thousand)
     browser.find_element("css selector", "#runs-table-filter").send_keys(asked)
     said = browser.find_element("css selector", ".filter output").text
     assert said == f"1,000 rows; not understood: {asked}"
     assert browser.execute_script(_COUNTED) == 1000
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("cell=lstm", 2),
+        ("cell=LSTMP", 2),
+        ("cell!=lstm", 6),
+        ("cell=stm", 0),
+        ("lstm", 6),
+        ("cell=layernorm_lstm", 2),
+        ("ws_scale>\N{MINUS SIGN}1", 8),
+        ("ws_scale=1", 4),
+        ("ws_scale<inf", 8),
+        ("ws_scale>1,000", 0),
+    ],
+)
+def test_words_are_whole_where_a_bound_names_them(opened, asked, shown):
+    cells = ("rnn", "lstm[forget_bias=0.0]", "lstmp", "layernorm_lstm")
+    runs = [
+        made(0, cell, ws_scale=scale, varied=("cell", "ws_scale"))
+        for cell in cells
+        for scale in (1.0, 2.0)
+    ]
+    browser = opened(runs)
+    browser.find_element("css selector", "#runs-table-filter").send_keys(asked)
+    assert browser.execute_script(_COUNTED) == shown
+    said = browser.find_element("css selector", ".filter output").text
+    assert said == f"{shown} of 8 rows"
+
+
+def test_minus_infinity_is_below_every_number(opened):
+    """The smallest exponents of cells that forget a part of their state at once."""
+    experiment = from_mapping(
+        {"cell": ["rnn", "lstmp"], "ws_scale": [0.5, 1, 1.5], "measure": "lyapunov", **SMALL}
+    )
+    browser = opened(list(execute(experiment)))
+    table = "measure-lyapunov-table"
+    heads = browser.find_elements("css selector", f"#{table} thead th")
+    at = [head.text for head in heads].index("sum")
+    assert column(browser, at, table).count("-inf") == 3
+    heads[at].find_element("css selector", "button").click()
+    assert column(browser, at, table)[:3] == ["-inf"] * 3
+
+
+@pytest.mark.parametrize("config", [{"cell": "lstm", "measure": ["gates", "slopes"]}])
+def test_tables_of_eight_rows_or_more_filter_and_no_others(opened, config):
+    experiment = from_mapping({**SMALL, **config, "sequence_length": 40})
+    browser = opened(list(execute(experiment)), measures=("gates", "slopes"))
+    found = browser.execute_script(
+        "return [...document.querySelectorAll('.table')].map((one) =>"
+        " [one.querySelectorAll('tbody tr').length, !!one.querySelector('.filter')])"
+    )
+    assert any(rows >= 8 for rows, _ in found)
+    assert any(rows < 8 for rows, _ in found)
+    assert all(is_filtered == (rows >= 8) for rows, is_filtered in found)
 
 
 def test_everything_is_reached_with_the_tab_key_and_seen_to_be(opened):
@@ -268,4 +342,25 @@ def test_it_is_printed_whole_and_in_the_light(opened):
         ".map((style) => [style.overflow, style.maxHeight].join(' '))"
     )
     assert set(hidden) == {"visible none"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_figure_is_printed_on_one_sheet(opened):
+    """However tall it is, with its heading and its caption: of A4 or Letter within 15 mm."""
+    pytest.importorskip("matplotlib")
+    experiment = from_mapping(
+        {
+            **SMALL,
+            "cell": "lstm",
+            "layers": 2,
+            "bidirectional": True,
+            "measure": ["gates", "slopes", "jacobian", "lyapunov"],
+        }
+    )
+    content = FORMATS["html"].show("results", list(execute(experiment)), Look.of(experiment))
+    browser = opened(b"".join(content), width=680)  # as wide as the sheet
+    height = "return document.querySelector('#figure').getBoundingClientRect().height"
+    assert browser.execute_script(height) > 940
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert 500 < browser.execute_script(height) < (279 - 30) / 25.4 * 96
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

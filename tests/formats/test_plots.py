@@ -17,7 +17,6 @@ from gradflow.formats.look import Look
 
 matplotlib = pytest.importorskip("matplotlib")
 from figure_checks import (  # noqa: E402
-    T,
     assert_readable,
     assert_same_bytes,
     curves,
@@ -28,8 +27,8 @@ from figure_checks import (  # noqa: E402
 from made_results import made  # noqa: E402
 
 from gradflow.formats import PICTURES, plots  # noqa: E402
-from gradflow.formats.plots import heat, style  # noqa: E402
-from gradflow.formats.plots.layout import MOST_PANELS, plan  # noqa: E402
+from gradflow.formats.plots import style  # noqa: E402
+from gradflow.formats.plots.layout import plan  # noqa: E402
 
 SCALES = [0.1 * k for k in range(1, 15)]
 CELLS = ["rnn", "lstm", "gru", "mgu", "indrnn", "janet", "cifg", "peephole", "brc", "nbrc", "lem",
@@ -51,14 +50,6 @@ USERS = {
 @pytest.fixture(scope="module")
 def one():
     return results_of(title="One $run$ & <more>")
-
-
-def _maps(**config):
-    """The words of a heat map of a net whose rate is 1 at W_s×1."""
-    config = {"cell": LINEAR, "ws_init": "orthogonal", "input": "zeros", "loss": "probe", **config}
-    figure = plots.figure(*results_of(**config))
-    assert_readable(figure)
-    return figure.axes[0]
 
 
 @pytest.mark.parametrize("suffix", PICTURES)
@@ -90,6 +81,14 @@ def test_what_lies_beyond_the_thresholds_is_shaded(one):
     assert "below 0.01 or above 100 times the start" in " ".join(words(ax.figure))
 
 
+@pytest.mark.parametrize("title", [r"cost \alpha C:\temp", r"\$5 and $6", "a$b$c", r"\\"])
+def test_what_looks_like_a_formula_is_text(title):
+    svg = plots.content([made()], Look(title=title), "svg").decode()
+    shown = ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter()
+             if text.tag.endswith("text")]  # fmt: skip
+    assert title in shown
+
+
 def test_an_svg_is_one_and_turns_dark(one):
     text = plots.content(*one, "svg").decode()
     root = ElementTree.fromstring(text)
@@ -118,25 +117,38 @@ def test_a_theme_is_for_one_page(one):
 
 
 def test_colours_can_be_told_from_the_page():
-    """Of names and lines, at least 2.4 to 1 (WCAG's contrast), of ink and notes 4.5 to 1."""
-    turned = style.turned()
-
-    def light(colour):
-        parts = np.array(matplotlib.colors.to_rgb(colour))
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    def contrast(a, b):
-        high, low = sorted([light(a), light(b)], reverse=True)
-        return (high + 0.05) / (low + 0.05)
-
+    """Of lines at least 2.4 to 1 (WCAG's contrast), of ink, notes and names 4.5 to 1."""
+    turned, contrast = style.turned(), style.contrast
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
     ordered = [c for n in range(1, style.MOST_ORDERED + 1) for c in style.colours(n, ordered=True)]
     for colour in (*style.COLOURS, *ordered):
         assert contrast(colour, style.PAPER) > 2.4, colour
         assert contrast(turned[colour], turned[style.PAPER]) > 2.4, colour
-    for colour in (style.INK, style.FAINT):
+    for colour in (style.INK, style.FAINT, *map(style.of_text, (*style.COLOURS, *ordered))):
         assert contrast(colour, style.PAPER) > 4.5
         assert contrast(turned[colour], turned[style.PAPER]) > 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_names_of_curves_can_be_read(theme):
+    """Also of the lightest colours, along a scale and of cells."""
+    runs = [made(0, varied=("ws_scale",), ws_scale=float(n)) for n in range(8)]
+    cells = [made(0, cell, varied=("cell",)) for cell in CELLS[:8]]
+    for results in (runs, cells):
+        [ax] = plots.figure(results, Look(theme=theme)).axes
+        names = [text for text in ax.texts if text.get_text()]
+        assert len(names) == 8
+        page = matplotlib.colors.to_hex(ax.figure.get_facecolor())
+        for text in names:
+            assert style.contrast(text.get_color(), page) >= 4.5, text
+
+
+def test_one_sample_has_no_band_and_no_note_of_one():
+    figure = plots.figure(*results_of(batch_size=1))
+    assert not figure.axes[0].collections
+    assert "percentile" not in " ".join(words(figure))
+    assert "percentile" in " ".join(words(plots.figure(*results_of())))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,7 @@ def test_colours_can_be_told_from_the_page():
         ({"cell": ["rnn", "lstm", "gru"]}, [3], False, ["rnn", "lstm", "gru"]),
         ({"cell": ["rnn", "gru"], "ws_scale": [0.5, 1.0]}, [2, 2], False, ["W_s×0.5", "gru"]),
         ({"cell": ["rnn", "mingru"], "ws_scale": [0.5, 1.0]}, [2, 1], False, ["W_s×0.5", "mingru"]),
-        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [17], True, [f"{CELLS[0]} W_s×0.5", "brc"]),
+        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [16], True, [f"{CELLS[0]} W_s×0.5", "brc"]),
         ({"ws_scale": SCALES[:3], "seed": [0, 1, 2, 3]}, [12], True, ["W_s×0.1 seed 0", "seed 3"]),
         ({"ws_scale": SCALES[:4], "wx_scale": [1.0, 2.0], "seed": [0, 1]}, [4] * 4, True,
          ["W_x×1.0 seed 0"]),
@@ -192,44 +204,6 @@ def test_every_curve_is_drawn_under_its_name():
         assert ax.get_ylim() == plots.figure(results, look).axes[0].get_ylim()
 
 
-@pytest.mark.parametrize("most", [1, 3, MOST_PANELS])
-@pytest.mark.parametrize("cells", [["rnn", "gru"], ["rnn", "gru", "mgu", "indrnn"]])
-def test_of_many_runs_each_is_drawn(cells, most):
-    """Panels that would be too many take in each other's rows, or lines, and none goes missing."""
-    axes = ("cell", "wx_scale", "ws_scale")
-    results = [made(0, cell, rate=0.9, varied=axes, wx_scale=x, ws_scale=s)
-               for cell in cells for x in (1.0, 2.0) for s in (0.5, 1.0)]  # fmt: skip
-    groups = plan(results, most)
-    assert len(groups) <= most
-    assert all(group.heat == (len(results) >= 12) for group in groups)
-    assert sorted(id(r) for group in groups for r in group.results) == sorted(map(id, results))
-    for group in groups:
-        for result, name in zip(group.results, group.names, strict=True):
-            said = f"{group.title} {name}".split()
-            assert {result.axes["cell"], f"W_x×{result.axes['wx_scale']}"} <= set(said)
-
-
-def test_rows_too_many_for_names_are_named_by_what_they_share():
-    """And the critical scale is drawn between the blocks of scales, of all their seeds."""
-    scales = [0.25 * 1.4**k for k in range(11)]
-    results = [made(0, rate=scale, varied=("ws_scale", "seed"), ws_scale=scale, seed=seed)
-               for scale in scales for seed in range(4)]  # fmt: skip
-    look = Look()
-    [group] = plan(results, 1)
-    mapped = plots.figure(results, look).axes[0]
-    assert "rows within" not in " ".join(words(mapped))  # a panel a seed, a row a scale
-    ax = matplotlib.figure.Figure(figsize=(4, 6)).subplots()
-    heat.draw(ax, group, look)
-    labels = [text.get_text() for text in ax.get_yticklabels()]
-    assert [float(text.removeprefix("W_s×")) for text in labels] == pytest.approx(scales, rel=1e-4)
-    assert list(ax.get_yticks()) == [1.5 + 4 * k for k in range(11)]
-    assert heat.unnamed(group) == "rows within: seed 0 to 3"
-    [line] = [text for text in words(ax) if text.startswith("rate 1 at ")]
-    assert float(line.split()[-1]) == pytest.approx(1, abs=0.02)
-    row = np.interp(0.0, np.log(scales), ax.get_yticks())
-    assert any(np.allclose(line.get_ydata(), row, atol=0.2) for line in ax.lines)
-
-
 def test_over_seeds_the_band_holds_every_seed():
     seeds = {"seed": [0, 1, 2, 3]}
     runs, _ = results_of(**seeds)
@@ -258,55 +232,6 @@ def test_a_backend_that_matplotlib_does_not_know_is_none_of_ours(backend, one, t
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
 
 
-@pytest.mark.parametrize(
-    ("scales", "said"),
-    [
-        ({"from": 0.013, "to": 130, "count": 12, "scale": "log"}, "at 1.0"),
-        ({"from": 0.35, "to": 6, "count": 12}, "at 1.00"),  # also where the scale is a plain one
-        ({"from": 3e-100, "to": 3e80, "count": 19, "scale": "log"}, "between 3e-10 and 3"),
-    ],
-)
-def test_the_rate_is_1_where_its_logarithm_is_0_over_that_of_the_scale(scales, said):
-    ax = _maps(ws_scale=scales)
-    assert f"rate 1 {said}" in words(ax)
-    assert any(np.allclose(line.get_ydata(), 1.0) for line in ax.lines)
-    low, high = ax.get_ylim()
-    shown = [text for text in ax.get_yticklabels()
-             if low <= text.get_position()[1] <= high and text.get_text()]  # fmt: skip
-    assert len(shown) >= 3
-
-
-def test_a_heat_map_has_the_critical_scale():
-    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
-                               measure="theory", ws_init="orthogonal")  # fmt: skip
-    figure = plots.figure(results, look)
-    assert_readable(figure)
-    marked = {
-        text.split()[0]: float(text.split()[-1])
-        for text in words(figure.axes[0]) if re.fullmatch(r"(rate 1|theory) at [\d.]+", text)
-    }  # fmt: skip
-    assert marked["rate"] == pytest.approx(1.0, abs=0.02)  # orthogonal: g is the rate
-    assert marked["theory"] == pytest.approx(1.0, abs=0.05)
-    assert [text.get_text() for text in figure.axes[0].child_axes[0].get_yticklabels()] == [
-        "1e-9", "1e-3", "1", "1e3", "1e9"
-    ]  # fmt: skip
-
-
-def test_the_critical_scale_lies_between_runs_that_have_a_rate():
-    """Near it a curve may have no straight part: the line is where those next to the gap put it."""
-    results, look = results_of(ws_scale=[0.25 * 1.4**k for k in range(12)], cell=LINEAR,
-                               ws_init="orthogonal")  # fmt: skip
-    gap = [
-        replace(one, diagnosis=replace(one.diagnosis, rate=None, rate_ci=None))
-        if 0.8 < one.axes["ws_scale"] < 1.2 else one
-        for one in results
-    ]  # fmt: skip
-    assert 0 < len([one for one in gap if one.diagnosis.rate is None]) < len(gap)
-    [found] = [text for text in words(plots.figure(gap, look).axes[0]) if "rate 1" in text]
-    assert found.startswith("rate 1 near ")
-    assert float(found.split()[-1]) == pytest.approx(1, abs=0.02)
-
-
 def test_a_gradient_that_starts_at_zero_has_no_curve():
     config = {"loss": {"kind": "mse", "target": 0.0}, "wx_scale": 0}
     [ax] = plots.figure(*results_of(**config)).axes
@@ -323,21 +248,29 @@ def test_a_gradient_that_becomes_zero_is_named_at_the_bottom(over):
     places = {text.get_text(): text.xy[1] for text in ax.texts}
     assert places["W_s×0.0: 0 from lag 1"] < places["W_s×1.0"]
     assert places["W_s×0.0: 0 from lag 1"] < 0.1
-    if over:  # a band that ends in zeros goes down to the bottom
-        edges = ax.collections[0].get_paths()[0].vertices
-        assert edges[edges[:, 0] == T][:, 1].min() == pytest.approx(ax.get_ylim()[0])
+
+
+def test_a_band_ends_where_it_is_zero():
+    """And goes down to the bottom where only its lower edge is."""
+    one = made(zero_from=30)
+    spread = one.flow.state.log10()[:, None] + np.array([-0.25, 0.0, 0.5])
+    spread[20:, 0] = spread[25:, 1] = -np.inf
+    one = replace(one, flow=replace(one.flow, log10_percentiles=spread))
+    [ax] = plots.figure([one], Look()).axes
+    x, y = ax.collections[0].get_paths()[0].vertices.T
+    assert x.max() == 29
+    assert set(y[(x >= 20) & (y < -3)]) == {ax.get_ylim()[0]}
+    assert y[x < 20].min() == pytest.approx(spread[19, 0] - spread[0, 1])
+    [dotted] = [line for line in ax.lines if line.get_linestyle() == ":" or (line.is_dashed()
+                and len(line.get_xdata()) > 2)]  # fmt: skip
+    median = dotted.get_ydata()
+    assert np.isfinite(median[:25]).all()
+    assert np.isnan(median[25:]).all()
 
 
 def test_a_single_run_says_from_where_it_is_zero():
     [ax] = plots.figure(*results_of(cell=CUT)).axes
     assert any("0 from lag 1" in line for line in words(ax))
-
-
-def test_a_map_of_seeds_says_what_its_rows_are():
-    results, look = results_of(ws_scale=SCALES, seed=[0, 1], over=True)
-    assert "geometric means over the seeds" in " ".join(words(plots.figure(results, look)))
-    [found] = [results_of(ws_scale=SCALES)]
-    assert "seeds" not in " ".join(words(plots.figure(*found)))
 
 
 @pytest.mark.parametrize("suffix", PICTURES)

@@ -181,6 +181,21 @@ def test_seeds_share_a_colour_and_a_name():
     assert "1.5 to 2.5" in words(ax)
 
 
+def test_rates_beyond_the_scale_are_marked_at_its_edge():
+    near, far = critical(cells=("rnn",), seeds=(0, 1))
+    tried = tuple(replace(p, log_rate=10 * p.log_rate) for p in far.tried)
+    figure = plots.figure([near, replace(far, tried=tried)], LOOK, "critical")
+    [ax] = figure.axes
+    low, high = ax.get_ylim()
+    marks = {(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines
+             if line.get_marker() in ("v", "^")}  # fmt: skip
+    logs = [(point.value, point.log_rate / math.log(10)) for point in tried]
+    assert marks == {(x, low if y < low else high) for x, y in logs if not low <= y <= high}
+    assert {y for _, y in marks} == {low, high}
+    assert "triangle: the rate is beyond the scale" in " ".join(words(figure))
+    assert "triangle" not in " ".join(words(plots.figure([near], LOOK, "critical")))
+
+
 def test_a_net_without_a_crossing_says_so():
     figure = plots.figure(critical(missing=("lstm",)), LOOK, "critical")
     assert_readable(figure)
@@ -207,7 +222,10 @@ def test_nets_that_have_nothing_to_vary_are_refused():
 def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
     comparison = changed()
     distances, *curves = plots.figure(comparison, LOOK, "comparison").axes
+    ends = (", disappeared", ", appeared")
     names = [text.get_text() for text in distances.get_yticklabels()]
+    assert [name for name in names if name.endswith(ends)] == ["lstm W_s×1.5, disappeared"]
+    names = [name.removesuffix(ends[0]) for name in names]
     assert sorted(names) == sorted(pair.name for pair in comparison.pairs)
     held = {pair.name: pair.held for pair in comparison.pairs}
     assert [held[name] for name in names] == sorted(held.values())
@@ -221,6 +239,18 @@ def test_a_comparison_has_a_row_a_run_and_the_curves_of_the_most_distant():
         assert holds(by_name[moved.name], shown(result.flow).log10())
     assert by_name[moved.name].get_ylabel() == largest.name
     assert {"before", "now"} <= set(words(by_name[moved.name]))
+
+
+def test_runs_that_have_no_counterpart_say_on_which_side_they_are_and_why():
+    before, after = ([made(0, cell, seed=seed, varied=("cell",)) for cell in ("rnn", "lstm")]
+                     for seed in (0, 3))  # fmt: skip
+    comparison = compare(*(Side(side, LOOK.thresholds) for side in (before, after)))
+    figure = plots.figure(comparison, LOOK, "comparison")
+    assert_readable(figure)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert set(names) == {f"{cell}, {change}" for cell in ("rnn", "lstm")
+                          for change in ("appeared", "disappeared")}  # fmt: skip
+    assert "seed 0 before, 3 after" in " ".join(words(figure))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-300, 1e-9, 0.05, 1e5])

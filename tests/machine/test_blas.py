@@ -42,12 +42,34 @@ def test_the_library_computes_with_one_thread_the_bytes_of_the_command(tmp_path)
 
 
 @pytest.mark.parametrize("variable", blas._VARIABLES)
-def test_a_user_who_says_how_many_keeps_them(monkeypatch, variable):
-    for name in blas._VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    assert blas.threads() == 1
-    monkeypatch.setenv(variable, "3")
-    assert blas.threads() == 3
-    monkeypatch.setattr(blas, "_controller", None)
-    with blas.one_thread():
-        pass
+def test_the_variables_of_the_libraries_change_no_byte(tmp_path, variable):
+    """Their two threads are at the user's service before and after."""
+    assert _run([sys.executable, "-c", SCRIPT], tmp_path, **{variable: "2"}) == "{1} True\n"
+    command = _run([*GRADFLOW, "analyze", "-", "--format", "csv"], tmp_path, **{variable: "2"})
+    assert (tmp_path / "own.csv").read_text() == command
+    assert command == _run([*GRADFLOW, "analyze", "-", "--format", "csv"], tmp_path)
+
+
+def test_the_limit_is_there_until_the_last_has_left(monkeypatch):
+    """Of two computations in two threads of the caller, whichever begins and ends first."""
+    done = []
+
+    class Controller:
+        def limit(self, limits):
+            done.append(limits)
+            return self
+
+        def restore_original_limits(self):
+            done.append("as before")
+
+    monkeypatch.setattr(blas, "_controller", Controller)
+    monkeypatch.setattr(blas, "_limit", blas._Limit())
+    for _ in range(2):
+        first, second = blas.one_thread(), blas.one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert done.pop() == 1
+        assert not done
+        second.__exit__(None, None, None)
+        assert done.pop() == "as before"

@@ -231,26 +231,23 @@ def test_cores_that_nothing_runs_on(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "variable", "workers", "blas", "found"),
+    ("wanted", "variable", "workers", "found"),
     [  # what the library gives
-        (None, None, 1, 1, 1),
-        (None, None, 2, 1, 1),  # a sweep in processes
-        (None, None, 1, 4, 1),  # linear algebra has its own threads
-        (3, None, 1, 1, 3),
-        (3, None, 4, 1, 2),  # as many as there are cores for
-        (64, None, 1, 1, 8),
-        (3, None, 1, 4, 1),
-        (None, "2", 1, 1, 2),
-        (1, "2", 1, 1, 1),
-        (None, "2", 8, 1, 1),
-        (None, "1000000", 1, 1, 8),
-        (None, "9" * 5000, 1, 1, 8),
-        (None, "0" * 20 + "3", 1, 1, 3),
+        (None, None, 1, 1),
+        (None, None, 2, 1),  # a sweep in processes
+        (3, None, 1, 3),
+        (3, None, 4, 2),  # as many as there are cores for
+        (64, None, 1, 8),
+        (None, "2", 1, 2),
+        (1, "2", 1, 1),
+        (None, "2", 8, 1),
+        (None, "1000000", 1, 8),
+        (None, "9" * 5000, 1, 8),
+        (None, "0" * 20 + "3", 1, 3),
     ],
 )
-def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, blas, found):
+def test_how_many_a_run_may_take(monkeypatch, wanted, variable, workers, found):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    monkeypatch.setattr(threads.blas, "threads", lambda: blas)
     monkeypatch.delenv(threads.VARIABLE, raising=False)
     if variable:
         monkeypatch.setenv(threads.VARIABLE, variable)

@@ -58,14 +58,10 @@ def test_a_run_of_a_stack_has_the_bytes_of_one_alone(blocks_pay):
     np.testing.assert_array_equal(product(W, columns)[1:2], product(W[1:2], columns[1:2]))
 
 
-@pytest.fixture
-def one_thread(monkeypatch):
-    monkeypatch.setattr(products, "threads", lambda otherwise=1: 1)
-    return products._rows_of_a_block.__wrapped__
+rows = products._rows_of_a_block.__wrapped__
 
 
-def test_only_large_products_of_several_columns_are_cut(monkeypatch, one_thread):
-    rows = one_thread
+def test_only_large_products_of_several_columns_are_cut(monkeypatch):
     monkeypatch.setattr(products, "_blocks_pay", lambda: True)
     assert rows(128, 32, 16) == 128  # OpenBLAS has its own code for this
     assert rows(257, 1024, 40) == 257  # a prime has no blocks
@@ -74,19 +70,14 @@ def test_only_large_products_of_several_columns_are_cut(monkeypatch, one_thread)
 
 
 @pytest.mark.parametrize("pays", [True, False])
-def test_products_that_are_worth_it_have_blocks_for_threads(monkeypatch, one_thread, pays):
+def test_products_that_are_worth_it_have_blocks_for_threads(monkeypatch, pays):
     """Also where nothing but threads can gain by them, and where columns are many."""
     monkeypatch.setattr(products, "_blocks_pay", lambda: pays)
     for shape in ((512, 512, 64), (2048, 512, 96), (512, 2048, 49), (4096, 1024, 128)):
-        rows = one_thread(*shape)
-        assert 128 <= rows <= shape[0] // 4
-        assert shape[0] % rows == 0
-    assert one_thread(64, 256, 128) == 64
-
-
-def test_large_products_stay_whole_where_blas_has_threads(monkeypatch):
-    monkeypatch.setattr(products, "threads", lambda otherwise=1: 2)
-    assert products._rows_of_a_block.__wrapped__(4096, 1024, 32) == 4096
+        found = rows(*shape)
+        assert 128 <= found <= shape[0] // 4
+        assert shape[0] % found == 0
+    assert rows(64, 256, 128) == 64
 
 
 @pytest.mark.parametrize(
@@ -108,7 +99,6 @@ def test_the_quickest_function_gives_what_product_gives(blocks_pay):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_threads_give_the_same_bytes(blocks_pay, monkeypatch, count):
-    monkeypatch.setattr(products, "threads", lambda otherwise=1: 1)
     monkeypatch.setattr(threads, "_PENANCE", 0)
     monkeypatch.setattr(threads, "idle_cores", lambda: 64)
     rng = np.random.default_rng(0)

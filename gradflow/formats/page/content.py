@@ -45,7 +45,6 @@ class Table:
         caption: what it shows.
         columns: the first is the head of each row.
         notes: what is to be known to read it, a sentence each.
-        is_filtered: whether rows are looked for in it.
     """
 
     kind = "table"
@@ -54,7 +53,6 @@ class Table:
     caption: str
     columns: Sequence[Column]
     notes: Sequence[str] = ()
-    is_filtered: bool = True
 
     @property
     def rows(self) -> Iterator[list[tuple[Column, str, str, Markup]]]:

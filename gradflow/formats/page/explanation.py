@@ -32,7 +32,7 @@ def _sections(content: Sequence[Explanation], look: Look) -> Iterator[Section]:
             id = f"sum-{one.result.run}-{sum_.parameter}"
             found = columns(zip(heads, zip(*rows, strict=True), strict=True))
             prose = [f"The sum of the terms: {total[-1]}" + ("." if sum_.signed else _OF_MATRICES)]
-            parts.append(Table(id, explanation.caption(sum_), found, prose, is_filtered=False))
+            parts.append(Table(id, explanation.caption(sum_), found, prose))
         yield Section(f"run-{one.result.run}", name, parts)
     yield from figure([one.result for one in content], look)
     yield provenance(look)

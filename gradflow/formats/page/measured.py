@@ -28,8 +28,7 @@ def measured(results: Sequence[Result]) -> Iterator[Section]:
         if not any(one.figures for _, one in found):
             parts += [Prose([said, *notes])] if notes else []
         elif len(results) > 1:
-            columns, many = list(_columns(name, found)), len(found) > _FEW
-            parts.append(Table(f"measure-{name}", said, columns, notes, is_filtered=many))
+            parts.append(Table(f"measure-{name}", said, list(_columns(name, found)), notes))
         else:
             parts += [*_of_one(name, found[0][1], said), *([Prose(notes)] if notes else [])]
     if parts:
@@ -70,7 +69,7 @@ def _of_one(name: str, found: Measured, said: str) -> Iterator[Part]:
             for head in heads
         ]
         gates = column("gate", list(of_gates))
-        yield Table(f"measure-{name}", said, [gates, *columns], is_filtered=False)
+        yield Table(f"measure-{name}", said, [gates, *columns])
     if others:
         yield Facts(others, caption="" if of_gates else said)
 

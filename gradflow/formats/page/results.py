@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from gradflow.formats import markdown, runs, words
 from gradflow.formats.glossary import explained, of_rates
-from gradflow.formats.lags import choose_lags
 from gradflow.formats.look import Look
 from gradflow.formats.page.answers import answer
 from gradflow.formats.page.common import cells_of, notes, provenance, titled
@@ -129,15 +128,9 @@ def _facts(result: Result) -> dict[str, str]:
 # Lags
 
 
-_LONG = 30  # lags that are looked for rather than read
-
-
 def _lags(results: Sequence[Result], look: Look) -> Iterator[Part]:
     """The gradient against lag, of as many runs as fit side by side."""
     there = [result for result in results if result.flow is not None]
-    is_long = (
-        max((len(choose_lags(r.sequence_length, look.lags)) for r in there), default=0) > _LONG
-    )
     if len(there) > words.FEW_RUNS:
         yield Prose([_ELSEWHERE])
     elif len(results) == 1 and there:
@@ -151,14 +144,9 @@ def _lags(results: Sequence[Result], look: Look) -> Iterator[Part]:
         prose = [f"Relative: ‖∂L/∂s‖ over {words.relative_to(results)}.", _marks(look)]
         if "W_s" in flow.terms:
             prose.append("W_s share: ‖terms of lags 0 to here, summed‖ over ‖∂L/∂W_s‖.")
-        yield Table("lags", "The gradient at each lag", found, prose, is_filtered=is_long)
+        yield Table("lags", "The gradient at each lag", found, prose)
         if measured := markdown.measured_columns(results[0], look):
-            yield Table(
-                "measured-lags",
-                "What was measured at each lag",
-                columns(measured),
-                is_filtered=is_long,
-            )
+            yield Table("measured-lags", "What was measured at each lag", columns(measured))
     elif there:
         pairs = markdown.lag_columns_of_runs(results, look)
         found = [
@@ -167,13 +155,7 @@ def _lags(results: Sequence[Result], look: Look) -> Iterator[Part]:
         ]
         start = words.relative_to(results)
         prose = [f"‖∂L/∂s‖ over {start}.", _marks(look)]
-        yield Table(
-            "lags",
-            "The relative gradient at each lag",
-            found,
-            prose,
-            is_filtered=is_long,
-        )
+        yield Table("lags", "The relative gradient at each lag", found, prose)
 
 
 _ELSEWHERE = (

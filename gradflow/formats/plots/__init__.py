@@ -69,22 +69,18 @@ def _load() -> None:
                 os.environ["MPLBACKEND"] = chosen
 
 
-def into(given: object, results: Sequence[Result], look: Look) -> None:
+def into(ax: object, results: Sequence[Result], look: Look) -> None:
     """Draw the gradient of results into given axes, one, or an array or list of as many as there
-    are panels.
+    are panels, or runs.
 
     Raises:
-        InputError: they are no axes, there is nothing to draw, or another number of panels of it.
+        InputError: they are no axes, hold data on a log scale, or are neither as many as panels
+            nor as runs; or there is nothing to draw.
     """
-    axes = _axes(given)
-    from gradflow.formats.plots import runs
+    axes = _axes(ax)
+    from gradflow.formats.plots import given
 
-    runs.into(axes, results, look)
-    if look.theme == "dark":
-        from gradflow.formats.plots.saving import turn
-
-        for ax in axes:
-            turn(ax)
+    given.into(axes, results, look)
 
 
 def _axes(given: object) -> list[Axes]:

@@ -19,6 +19,7 @@ from gradflow.formats.look import Look
 from gradflow.formats.plots import sheet, style
 from gradflow.formats.plots.scales import (
     LAG,
+    SEVERAL,
     along_lags,
     bounds,
     decades,
@@ -28,6 +29,7 @@ from gradflow.formats.plots.scales import (
     plain,
     power,
     shortened,
+    wide,
     with_room,
 )
 from gradflow.formats.plots.sheet import Panel
@@ -53,6 +55,7 @@ def figure(comparison: Comparison, look: Look) -> Figure:
     held = sum(pair.held for pair in pairs)
     said = [f"{many(len(pairs), 'run')}: {held} within {comparison.within}"]
     notes = ["grey: before", "coloured: now"] if curves else []
+    notes += [clean(comparison.unpaired)] if comparison.unpaired else []
     more = len(pairs) - _MOST_ROWS
     notes += [f"{many(more, 'more run')}, nearer to each other, not drawn"] if more > 0 else []
     distances = _distances(worst[:_MOST_ROWS], comparison.tolerance)
@@ -90,13 +93,21 @@ def _distances(pairs: Sequence[Pair], tolerance: float) -> Panel:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power(x)))
         ax.yaxis.set_major_locator(FixedLocator([float(i) for i in range(len(pairs))]))
-        names = [plain(shortened(clean(pair.name), name_room(ax))) for pair in pairs]
-        ax.set_yticklabels(names, fontsize=style.TINY)
+        ax.set_yticklabels([_called(ax, pair) for pair in pairs], fontsize=style.TINY)
         ax.set_ylim(len(pairs) + 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
 
     height = max(2.2, 0.135 * len(pairs) + 0.7)
     return Panel(draw, "largest distance", "", "decades", height=height, alone=height > 2.2)
+
+
+def _called(ax: Axes, pair: Pair) -> str:
+    """The name of a run, and on which side alone it is."""
+    if pair.change is None:
+        return plain(shortened(clean(pair.name), name_room(ax)))
+    change = f", {pair.change}"
+    room = max(name_room(ax, SEVERAL) - wide(change, style.TINY), 0.3)
+    return plain(shortened(clean(pair.name), room) + change)
 
 
 def _ends(tolerance: float) -> tuple[float, float]:

@@ -56,6 +56,7 @@ def figure(content: Sequence[Critical], look: Look) -> Figure:
     more = len(parts) - len(panels)
     said += [f"{many(more, 'more panel')} not drawn"] if more else []
     notes = ["dot: the rate is 1"]
+    notes += ["triangle: the rate is beyond the scale"] if any(map(_is_beyond, nets)) else []
     notes += ["between strokes: its interval"] if any(one.interval for one in nets) else []
     notes += ["diamond below: theory"] if any(one.predicted is not None for one in nets) else []
     notes += and_more(_alike_notes(content), _MOST_NOTES)
@@ -82,6 +83,9 @@ def _panel(kinds: Sequence[Sequence[Critical]], axes: Sequence[str]) -> Panel:
             for found in nets:
                 _net(ax, found, colour, thin=len(nets) > 1)
         _scales(ax, [found for nets in kinds for found in nets])
+        for nets, colour in zip(kinds, colours, strict=True):
+            for found in nets:
+                _beyond(ax, found, colour)
         _names(ax, kinds, axes, colours)
 
     return Panel(draw, "", "", words.symbol(first.vary), "rate per step", height=2.5)
@@ -103,20 +107,35 @@ def _net(ax: Axes, found: Critical, colour: str, thin: bool) -> None:
         ax.plot([found.value], [0], "o", ms=3.4, mew=0, color=colour, zorder=4)
 
 
+def _beyond(ax: Axes, found: Critical, colour: str) -> None:
+    """A triangle at the edge of the scale for each rate that is beyond."""
+    low, high = ax.get_ylim()
+    for point in found.tried:
+        y = point.log_rate / LN10
+        if not low <= y <= high and not math.isnan(y):
+            marker, edge = ("^", high) if y > high else ("v", low)
+            ax.plot([point.value], [edge], marker, ms=3.5, mew=0, color=colour, clip_on=False)
+
+
 def _scales(ax: Axes, nets: Sequence[Critical]) -> None:
     tried = [p for found in nets for p in found.tried]
     values = sorted({p.value for p in tried})
     logs = [p.log_rate / LN10 for p in tried if math.isfinite(p.log_rate)]
     low, high = max(min([*logs, -0.05]), -_FARTHEST), min(max([*logs, 0.05]), _FARTHEST)
     room = 0.05 * (high - low)
-    ax.set_ylim(low - room, high + room)
+    low, high = max(low - room, -_FARTHEST), min(high + room, _FARTHEST)
+    ax.set_ylim(low, high)
     spaced = not nets[0].vary.startswith("cell.") and values[0] > 0
     if spaced:
         ax.set_xscale("log")
     along_numbers(ax.xaxis, spaced)
     ax.set_xlim(values[0], values[-1])
-    ax.set_yticks(_few([math.log10(v) for v in _MARKS], low - room, high + room))
+    ax.set_yticks(_few([math.log10(v) for v in _MARKS], low, high))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{10**y:.3g}"))
+
+
+def _is_beyond(found: Critical) -> bool:
+    return any(abs(point.log_rate) > _FARTHEST * LN10 for point in found.tried)
 
 
 def _few(marks: Sequence[float], low: float, high: float) -> list[float]:
@@ -147,5 +166,6 @@ def _names(
     for name, place, colour in zip(names, apart(ends, 21 / height_of(ax)), colours, strict=True):
         ax.annotate(
             plain(name), (1, place), xycoords="axes fraction", xytext=(4, 0), va="center",
-            textcoords="offset points", fontsize=style.TINY, color=colour, linespacing=1.15,
+            textcoords="offset points", fontsize=style.TINY, color=style.of_text(colour),
+            linespacing=1.15,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gradflow.formats import words
 from gradflow.formats.look import Look
@@ -30,7 +31,14 @@ from gradflow.results import GradientFlow, Result
 BAND = "line: root mean square over the batch; band: 10th to 90th percentile, dotted: median"
 SEEDS = "line: geometric mean over the seeds; band: lowest to highest"
 
+_REPLACED = "_replaced"
+"""The label, which no legend shows, of what is drawn anew where more curves come."""
+
 _DOTTED, _DASHED = (0, (1, 1.6)), (0, (3.5, 2))
+
+
+class Curve(Line2D):
+    """A gradient against lag, by its name."""
 
 
 def relative(result: Result) -> Array:
@@ -76,6 +84,8 @@ def band(result: Result) -> Array | None:
         return over.log10_band if len(over.log10_band) and over.seeds > 1 else None
     if flow is None or not len(flow.log10_percentiles):
         return None
+    if (flow.log10_percentiles[:, 0] == flow.log10_percentiles[:, -1]).all():  # of one sample
+        return None
     return _over_start(flow.log10_percentiles, flow)
 
 
@@ -102,23 +112,37 @@ def _has_band(group: Group) -> bool:
 def draw(
     ax: Axes, group: Group, scale: tuple[float, float], look: Look, measures: Sequence[str] = ()
 ) -> None:
-    """The relative gradient of each run of a group."""
+    """The relative gradient of each run of a group; next to curves that are there already without
+    what is said of one alone."""
     lines = [relative(result) for result in group.results]
+    T = max(map(len, lines)) - 1
+    earlier = sum(isinstance(line, Curve) for line in ax.lines)
     colours = style.colours(len(lines), group.ordered and len(lines) > 1)
+    if earlier:
+        colours = [style.COLOURS[(earlier + i) % len(style.COLOURS)] for i in range(len(lines))]
+        scale = min(scale[0], ax.get_ylim()[0]), max(scale[1], ax.get_ylim()[1])
+        T = max(T, int(ax.get_xlim()[1]))
+        for artist in [*ax.lines, *ax.patches, *ax.texts]:
+            if artist.get_label() == _REPLACED:
+                artist.remove()
     ax.set_ylim(*scale)
     _thresholds(ax, look, *scale)
-    for line, result, colour in zip(lines, group.results, colours, strict=True):
+    names = [name or words.clean(str(result.axes["cell"]))
+             for result, name in zip(group.results, group.names, strict=True)]  # fmt: skip
+    for line, result, colour, name in zip(lines, group.results, colours, names, strict=True):
         if _has_band(group):
             _band(ax, result, colour, alone=len(lines) == 1)
-        for name, one in overlays(measures):
-            extra = overlaid(result, name, one)
+        for measure, one in overlays(measures):
+            extra = overlaid(result, measure, one)
             if extra is not None:
                 own = style.INK if len(lines) == 1 else colour
                 ax.plot(np.arange(len(extra)), finite(extra), color=own, lw=0.9, ls=_DASHED)
-        ax.plot(np.arange(len(line)), finite(line), color=colour)
+        ax.add_line(Curve(np.arange(len(line)), finite(line), color=colour, label=plain(name)))
         _end_of(ax, line, colour, longest=max(map(len, lines)))
-    along_lags(ax, max(map(len, lines)) - 1)
+    along_lags(ax, T)
     decades(ax)
+    if earlier:
+        return
     if len(lines) == 1:
         _horizon(ax, group.results[0])
         found = [(one.name, overlaid(group.results[0], name, one))
@@ -141,21 +165,22 @@ def _thresholds(ax: Axes, look: Look, low: float, high: float) -> None:
     vanishing, exploding = look.log10_thresholds
     for begin, stop in ((low, vanishing), (exploding, high)):
         if begin < stop:
-            ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0)
-    ax.axhline(0, color=style.FAINT, lw=0.5, zorder=1)
+            ax.axhspan(begin, stop, color=style.SHADE, lw=0, zorder=0, label=_REPLACED)
+    ax.axhline(0, color=style.FAINT, lw=0.5, zorder=1, label=_REPLACED)
 
 
 def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
+    """It goes down to the bottom where its lower edge alone is zero, and ends where both are."""
     found = band(result)
     if found is None:
         return
-    low, _ = ax.get_ylim()
-    edges = finite(np.where(np.isneginf(found), low, found))
-    lags = np.arange(len(edges))
-    ax.fill_between(lags, edges[:, 0], edges[:, -1], color=colour, alpha=0.2 if alone else 0.14,
-                    lw=0)  # fmt: skip
+    bottom, _ = ax.get_ylim()
+    low, high = finite(found[:, 0]), finite(found[:, -1])
+    low = np.where(np.isneginf(found[:, 0]) & np.isfinite(high), bottom, low)
+    lags = np.arange(len(found))
+    ax.fill_between(lags, low, high, color=colour, alpha=0.2 if alone else 0.14, lw=0)
     if found.shape[1] == 3:
-        ax.plot(lags, edges[:, 1], color=colour, lw=0.7, ls=_DOTTED)
+        ax.plot(lags, finite(found[:, 1]), color=colour, lw=0.7, ls=_DOTTED)
 
 
 def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
@@ -163,7 +188,7 @@ def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
     since its name is at the right."""
     there = np.flatnonzero(np.isfinite(line))
     if len(there) and there[-1] + 1 < len(line):
-        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour)
+        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour, clip_on=False)
     elif len(line) < longest:
         ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3)
 
@@ -174,7 +199,7 @@ def _horizon(ax: Axes, result: Result) -> None:
     if not found.horizon:
         return
     falls = found.verdict != "exploding"
-    ax.axvline(found.horizon, color=style.INK, lw=0.6, ls=(0, (4, 3)))
+    ax.axvline(found.horizon, color=style.INK, lw=0.6, ls=(0, (4, 3)), label=_REPLACED)
     left = found.horizon > 0.6 * result.sequence_length
     seen = _is_clear(ax, result, found.horizon, left, falls)
     at_bottom = falls == seen
@@ -183,6 +208,7 @@ def _horizon(ax: Axes, result: Result) -> None:
         xycoords=("data", "axes fraction"),
         xytext=(-3 if left else 3, 3 if at_bottom else -3), textcoords="offset points",
         ha="right" if left else "left", va="bottom" if at_bottom else "top", fontsize=style.SMALL,
+        color=style.INK, label=_REPLACED,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from gradflow.numerics.arrays import Array
 
 _BEYOND = 3  # times as many decades as the thresholds: where colours end
 _MOST_NAMES = 40
+_MOST_ROWS = 1000  # of which each has a pixel
 _MOST_APART = 24  # blocks of rows with a line between them
 _COARSE = 10  # times one of two neighbours: the other, between which no place is known
 
@@ -124,6 +125,12 @@ def blocks(parts: Sequence[tuple[str, ...]], depth: int) -> list[tuple[int, int]
     many settings."""
     starts = [at for at, one in enumerate(parts) if not at or one[:depth] != parts[at - 1][:depth]]
     return list(zip(starts, [*starts[1:], len(parts)], strict=True))
+
+
+def notes(groups: Sequence[Group]) -> list[str]:
+    """What of their rows cannot be seen."""
+    most = max((len(group.results) for group in groups if group.heat), default=0)
+    return [f"{most:,} rows in a panel, more than it has pixels"] if most > _MOST_ROWS else []
 
 
 def unnamed(group: Group) -> str:

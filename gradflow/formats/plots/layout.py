@@ -94,6 +94,13 @@ def plan(results: Sequence[Result], most: int = MOST_PANELS) -> list[Group]:
     return [group for groups in found for group in groups]
 
 
+def each(results: Sequence[Result]) -> list[Group]:
+    """A group for each run, or its parts."""
+    shown = [result for result in with_parts(_spelled(results)) if result.flow is not None]
+    varied = [axis for axis in shown[0].varied if _count(shown, axis) > 1] if shown else []
+    return [Group(_name(result, varied), (result,), ("",)) for result in shown]
+
+
 def _is_scattered(shown: Sequence[Result], apart: Sequence[str], heat: bool, most: int) -> bool:
     """Whether runs that are this far apart are too many panels, or these have too few rows."""
     groups = _by(shown, apart)

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import words
 from gradflow.formats.look import Look
@@ -39,26 +38,12 @@ def figure(results: Sequence[Result], look: Look) -> Figure:
     aspects = [gradients(groups, look), *(measured.panels(groups, *one, look) for one in drawings)]
     rows = in_grid([aspect for aspect in aspects if aspect], len(groups))
     shown = [result for group in groups for result in group.results]
-    notes = [*curves.notes(groups, look, asked), *measured.notes([*results, *shown], asked)]
+    notes = [
+        *curves.notes(groups, look, asked),
+        *heat.notes(groups),
+        *measured.notes([*results, *shown], asked),
+    ]
     return sheet.figure(rows, look.title, said(results, shown), notes)
-
-
-def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
-    """See `gradflow.formats.plots.into`."""
-    groups = plan(results)
-    if not groups:
-        raise nothing(results)
-    if len(groups) != len(axes):
-        take = f"these results take {many(len(groups), 'panel')}"
-        raise InputError(
-            f"{take}, found {many(len(axes), 'axes', 'axes')}: give as many, or draw without ax"
-        )
-    for ax, panel in zip(axes, gradients(groups, look), strict=True):
-        mapped = panel.draw(ax)
-        sheet.head(ax, panel)
-        ax.set_ylabel(panel.y)
-        if mapped is not None:
-            heat.bar(ax, mapped)
 
 
 def gradients(groups: Sequence[Group], look: Look) -> list[Panel]:

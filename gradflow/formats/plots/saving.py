@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Set
 from html import escape
 from typing import Any
 
@@ -41,10 +42,10 @@ def content(figure: Figure, kind: str, theme: Theme = "auto") -> bytes:
     return _named(made.getvalue().decode("utf-8"), str(figure.get_label()), theme).encode()
 
 
-def turn(root: Artist) -> None:
-    """Turn ink, paper and colours round for a dark page, of everything below an artist."""
+def turn(root: Artist, but: Set[Artist] = frozenset()) -> None:
+    """Turn ink, paper and colours round for a dark page, of everything below an artist but some."""
     table = style.turned()
-    for artist in root.findobj():
+    for artist in root.findobj(lambda artist: artist not in but):
         for part in _PARTS:
             get, put = (getattr(artist, f"{how}_{part}", None) for how in ("get", "set"))
             if get is None or put is None:

@@ -34,7 +34,7 @@ _UPRIGHT = 0.6
 
 def plain(text: str) -> str:
     """Text in which matplotlib finds no formula."""
-    return text.replace("\\", "\\\\").replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def finite(line: Array) -> Array:
@@ -146,7 +146,7 @@ def named_ends(
         ax.annotate(
             plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, height),
             xycoords="axes fraction", xytext=(3, 0), textcoords="offset points", va="center",
-            fontsize=style.TINY, color=colour,
+            fontsize=style.TINY, color=style.of_text(colour),
         )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def head(ax: Axes, panel: Panel, inches: float = style.COLUMN) -> None:
     if title:
         pad = 4 + len(facts) * 9.5
         ax.set_title(plain("\n".join(title)), loc="left", pad=pad, fontsize=style.TITLE,
-                     fontweight="bold")  # fmt: skip
+                     fontweight="bold", color=style.INK)  # fmt: skip
 
 
 def _lines(panel: Panel, inches: float) -> tuple[list[str], list[str]]:

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.colors import to_hex
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 
 COLUMN, PAGE = 3.5, 7.2
 """Inches: the width of a column of a paper, and of its page."""
@@ -39,6 +40,9 @@ _ORDERED, _ORDERED_TURNED = (0.02, 0.68), (0.42, 0.93)
 """The stretch of a scale from dark to light that ordered lines take, on a light and a dark page."""
 
 MOST_ORDERED = 16
+
+_READ = 4.8
+"""Contrast of text with a paper; 4.5 by WCAG, and a little for pages that are less black."""
 
 FONTS = ["DejaVu Sans"]
 """What comes with matplotlib: the same figure everywhere."""
@@ -120,8 +124,49 @@ def _scale(count: int, start: float, stop: float) -> tuple[str, ...]:
 @cache
 def turned() -> dict[str, str]:
     """What every colour becomes on a dark page."""
+    lines = _lines_turned()
+    dark = lines[PAPER]
+    return lines | {of_text(one): _readable(other, dark, "#ffffff") for one, other in lines.items()
+                    if one not in (INK, FAINT, SHADE, PAPER)}  # fmt: skip
+
+
+@cache
+def _lines_turned() -> dict[str, str]:
+    """The same of lines and areas."""
     found = dict(_TURNED)
     for count in range(1, MOST_ORDERED + 1):
         light, dark = _scale(count, *_ORDERED), _scale(count, *_ORDERED_TURNED)
         found |= dict(zip(light, dark, strict=True))
     return found
+
+
+@cache
+def of_text(colour: str) -> str:
+    """The colour of small text next to a line of this one: as dark as it takes to be read, and
+    always another, as it has its own on a dark page."""
+    found = _readable(colour, PAPER, "#000000")
+    return found if found != colour else _mixed(colour, "#000000", 0.01)
+
+
+def _readable(colour: str, paper: str, towards: str) -> str:
+    """A colour, moved until it can be told from the paper as text has to be."""
+    shares = (share / 50 for share in range(51))
+    return next(one for share in shares
+                if contrast(one := _mixed(colour, towards, share), paper) >= _READ)  # fmt: skip
+
+
+def _mixed(colour: str, other: str, share: float) -> str:
+    start, end = np.array(to_rgb(colour)), np.array(to_rgb(other))
+    red, green, blue = start + (end - start) * share
+    return to_hex((red, green, blue))
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, 1 to 21, as WCAG 2 has it."""
+    low, high = sorted(_luminance(colour) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]

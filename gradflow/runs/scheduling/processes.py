@@ -28,6 +28,7 @@ T = TypeVar("T")
 # have it look in the current directory, where `pickle.py` may be anything.
 _START = (
     "import sys; sys.path[:] = sys.argv[1:]; "
+    "from gradflow.machine.blas import use_one_thread; use_one_thread(); "
     "from gradflow.runs.scheduling.worker import serve; serve()"
 )
 
@@ -36,8 +37,8 @@ _START = (
 def worker_processes(jobs: int) -> Iterator[Executor]:
     """An executor of `jobs` processes, which are started as work is handed in.
 
-    They inherit the environment, and with it the number of BLAS threads (see blas.py). Leaving
-    in the ordinary way waits for them; leaving with an exception, an interrupt above all, ends
+    They inherit the environment, and have one BLAS thread each (see blas.py). Leaving in the
+    ordinary way waits for them; leaving with an exception, an interrupt above all, ends
     them in the middle of their work. They never outlive this process.
 
     Raises:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gradflow.errors import Fault, InputError
-from gradflow.machine.blas import threads
 from gradflow.machine.threads import cores
 from gradflow.runs.experiment import Run
 from gradflow.runs.memory import workers_that_fit
@@ -59,7 +58,7 @@ def workforce(
         with dask_cluster(scheduler) as found:
             yield found
         return
-    count = min(len(runs), jobs or max(1, cores() // threads()))
+    count = min(len(runs), jobs or cores())
     count = workers_that_fit(runs, count)
     if count < 2 or (jobs is None and seconds(runs) < _WORTH_WORKERS):
         yield None, 1

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from gradflow.errors import Fault, GradflowError, InputError
-from gradflow.machine.blas import threads
+from gradflow.machine import blas
 from gradflow.runs.runner import execute
 from gradflow.runs.scheduling.processes import worker_processes
 from gradflow.runs.scheduling.workforce import seconds, workforce
@@ -32,10 +32,10 @@ def test_two_processes_give_the_bytes_of_runs_alone(pool):
     assert text(experiment, results) == one_by_one(experiment)
 
 
-def test_workers_use_the_threads_that_the_environment_names(monkeypatch):
+def test_workers_have_one_thread_of_linear_algebra(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     with worker_processes(1) as executor:
-        assert executor.submit(threads).result() == 3
+        assert executor.submit(blas._loaded).result()["num_threads"] == 1
 
 
 def test_an_error_in_a_worker_arrives_as_it_was_raised(pool):
@@ -85,20 +85,18 @@ def is_alive(pid):
 
 
 @pytest.mark.parametrize(
-    ("cores", "blas", "jobs", "size", "count"),
+    ("cores", "jobs", "size", "count"),
     [
-        (4, "1", None, 6, 1),  # done before a worker has started
-        (4, "1", None, 20_000, 4),
-        (4, "2", None, 20_000, 2),  # what the user gives to BLAS is not given twice
-        (1, "1", None, 20_000, 1),
-        (4, "1", 1, 20_000, 1),
-        (4, "1", 3, 6, 3),
-        (64, "1", None, 20_000, 36),  # no more workers than runs
+        (4, None, 6, 1),  # done before a worker has started
+        (4, None, 20_000, 4),
+        (1, None, 20_000, 1),
+        (4, 1, 20_000, 1),
+        (4, 3, 6, 3),
+        (64, None, 20_000, 36),  # no more workers than runs
     ],
 )
-def test_workers_are_as_many_as_pay(monkeypatch, cores, blas, jobs, size, count):
+def test_workers_are_as_many_as_pay(monkeypatch, cores, jobs, size, count):
     monkeypatch.setattr("gradflow.runs.scheduling.workforce.cores", lambda: cores)
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", blas)
     with workforce(small(sequence_length=size).runs, jobs) as (executor, workers):
         assert workers == count
         assert (executor is None) == (count == 1)

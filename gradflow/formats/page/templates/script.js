@@ -7,7 +7,8 @@
   // The first number of a text on a scale that also holds 1e-603; none sorts last.
   const size = (text) => {
     const plain = text.replace(/(\d),(?=\d{3})/g, "$1").trim();
-    if (/^[^\d]*> /.test(plain) || /^[^\d]*inf/.test(plain)) return Infinity;
+    if (/^[^\d]*inf/.test(plain)) return /^[^\d]*-inf/.test(plain) ? -Infinity : Infinity;
+    if (/^[^\d]*> /.test(plain)) return Infinity;
     const found = plain.match(/^[^\d+\-.]*([-+]?)(\d+\.?\d*|\.\d+)(?:e([-+]?\d+))?/);
     if (!found) return NaN;
     const digits = Number(found[2]);
@@ -15,6 +16,9 @@
     const log = Math.log10(digits) + Number(found[3] || 0);
     return (found[1] === "-" ? -1 : 1) * (1e6 + log);
   };
+  // The number that is the whole of a text: 0.9, -1, 1e-603, 1,000, inf.
+  const NUMBER = /^[-+]?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)(e[-+]?\d+)?$|^[-+]?inf$/i;
+  const whole = (text) => (NUMBER.test(text.trim()) ? size(text.trim().toLowerCase()) : NaN);
   const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
   // What is written in a cell, without the sign before it.
   const text = (row, at) =>
@@ -49,14 +53,25 @@
     return [Math.max(words.length - 1, 0), -1];
   };
 
-  const bounded = (head, at, sign, value) => {
-    const bound = size(value);
-    const same = (row) => Number.isNaN(bound)
-      ? text(row, at).toLowerCase().includes(value.toLowerCase())
-      : size(text(row, at)) === bound;
-    if (sign === "=") return same;
-    if (sign === "!=") return (row) => !same(row);
-    if (!head.classList.contains("n") || Number.isNaN(bound)) return null;
+  // Whether a text is what is asked for, or has it as one of its words: `lstm` is one of
+  // `lstm[forget_bias=0.0]` and none of `lstmp`.
+  const says = (text, asked) => {
+    const all = text.toLowerCase().trim();
+    return all === asked || all.split(/[\s,;:()[\]]+/).includes(asked);
+  };
+
+  // What a bound asks of a row; null if it is not understood.
+  const bounded = (head, at, sign, value, rows) => {
+    const bound = whole(value.replace("\u2212", "-"));
+    const isNumber = head.classList.contains("n") && !Number.isNaN(bound);
+    if (!value || (sign.length === 1 && value.startsWith("="))) return null;
+    if (sign === "=" || sign === "!=") {
+      const asked = value.toLowerCase();
+      const same = isNumber ? (row) => size(text(row, at)) === bound : (row) => says(text(row, at), asked);
+      if (head.classList.contains("n") && !isNumber && !rows.some(same)) return null;
+      return sign === "=" ? same : (row) => !same(row);
+    }
+    if (!isNumber) return null;
     return {
       "<": (row) => size(text(row, at)) < bound,
       ">": (row) => size(text(row, at)) > bound,
@@ -70,14 +85,15 @@
   const conditions = (table, query) => {
     const heads = [...table.tHead.rows[0].cells];
     const holds = (row, word) => row.textContent.toLowerCase().includes(word.toLowerCase());
+    const rows = [...table.tBodies[0].rows];
     const found = { asked: [], unknown: [], bounds: 0 };
-    const words = query.replace(/([^<>=!]+)(<=|>=|!=|=|<|>)\s*(\S+)/g, (whole, before, sign, value) => {
+    const words = query.replace(/(?<![<>=!])([^<>=!]+)(<=|>=|!=|=|<|>)\s*(\S*)/g, (whole, before, sign, value) => {
       const said = before.trim().split(/\s+/);
       const [from, at] = named(heads, said);
       const rest = said.slice(from).join(" ") + sign + value;
-      const condition = at < 0 ? null : bounded(heads[at], at, sign, value);
+      const condition = at < 0 ? null : bounded(heads[at], at, sign, value, rows);
       if (condition) found.bounds = found.asked.push(condition);
-      else if (at < 0 && [...table.tBodies[0].rows].some((row) => holds(row, rest)))
+      else if (at < 0 && rows.some((row) => holds(row, rest)))
         found.asked.push((row) => holds(row, rest));
       else found.unknown.push(rest);
       return ` ${said.slice(0, from).join(" ")} `;
@@ -127,7 +143,6 @@
       button.addEventListener("click", () => sort(table, head, at, rows));
       head.append(button);
     });
-    const place = table.closest(".filtered");
-    if (place && rows.length >= FILTERED_FROM) place.prepend(filtered(table, rows));
+    if (rows.length >= FILTERED_FROM) table.closest(".table").prepend(filtered(table, rows));
   }
 })();

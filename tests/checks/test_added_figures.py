@@ -15,11 +15,12 @@ from gradflow.axes import KNOWN
 from gradflow.checks import deviations
 from gradflow.checks.compare import Side, compare
 from gradflow.diagnosis.figures import FIGURES, DiagnosisFigure
+from gradflow.formats import json as json_format
 from gradflow.measures import MEASURES
 from gradflow.measures.contract import Figure, Measure
 from gradflow.measures.measured import Measured
 from gradflow.results import Diagnosis
-from gradflow.saved import diagnosed, runs
+from gradflow.saved import diagnosed, repeated, runs
 from saved.written import SMALL, written
 
 THRESHOLDS = (1e-3, 1e3)
@@ -45,7 +46,7 @@ def spread(monkeypatch):
         *FIGURES,
         DiagnosisFigure("spread", "number", "what was added", lambda one: one.spread),
     )
-    for module in (deviations, diagnosed):
+    for module in (deviations, diagnosed, json_format):
         monkeypatch.setattr(module, "FIGURES", added)
     monkeypatch.setattr(diagnosed, "Diagnosis", More)
 
@@ -68,18 +69,24 @@ def test_a_figure_of_the_diagnosis_is_compared(spread, before, after, decades):
     assert held == (before == after)
 
 
-def test_it_is_read_back_and_may_be_missing_in_an_older_file(spread, tmp_path):
+@pytest.fixture
+def older(tmp_path):
+    """A folder with results from before there was the figure."""
     written(tmp_path / "r.json", {"cell": "rnn", **SMALL})
-    data = json.loads((tmp_path / "r.json").read_text())
-    assert gradflow.load_results(tmp_path / "r.json")[0].diagnosis.spread is None
-    for value, expected in ((1.89, 1.89), (None, None)):
+    return tmp_path / "r.json"
+
+
+def test_it_is_read_back_and_may_be_missing_in_an_older_file(older, spread):
+    data = json.loads(older.read_text())
+    assert gradflow.load_results(older)[0].diagnosis.spread is None
+    for value in (1.89, None):
         data["runs"][0]["diagnosis"]["spread"] = value
-        (tmp_path / "r.json").write_text(json.dumps(data))
-        assert gradflow.load_results(tmp_path / "r.json")[0].diagnosis.spread == expected
+        older.write_text(json.dumps(data))
+        assert gradflow.load_results(older)[0].diagnosis.spread == value
     data["runs"][0]["diagnosis"]["spread"] = [1]
-    (tmp_path / "r.json").write_text(json.dumps(data))
+    older.write_text(json.dumps(data))
     with pytest.raises(gradflow.InputError, match=r"diagnosis\.spread: expected a number"):
-        gradflow.load_results(tmp_path / "r.json")
+        gradflow.load_results(older)
 
 
 def test_an_axis_that_is_newer_than_a_file_is_what_goes_without_saying(tmp_path, monkeypatch):
@@ -90,7 +97,8 @@ def test_an_axis_that_is_newer_than_a_file_is_what_goes_without_saying(tmp_path,
     with pytest.raises(gradflow.InputError, match=r"runs\[0\]\.wx_scale is missing"):
         gradflow.load_results(tmp_path / "r.json")
     newer = {**KNOWN, "wx_scale": KNOWN["wx_scale"]._replace(plain=1.0)}
-    monkeypatch.setattr(runs, "KNOWN", newer)
+    for module in (runs, repeated):
+        monkeypatch.setattr(module, "KNOWN", newer)
     assert gradflow.load_results(tmp_path / "r.json")[0].axes["wx_scale"] == 1.0
 
 

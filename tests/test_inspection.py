@@ -356,6 +356,7 @@ def test_without_a_recurrent_layer_it_says_how_to_name_one(save, capsys):
     code, out, err = main(capsys, "inspect", "my net.npz")
     assert (code, err) == (0, "")
     assert "No recurrent layer is recognised here." in out
+    assert "a tensor for each parameter that" in out.replace("\n", " ")
     config = out[out.index("weights:") :]
     for key, name in (("W_x", "A"), ("W_s", "B"), ("b_x", "c")):
         config = config.replace(f"{key}: NAME", f"{key}: {name}")

@@ -51,8 +51,10 @@ def table(found: Inspection, look: Look) -> Iterator[str]:
             yield render(line, colour)
     elif not found.nets:
         for line in _prose(
-            "No recurrent layer is recognised here. Say in the config which tensors make one, gates"
-            " in the order that `gradflow cells` shows:",
+            "No recurrent layer is recognised here. Say in the config which tensors make one: of an"
+            " rnn, gru or lstm as below, gates in the order that `gradflow cells` shows; of any"
+            " other cell, a tensor for each parameter that `gradflow cells NAME` lists, as"
+            " `parameters: {U_f: NAME, ...}` in place of W_x and W_s.",
             width,
         ):
             yield render(line, colour)

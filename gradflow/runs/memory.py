@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from gradflow.cells import Cell
 from gradflow.cells.sized import SizedCell
 from gradflow.counts import many
@@ -102,6 +104,7 @@ _BUNDLE_BYTES = 2**29  # of all its runs together, unless one alone takes more
 _BUNDLE_INPUT_BYTES = 2**28  # each run of a bundle may have its own input
 _WORTH_SAYING = 2**30  # bytes
 _THREAD_BYTES = 2**24  # what a helping thread has for itself; measured: half of it at H = 1024
+_PRODUCT_ROOM = 2**26  # that OpenBLAS sets aside at a thread's first product; measured: 32 MiB
 _THREAD_ROOM = 2**27  # addresses that it sets aside for stack, heap and products; measured: 104 MiB
 
 
@@ -124,10 +127,19 @@ def workers_that_fit(runs: Sequence[Run], wanted: int) -> int:
 
 def threads_that_fit(runs: Sequence[Run], wanted: int) -> int:
     """How many threads may share the work of a bundle of runs where this process may not have as
-    much memory as it likes: OpenBLAS ends it where a thread finds no room for its first product."""
-    needed = sum(sum(bytes_needed(run).values()) for run in runs) if wanted > 1 else 0
+    much memory as it likes. OpenBLAS ends it where a thread finds no room for its first product: so
+    where room is short, that of this thread is made here, while there is some.
+
+    Raises:
+        MemoryError: there is none.
+    """
+    needed = len(runs) * sum(bytes_needed(runs[0]).values())  # they have one shape
     while wanted > 1 and not has_room(needed + wanted * _THREAD_ROOM):
         wanted -= 1
+    if not has_room(needed + _THREAD_ROOM):
+        if not has_room(_PRODUCT_ROOM):
+            raise MemoryError
+        np.dot(*np.zeros((2, 128, 128)))  # too large for what is computed without that room
     return wanted
 
 

@@ -142,7 +142,8 @@ def _check_projected(
     first, last = (float(end) * (1 + _NEAR) for end in (lags.min() - spare, lags.max() + spare))
     needed = first > len(flow.state) and last < LARGEST
     if needed if projected is None else not first <= projected <= last:
-        damaged(at, f"about {first:.0f} to {last:.0f}, as of its rate and curve", projected)
+        known = f"about {first:.0f} to {last:.0f}" if last > len(flow.state) else "null"
+        damaged(at, f"{known}, as of its rate and curve", projected)
 
 
 def _sooner(lag: int | None) -> float:

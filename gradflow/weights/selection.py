@@ -153,7 +153,10 @@ def _one_net(tensors: Tensors, prefix: str | None) -> list[RecurrentLayer]:
         where = "RNN, LSTM or GRU node in its graph, nor names of one"
         if "nodes" not in tensors.attributes:
             where = "recurrent layer recognised by the names in it"
-        message = f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s)"
+        message = (
+            f"no {where}: give the tensors' names as W_x, W_s (and b_x, b_s) of an rnn, gru or lstm"
+        )
+        message += ", or as parameters, one for each that another cell has"
         message = quantized(tensors.stored) or message
     raise refuse(tensors.source, message)
 

@@ -127,6 +127,50 @@ def test_the_memory_of_an_mlstm_is_the_product_of_its_forget_gates(bias):
     assert bias > 0 or found.parts["C"].log10()[-1] < -2000
 
 
+@pytest.mark.parametrize(("dtype", "bias"), [("float64", -700.0), ("float32", -80.0)])
+def test_a_closed_input_gate_leaves_the_gradient_of_an_mlstm_until_float_range_ends(dtype, bias):
+    """A memory of true size e^bias is read by q whatever that is; where e^-m has no number, neither
+    has what is read."""
+
+    def run(b_i):
+        names = {"W_q": (2, 2), "W_k": (2, 2), "W_v": (2, 2), "W_o": (2, 2)}
+        rng = np.random.default_rng(0)
+        p = {name: rng.normal(size=shape) for name, shape in names.items()}
+        p |= {"w_i": np.zeros((1, 2)), "w_f": np.zeros((1, 2)), "b_o": np.zeros(2)}
+        p |= {"b_i": np.array([b_i]), "b_f": np.array([3.0])}
+        config = {
+            "cell": "mlstm", "sequence_length": 20, "loss": "sum", "dtype": dtype,
+            "weights": {"parameters": {name: name for name in p}},
+        }  # fmt: skip
+        (result,) = gradflow.analyze(config, weights=p)
+        return result
+
+    wide, low = run(-3.0), run(bias)
+    np.testing.assert_allclose(
+        np.asarray(low.flow.parts["C"]), np.asarray(wide.flow.parts["C"]), rtol=1e-4
+    )
+    lost = run(1.2 * bias)
+    assert (lost.diagnosis.verdict, lost.diverged_at) == ("diverged", 1)
+
+
+def test_an_indrnn_starts_from_ones_or_between_two_bounds():
+    """A gradient through T steps of |u| ≤ γ^(1/T) grows by γ at most; of a linear unit by γ."""
+    u = parameters(gradflow.load({"cell": "indrnn"}).runs[0])[0, 0]["u"]
+    assert (u == 1).all()
+    cell = {"type": "indrnn", "u_min": 0.2, "u_max": 0.7}
+    u = parameters(gradflow.load({"cell": cell, "hidden_size": 500}).runs[0])[0, 0]["u"]
+    assert 0.2 <= u.min() < 0.21
+    assert 0.69 < u.max() <= 0.7
+    gamma = 2 ** (1 / 40)
+    cell = {"type": "indrnn", "u_min": gamma, "u_max": gamma}
+    small = {"sequence_length": 40, "hidden_size": 16}
+    linear, relu = gradflow.analyze(
+        {"cell": [{**cell, "activation": "linear"}, {**cell, "activation": "relu"}], **small}
+    )
+    np.testing.assert_allclose(np.asarray(linear.flow.relative)[40], 2, rtol=1e-12)
+    assert (np.asarray(relu.flow.relative) <= 2).all()
+
+
 def test_weights_in_an_rwkv_decay_by_a_constant():
     net = random_net(CELLS["rwkv4"](), T=T, N=1, H=1)
     net.ds_T[..., net.cell.S :] = 0

@@ -158,7 +158,7 @@ def test_one_sample_has_no_band_and_no_note_of_one():
         ({"cell": ["rnn", "lstm", "gru"]}, [3], False, ["rnn", "lstm", "gru"]),
         ({"cell": ["rnn", "gru"], "ws_scale": [0.5, 1.0]}, [2, 2], False, ["W_s×0.5", "gru"]),
         ({"cell": ["rnn", "mingru"], "ws_scale": [0.5, 1.0]}, [2, 1], False, ["W_s×0.5", "mingru"]),
-        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [17], True, [f"{CELLS[0]} W_s×0.5", "brc"]),
+        ({"cell": CELLS[:9], "ws_scale": [0.5, 1.0]}, [16], True, [f"{CELLS[0]} W_s×0.5", "brc"]),
         ({"ws_scale": SCALES[:3], "seed": [0, 1, 2, 3]}, [12], True, ["W_s×0.1 seed 0", "seed 3"]),
         ({"ws_scale": SCALES[:4], "wx_scale": [1.0, 2.0], "seed": [0, 1]}, [4] * 4, True,
          ["W_x×1.0 seed 0"]),

@@ -55,7 +55,6 @@ def test_the_next_is_made_while_others_are_at_work(gate, shared):
 
 @pytest.mark.parametrize("fails", ["maker", "piece"])
 def test_what_goes_wrong_ahead_is_raised_and_leaves_nobody(gate, shared, fails):
-
     def fail(who):
         if fails == who:
             raise ZeroDivisionError(who)

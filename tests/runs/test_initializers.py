@@ -152,9 +152,9 @@ def test_density_is_exact_and_the_spectral_radius_is_reached(kind, density):
 
 def test_a_recurrent_vector_counts_as_its_diagonal_matrix():
     given = {"kind": "gaussian", "density": 0.25, "spectral_radius": 0.9}
-    (u,) = blocks_of("recurrent", "indrnn", ws_init=given).values()
-    assert np.count_nonzero(u) == 3
-    np.testing.assert_allclose(np.abs(u).max(), 0.9, rtol=1e-15)
+    (v,) = blocks_of("recurrent", "sru", ws_init=given).values()
+    assert np.count_nonzero(v) == 3
+    np.testing.assert_allclose(np.abs(v).max(), 0.9, rtol=1e-15)
 
 
 def test_the_spectral_radius_of_what_closes_no_circle_is_exactly_zero(rng):

@@ -104,11 +104,14 @@ def test_what_helping_threads_take_is_counted(monkeypatch):
 def test_no_more_threads_than_addresses_are_left_for(monkeypatch):
     wide = from_mapping({"cell": "lstm", "hidden_size": 1024}).runs
     needed = sum(memory.bytes_needed(wide[0]).values())
-    for room, count in ((0, 1), (2, 2), (3.5, 3), (100, 8)):
+    for room, count in ((0, 1), (1, 1), (2, 2), (3.5, 3), (100, 8)):
         left = needed + room * memory._THREAD_ROOM
         monkeypatch.setattr(memory, "has_room", lambda count, left=left: count <= left)
         assert memory.threads_that_fit(wide, 8) == count
         assert memory.threads_that_fit(wide, 1) == 1
+    monkeypatch.setattr(memory, "has_room", lambda count: False)
+    with pytest.raises(MemoryError):
+        memory.threads_that_fit(wide, 1)
 
 
 def test_no_more_runs_at_a_time_than_fit(monkeypatch):
@@ -160,9 +163,9 @@ main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are as elsewhere or none")
-@pytest.mark.parametrize("kibibytes", [330_000, 380_000])
+@pytest.mark.parametrize("kibibytes", [240_000, 330_000, 380_000])
 def test_a_run_that_fits_on_one_core_fits_on_two(kibibytes):
-    """OpenBLAS ends a process of its own where a second thread finds no room for a product."""
+    """OpenBLAS ends a process of its own, with 1, where a thread finds no room for a product."""
     import resource
 
     environment = {name: v for name, v in os.environ.items() if not name.endswith("NUM_THREADS")}
@@ -173,5 +176,9 @@ def test_a_run_that_fits_on_one_core_fits_on_two(kibibytes):
         env=environment, cwd=Path(__file__).parents[2], input=config, capture_output=True,
         text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limits),
     )  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.count("\n") == 14
+    if kibibytes < 300_000:
+        assert ended.returncode == 3
+        assert ended.stderr.startswith("error: out of memory")
+    else:
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.count("\n") == 14

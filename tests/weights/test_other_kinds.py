@@ -60,6 +60,17 @@ def test_cells_of_a_list_may_be_of_torchrecurrent_and_a_note_says_so(gates, own)
     assert notes("encoder.0.") == notes("cells.") == notes("") == ()
 
 
+@pytest.mark.parametrize("more", ["p_i", "hf/scale"])
+def test_what_a_cell_of_flax_has_not_makes_it_another_kind(more):
+    sides = {"i": I, "h": H}
+    arrays = {f"net/{side}{g}/kernel": np.ones((width, H)) for side, width in sides.items()
+              for g in "ifgo"}  # fmt: skip
+    (result,) = gradflow.analyze({"sequence_length": 3}, weights={**arrays, "net_2/p": np.ones(H)})
+    assert result.axes["cell"] == "lstm"
+    with pytest.raises(gradflow.InputError, match=f"'net/{more}', next to .* of another kind"):
+        gradflow.analyze({}, weights={**arrays, f"net/{more}": np.ones(H)})
+
+
 class Module:
     """What gradflow asks of a module of torch."""
 

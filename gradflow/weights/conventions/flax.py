@@ -13,7 +13,17 @@ from functools import partial
 
 import numpy as np
 
-from gradflow.weights.layers import Names, Net, NetPlace, RecurrentLayer, Traits, make_layer, tensor
+from gradflow.weights.conventions.modules import strangers
+from gradflow.weights.layers import (
+    Names,
+    Net,
+    NetPlace,
+    RecurrentLayer,
+    Traits,
+    make_layer,
+    of_another_kind,
+    tensor,
+)
 from gradflow.weights.tensors import Array, Tensors, named, refuse
 
 NAME = "Flax"
@@ -82,6 +92,9 @@ def _layers(
 
 
 def _layer(tensors: Tensors, module: str, place: NetPlace, parts: _Parts) -> RecurrentLayer:
+    if module and (others := strangers(tensors, module, parts.values())):
+        there = next(iter(parts.values()))
+        raise of_another_kind(tensors, module, others[0], there, "what a cell of Flax has there")
     names: dict[str, Names] = {}
     arrays: dict[str, Array] = {}
     for parameter, side, role in (

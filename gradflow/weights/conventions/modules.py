@@ -7,7 +7,7 @@ says which: they are parts of blocks.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -137,14 +137,22 @@ def _folders(tensors: Tensors) -> Mapping[str, Sequence[str]]:
     return inside
 
 
-def _strangers(tensors: Tensors, names: Mapping[str, str], aside: Sequence[str]) -> list[str]:
-    """What is in a module directly, or in one that a tensor of it is in, and is none of `names`."""
+def strangers(
+    tensors: Tensors, module: str, names: Collection[str], aside: Collection[str] = ()
+) -> list[str]:
+    """What is in a module directly, or in one that a tensor of it is in, and is neither among these
+    `names` nor `aside`."""
     inside = tensors.once("folders", partial(_folders, tensors))
+    known = {*names, *aside}
+    folders = dict.fromkeys([module, *map(_folder, names)])
+    return [one for at in folders for one in inside.get(at, ()) if one not in known]
+
+
+def _next_to(tensors: Tensors, names: Mapping[str, str], aside: Sequence[str]) -> list[str]:
+    """The strangers of a module by what its tensors are called in it and in the file."""
     member, name = next(iter(names.items()))
     own = name[: len(name) - len(member)]
-    known = {*names.values(), *(own + one for one in aside)}
-    folders = dict.fromkeys([own[:-1], *map(_folder, names.values())])
-    return [one for at in folders for one in inside.get(at, ()) if one not in known]
+    return strangers(tensors, own[:-1], names.values(), [own + one for one in aside])
 
 
 def found(
@@ -169,7 +177,7 @@ def found(
             tensors,
             brief if short.count(brief) == 1 else prefix,
             names,
-            _strangers(tensors, names, aside),
+            _next_to(tensors, names, aside),
         )
         for (prefix, names), brief in zip(whole.items(), short, strict=True)
     ]

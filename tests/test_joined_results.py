@@ -123,6 +123,11 @@ def test_what_chooses_no_runs(wrong):
         gradflow.analyze({"cell": "rnn", **SMALL})[wrong]
 
 
+def test_no_runs_of_a_single_one_have_no_columns_of_their_own():
+    found = _small()
+    assert set(found[:0].columns("runs")) < set(found.columns("runs"))
+
+
 @pytest.mark.parametrize("measure", [[], ["theory", "lyapunov"]])
 def test_no_runs_keep_the_columns_of_all_runs(measure):
     pytest.importorskip("pandas")

@@ -94,7 +94,8 @@ def _of_file(fault: Fault, name: str) -> Fault:
     if fault.line is not None or fault.key is None or fault.key.partition(".")[0] != "cell":
         return fault
     key = fault.key.partition(".")[2] or None
-    return replace(fault, message=fault.message.removeprefix(f"{name}: "), source=name, key=key)
+    message = fault.message.removeprefix(f"{Path(name)}: ")
+    return replace(fault, message=message, source=name, key=key)
 
 
 def _offered() -> "Iterator[Equations]":

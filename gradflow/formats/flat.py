@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gradflow.axes import AXES, NET_AXES
 from gradflow.diagnosis.figures import FIGURES
-from gradflow.measures import MEASURES
+from gradflow.measures import MEASURES, UNASKED
 from gradflow.measures.terms import TOTALS
 from gradflow.numerics.magnitudes import Magnitudes
 from gradflow.results import GradientFlow, LayerResult, OverSeeds, Result, Spread
@@ -34,7 +34,8 @@ def settings(result: Result, options: Sequence[str]) -> dict[str, Value]:
 def always(options: Sequence[str], measures: Sequence[str]) -> list[str]:
     """The names of settings and figures that every run has, of a net as a whole, in the order in
     which they come: of what was measured those with one name whatever the cell."""
-    fixed = [figure.name for name in measures for figure in MEASURES[name].figures]
+    asked = [name for name in measures if name != UNASKED]
+    fixed = [figure.name for name in asked for figure in MEASURES[name].figures]
     diagnosed = [figure.name for figure in FIGURES if figure.kind != "interval"]
     return [
         *("run", *AXES, *NET_AXES, *options),

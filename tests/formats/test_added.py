@@ -78,7 +78,8 @@ def test_help_names_what_can_be_printed_and_every_suffix(gradflow):
         ("track", "tracking", {".hor"}),
     ):
         _, out, _ = gradflow(command, "--help")
-        assert f"--format <{'|'.join([*for_screen(report), 'horizons'])}>" in out
+        names = "|".join([*for_screen(report), "horizons"])
+        assert f"--format<{names}>" in "".join(out.split())
         assert f"{' '.join(sorted({*for_files(report), *added}))}." in " ".join(out.split())
 
 

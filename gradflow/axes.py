@@ -21,7 +21,9 @@ class Axis(NamedTuple):
         phrase: a value as it reads next to others, with `{}` for the value; of a number of things
             the noun of one.
         meaning: in words.
-        plain: the value that goes without saying.
+        plain: the value that goes without saying, and that results have that were saved before
+            there was this axis.
+        is_scale: whether it is a number that weights are multiplied by, and so can be varied.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Axis(NamedTuple):
     phrase: str
     meaning: str = "what the config says"
     plain: object = None
+    is_scale: bool = False
 
 
 _RUN = (
@@ -45,10 +48,10 @@ _RUN = (
     Axis("input_size", "whole", "I", "I={}"),
     Axis("batch_size", "whole", "N", "N={}"),
     Axis("ws_init", "word", "W_s", "W_s {}"),
-    Axis("ws_scale", "number", "W_s×", "W_s×{}"),
+    Axis("ws_scale", "number", "W_s×", "W_s×{}", is_scale=True),
     Axis("wx_init", "text", "W_x", "W_x {}"),
-    Axis("wx_scale", "number", "W_x×", "W_x×{}"),
-    Axis("bias_scale", "number", "bias×", "bias×{}"),
+    Axis("wx_scale", "number", "W_x×", "W_x×{}", is_scale=True),
+    Axis("bias_scale", "number", "bias×", "bias×{}", is_scale=True),
     Axis("seed", "whole", "seed", "seed {}"),
 )
 _NET = (
@@ -76,6 +79,9 @@ def phrase(axis: str, value: object) -> str:
 
 AXES = tuple(axis.name for axis in _RUN)
 """Their names, in the order of the columns of a CSV, left of the lag."""
+
+SCALES = tuple(axis.name for axis in _RUN if axis.is_scale)
+"""Those that weights are multiplied by."""
 
 NET_AXES = tuple(axis.name for axis in _NET)
 """Those right of what is measured: how many layers, and whether each runs in both directions."""

@@ -106,7 +106,7 @@ class GradientFlow:
 
     def path(self, name: str = "") -> Path:
         """The file of the next baseline of this test: its name, and where signs in it are replaced,
-        its end is cut or letters are capital (which many file systems do not tell from small
+        its end is cut or letters are capital (which many file systems do not distinguish from small
         ones), what tells it from others that would look the same."""
         key = f"{self.test}.{name}" if name else self.test
         self._seen[key] = count = self._seen.get(key, 0) + 1

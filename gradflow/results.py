@@ -201,7 +201,7 @@ class Result:
         diverged_at: the step (1..T) whose state first left float range, else None.
         options: every option of its cell, by name.
         objective: the loss and where it is read, as people say it: `mse at the last step`.
-        measures: what was asked for besides, by the name of the measure, of the net as a whole; of
+        measures: what else was asked for, by the name of the measure, of the net as a whole; of
             its parts, see `layers`. Empty where the forward pass diverged.
         over: where this is made of several runs that differ in the seed: what they came to. Curves
             are their geometric means then, figures their medians; None: it is one run.

@@ -19,6 +19,7 @@ ROOT = Path(gradflow.__file__).parent
 CELL = """\
 name: coin
 about: Half of the old state, half of what comes in.
+cite: Made up for this test (2020).
 state: {h: H}
 parameters: {W_x: [H, I], W_s: [H, H], b: H}
 step: |
@@ -30,6 +31,7 @@ MEASURE = '''"""The largest entry of the last state."""
 import numpy as np
 
 from gradflow.measures.contract import Figure, Measure
+from gradflow.measures.drawn import Row, Rows
 from gradflow.measures.measured import Measured
 
 
@@ -44,6 +46,7 @@ MEASURE = Measure(
     figures=(Figure("largest_entry", "number", "its size"),),
     scope="place",
     of=of,
+    drawn=(Rows("the largest", "size", of=lambda found: [Row("h", found["largest_entry"])]),),
 )
 '''
 
@@ -52,8 +55,9 @@ FORMAT = '''"""One line a run."""
 
 def results(results, look):
     for result in results:
-        largest = result.measures["largest"].figures["largest_entry"]
-        yield f"{result.axes['cell']} {largest:.3f}\\n"
+        found = result.measures.get("largest")
+        largest = "" if found is None else f" {found.figures['largest_entry']:.3f}"
+        yield f"{result.axes['cell']}{largest}\\n"
 '''
 
 READER = '''"""Text: a line a tensor, its name, its shape and its numbers."""
@@ -88,7 +92,7 @@ ADDED = [
     (
         "weights/readers/lines.py",
         READER,
-        ("weights/readers/__init__.py", "READERS = {", '    ".lines": "lines",'),
+        ("weights/readers/__init__.py", "READERS = (", '    Reader("lines", (".lines",)),'),
     ),
 ]
 
@@ -114,13 +118,13 @@ def extended(tmp_path_factory):
     ]
     (folder / "net.lines").write_text("".join(lines), encoding="utf-8")
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "gradflow", *arguments]
+    def run(*arguments, module="gradflow"):
+        command = [sys.executable, "-m", module, *arguments]
         environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
         return done.stdout
 
     (folder / "c.yaml").write_text(
@@ -152,3 +156,17 @@ def test_a_reader(extended):
     assert "lines of text" in text
     assert "W_s of layer 0" in text
     assert "file: net.lines" in text
+
+
+ASKING = ["test_architecture.py", "config/test_names.py", "cells/test_contract.py",
+          "formats/test_every_format.py", "formats/test_plots_measured.py"]  # fmt: skip
+"""Tests that hold every cell, measure and format to something, one after the other."""
+
+
+def test_what_is_asked_of_each_is_no_line_elsewhere(extended):
+    names = [Path(name).stem for name, _, _ in ADDED]
+    tests = [str(Path(__file__).parent / name) for name in ASKING]
+    chosen = ["-k", " or ".join(names)]
+    settings = ["-c", str(ROOT.parent / "pyproject.toml"), "-p", "no:cacheprovider", "-n", "0"]
+    found = extended("-q", "-q", *settings, *chosen, *tests, module="pytest")
+    assert found.count(".") > 20

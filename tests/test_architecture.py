@@ -3,200 +3,93 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-import gradflow
 from gradflow.cells import CELLS
+from rooms import CORE, INSIDE, MODULES, misplaced, outward, room, shelf, strangers, syntax
 
-ROOT = Path(gradflow.__file__).parent
-MODULES = {
-    ".".join(("gradflow", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
-        ".__init__"
-    ): path
-    for path in sorted(ROOT.rglob("*.py"))
-}
-
-# fmt: off
-CORE = [
-    "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
-    "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.multiples",
-    "engine.uses", "engine.block", "engine.gauges", "engine.backward", "engine.flow",
-    "engine.network", "engine.basis",
-    "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
-    "measures.distribution",
-    "measures.steps", "measures.singular", "measures.orthonormal",
-    "measures.meanfield", "measures.leaky", "measures.transfer", "measures.gradient",
-    "measures.terms",
-    "measures.share", "measures.gates", "measures.slopes", "measures.factors", "measures.paths",
-    "measures.theory",
-    "measures.reach", "measures.jacobian", "measures.lyapunov", "measures.flows", "measures",
-    "measures.documented",
-    "diagnosis", "provenance",
-]
-ROOMS = [
-    *CORE, "files.opening", "files.zips", "files.npfiles", "files.csvfiles", "files.series",
-    "weights",
-    "runs.initializers", "runs.experiment", "runs.sampling", "runs.losses", "runs.readings",
-    "runs.reach", "runs.measuring", "runs.bundle", "runs.memory", "runs.scheduling", "runs.runner",
-    "invariance", "verification", "criticality", "explanation", "checks", "config",
-    "inspection", "tracking", "formats", "saved", "output", "api", "testing", "pytest_plugin",
-    "cli", "__main__",
-]
-"""A room may use those before it."""
-FOLDERS = {"engine", "files", "measures", "runs"}
-"""Each of their files is a room."""
-
-INSIDE = {
-    "equations": [
-        "mistakes", "declaration", "bounds", "sizes", "functions", "graph", "parse", "step",
-        "names", "operations", "initial", "effects", "roles", "infer", "reduce", "differentiate",
-        "arrange", "layout", "transposes", "writing", "weights", "forward", "linearize",
-        "backward", "emit", "compile", "surroundings", "traits", "samples", "",
-    ],
-    "machine": ["interrupts", "memory", "blas", "helpers", "threads", ""],
-    "numerics": ["arrays", "products", "arraylike", "decimals", "calculation", "magnitudes", ""],
-    "cells": ["contract", "cuts", "sized", "cell", "fused", "library", ""],
-    "verification": ["limits", "tangents", ""],
-    "inspection": ["offers", ""],
-    "output": ["whole", "plain", "terminal", ""],
-    "diagnosis": ["rate", "figures", "diagnose", ""],
-    "config": [
-        "pairs", "tree", "bare", "numbers", "forms", "bases", "model", "faults", "elsewhere",
-        "messages", "losses", "arrays", "overrides", "ranges",
-        "own_cells", "cells", "recurrent", "expansion", "measures", "trained", "named_weights",
-        "schema", "load",
-        "expectation", "expect", "starter", "documented", "",
-    ],
-    "formats": [
-        "look", "", "charts", "layout", "parts", "lags", "columns", "figures", "flat", "merging",
-        "words", "totals", "glossary", "sparklines",
-        "csv", "json", "markdown", "table", "runs", "schema",
-        "cells", "inspection", "tracking", "verification", "critical", "explanation", "checks",
-        "comparison", "junit", "github", "plots", "page",
-    ],
-    "criticality": ["settings", "search", ""],
-    "explanation": ["factors", "advice", "expansion", ""],
-    "runs.scheduling": [
-        "fingerprint", "records", "journal", "pages", "cluster", "processes", "worker", "workforce",
-        "",
-    ],
-    "weights.readers": [
-        "in_time", "nested", "unread", "npz", "safetensors", "flax_head", "flax_msgpack",
-        "keras_h5", "onnx_head", "onnx", "onnx_constants", "pickle_names", "pickle_machine",
-        "pickle_tensors", "pickles", "torch_zip", "",
-    ],
-    "weights.conventions": [
-        "activations", "chains", "reparametrized", "keras_config", "keras_traits", "onnx_traits",
-        "pytorch", "modules", "flax", "keras", "onnx", "lru", "mamba", "mingru", "mlstm", "slstm",
-        "s5", "",
-    ],
-    "api": [
-        "sources", "engine", "frames", "dataset", "saving", "equality", "joining", "answers",
-        "results", "calls", "",
-    ],
-    "formats.plots": [
-        "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",
-        "values", "measured", "runs", "given", "tracking", "",
-    ],
-    "formats.page": [
-        "content", "sparklines", "common", "rendering", "tables", "answers", "drawing", "measured",
-        "critical", "results", "checks", "explanation", "tracking", "",
-    ],
-    "checks": ["wanted", "figures", "foreseen", "judge", "deviations", "compare", "checked"],
-    "saved": ["values", "curves", "measured", "diagnosed", "repeated", "runs", "file", ""],
-    "weights": [
-        "tensors", "given", "layers", "guess", "readers", "conventions", "selection", "named", "",
-    ],
-    "cli": [
-        "completion", "options", "base",
-        "outputs", "analyze", "saved", "why", "check", "nets", "about", "",
-    ],
-}
-"""The files, or folders, of a room: each may use those before it; `""` is the room's front."""
-# fmt: on
+_COMMAND = ("output", "cli", "__main__")
 
 
-@cache
-def nodes(path):
-    """All of a file's syntax."""
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-@cache
-def imports(path):
-    """The modules that a file names in its imports, wherever they are."""
-    found = set()
-    for node in nodes(path):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            found.update(name if name in MODULES else str(node.module) for name in inner)
-    return found
-
-
-def room(module):
-    """`gradflow.engine.flow` is the room `engine.flow`, `gradflow.cells.rnn` the room `cells`."""
-    parts = module.split(".")[1:]
-    return ".".join(parts[: 2 if parts[:1] and parts[0] in FOLDERS else 1])
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if room(name) not in {"", *FOLDERS}])
+@pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module):
-    place = ROOMS.index(room(module))
-    for imported in imports(MODULES[module]):
-        if imported.startswith("gradflow."):
-            assert ROOMS.index(room(imported)) <= place, imported
-
-
-def shelf(module, folder):
-    """`gradflow.weights.readers.onnx` is `readers` in `weights`, `onnx` in `weights.readers`; the
-    folder itself is `""`."""
-    above, parts = folder.split("."), module.split(".")[1:]
-    return "".join(parts[len(above) : len(above) + 1]) if parts[: len(above)] == above else None
-
-
-@pytest.mark.parametrize("folder", INSIDE)
-def test_imports_point_one_way_inside_a_room(folder):
-    order = INSIDE[folder]
-    for module in MODULES:
-        here = shelf(module, folder)
-        if here is None:
-            continue
-        inner = [shelf(one, folder) for one in imports(MODULES[module])]
-        for other in {one for one in inner if one is not None}:
-            assert order.index(other) <= order.index(here), f"{module} uses {other or folder}"
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in CORE])
-def test_the_core_knows_numpy_and_no_config_or_terminal(module):
-    packages = {name.split(".")[0] for name in imports(MODULES[module])}
-    if module == "gradflow.cells.library":  # it reads the files of the cells that are used
-        packages.discard("yaml")
-    assert not packages & {"yaml", "pydantic", "rich", "typer", "click"}
+    assert misplaced(module, syntax(module)) == []
 
 
 @pytest.mark.parametrize(
-    ("package", "rooms"),
+    ("module", "planted"),
     [
-        ("yaml", {"config", "cells"}),
-        ("pydantic", {"config"}),
-        ("pydantic_core", {"config"}),
-        ("typer", {"cli"}),
-        ("rich", {"output", "formats"}),
+        ("engine", "from gradflow.measures.gradient import MEASURE"),
+        ("engine", "from gradflow.cli.base import app"),
+        ("engine", "from gradflow.engine.flow import Trajectory\nimport gradflow.measures"),
+        ("engine.block", "from gradflow import analyze"),
+        ("engine.block", "import gradflow"),
+        ("engine.block", "import_module('gradflow.measures.gradient')"),
+        ("engine.block", "import_module(f'gradflow.measures.{name}')"),
+        ("engine.block", "def late():\n    from gradflow.engine.flow import Trajectory"),
+        ("files", "from gradflow.weights import read"),
+        ("runs", "from gradflow.cli.base import app"),
+        ("measures", "from gradflow.formats import FORMATS"),
+        ("measures.added", "from gradflow.measures.flows import flows"),
+        ("measures.jacobian", "from gradflow.measures.added import added"),
+        ("formats.csv", "from gradflow.formats.added import added"),
+        ("weights.readers.npz", "from gradflow.weights.readers import READERS"),
+        ("weights.readers.npz", "from gradflow.weights.readers.added import added"),
+        ("equations.parse", "from gradflow.equations.infer import infer"),
+        ("", "from gradflow.cli.base import app"),
+    ],
+)  # fmt: skip
+def test_an_import_that_points_back_is_found(module, planted):
+    module = f"gradflow.{module}".removesuffix(".")
+    found = misplaced(module, ast.parse(f"from importlib import import_module\n{planted}"))
+    assert len(found) == 1
+    assert found[0] in planted
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("measures.added", "from gradflow.measures.jacobian import jacobian"),
+        ("formats.added", "from gradflow.formats.csv import record"),
+        ("weights.readers.added", "from gradflow.weights.readers.unread import unread"),
+        ("engine.block", "from gradflow import __version__"),
     ],
 )
-def test_a_heavy_package_has_its_room(package, rooms):
-    users = {
-        room(module)
-        for module, path in MODULES.items()
-        if package in {name.split(".")[0] for name in imports(path)}
-    }
-    assert users <= rooms
+def test_a_file_that_is_added_may_use_those_that_are_there(module, text):
+    assert misplaced(f"gradflow.{module}", ast.parse(text)) == []
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_every_file_of_a_list_is_there(folder):
+    assert set(INSIDE[folder]) <= {shelf(module, folder) for module in MODULES}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_package_has_its_rooms(module):
+    assert strangers(module, syntax(module)) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("engine.block", "matplotlib"),
+        ("engine.block", "scipy"),
+        ("measures.added", "pandas"),
+        ("cells.sized", "yaml"),
+        ("formats.plots.sheet", "jinja2"),
+    ],
+)
+def test_a_package_in_another_room_is_found(module, package):
+    planted = ast.parse(f"import numpy\ndef late():\n    from {package}.inner import one")
+    assert strangers(f"gradflow.{module}", planted) == {package}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in CORE])
+def test_the_core_knows_no_config_or_terminal(module):
+    used = strangers("gradflow.numerics", syntax(module))
+    assert not used - {"threadpoolctl", "polars", "yaml"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -204,20 +97,35 @@ def test_no_file_is_too_long_to_be_read_at_one_sitting(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 400
 
 
-def test_only_the_command_prints_or_exits():
-    for module, path in MODULES.items():
-        if room(module) in ("output", "cli", "__main__"):
-            continue
-        calls = [n.func for n in nodes(path) if isinstance(n, ast.Call)]
-        assert not any(isinstance(f, ast.Name) and f.id in ("print", "exit") for f in calls), path
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) not in _COMMAND])
+def test_only_the_command_prints_or_exits(module):
+    assert outward(syntax(module)) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "what"),
+    [
+        ("print(1)", "print"),
+        ("exit()", "exit"),
+        ("sys.exit(3)", "exit"),
+        ("from sys import exit as leave", "exit"),
+        ("sys.stdout.write('a')", "stdout"),
+        ("out = sys.stderr", "stderr"),
+        ("raise SystemExit", "SystemExit"),
+        ("raise SystemExit(3) from None", "SystemExit"),
+    ],
+)
+def test_what_prints_or_exits_is_found(planted, what):
+    assert outward(ast.parse(f"import sys\ndef late():\n    {planted}")) == [what]
 
 
 def test_no_room_but_the_cells_lists_the_cells():
-    """A cell is added by its own file and one line in CELLS."""
+    """A cell is added by its own file alone."""
     for module, path in MODULES.items():
         if room(module) in ("cells", "weights", "formats", "config", ""):
             continue  # names there are formats, layouts and examples
-        texts = {n.value for n in nodes(path) if isinstance(n, ast.Constant)}
+        nodes = ast.walk(syntax(module))
+        texts = {n.value for n in nodes if isinstance(n, ast.Constant)}
         assert not set(CELLS) <= texts, path
 
 

@@ -85,7 +85,7 @@ def test_an_ordinary_run_imports_what_it_uses(tmp_path):
     assert room(modules, "measures") == always | of_a_single_run
     unused = {"checks", "weights", "saved", "inspection", "verification", "criticality"}
     assert not any(room(modules, name) or f"gradflow.{name}" in modules for name in unused)
-    unused = {"expect", "expectation", "schema", "documented", "starter", "trained"}
+    unused = {"expect", "expectation", "schema", "documented", "starter", "trained", "names"}
     assert not room(modules, "config") & {*unused, "named_weights"}
     assert not room(modules, "files") - {"opening"}
     assert room(modules, "cli") == {"analyze", "base", "options", "outputs"}

@@ -163,7 +163,8 @@ def critical(
 
     Args:
         config, weights, input: as for `analyze`.
-        vary: `ws_scale`, `wx_scale`, `bias_scale`, or `cell.OPTION`, an option that is a number.
+        vary: `ws_scale` or another scale of the config, or `cell.OPTION`, an option that is a
+            number.
         between: the range that is searched; None: 0.1 to 10 for a scale, -10 to 10 for an option.
 
     Returns:

@@ -254,14 +254,14 @@ class Results(Sequence[Result]):
         save(path, "results", self._results, self.look, theme)
 
     def plot(self, ax: Any = None, *, theme: Theme = "auto") -> Figure | Any:
-        """Draw the gradient against lag, and, in its own figure, what was measured besides.
+        """Draw the gradient against lag, and, in its own figure, what else was measured.
 
         Args:
             ax: matplotlib axes to draw the gradient into, and it alone, or an array of them, as
                 `plt.subplots` gives it: as many as the results take panels (several runs share
                 one), or as there are runs. Their scales are linear and hold log10: 1e-3 is at
                 `ax.axhline(-3)`. What is drawn into the same axes later is added, a colour each,
-                with its name for `ax.legend()`. None: a figure of its own.
+                with its name for `ax.legend()`. None: a new figure.
             theme: the page it is for, `light` or `dark`, which the figure of `ax` becomes too;
                 `auto`: a light one, or as the figure of `ax` is.
 

@@ -73,7 +73,7 @@ class SizedCell:
         parts: the parts of the state by name.
         S, S_all, G, G_x, G_all, P, saved, local: widths.
         outputs: the rows of s that are the output.
-        dx: the rows of dz that x_t receives besides W_x^T dz; None if that is all.
+        dx: the rows of dz that x_t receives next to W_x^T dz; None if that is all.
         parameters: by name, those that are used, in the order of their declaration.
         gains: the names of those that do nothing but scale what layernorm gives.
         weights: by name.

@@ -110,7 +110,7 @@ class Comparison:
 
     @property
     def unpaired(self) -> str:
-        """The same in a sentence; empty where there is nothing to say."""
+        """The same in a sentence; empty if nothing is to be said."""
         said = [f"{name} {before} before, {after} after"
                 for name, (before, after) in self.unlike.items()]  # fmt: skip
         if not said:

@@ -2,7 +2,7 @@
 the largest distance at any lag; of two horizons how far the other curve is from its threshold at
 that lag, so that a horizon moves no further than the curves do.
 
-The half-life and the projected horizon follow from the rate, and are not compared besides.
+The half-life and the projected horizon follow from the rate, and are not compared again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradflow.checks.figures import curves, values_of
+from gradflow.diagnosis.figures import FIGURES
 from gradflow.measures import MEASURES, UNASKED
 from gradflow.measures.contract import Curve
 from gradflow.numerics.arrays import Array
@@ -21,6 +22,12 @@ from gradflow.numerics.magnitudes import LN10, Magnitudes
 from gradflow.results import NO_LAGS, Diagnosis, GradientFlow, LayerResult, Result
 
 Part = Result | LayerResult
+
+_NOT_BY_THEMSELVES = (
+    *("horizon", "horizon_typical", "verdict", "no_rate", "rate_ci"),
+    *("half_life", "projected_horizon"),
+)
+"""Figures of the diagnosis that are compared as curves are, or by others that they follow from."""
 
 _ALIKE = 1e-3  # what figures of measures may differ by without being put in decades
 
@@ -62,8 +69,10 @@ def deviations(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
     for name, one, other in log10_curves(a.part, b.part):
         yield _curve(name + ending, one, other)
     yield from _totals(a.part.flow, b.part.flow, ending)
-    for name in ("rate", "rate_low", "rate_high"):
-        yield _figure(name + ending, *(_rates(seen.part)[name] for seen in (a, b)))
+    for figure in FIGURES:
+        if figure.name not in _NOT_BY_THEMSELVES:
+            values = [figure.of(seen.part.diagnosis) for seen in (a, b)]
+            yield _figure(figure.name + ending, *map(_plain, values))
     if a.part.flow is not None and b.part.flow is not None:
         yield from _horizons(a, b, ending)
     yield from _measured(a.part, b.part, ending)
@@ -88,7 +97,7 @@ def _log10(curve: Curve, part: Part) -> Array | None:
     values = values_of(curve, part)
     if values is None or isinstance(values, Magnitudes):
         return None if values is None else values.log10()
-    if curve.name.startswith("log10_"):
+    if curve.is_log10:
         return values
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log10(np.abs(values))
@@ -112,13 +121,16 @@ def _totals(a: GradientFlow | None, b: GradientFlow | None, ending: str) -> Iter
         yield replace(_curve(f"total_{name}{ending}", *logs), lag=None)
 
 
-def _rates(part: Part) -> dict[str, float | None]:
-    low, high = part.diagnosis.rate_ci or (None, None)
-    return {"rate": part.diagnosis.rate, "rate_low": low, "rate_high": high}
+def _plain(value: object) -> float | str | None:
+    return value if isinstance(value, float | int | str) else None
 
 
-def _figure(name: str, one: float | None, other: float | None) -> Deviation:
-    return Deviation(name, apart(one, other), None, _text(one), _text(other))
+def _figure(name: str, one: float | str | None, other: float | str | None) -> Deviation:
+    if isinstance(one, str) or isinstance(other, str):
+        decades = 0.0 if one == other else math.inf
+    else:
+        decades = apart(one, other)
+    return Deviation(name, decades, None, _text(one), _text(other))
 
 
 def _text(value: float | str | None) -> str:
@@ -139,7 +151,7 @@ def apart(one: float | None, other: float | None) -> float:
 
 
 def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
-    """The figures of what was measured besides. A logarithm, which may have either sign, is
+    """The figures of what else was measured. A natural logarithm, which may have either sign, is
     compared as it is, over ln 10. What nobody asked for is compared where both sides have it."""
     measures = [*dict.fromkeys([*a.measures, *b.measures])]
     if not (UNASKED in a.measures and UNASKED in b.measures):
@@ -155,9 +167,14 @@ def _measured(a: Part, b: Part, ending: str) -> Iterator[Deviation]:
         else:
             decades = apart(one, other)
             linear = abs(one - other) if one is not None and other is not None else math.nan
-            if linear <= _ALIKE or (name.startswith("lyapunov") and linear < math.inf):
+            if linear <= _ALIKE or (linear < math.inf and _is_log(measures, name)):
                 decades = linear / LN10
         yield Deviation(name + ending, decades, None, _text(one), _text(other))
+
+
+def _is_log(measures: Sequence[str], name: str) -> bool:
+    found = (MEASURES[measure].declared(name) for measure in measures if measure in MEASURES)
+    return any(figure is not None and figure.is_log for figure in found)
 
 
 # Horizons and verdicts
@@ -190,7 +207,7 @@ def _horizons(a: Seen, b: Seen, ending: str) -> Iterator[Deviation]:
 def of_places(
     a: Diagnosis, b: Diagnosis, T: int, found: Sequence[Deviation]
 ) -> Iterator[Deviation]:
-    """Horizons and verdict of a net without curves of its own, which are those of one of its
+    """Horizons and verdict of a net that has no curves itself, which are those of one of its
     places: they move no further than those of the places, `found`, do."""
     for name in ("horizon", "horizon_typical", "verdict"):
         one, other = (getattr(side, name) for side in (a, b))

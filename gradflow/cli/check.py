@@ -144,8 +144,8 @@ def _checked(
 
 def _line_of_cell(experiment: "Experiment", config: str) -> int:
     """Where the config has its cell; its first line, if it has none."""
-    place = experiment.places.get("cell")
-    return (place.line or 1) if place is not None and place.source == config else 1
+    at = experiment.positions.get("cell")
+    return (at.line or 1) if at is not None and at.source == config else 1
 
 
 def _check_tolerance(tolerance: float) -> None:

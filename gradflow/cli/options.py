@@ -34,7 +34,7 @@ Set = Annotated[
 
 
 class Rows(str, Enum):
-    """What table, CSV and Markdown have rows of."""
+    """What there is a row of."""
 
     lags = "lags"
     runs = "runs"
@@ -49,8 +49,8 @@ RowsOption = Annotated[
     Rows,
     typer.Option(
         "--rows",
-        help="What table, CSV and Markdown have rows of: lags, or runs with their settings, "
-        "diagnosis, totals and measures.",
+        help="What there is a row of: each lag, or each run, with its settings, diagnosis, totals "
+        "and measures.",
     ),
 ]
 

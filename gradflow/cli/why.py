@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradflow.axes import SCALES
 from gradflow.cli.base import app, look, reporting, threads_of_each
 from gradflow.cli.options import Config, CoresOption, Set, Theme, ThemeOption
 from gradflow.cli.outputs import Destinations, format_option, output_option, read_by
@@ -28,7 +29,7 @@ def critical(
         typer.Option(
             "--vary",
             metavar="KEY",
-            help="ws_scale, wx_scale, bias_scale, or cell.OPTION, an option that is a number.",
+            help=f"{', '.join(SCALES)}, or cell.OPTION, an option that is a number.",
         ),
     ] = "ws_scale",
     between: Annotated[

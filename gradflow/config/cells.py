@@ -17,6 +17,7 @@ from gradflow.cells.library import is_file
 from gradflow.config.elsewhere import hint_in_cell
 from gradflow.config.faults import MOST, Faults
 from gradflow.config.messages import CELL_FORM, misspelt, one_of, shown, unknown_key
+from gradflow.config.model import Config
 from gradflow.config.own_cells import Reader
 from gradflow.config.ranges import is_range, numbers_of
 from gradflow.config.tree import Document, Path, Tree
@@ -141,18 +142,29 @@ def _own(
     is_named = kind != "equations" or "name" in mapping
     if is_named and (wrong_name := _taken(equations, named)) is not None:
         add(wrong_name)
+    from gradflow.config.names import mistaken  # needs every measure
+
+    misnamed = mistaken(equations)
     for options in _combinations(equations, chosen, others, path, misfits):
         cell = Cell.of(equations, **options)
-        try:
-            cell.read_for(*_sizes(data))
-        except EquationsError as wrong:
-            add(wrong)
+        mistakes = [*misnamed, *_mistakes(cell, data)]
+        if mistakes:
+            add(EquationsError(mistakes))
             return
         yield Choice(cell, item, add)
 
 
+def _mistakes(cell: Cell, data: Mapping[str, Tree]) -> list[Mistake]:
+    """What is wrong with its equations."""
+    try:
+        cell.read_for(*_sizes(data))
+    except EquationsError as wrong:
+        return list(wrong.mistakes)
+    return []
+
+
 def _taken(equations: Equations, named: dict[str, Equations]) -> EquationsError | None:
-    """What is wrong with the name of a cell that is another cell's, and so could not be told from
+    """What is wrong with the name of a cell that is another cell's, and so would look like
     it in what is shown; a copy may have its name."""
     there = named.setdefault(equations.name, equations)
     plain, known = (replace(one, about="", cite="", help=()) for one in (equations, there))
@@ -169,7 +181,8 @@ def _first_mistake(path: Path, faults: Faults, wrong: EquationsError) -> None:
 
 def _sizes(data: Mapping[str, Tree]) -> tuple[int, int]:
     """An H and an I at which equations are looked at."""
-    return (_first(data.get("hidden_size"), 64), _first(data.get("input_size"), 16))
+    H, width = (Config.model_fields[key].default for key in ("hidden_size", "input_size"))
+    return _first(data.get("hidden_size"), H[0]), _first(data.get("input_size"), width)
 
 
 def _first(value: Tree, default: int) -> int:

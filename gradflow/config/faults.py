@@ -42,7 +42,7 @@ class Faults:
             self._added.add(what)  # where the YAML is wrong, nothing else is added
             self.found.append(fault)
 
-    def place(self, key: str) -> Fault:
+    def position(self, key: str) -> Fault:
         """Where a key is, as a fault without a message."""
         return self._at((key,), "")
 

@@ -155,8 +155,8 @@ def _experiment(
     lags = config.lags if not isinstance(config.lags, list) else tuple(sorted(set(config.lags)))
     thresholds = (config.thresholds.vanishing, config.thresholds.exploding)
     keys: tuple[str, ...] = ("cell", "ws_init")
-    places = {key: faults.place(key) for key in keys if key in data}
-    return Experiment(runs, config.title, lags, thresholds, written, places)
+    positions = {key: faults.position(key) for key in keys if key in data}
+    return Experiment(runs, config.title, lags, thresholds, written, positions)
 
 
 def read_config(source: str) -> bytes:
@@ -170,7 +170,7 @@ def read_config(source: str) -> bytes:
             text = f"cell: {source}" if source in CELLS else source
             hint = f"no such file; a config may come in a pipe, echo '{text}' | gradflow analyze -"
             raise InputError(Fault(hint, source))
-        with open_regular(Path(source), source) as file:
+        with open_regular(Path(source), source, tree.SUFFIXES) as file:
             return file.read(tree.MAX_BYTES + 1)
     except OSError as error:
         raise InputError(Fault(f"cannot be read: {error.strerror or error}", source)) from None

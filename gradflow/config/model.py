@@ -280,9 +280,9 @@ class Config(Strict):
     )
     weights: WeightsChoice | None = Field(
         None,
-        description="a file of trained parameters instead of random ones, next to the config: "
-        ".npz, .safetensors, .pt, .h5, .keras, .onnx; sizes and, if the file says it, the "
-        "cell come from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
+        description="a file of trained parameters instead of random ones, next to the config "
+        "(gradflow inspect says what is in it); sizes and, if the file says it, the cell come "
+        "from it. A mapping {file: ..., prefix: ..., layer: ...} says which net, "
         "{file: ..., parameters: {W: TENSOR, ...}} a tensor for each parameter of the cell",
     )
     measure: Annotated[Any, MeasureForms()] = Field(

@@ -59,7 +59,7 @@ class Reader:
         at = self.folder / given
         name = str(at)  # from where the command runs, as the config's own name is
         try:
-            with open_regular(at, name) as file:
+            with open_regular(at, name, tree.SUFFIXES) as file:
                 raw = bytes(file.read_at(0, min(file.size, tree.MAX_BYTES + 1)))
             document = tree.read(raw, name)
         except OSError as error:
@@ -197,7 +197,7 @@ def _check_shape(at: tuple[str, str], value: Tree, add: _Add) -> None:
 
 def _check_bounds(name: str, value: Tree, options: Mapping[str, Tree], add: _Add) -> None:
     """What bounds an option: pairs of gt, ge, lt, le and a number, or another option, which the
-    default is within; or `or` and a number besides."""
+    default is within; or `or` and one more number."""
     at = ("bounds", name)
     if name not in options:
         add(at, f"'{name}' is no option{nearest(name, options)}", key=True)

@@ -22,6 +22,9 @@ from gradflow.errors import Fault, InputError, first_faults
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | int | float | bool | None"
 Path: TypeAlias = tuple[str | int, ...]
 
+SUFFIXES = (".yaml", ".yml")
+"""Those of the files of configs and cells."""
+
 MAX_BYTES = 1 << 20
 """The longest text that is read."""
 

@@ -5,7 +5,7 @@ rate of `diagnosis.rate`, crosses 1. All values of one net are tried with the sa
 random numbers): another `ws_scale` is the same base matrix times another number. So the log of the
 rate is a continuous function of the setting, and its zero is found by bracketing: values over the
 whole range first, then regula falsi within the first change of sign (Dowell and Jarratt, BIT 11,
-1971, the Illinois rule). All nets take each step of the search together, as one sweep.
+1971, the Illinois rule). All nets take each step of the search together, as one set of runs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import replace
 
 from gradflow.counts import many
 from gradflow.criticality.search import GRID, MOST, Critical, Point, Search, point
-from gradflow.criticality.settings import SCALES, Setting
+from gradflow.criticality.settings import Setting
 from gradflow.measures.contract import Asked
 from gradflow.results import Result
 from gradflow.runs.experiment import Experiment, Run
 from gradflow.runs.runner import time_steps
 
-__all__ = ["LEAST_STEPS", "SCALES", "Critical", "Evaluate", "Point", "find", "most_time_steps"]
+__all__ = ["LEAST_STEPS", "Critical", "Evaluate", "Point", "find", "most_time_steps"]
 
 Evaluate = Callable[[Experiment], Iterable[Result]]
 """Runs an experiment and gives its results in order, as `runner.execute` does."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradflow.axes import SCALES
 from gradflow.cells import Cell
 from gradflow.equations.bounds import Bound, bounds_of
 from gradflow.equations.effects import effects
@@ -17,15 +18,12 @@ from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.runs.experiment import Run
 
-SCALES = ("ws_scale", "wx_scale", "bias_scale")
-"""The keys that can be varied; besides them every number among a cell's options."""
-
 _SCALE_RANGE = (0.1, 10.0)
 _OPTION_RANGE = (-10.0, 10.0)
 
 
 class Setting:
-    """What is varied, and over which range."""
+    """What is varied, and over which range: a scale, or a number among the options of a cell."""
 
     def __init__(self, vary: str, between: tuple[float, float] | None, runs: Sequence[Run]) -> None:
         if not isinstance(vary, str):

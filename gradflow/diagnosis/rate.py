@@ -11,7 +11,7 @@ lags, which gets no interval, is read where it bends least. How the increments i
 change is read from their cosine sums C_j = sqrt(2/m) sum_i d_i cos(pi j (i - 1/2) / m), which of a
 straight curve are of one size for all small j. Where samples scatter, a window of at least 9/10 of
 the lags is straight if C_1 and C_2 are within what the scatter explains. Failing that, the longest
-window of at least 6/10 is taken in which C_1 and C_2 do not stand out from C_3 to C_6.
+window of at least 6/10 is taken in which C_1 and C_2 are not above C_3 to C_6.
 
 The rate is the mean over samples of the least-squares slopes. The half-width of its interval comes
 from the scatter of samples and from the cosine sums of the mean curve, which hold what all samples
@@ -115,7 +115,7 @@ def _window(d: Array, scatters: bool, noise: float) -> Window | None:
 
 
 def _least_bent(d: Array) -> Window:
-    """The window in which the cosine sums stand out least."""
+    """The window in which the cosine sums are least conspicuous."""
     mean = d.mean(axis=1)
     found = ((a, b, _cosine_sums(mean[a:b])) for a, b in _windows(len(d), _LEAST))
     start, stop, sums = min(found, key=lambda window: float((window[2][:2] ** 2).sum()))

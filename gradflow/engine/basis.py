@@ -144,7 +144,7 @@ class WholeState:
     def jacobians_T(self, local: Sequence[Array]) -> Array:
         """(K, N, S, S): the transposes of ∂s_t/∂s_{t-1} of K steps of one run, in the rows that
         move, from `local` (K, 1, N, local) of each layer: the identity pulled through each step."""
-        local = [beside_basis(own) for own in local]
+        local = [with_basis_axis(own) for own in local]
         K, N = local[0].shape[:2]
         ds, out = (self.empty(K, N, 1, self.S) for _ in range(2))
         ds[..., np.arange(self.S), self.moving] = 1
@@ -221,7 +221,7 @@ class WholeState:
         return found
 
 
-def beside_basis(local: Array) -> Array:
+def with_basis_axis(local: Array) -> Array:
     """(..., R, N, local) for a basis in the place of the batch: (..., N, R, 1, local)."""
     return np.moveaxis(local[..., None, :], -3, -4)
 

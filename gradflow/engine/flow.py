@@ -303,7 +303,7 @@ def _forward_length(cell: SizedCell, s: Array) -> int:
 
 
 def _handed(cell: SizedCell, s: Array) -> Array:
-    """A state (R, N, S) with room for what the cell gives out besides."""
+    """A state (R, N, S) with room for what else the cell gives out."""
     if s.shape[-1] == cell.S_all:
         return s
     handed = arrays.empty((*s.shape[:-1], cell.S_all), s.dtype)

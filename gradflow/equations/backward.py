@@ -306,12 +306,12 @@ def _key(node: Node) -> object:
 
 def reads_new(node: Node) -> bool:
     """Whether a node is made of the new state, as only the output can be."""
-    stack, seen = [node], set()
-    while stack:
-        at = stack.pop()
+    waiting, seen = [node], set()
+    while waiting:
+        at = waiting.pop()
         if at.kind == "after":
             return True
         if id(at) not in seen:
             seen.add(id(at))
-            stack += at.args
+            waiting += at.args
     return False

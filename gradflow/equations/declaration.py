@@ -62,7 +62,7 @@ class Equations:
         about: what it is, in a line.
         help: option to what it does.
         bounds: option to what bounds it: pairs of `gt`, `ge`, `lt` or `le` and a number or the name
-            of another option; `or` and a number that is allowed besides.
+            of another option; `or` and one more number that is allowed.
     """
 
     name: str
@@ -102,14 +102,14 @@ def check_keys(plain: Plain, mistakes: Mistakes) -> None:
             f"expected equations, or no type: the cell is what is written here, found {kind!r}"
         )
         mistakes.add("type", At(1, 1), message)
-    places: list[tuple[str, Plain, Sequence[str]]] = [("", plain, KEYS)]
+    mappings: list[tuple[str, Plain, Sequence[str]]] = [("", plain, KEYS)]
     for group in ("parameters", "constants"):
         given = plain.get(group)
         for name, own in given.items() if isinstance(given, Mapping) else ():
             if isinstance(own, Mapping):
                 keys = [key for key in OF_PARAMETER if group == "parameters" or key != "role"]
-                places.append((f"{group}.{name}.", own, keys))
-    for where, mapping, known in places:
+                mappings.append((f"{group}.{name}.", own, keys))
+    for where, mapping, known in mappings:
         for key in mapping:
             if key not in known:
                 message = f"unknown key{nearest(str(key), known)}"

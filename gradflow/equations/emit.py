@@ -70,7 +70,7 @@ class Code:
         takes_x: whether x_t is used otherwise than in the input product.
         standings: every use of a weight.
         inputs, biases: for each hoisted entry of z, the uses of x_t and those without operand;
-            `constants` what is added besides.
+            `constants` what else is added.
         matrices: those of `w`.
         fixed: the vectors of `w`: name, expression of parameters, shape.
     """

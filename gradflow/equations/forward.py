@@ -90,13 +90,13 @@ class Forward(Writer):
         group = self.group_of.get(id(node.args[0])) if node.kind == "function" else None
         if group is not None and id(node) not in self.home:
             return self._function_of(group, node)
-        if node.kind == "rest" and len(rests := self._rests_beside(node)) > 1:
+        if node.kind == "rest" and len(rests := self._other_rests(node)) > 1:
             return self._rests(rests, node)
         target = self._target(node)
         self.held_soon(node, target)
         return target
 
-    def _rests_beside(self, node: Node) -> list[Node]:
+    def _other_rests(self, node: Node) -> list[Node]:
         """1 - sigmoid of neighbouring slots, of those that pass through the function together."""
         graph, found = self.reduced.graph, list[Node]()
         for slot in self.group_of.get(id(node.args[0]), ()):
@@ -277,7 +277,7 @@ class Prepare(Forward):
     leaves is saved; `found` are the ids of all that it computes."""
 
     def write(self) -> None:
-        """The whole function; no line where there is nothing to be done."""
+        """The whole function; no line if nothing is to be done."""
         reduced = self.reduced
         late = [reduced.output] if reduced.output is not None else []
         roots = [*reduced.new.values(), *late]

@@ -85,13 +85,13 @@ def in_order(roots: Iterable[Node]) -> list[Node]:
     """Every node that the roots are made of, each after its arguments."""
     order: list[Node] = []
     seen: set[int] = set()
-    stack = [(node, False) for node in reversed(list(roots))]
-    while stack:
-        node, done = stack.pop()
+    waiting = [(node, False) for node in reversed(list(roots))]
+    while waiting:
+        node, done = waiting.pop()
         if done:
             order.append(node)
         elif id(node) not in seen:
             seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((arg, False) for arg in reversed(node.args))
+            waiting.append((node, True))
+            waiting.extend((arg, False) for arg in reversed(node.args))
     return order

@@ -118,7 +118,7 @@ class _Reader:
             self.mistake(at, f"'{name}' is a parameter: give what is assigned another name")
         elif name in self.options:
             self.mistake(at, f"'{name}' is an option: give what is assigned another name")
-        elif what is not None and what != "a key of the config" and what[2:8] != "column":
+        elif what is not None:
             self.mistake(at, f"'{name}' is {what} already: choose another name")
         else:
             return True

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from gradflow.axes import AXES, NET_AXES, PLACE_AXES
 from gradflow.equations.declaration import ROLES, Chosen, Equations
 from gradflow.equations.functions import FUNCTIONS
 from gradflow.equations.mistakes import At, Mistakes, nearest
@@ -20,43 +19,6 @@ DRAWS = ("uniform", "normal", "index", "drawn")
 """What only an `init` expression knows."""
 
 LETTERS = ("t", "x", "H", "I", "if", "else")
-
-_KEYS_OF_RUNS = (
-    *("run", "lag", "totals", "diagnosis", "objective", "diverged_at", "notes", "places"),
-    *("relative", "share_W_s", "direct_share", "measured", "first", "start", "of_reach", "seeds"),
-)
-_MEASURES = ("gates", "paths", "slopes", "theory", "jacobian", "lyapunov", "reach", "factors")
-
-COLUMNS = frozenset([*AXES, *NET_AXES, *PLACE_AXES, *_KEYS_OF_RUNS, *_MEASURES])
-PREFIXES = ("grad_", "log10_")
-KEYS = frozenset(
-    [
-        "title",
-        "output_size",
-        "input",
-        "initial_state",
-        "loss",
-        "weights",
-        "measure",
-        "expect",
-        "dtype",
-        "tape_memory",
-        "lags",
-        "thresholds",
-        "type",
-        "name",
-        "state",
-        "parameters",
-        "constants",
-        "options",
-        "step",
-        "output",
-        "gauge",
-        "cite",
-    ]
-)
-"""Columns of a CSV and keys of a JSON run, how more of them begin, and keys of a config: an option
-is next to them all."""
 
 PARTS_TAKEN = frozenset(("norm", "W_x", "W_s", "b", "other"))
 """What cannot be a part of the state, since `grad_norm` and so on are columns."""
@@ -72,9 +34,7 @@ def taken(name: str) -> str | None:
         return "what an init expression draws from"
     if name in LETTERS:
         return "a letter of the equations"
-    if name in COLUMNS or name.startswith(PREFIXES):
-        return "a column of the results"
-    return "a key of the config" if name in KEYS else None
+    return None
 
 
 def check_names(equations: Equations, mistakes: Mistakes) -> None:

@@ -217,7 +217,7 @@ class _Reducer:
     def _plain_sum(self, terms: list[tuple[float, Node]], constant: float, shape: Shape) -> Node:
         if len(terms) == 1 and abs(terms[0][0]) == abs(constant) > 0:
             ((sign, term),) = terms
-            made = self._beside_one(sign / constant, term)
+            made = self._from_one(sign / constant, term)
             if made is not None:
                 factor, half = made
                 return self._plain_sum([(constant * factor, half)], 0.0, shape)
@@ -226,7 +226,7 @@ class _Reducer:
         payload = (tuple(sign for sign, _ in terms), constant)
         return self.graph.node("sum", [term for _, term in terms], payload, shape)
 
-    def _beside_one(self, sign: float, term: Node) -> tuple[float, Node] | None:
+    def _from_one(self, sign: float, term: Node) -> tuple[float, Node] | None:
         """1 - σ(z), 1 - e^z, and 1 ± tanh z = 2 σ(± 2z), which as differences would lose their
         digits: a factor and a node."""
         if term.kind != "function":

@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 
 def covers(pieces: Sequence[Piece], node: Node) -> bool:
-    """Whether pieces are for rows of their own each, and for every row of a node."""
+    """Whether pieces have their own rows each, and for every row of a node."""
     behind = {piece.of[0]: piece.of[1] for piece in pieces if piece.of is not None}
     at, count = ZERO, 0
     while at in behind and at != node.shape[0]:

@@ -39,12 +39,12 @@ class Writer:
     def count(self, roots: Iterable[Node]) -> None:
         """Count how often each value is used on the way to these, so that one used more than once
         is computed once."""
-        stack = [(root, True) for root in roots]
-        while stack:
-            node, is_root = stack.pop()
+        waiting = [(root, True) for root in roots]
+        while waiting:
+            node, is_root = waiting.pop()
             self.uses[id(node)] += 1
             if self.uses[id(node)] == 1 and (is_root or id(node) not in self.held):
-                stack += [(arg, False) for arg in needed(node)]
+                waiting += [(arg, False) for arg in needed(node)]
 
     def shorten(self, roots: Iterable[Node]) -> None:
         """Compute some of the values on a long way to the roots beforehand: no expression is then

@@ -305,7 +305,7 @@ def _read_carefully(
 
 def _faults_of(fields: Sequence[_BadField], layout: _Layout) -> list[Fault]:
     """What is wrong with fields; where a column holds text throughout, once and with the others,
-    where there are any."""
+    if any."""
     counts = Counter(field.column for field in fields if field.is_text)
     text = {column for column, count in counts.items() if count >= _TEXT_COLUMN}
     if len(text) == len(layout.picked or range(layout.width)) and not _fill(fields):

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,9 @@ class Part(_Readable):
         return got
 
 
-def open_regular(path: Path, source: str) -> RegularFile:
-    """Opens a regular file that is not empty; InputError for everything else a path can name.
+def open_regular(path: Path, source: str, suffixes: Iterable[str] = ()) -> RegularFile:
+    """Opens a regular file that is not empty; InputError for everything else a path can name. Where
+    there is no such file, one of a similar name with one of `suffixes` may have been meant.
 
     A device or a pipe is refused before it is opened: opening one can wait for ever.
     """
@@ -169,7 +171,7 @@ def open_regular(path: Path, source: str) -> RegularFile:
         _check_kind(path.stat(), source)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise InputError(Fault(f"no such file{_instead(path)}", source)) from None
+        raise InputError(Fault(f"no such file{_instead(path, suffixes)}", source)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(Fault(f"the file cannot be opened: {reason}", source)) from None
@@ -189,20 +191,10 @@ def _check_kind(found: os.stat_result, source: str) -> None:
         raise InputError(Fault("the file is empty", source))
 
 
-_KINDS = (
-    {".yaml", ".yml"},
-    {".csv", ".tsv", ".npy", ".npz"},
-    {".npz", ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl", ".h5", ".hdf5", ".keras"},
-    {".pt", ".pth", ".ckpt", ".onnx", ".msgpack", ".npz", ".safetensors", ".keras", ".h5"},
-    {".json"},
-)
-"""The suffixes of files that can be exchanged for each other."""
-
-
-def _instead(path: Path) -> str:
-    """The file that the user may have meant by a path that leads nowhere: one of its kind."""
+def _instead(path: Path, suffixes: Iterable[str]) -> str:
+    """The file that the user may have meant by a path that leads nowhere."""
     suffix = path.suffix.lower()
-    fit = set().union({suffix}, *(kind for kind in _KINDS if suffix in kind or not suffix))
+    fit = {suffix, *suffixes}
     try:
         with os.scandir(path.parent) as entries:
             names = [

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 _SHOWN_NAMES = 10
 _TABLES = (".csv", ".tsv")
+_READ = (*_TABLES, ".npy", ".npz")
 
 
 def read_array(
@@ -37,9 +38,9 @@ def read_array(
     call the file. Raises InputError for whatever is wrong with the path or in the file.
     """
     source = source or str(path)
-    open_regular(path, source).close()
+    open_regular(path, source, _READ).close()
     suffix = path.suffix.lower()
-    if suffix not in (*_TABLES, ".npy", ".npz"):
+    if suffix not in _READ:
         message = f"expected a .csv, .tsv, .npy or .npz file, found {suffix or 'no suffix'!r}"
         raise InputError(Fault(message, source))
     if columns is not None and suffix not in _TABLES:
@@ -60,7 +61,7 @@ def read_arrays(path: Path, *, source: str | None = None) -> dict[str, Floats]:
     """The arrays of a `.npz` file by name, as float64. Raises InputError with every fault: no such
     file, no `.npz`, arrays that are empty or hold what is no finite number."""
     source = source or str(path)
-    open_regular(path, source).close()
+    open_regular(path, source, (".npz",)).close()
     if path.suffix.lower() != ".npz":
         found = path.suffix.lower() or "no suffix"
         raise InputError(Fault(f"expected a .npz file of named arrays, found {found!r}", source))

@@ -46,6 +46,19 @@ _CALLED: dict[Report, str] = {
 }
 
 
+PICTURES = ("svg", "png", "pdf")
+"""The kinds of file that a figure can be, by their suffix."""
+
+DRAWN: dict[Report, str] = {
+    "results": "runs",
+    "runs": "runs",
+    "tracking": "tracking",
+    "critical": "critical",
+    "comparison": "comparison",
+}
+"""The reports that figures show, each with the module of `plots` that draws it."""
+
+
 class Format(NamedTuple):
     """One format.
 
@@ -148,17 +161,11 @@ FORMATS: dict[str, Format] = {
             Format(
                 kind,
                 (f".{kind}",),
-                {
-                    "results": f"plots:results_{kind}",
-                    "runs": f"plots:runs_{kind}",
-                    "tracking": f"plots:tracking_{kind}",
-                    "critical": f"plots:critical_{kind}",
-                    "comparison": f"plots:comparison_{kind}",
-                },
+                {report: f"plots:{report}_{kind}" for report in DRAWN},
                 is_text=False,
                 needs="matplotlib",
             )
-            for kind in ("svg", "png", "pdf")
+            for kind in PICTURES
         ),
         Format(
             "html",

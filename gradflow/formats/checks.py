@@ -47,7 +47,7 @@ def table(checked: Checked, look: Look) -> Iterator[str]:
 
 
 def row_of(line: Line) -> list[str]:
-    """Its cells, in the order of HEADS."""
+    """Its fields, in the order of HEADS."""
     return [line.outcome, line.asked_at, line.what, line.of, line.got, line.off]
 
 
@@ -59,7 +59,7 @@ def to_markdown(checked: Checked, look: Look) -> Iterator[str]:
     rows = [[clean(text) for text in row_of(line)] for line in checked.lines]
     if rows:
         columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
-        yield from markdown_table([(head, list(cells)) for head, cells in columns], left=6)
+        yield from markdown_table([(head, list(fields)) for head, fields in columns], left=6)
         yield "\n"
     yield f"{prose(clean(checked.summary))}\n"
 

@@ -45,7 +45,7 @@ def table(comparison: Comparison, look: Look) -> Iterator[str]:
 
 
 def row_of(pair: Pair) -> list[str]:
-    """Its cells, in the order of HEADS."""
+    """Its fields, in the order of HEADS."""
     outcome = pair.change or ("held" if pair.held else "missed")
     name = clean(pair.name)
     largest = pair.largest
@@ -81,7 +81,7 @@ def to_markdown(comparison: Comparison, look: Look) -> Iterator[str]:
     rows = [row_of(pair) for pair in comparison.pairs]
     if rows:
         columns = list(zip(HEADS, zip(*rows, strict=True), strict=True))
-        yield from markdown_table([(head, list(cells)) for head, cells in columns], left=3)
+        yield from markdown_table([(head, list(fields)) for head, fields in columns], left=3)
         yield "\n"
     yield from (f"- {prose(clean(line))}\n" for line in sentences(comparison))
 

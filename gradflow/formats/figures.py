@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,13 +20,11 @@ class Form:
 
     Attributes:
         figure: the declaration.
-        pattern: what their flat names match; its group, if any, is what is in place of the `<>`.
         listed: the key of the list of all of them, for numbered ones.
         inner: the key within the object of the gate, or whatever the `<>` is.
     """
 
     figure: Figure
-    pattern: re.Pattern[str]
     listed: str | None = None
     inner: str | None = None
 
@@ -43,7 +40,7 @@ def nested(measure: Measure, figures: Mapping[str, object]) -> dict[str, object]
     known = forms(measure)
     found: dict[str, object] = {}
     for name, value in figures.items():
-        form, match = next((f, m) for f in known if (m := f.pattern.fullmatch(name)))
+        form, match = next((f, m) for f in known if (m := f.figure.pattern.fullmatch(name)))
         if form.listed is not None:
             found.setdefault(form.listed, []).append(value)  # type: ignore[attr-defined]
         elif form.inner is not None:
@@ -57,11 +54,7 @@ def _form(measure: Measure, figure: Figure) -> Form:
     name = figure.name
     before, _, after = name.partition("<")
     after = after.partition(">")[2]
-    if "<" not in name:
-        return Form(figure, re.compile(re.escape(name)))
     if name.endswith(_NUMBERED):
-        stem = name.removesuffix(_NUMBERED)
-        return Form(figure, re.compile(rf"{re.escape(stem)}_([0-9]+)"), listed=stem)
-    pattern = re.compile(f"{re.escape(before)}(.+?){re.escape(after)}")
+        return Form(figure, listed=name.removesuffix(_NUMBERED))
     is_inside = before == f"{measure.name}_" and after.startswith("_")
-    return Form(figure, pattern, inner=after[1:] if is_inside else None)
+    return Form(figure, inner=after[1:] if is_inside else None)

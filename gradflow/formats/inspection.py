@@ -200,10 +200,10 @@ def _tensor_columns(found: Inspection, grouped: bool) -> list[Column]:
         dtypes.append(Entry(words.clean(stored.dtype)))
         reads.append(Entry(_use(uses.get(first, [])), "green"))
     columns = [Column(("tensor",), names, "left")]
-    if any(cell.text for cell in counts):
+    if any(one.text for one in counts):
         columns.append(Column(("tensors",), counts, "right"))
     columns += [Column(("shape",), shapes, "left"), Column(("dtype",), dtypes, "left")]
-    if any(cell.text for cell in reads):
+    if any(one.text for one in reads):
         columns.append(Column(("read as",), reads, "left"))
     return columns
 

@@ -128,7 +128,7 @@ def _meaning(part: Result | LayerResult) -> dict[str, object]:
 
 
 def _arrays(part: Result | LayerResult, length: int) -> dict[str, object]:
-    """What a run or a place has against lag, and what was measured besides."""
+    """What a run or a place has against lag, and what else was measured."""
     return {**_curves(part.flow, length), **_asked(part, length)}
 
 
@@ -197,7 +197,7 @@ def _curves(flow: GradientFlow | None, length: int) -> dict[str, object]:
 
 
 def _asked(part: Result | LayerResult, length: int) -> dict[str, object]:
-    """What was asked for besides: the curves among the others, the figures by the measure's
+    """What else was asked for: the curves among the others, the figures by the measure's
     name."""
     arrays: dict[str, object] = {}
     for name, measured in part.measures.items():

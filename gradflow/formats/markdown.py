@@ -52,13 +52,13 @@ def export(results: Iterable[Result], look: Look) -> Iterator[str]:
 
 
 def titled(look: Look) -> Iterator[str]:
-    """The title as a heading; nothing where there is none."""
+    """The title as a heading; nothing if it has none."""
     if title := words.clean(look.title or ""):
         yield f"### {escaped(title)}\n\n"
 
 
 def escaped(text: str) -> str:
-    """`text` as Markdown that reads as it is, in a heading or in a cell of a table."""
+    """`text` as Markdown that reads as it is, in a heading or in a table."""
     text = re.sub(r"[\\`*<|~&#]|\](?=[(:])", r"\\\g<0>", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # but W_s
 
@@ -76,7 +76,7 @@ def table(columns: Sequence[Column], left: int = 0) -> Iterator[str]:
 
 def grid(columns: Sequence[layout.Column]) -> Iterator[str]:
     """A terminal's table as one of Markdown."""
-    shown = [(" ".join(c.heads), [cell.text + cell.mark for cell in c.entries]) for c in columns]
+    shown = [(" ".join(c.heads), [one.text + one.mark for one in c.entries]) for c in columns]
     return _aligned(shown, [column.align == "left" for column in columns])
 
 
@@ -93,8 +93,8 @@ def fenced(text: str, language: str) -> Iterator[str]:
     yield f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
+def _row(fields: Iterable[str]) -> str:
+    return f"| {' | '.join(fields)} |\n"
 
 
 def summary_columns(results: Sequence[Result]) -> tuple[list[Column], int]:
@@ -153,7 +153,7 @@ def lag_columns(result: Result, flow: GradientFlow, look: Look) -> list[Column]:
 
 
 def measured_columns(result: Result, look: Look) -> list[Column]:
-    """What was measured besides, against lag; empty where that is nothing."""
+    """What else was measured, against lag; empty where that is nothing."""
     lags = choose_lags(result.sequence_length, look.lags)
     measured = words.measured_curves(result, lags)
     return [("lag", [*map(str, lags)]), *measured.items()] if measured else []

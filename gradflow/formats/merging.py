@@ -13,6 +13,8 @@ import numpy as np
 from gradflow.diagnosis.figures import FIGURES
 from gradflow.formats.flat import HORIZONS, Value, own
 from gradflow.formats.look import Look
+from gradflow.measures import MEASURES
+from gradflow.measures.contract import Measure
 from gradflow.measures.measured import Measured
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
@@ -231,16 +233,20 @@ def _mean_of_floats(curves: Sequence[Array]) -> Array:
 
 
 def _measures(found: Sequence[Mapping[str, Measured]], over: OverSeeds) -> Mapping[str, Measured]:
-    """What was measured besides: curves as geometric means, the mean of those that are logarithms;
+    """What else was measured: curves as geometric means, the mean of those that are logarithms;
     figures as medians."""
     names = dict.fromkeys(name for one in found for name in one)
-    return {name: _measure([one[name] for one in found if name in one], over) for name in names}
+    return {
+        name: _measure(MEASURES[name], [one[name] for one in found if name in one], over)
+        for name in names
+    }
 
 
-def _measure(group: Sequence[Measured], over: OverSeeds) -> Measured:
+def _measure(measure: Measure, group: Sequence[Measured], over: OverSeeds) -> Measured:
     full = [one for one in group if one.figures or one.curves]
     if not full:
         return group[0]
+    logs = {curve.name for curve in measure.curves if curve.is_log10}
     curves: dict[str, Array | Magnitudes] = {}
     for name in full[0].curves:
         values = [one.curves[name] for one in full if name in one.curves]
@@ -248,7 +254,7 @@ def _measure(group: Sequence[Measured], over: OverSeeds) -> Measured:
         floats = [value for value in values if not isinstance(value, Magnitudes)]
         if magnitudes:
             curves[name] = _mean(magnitudes)
-        elif name.startswith("log10_"):
+        elif name in logs:
             curves[name] = np.mean(floats, axis=0)
         else:
             curves[name] = _mean_of_floats(floats)

@@ -176,8 +176,8 @@ def _figures(measure: Measure) -> Schema:
             own[form.listed] = {"type": "array", "items": described}
         elif form.inner is not None:
             inner[form.inner] = described
-        elif form.pattern.groups:
-            patterns[f"^{form.pattern.pattern}$"] = described
+        elif form.figure.pattern.groups:
+            patterns[f"^{form.figure.pattern.pattern}$"] = described
         else:
             own[form.figure.name] = described
     each = {

@@ -68,13 +68,13 @@ def _page(results: Sequence[Result], look: Look) -> Iterator[Line]:
             yield []
             yield from _prose(text, look)
     elif shows_lags and len(results) <= words.FEW_RUNS:
-        yield from _run_beside_run(results, look)
+        yield from _run_next_to_run(results, look)
         yield from _summary(results, look)
     else:
         yield from _summary(results, look)
         if shows_lags:
             yield []
-            yield from _run_beside_run(results, look)
+            yield from _run_next_to_run(results, look)
     yield from _notes(results, look)
     if not shows_lags:
         if words.has_parts(results):
@@ -102,7 +102,7 @@ def _one_run(result: Result, flow: GradientFlow, look: Look) -> Iterator[Line]:
     columns = [
         _lag_column(lags),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown.items()),
-        Column(("", "relative"), _relative_cells(relative, look)),
+        Column(("", "relative"), _relative_entries(relative, look)),
         *(_magnitudes(heads, norms, lags) for heads, norms in shown_terms.items()),
     ]
     columns.append(_bars(relative, look, room_left(columns, look.width)))
@@ -130,11 +130,11 @@ def _lag_column(lags: Sequence[int]) -> Column:
 def _magnitudes(heads: Sequence[str], values: Magnitudes, lags: Sequence[int]) -> Column:
     """The values at `lags`, blank past their end."""
     there = np.array([lag for lag in lags if lag < len(values)], dtype=np.int64)
-    cells = [Entry(words.short(text)) for text in values[there].texts()]
-    return Column(heads, cells + [Entry("")] * (len(lags) - len(cells)))
+    entries = [Entry(words.short(text)) for text in values[there].texts()]
+    return Column(heads, entries + [Entry("")] * (len(lags) - len(entries)))
 
 
-def _relative_cells(relative: Magnitudes, look: Look) -> list[Entry]:
+def _relative_entries(relative: Magnitudes, look: Look) -> list[Entry]:
     """Relative gradients: marked and coloured beyond the thresholds."""
     sides = [_side(log, look) for log in relative.log10().tolist()]
     return [
@@ -154,11 +154,11 @@ def _bars(relative: Magnitudes, look: Look, width: int) -> Column:
     width = min(max(width, _BAR[0]), _BAR[1])
     logs = relative.log10()
     low, high = charts.bounds(logs)
-    cells = [
+    entries = [
         Entry(charts.bar(log, low, high, width), VERDICT_STYLES.get(_side(log, look), ""))
         for log in logs.tolist()
     ]
-    return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), cells, "left")
+    return Column((charts.ends(f"1e{low:+03d}", f"1e{high:+03d}", width),), entries, "left")
 
 
 def _marks(logs: Array, look: Look) -> Iterable[Line]:
@@ -218,7 +218,7 @@ def _text(magnitude: Magnitudes) -> str:
 # Several runs
 
 
-def _run_beside_run(results: Sequence[Result], look: Look) -> Iterator[Line]:
+def _run_next_to_run(results: Sequence[Result], look: Look) -> Iterator[Line]:
     """Lags as rows, runs as columns, in as many blocks as the width asks for."""
     flows = [(result, result.flow.relative) for result in results if result.flow is not None]
     if not flows:
@@ -229,8 +229,8 @@ def _run_beside_run(results: Sequence[Result], look: Look) -> Iterator[Line]:
         there = [lag for lag in lags if lag < len(relative)]
         shown = relative[np.array(there, dtype=np.int64)]
         logs.append(shown.log10())
-        cells = _relative_cells(shown, look) + [Entry("")] * (len(lags) - len(there))
-        columns.append(Column(_heads(result), cells))
+        entries = _relative_entries(shown, look) + [Entry("")] * (len(lags) - len(there))
+        columns.append(Column(_heads(result), entries))
     for block in blocks(columns, [_lag_column(lags)], look.width):
         yield from grid(block)
         yield []

@@ -170,7 +170,7 @@ def _groups(results: Sequence[Result], look: Look) -> tuple[list[list[Column]], 
 
 def change(results: Sequence[Result]) -> str:
     """What the training has made of the horizon."""
-    names = [cell.text for cell in _checkpoints(results).entries]
+    names = [one.text for one in _checkpoints(results).entries]
     horizons = [words.horizon(result) for result in results]
     if len(results) == 1:
         return f"Horizon: {horizons[0]} at {names[0]}."
@@ -217,11 +217,11 @@ def _bars(results: Sequence[Result], styles: Sequence[str], width: int) -> Colum
     """The horizon between 0 and T, full where the gradient never leaves the thresholds."""
     width = min(width, _BAR[1])
     longest = max(result.sequence_length for result in results)
-    cells = [
+    entries = [
         Entry(charts.bar(_reach(result), 0, longest, width), style)
         for result, style in zip(results, styles, strict=True)
     ]
-    return Column((f"0{longest:>{width - 1}}",), cells, "left")
+    return Column((f"0{longest:>{width - 1}}",), entries, "left")
 
 
 def _reach(result: Result) -> float:

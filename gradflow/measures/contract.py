@@ -12,8 +12,10 @@ Both give a list of `Measured`, one a run of the subject.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from gradflow.axes import Kind
@@ -43,6 +45,7 @@ class Curve(NamedTuple):
             only ever added.
         of: where a GradientFlow has the values, for what is always measured; None: they are in
             `Measured.curves` by the name.
+        is_log10: whether the values are logarithms, and so of either sign.
     """
 
     name: str
@@ -50,15 +53,31 @@ class Curve(NamedTuple):
     any_size: bool = False
     later: bool = False
     of: Callable[[GradientFlow], Values] | None = None
+    is_log10: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number or word of a run, by its flat name; `gates_<gate>_p50` is one a gate."""
+    """A number or word of a run, by its flat name; `gates_<gate>_p50` is one a gate.
+
+    Attributes:
+        is_log: whether it is a natural logarithm, and so of either sign.
+    """
 
     name: str
     kind: Kind
     meaning: str
+    is_log: bool = field(default=False, kw_only=True)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What its flat names match; the group, if there is one, is what is in place of `<...>`."""
+        before, _, rest = self.name.partition("<")
+        word, _, after = rest.partition(">")
+        if not word:
+            return re.compile(re.escape(before))
+        inner = "[0-9]+" if word == "i" else ".+?"
+        return re.compile(f"{re.escape(before)}({inner}){re.escape(after)}")
 
 
 class Option(NamedTuple):
@@ -110,6 +129,11 @@ class Measure:
     observe: Callable[..., Watcher] | None = None
     room: Callable[..., int] | None = None
     drawn: tuple[Drawn, ...] = ()
+
+    def declared(self, name: str) -> Figure | None:
+        """The declaration of a figure by its flat name: that which says most of it."""
+        found = [figure for figure in self.figures if figure.pattern.fullmatch(name)]
+        return max(found, key=lambda one: ("<" not in one.name, len(one.name)), default=None)
 
     @property
     def always(self) -> bool:

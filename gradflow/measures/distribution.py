@@ -42,7 +42,7 @@ class Distribution:
         Args:
             wanted: from 0 to 100.
             falling: a function of the numbers, which falls as they rise, whose percentiles are
-                wanted in place of their own.
+                wanted in place of theirs.
         """
         if falling is not None and not self.is_exact:
             own = np.array(self.percentiles([100 - p for p in wanted]))

@@ -53,6 +53,7 @@ MEASURE = Measure(
             "log10_grad_norm",
             "its logarithm, the number to compute with: right at any size, -inf at an exact zero",
             of=lambda flow: flow.state.log10(),
+            is_log10=True,
         ),
         Curve(
             "relative",
@@ -79,6 +80,7 @@ MEASURE = Measure(
                 f"{p}th percentile over the batch of log10 ‖∂L_n/∂s_{{T-k}}‖, each sample's own",
                 later=True,
                 of=_percentile(which),
+                is_log10=True,
             )
             for which, p in enumerate(PERCENTILES)
         ),

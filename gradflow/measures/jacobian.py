@@ -291,13 +291,19 @@ MEASURE = Measure(
             "log10_sigma_max",
             "log10 of the largest singular value of ∂s_T/∂s_{T-k}, the mean over samples of the "
             "logarithms",
+            is_log10=True,
         ),
-        Curve("log10_sigma_rms", "likewise of the root mean square of all singular values"),
-        Curve("log10_sigma_min", "likewise of the smallest"),
+        Curve(
+            "log10_sigma_rms",
+            "likewise of the root mean square of all singular values",
+            is_log10=True,
+        ),
+        Curve("log10_sigma_min", "likewise of the smallest", is_log10=True),
         Curve(
             "log10_bound",
             "log10 of Pascanu's bound Π max|φ'| σ_max(W_s) on the largest, likewise; empty of "
             "cells that are more than one function of one recurrent product",
+            is_log10=True,
         ),
     ),
     figures=(

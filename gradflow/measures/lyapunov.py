@@ -32,7 +32,7 @@ from itertools import pairwise
 import numpy as np
 
 from gradflow.counts import many
-from gradflow.engine.basis import Stretch, WholeState, beside_basis, one_run, stretches
+from gradflow.engine.basis import Stretch, WholeState, one_run, stretches, with_basis_axis
 from gradflow.engine.flow import Trajectory
 from gradflow.measures.contract import Figure, Measure, Option, Subject
 from gradflow.measures.drawn import Figures, Spectrum, known, numbered
@@ -216,7 +216,7 @@ class _Basis:
 
     def back(self, stretch: Stretch, n: int, low: int, high: int) -> None:
         """Through the steps high, ..., low+1."""
-        local = [beside_basis(own[..., :n, :]) for own in stretch.local]
+        local = [with_basis_axis(own[..., :n, :]) for own in stretch.local]
         local = [own.astype(np.float64, copy=False) for own in local]
         scales = self._whole.log_scale([s[:, :, :n] for s in stretch.states])
         at = high - stretch.start
@@ -283,19 +283,26 @@ def _dimension(figures: Figures) -> str:
     return "" if found is None else f"Kaplan-Yorke dimension {found:.3g}"
 
 
+def _exponent(name: str, meaning: str) -> Figure:
+    return Figure(name, "number", meaning, is_log=True)
+
+
 MEASURE = Measure(
     "lyapunov",
     "finite-time Lyapunov exponents of the full state, in nats per step",
     figures=(
-        Figure("lyapunov_max", "number", "the largest, the mean over samples"),
-        Figure("lyapunov_<i>", "number", "the i-th largest, likewise"),
-        Figure("lyapunov_spread_<i>", "number", "its standard deviation over samples"),
-        Figure("lyapunov_sum", "number", "of all of them, the mean of ln|det|; null where not all "
-               "were measured"),
+        _exponent("lyapunov_max", "the largest, the mean over samples"),
+        _exponent("lyapunov_<i>", "the i-th largest, likewise"),
+        _exponent("lyapunov_spread_<i>", "its standard deviation over samples"),
+        _exponent(
+            "lyapunov_sum", "of all of them, the mean of ln|det|; null where not all were measured"
+        ),
         Figure("kaplan_yorke", "number", "the Kaplan-Yorke dimension; null where the exponents do "
                "not reach that far"),
-        Figure("lyapunov_convergence", "number", "the largest difference of an exponent between "
-               "the two halves of the window"),
+        _exponent(
+            "lyapunov_convergence",
+            "the largest difference of an exponent between the two halves of the window",
+        ),
     ),
     options={
         "count": Option(

@@ -140,6 +140,7 @@ MEASURE = Measure(
             "log10_direct_path",
             "log10 of Π f_t (LSTM), Π z_t (GRU) alone: the product of the state's partials by its "
             "own past through no recurrent matrix, RMS over units and batch",
+            is_log10=True,
         ),
         Curve(
             "direct_share",

@@ -77,9 +77,9 @@ def of(subject: Subject, *, origins: int) -> list[Measured]:
     def gradient(t: int, states: Mapping[Place, Array]) -> dict[Place, Array]:
         return {at: loss.gradient(at, number[t], states) for at in read}
 
-    swept = {at: subject.net.places[at] for at in (*places, *loss.together)}
+    passed = {at: subject.net.places[at] for at in (*places, *loss.together)}
     chosen = spaced(sorted(number), origins)
-    return measured(reach(swept, places, gradient, chosen, truncate=loss.truncate))
+    return measured(reach(passed, places, gradient, chosen, truncate=loss.truncate))
 
 
 def spaced(steps: Sequence[int], origins: int) -> list[int]:
@@ -251,6 +251,7 @@ MEASURE = Measure(
             f"log10_reach_p{p}",
             f"log10 of the {p}th percentile, over steps t and samples, of ‖∂L_t/∂s_{{t-k}}‖, L_t "
             "the loss at step t alone",
+            is_log10=True,
         )
         for p in PERCENTILES
     ),

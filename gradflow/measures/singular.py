@@ -1,6 +1,6 @@
 """The largest singular values of matrices that follow from each other.
 
-NumPy's `svd` finds all of them, each time from nothing: 7 times as long once the largest stands
+NumPy's `svd` finds all of them, each time from nothing: 7 times as long once the largest is
 apart (S = 64 and 128), and up to 1.6 times as long before.
 """
 

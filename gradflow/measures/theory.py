@@ -237,6 +237,7 @@ MEASURE = Measure(
         Curve(
             "log10_predicted",
             "log10 of the gradient that the theory predicts, from the measured one at lag 0",
+            is_log10=True,
         ),
     ),
     figures=(

@@ -192,7 +192,7 @@ def _placed(run: Run, at: Place | None, flow: GradientFlow, reached: Reach | Non
 
 
 def _with_measures(result: Result, found: Mapping[Of, Mapping[str, Measured]]) -> Result:
-    """The result with what was measured besides, of the whole net and of its places."""
+    """The result with what else was measured, of the whole net and of its places."""
     layers = tuple(
         replace(part, measures=found.get((part.layer, DIRECTIONS.index(part.direction)), {}))
         for part in result.layers

@@ -270,7 +270,7 @@ class Experiment:
         lags: which lags tables show: `auto`, `all` or a list.
         thresholds: (vanishing, exploding), on the gradient relative to lag 0.
         config: the config as plain data, every default filled in.
-        places: key to where it is in the config, of those by which a draw may fail.
+        positions: key to where it is in the config, of those by which a draw may fail.
     """
 
     runs: tuple[Run, ...]
@@ -278,7 +278,7 @@ class Experiment:
     lags: Literal["auto", "all"] | tuple[int, ...]
     thresholds: tuple[float, float]
     config: Mapping[str, object]
-    places: Mapping[str, Fault] = field(default_factory=dict)
+    positions: Mapping[str, Fault] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """`<Experiment: 4 runs over cell, ws_scale>`."""
@@ -288,8 +288,8 @@ class Experiment:
     def placed(self, error: InputError) -> InputError:
         """What went wrong as the runs were drawn, with its line in the config."""
         located = (
-            replace(self.places[one.key], message=one.message)
-            if one.source is None and one.key is not None and one.key in self.places
+            replace(self.positions[one.key], message=one.message)
+            if one.source is None and one.key is not None and one.key in self.positions
             else one
             for one in error.faults
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 import numpy as np
 
 from gradflow.diagnosis import leaves
+from gradflow.diagnosis.figures import FIGURES
 from gradflow.numerics.magnitudes import LN10
 from gradflow.results import Diagnosis, GradientFlow, NoRate, Verdict
-from gradflow.saved.values import LARGEST, an_object, damaged, member, number, one_of, whole
+from gradflow.saved.values import LARGEST, a_text, an_object, damaged, member, number, one_of, whole
 
 _NEAR = 1e-9  # decades that a logarithm may be off by on another machine
 _FEW = 1.0  # what samples below the 10th percentile, if their gradient becomes zero, do to a slope
@@ -63,17 +65,30 @@ def _read(found: Mapping[str, Any], at: str, T: int, of_reach: bool) -> Diagnosi
         low, high = (math.inf if end is None else number(end, f"{at}.rate_ci") for end in interval)
         interval = low, high
     why = member(found, "no_rate", at)
-    return Diagnosis(
-        verdict=one_of(member(found, "verdict", at), f"{at}.verdict", get_args(Verdict)),
-        rate=figure("rate"),
-        rate_ci=interval,
-        half_life=figure("half_life"),
-        horizon=lag("horizon", T),
-        horizon_typical=lag("horizon_typical", T),
-        projected_horizon=lag("projected_horizon"),
-        no_rate=None if why is None else one_of(why, f"{at}.no_rate", get_args(NoRate)),
-        of_reach=of_reach,
-    )
+    known = {
+        "verdict": one_of(member(found, "verdict", at), f"{at}.verdict", get_args(Verdict)),
+        "rate": figure("rate"),
+        "rate_ci": interval,
+        "half_life": figure("half_life"),
+        "horizon": lag("horizon", T),
+        "horizon_typical": lag("horizon_typical", T),
+        "projected_horizon": lag("projected_horizon"),
+        "no_rate": None if why is None else one_of(why, f"{at}.no_rate", get_args(NoRate)),
+        "of_reach": of_reach,
+    }
+    return Diagnosis(**known, **_later(found, at, known))
+
+
+def _later(found: Mapping[str, Any], at: str, known: Collection[str]) -> dict[str, Any]:
+    """Figures that have come since `format` is 1: where the file has none, at their defaults."""
+    fields = {field.name for field in dataclasses.fields(Diagnosis)} - set(known)
+    there = [one for one in FIGURES if one.name in fields and found.get(one.name) is not None]
+    return {
+        one.name: (a_text if one.kind in ("text", "word") else number)(
+            found[one.name], f"{at}.{one.name}"
+        )
+        for one in there
+    }
 
 
 def _check_rate(found: Diagnosis, at: str) -> None:

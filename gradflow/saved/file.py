@@ -23,6 +23,7 @@ from gradflow.saved.runs import result
 from gradflow.saved.values import DamagedError, an_object, damaged, member, number, one_of, texts
 
 WRITTEN_BY = "gradflow analyze --output NAME.json"
+_SUFFIXES = (".json",)
 _HEAD = ("gradflow", "format", "provenance", "config")
 _BEGINNING = 200  # bytes that tell results from other files
 _MEMORY = 10  # bytes that one byte of such a file takes while it is read
@@ -115,7 +116,7 @@ def _why(error: ValueError | RecursionError) -> str:
 
 
 def _whole(path: Path, source: str) -> bytes:
-    with open_regular(path, source) as file:
+    with open_regular(path, source, _SUFFIXES) as file:
         if file.size * _MEMORY > bytes_available():
             message = f"its {file.size:,} bytes would take more memory than there is"
             raise InputError(Fault(message, source))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from gradflow.axes import Kind
+from gradflow.axes import KNOWN, Kind
 from gradflow.formats.columns import NET, RUN
 from gradflow.results import Direction, LayerResult, Result
 from gradflow.saved.curves import flow
@@ -75,10 +75,12 @@ def result(
 
 
 def _facts(run: Mapping[str, Any], at: str) -> dict[str, Any]:
-    """What tells the run apart, and what is said of its net."""
+    """What tells the run apart, and what is said of its net. An axis that says what goes without
+    saying is that in a file that was written before there was such an axis."""
+    plain = {name: axis.plain for name, axis in KNOWN.items() if axis.plain is not None}
     facts = {}
     for field in (*RUN, *NET):
-        facts[field.name] = value = member(run, field.name, at)
+        facts[field.name] = value = member({**plain, **run}, field.name, at)
         if type(value) not in _KINDS[field.kind]:
             damaged(f"{at}.{field.name}", f"a {field.kind}", value)
     return facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gradflow.weights.conventions import find_layers
 from gradflow.weights.layers import RecurrentLayer
-from gradflow.weights.readers import READERS, read
+from gradflow.weights.readers import READERS, read, suffixes
 from gradflow.weights.selection import PARAMETERS, choose_net, embedding, output_layer
 from gradflow.weights.tensors import Stored, Tensors
 
@@ -22,4 +22,5 @@ __all__ = [
     "find_layers",
     "output_layer",
     "read",
+    "suffixes",
 ]

@@ -271,7 +271,7 @@ def test_of_both_directions_the_horizon_and_verdict_of_the_whole_are_compared_to
 )
 def test_figures_of_measures_are_compared_too(name, one, other, decades):
     before, after = (
-        replace(made(T=20), measures={"m": Measured(figures={name: value})})
+        replace(made(T=20), measures={"lyapunov": Measured(figures={name: value})})
         for value in (one, other)
     )
     [pair] = compared([before], [after]).pairs

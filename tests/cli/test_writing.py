@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from command import GRADFLOW, LOUD, main, run
-from gradflow.formats import for_screen
+from gradflow.formats import for_files, for_screen
 
 SMALL = "cell: [rnn, lstm]\nsequence_length: 8\nhidden_size: 4\nbatch_size: 3\ninput_size: 2\n"
 
@@ -53,7 +53,7 @@ def test_what_is_wrong_with_outputs_is_told_before_any_work(config, capsys, monk
     (config.parent / "folder.csv").mkdir()
     arguments = ["--output", "a.xls", "--output", "b", "--output", "c.csv", "--output", "./c.csv"]
     code, out, err = main(capsys, "analyze", config, *arguments)
-    suffixes = ".txt, .csv, .json, .md, .svg, .png, .pdf, .html"
+    suffixes = ", ".join(for_files("results"))
     assert (code, out) == (2, "")
     assert err.splitlines() == [
         f"a.xls: error: --output: expected a name that ends in one of {suffixes}",

@@ -7,7 +7,7 @@ import pytest
 
 from cells.test_derivatives import STEP, gauges_of, step
 from equations.checks import as_read
-from gradflow.engine.basis import WholeState, beside_basis, true_values
+from gradflow.engine.basis import WholeState, true_values, with_basis_axis
 from gradflow.engine.network import unroll_net
 from nets import FORM_LABELS, FORMS, random_stack
 
@@ -54,7 +54,7 @@ def test_jacobians_are_those_of_complex_steps(cell):
 
 def test_a_basis_takes_the_place_of_the_batch():
     local = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)  # (K, R, N, local)
-    found = beside_basis(local)
+    found = with_basis_axis(local)
     assert found.shape == (2, 4, 3, 1, 5)
     np.testing.assert_array_equal(found[1, 2, 1, 0], local[1, 1, 2])
 

@@ -8,14 +8,10 @@ import dataclasses
 import pytest
 
 from equations.published import CELLS, equations
-from gradflow.cells import CELLS as SHIPPED
 from gradflow.cells.cell import Cell
 from gradflow.equations.declaration import Declared
 from gradflow.equations.mistakes import At, EquationsError, marked
-from gradflow.equations.names import taken
 from gradflow.equations.parse import MOST_STATEMENTS
-from gradflow.formats.csv import header
-from gradflow.formats.schema import results_schema
 
 GOOD = equations(
     "mgu", {"h": "H"},
@@ -148,7 +144,6 @@ def test_all_mistakes_are_told_at_once():
         ({"state": (("h", ("H",)), ("C", ("H",)), ("c", ("H",)))}, "state.c", "differ by case"),
         ({"state": (("h", ("0",)),)}, "state.h", "expected a size of at least 1"),
         ({"state": (("h", ("Q",)),)}, "state.h", "expected a size"),
-        ({"options": (("seed", 1.0),)}, "options.seed", "a column of the results"),
         ({"options": (("W_f", 1.0),)}, "options.W_f", "declared under parameters already"),
         ({"output": "outer(h[t], h[t])"}, "output", "the output has to be a vector"),
         ({"output": "hh[t]"}, "output", "did you mean 'h'?"),
@@ -240,9 +235,3 @@ def test_sizes_that_agree_as_numbers_alone_are_taken_as_numbers():
 def test_every_published_cell_compiles_without_a_mistake():
     for made, _, _, which in CELLS.values():
         Cell.of(made).sized(3, 2 if which == "x" else 3)
-
-
-def test_no_option_can_take_the_name_of_a_column_or_of_a_key_of_the_results():
-    options = {name for cell in SHIPPED.values() for name in cell.equations.defaults}
-    found = {*header(), *results_schema()["$defs"]["run"]["properties"]} - options
-    assert [name for name in sorted(found) if taken(name) is None] == []

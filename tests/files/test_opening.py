@@ -115,4 +115,14 @@ def test_a_missing_file_suggests_one_of_its_own_suffix_first(tmp_path):
         (tmp_path / name).write_bytes(b"1")
     for suffix in (".npz", ".pt", ".safetensors"):
         with pytest.raises(InputError, match=f"did you mean '.*model{suffix}'"):
-            open_regular(tmp_path / f"modle{suffix}", "f")
+            open_regular(tmp_path / f"modle{suffix}", "f", (".npz", ".pt", ".safetensors"))
+
+
+def test_a_missing_file_suggests_one_of_the_suffixes_that_would_do(tmp_path):
+    for name in ("model.new", "model.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    for name in ("modle", "modle.nwe", "modle.pt"):
+        with pytest.raises(InputError, match=r"did you mean '.*model\.new'"):
+            open_regular(tmp_path / name, "f", (".new", ".pt"))
+        with pytest.raises(InputError, match=r"no such file$"):
+            open_regular(tmp_path / name, "f", (".pt",))

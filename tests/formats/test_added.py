@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from gradflow.formats import for_files, for_screen
+
 HORIZONS = '''"""The horizons alone."""
 
 
@@ -71,11 +73,13 @@ def test_analyze_shows_and_writes_both(gradflow, tmp_path):
 
 
 def test_help_names_what_can_be_printed_and_every_suffix(gradflow):
-    _, out, _ = gradflow("analyze", "--help")
-    assert "--format <table|csv|json|markdown|horizons>" in out
-    assert ".csv .hor .html .json .md .pdf .pix .png .svg .txt." in " ".join(out.split())
-    _, out, _ = gradflow("track", "--help")
-    assert ".csv .hor .html .json .md .pdf .png .svg .txt." in " ".join(out.split())
+    for command, report, added in (
+        ("analyze", "results", {".hor", ".pix"}),
+        ("track", "tracking", {".hor"}),
+    ):
+        _, out, _ = gradflow(command, "--help")
+        assert f"--format <{'|'.join([*for_screen(report), 'horizons'])}>" in out
+        assert f"{' '.join(sorted({*for_files(report), *added}))}." in " ".join(out.split())
 
 
 def test_track_takes_the_text_and_says_why_not_the_bytes(gradflow, tmp_path):
@@ -89,7 +93,7 @@ def test_track_takes_the_text_and_says_why_not_the_bytes(gradflow, tmp_path):
     assert (code, out) == (2, "")
     assert err == (
         "x.pix: error: --output: pixels cannot show the checkpoints of a training: expected a name "
-        "that ends in one of .txt, .csv, .json, .md, .svg, .png, .pdf, .html, .hor\n"
+        f"that ends in one of {', '.join([*for_files('tracking'), '.hor'])}\n"
     )
 
 

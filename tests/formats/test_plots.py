@@ -26,7 +26,7 @@ from figure_checks import (  # noqa: E402
 )
 from made_results import made  # noqa: E402
 
-from gradflow.formats import plots  # noqa: E402
+from gradflow.formats import PICTURES, plots  # noqa: E402
 from gradflow.formats.plots import style  # noqa: E402
 from gradflow.formats.plots.layout import plan  # noqa: E402
 
@@ -52,7 +52,7 @@ def one():
     return results_of(title="One $run$ & <more>")
 
 
-@pytest.mark.parametrize("suffix", plots.FORMATS)
+@pytest.mark.parametrize("suffix", PICTURES)
 def test_same_results_same_bytes(one, suffix):
     found = plots.content(*one, suffix)
     assert_same_bytes(*one, suffixes=[suffix])
@@ -273,7 +273,7 @@ def test_a_single_run_says_from_where_it_is_zero():
     assert any("0 from lag 1" in line for line in words(ax))
 
 
-@pytest.mark.parametrize("suffix", plots.FORMATS)
+@pytest.mark.parametrize("suffix", PICTURES)
 def test_letters_that_the_font_lacks_are_no_trouble(suffix):
     found = plots.content(*results_of(title="漢字 😀 ع"), suffix)
     assert suffix != "svg" or "漢字 😀 ع" in found.decode()

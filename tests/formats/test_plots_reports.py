@@ -19,7 +19,7 @@ from gradflow.formats.look import Look
 pytest.importorskip("matplotlib")
 from figure_checks import assert_readable, assert_same_bytes, holds, results_of, words
 
-from gradflow.formats import FORMATS, plots
+from gradflow.formats import FORMATS, PICTURES, plots
 from gradflow.formats.plots.tracking import _shared
 from gradflow.measures import ALWAYS, MEASURES
 from pictures import IS_THAT
@@ -72,7 +72,7 @@ def test_a_report_is_drawn_and_the_same_whenever_it_is(kind):
     report = REPORTS[kind]()
     assert_readable(plots.figure(report, LOOK, kind))
     assert_same_bytes(report, LOOK, kind)
-    assert all(kind in FORMATS[suffix].shows for suffix in plots.FORMATS)
+    assert all(kind in FORMATS[suffix].shows for suffix in PICTURES)
     [content] = FORMATS["svg"].show(kind, report, LOOK)
     assert content == plots.content(report, LOOK, "svg", kind)
 

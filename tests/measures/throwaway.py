@@ -37,7 +37,7 @@ MEASURE = Measure(
     "sizes",
     "how large the states are",
     curves=(
-        Curve("log10_line", "a line"),
+        Curve("log10_line", "a line", is_log10=True),
         Curve("size", "one that leaves float range", any_size=True),
     ),
     figures=(

@@ -59,8 +59,8 @@ def test_nothing_depends_on_standard_error(folder, how):
     assert sorted(os.listdir()) == ["c.yaml", "gradflow.schema.json", "new.yaml", "o.csv"]
 
 
-HOSTILE_NAME = "\x1b[31m\x07\x9b\u202e.npz"
-SHOWN = r"\x1b[31m\x07\x9b\u202e.npz"
+HOSTILE_NAME = "\x1b[31m\x07\x9b\u202e.odd"
+SHOWN = r"\x1b[31m\x07\x9b\u202e.odd"
 
 
 def assert_plain(code, out, err):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -95,6 +96,44 @@ def test_the_content_decides_where_the_suffix_lies(tmp_path, written, suffix):
     assert list(read(renamed)) == list(writers.lstm_arrays())
 
 
+@pytest.fixture
+def with_reader(monkeypatch):
+    """A function that adds a reader of a `.new` file to the list, which gives nothing."""
+    from gradflow.weights import readers
+
+    module = ModuleType("gradflow.weights.readers.new")
+    module.read = lambda file: readers.Tensors(file.source, {}, format="new")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def add(**how):
+        added = (*readers.READERS, readers.Reader("new", (".new",), **how))
+        monkeypatch.setattr(readers, "READERS", added)
+
+    return add
+
+
+LIKE_SAFETENSORS = b"NEW1\0\0\0\0{" + bytes(20)
+LIKE_A_PICKLE = b"\x80\4" + bytes(20)
+
+
+@pytest.mark.parametrize("content", [LIKE_SAFETENSORS, LIKE_A_PICKLE], ids=["{", "0x80"])
+def test_the_suffix_of_a_reader_is_believed_before_what_another_looks_like(
+    tmp_path, with_reader, content
+):
+    with_reader()
+    (tmp_path / "net.new").write_bytes(content)
+    assert read(tmp_path / "net.new").format == "new"
+
+
+def test_a_reader_whose_files_are_known_by_their_beginning_takes_them_by_any_name(
+    tmp_path, with_reader
+):
+    with_reader(is_surely=lambda head: head.startswith(b"NEW1"))
+    for name in ("net.new", "net.dat", "net.pt", "net.safetensors"):
+        (tmp_path / name).write_bytes(LIKE_SAFETENSORS)
+        assert read(tmp_path / name).format == "new"
+
+
 def test_only_what_is_looked_up_is_read(tmp_path):
     """A tensor whose bytes are damaged does no harm to the others."""
     path = writers.write_torch(tmp_path / "net.pt", writers.lstm_arrays())
@@ -133,8 +172,8 @@ def test_importing_the_readers_loads_no_framework():
 def test_every_suffix_has_a_reader_that_can_be_imported():
     from importlib import import_module
 
-    for name in READERS.values():
-        assert callable(import_module(f"gradflow.weights.readers.{name}").read)
+    for reader in READERS:
+        assert callable(import_module(f"gradflow.weights.readers.{reader.name}").read)
 
 
 def keras_h5(path, config=None, dtype="f4"):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from gradflow.config.model import WeightsModel
-from gradflow.weights import READERS
+from gradflow.weights import suffixes
 from gradflow.weights.conventions.reparametrized import FORMS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ def first_column(heading):
 
 
 def test_the_table_of_formats_is_the_list_of_readers():
-    assert first_column("Formats") == list(READERS)
+    assert first_column("Formats") == list(suffixes())
 
 
 def test_the_table_of_keys_has_every_key_of_weights():

@@ -32,7 +32,7 @@ def sentence(text: str) -> str:
 
 
 def notes(results: Sequence[Result]) -> Iterator[Section]:
-    """What was taken for granted, and which runs diverged; nothing where there is nothing."""
+    """What was taken for granted, and which runs diverged; nothing if neither is so."""
     by_note: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:

@@ -56,7 +56,7 @@ class Table:
 
     @property
     def rows(self) -> Iterator[list[tuple[Column, str, str, Markup]]]:
-        """By row the cells: their column, text, mark and curve."""
+        """By row its fields: their column, text, mark and curve."""
         columns = [(c, c.texts or [""] * len(c.curves), c.marks, c.curves) for c in self.columns]
         for at in range(min(self.length, MOST_ROWS)):
             yield [

@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradflow.errors import InputError
+from gradflow.formats import DRAWN, PICTURES, Report
 from gradflow.formats.look import Look
 from gradflow.results import Result
 
@@ -23,30 +25,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("svg", "png", "pdf")
-"""The kinds of file, by their suffix."""
-
-REPORTS = {
-    "results": "runs",
-    "runs": "runs",
-    "tracking": "tracking",
-    "critical": "critical",
-    "comparison": "comparison",
-}
-"""The reports that can be drawn, each with the module here that draws it."""
-
 _LONGEST = 40  # characters of what was given in the place of axes
 WHERE_TO_GET_IT = "figures need matplotlib: pip install matplotlib"
 
 
-def figure(report: Any, look: Look, kind: str = "results") -> Figure:
+def figure(report: Any, look: Look, kind: Report = "results") -> Figure:
     """The figure of a report: of results one run with its band, several as small multiples, a
     dozen or more along a number as a heat map, each measure in a panel.
 
     Args:
         report: what is drawn: results, checkpoints, critical values, a comparison.
         look: how it is shown.
-        kind: which report it is, one of REPORTS.
+        kind: which report it is, one of DRAWN.
 
     Raises:
         InputError: matplotlib is not installed; or there is nothing to draw.
@@ -55,7 +45,7 @@ def figure(report: Any, look: Look, kind: str = "results") -> Figure:
         _load()
     except ImportError:
         raise InputError(WHERE_TO_GET_IT) from None
-    found: Figure = import_module(f"{__name__}.{REPORTS[kind]}").figure(report, look)
+    found: Figure = import_module(f"{__name__}.{DRAWN[kind]}").figure(report, look)
     if look.theme == "dark":
         from gradflow.formats.plots.saving import turn
 
@@ -103,8 +93,8 @@ def _axes(given: object) -> list[Axes]:
     return flat
 
 
-def content(report: Any, look: Look, suffix: str, kind: str = "results") -> bytes:
-    """The bytes of a file, `suffix` one of FORMATS; `kind` as for `figure`. An SVG follows the
+def content(report: Any, look: Look, suffix: str, kind: Report = "results") -> bytes:
+    """The bytes of a file, `suffix` one of PICTURES; `kind` as for `figure`. An SVG follows the
     reader's choice of a light or a dark page where the look has no theme."""
     found = figure(report, look, kind)
     from gradflow.formats.plots import saving
@@ -112,7 +102,7 @@ def content(report: Any, look: Look, suffix: str, kind: str = "results") -> byte
     return saving.content(found, suffix, look.theme)
 
 
-def _show(kind: str, suffix: str) -> Callable[[Any, Look], Iterator[bytes]]:
+def _show(kind: Report, suffix: str) -> Callable[[Any, Look], Iterator[bytes]]:
     def show(report: Any, look: Look) -> Iterator[bytes]:
         found = report if kind == "comparison" else list(report)
         yield content(found, look, suffix, kind)
@@ -122,7 +112,7 @@ def _show(kind: str, suffix: str) -> Callable[[Any, Look], Iterator[bytes]]:
 
 def __getattr__(name: str) -> Callable[[Iterable[Any], Look], Iterator[bytes]]:
     """`results_svg`, `tracking_png` and so on: what shows a report in a kind of file."""
-    kind, _, suffix = name.rpartition("_")
-    if kind not in REPORTS or suffix not in FORMATS:
-        raise AttributeError(name)
-    return _show(kind, suffix)
+    for report, suffix in product(DRAWN, PICTURES):
+        if name == f"{report}_{suffix}":
+            return _show(report, suffix)
+    raise AttributeError(name)

@@ -155,7 +155,7 @@ def draw(
 
 
 def _named(result: Result) -> Array:
-    """Its relative gradient, zero also where there is none to be relative to."""
+    """Its relative gradient, zero also if it is relative to none."""
     assert result.flow is not None
     return np.where(result.flow.state.mantissa == 0, -np.inf, relative(result))
 

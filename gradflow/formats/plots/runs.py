@@ -1,4 +1,4 @@
-"""The figure of an experiment: its gradients, and what was measured besides."""
+"""The figure of an experiment: its gradients, and what else was measured."""
 
 from __future__ import annotations
 

@@ -138,20 +138,20 @@ def named_ends(
     """Each curve's name at its right end, moved apart where they would meet; at the lower end of
     the scale that of a curve of logarithms that ends in exact zeros, with the lag of the first."""
     heights = [_end(line, *ax.get_ylim()) for line in lines]
-    places = apart(heights, _LINE / height_of(ax))
+    heights_apart = apart(heights, _LINE / height_of(ax))
     room = name_room(ax)
-    for line, name, place, colour in zip(lines, names, places, colours, strict=True):
+    for line, name, height, colour in zip(lines, names, heights_apart, colours, strict=True):
         zeros = zeros_of(line)
         said = f": {zeros}" if zeros else ""
         ax.annotate(
-            plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, place),
+            plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, height),
             xycoords="axes fraction", xytext=(3, 0), textcoords="offset points", va="center",
             fontsize=style.TINY, color=style.of_text(colour),
         )  # fmt: skip
 
 
 def _end(line: Array, low: float, high: float) -> float:
-    """The place in a scale, 0..1, of where a curve ends: its last number, or zero."""
+    """The height in a scale, 0..1, of where a curve ends: its last number, or zero."""
     there = line[~np.isnan(line)]
     last = float(there[-1]) if len(there) else low
     return min(max((last - low) / (high - low), 0.0), 1.0)
@@ -165,15 +165,15 @@ def zeros_of(logs: Array) -> str:
 
 
 def height_of(ax: Axes) -> float:
-    """Points that a panel is high, about: its place is found only when all is drawn."""
+    """Points that a panel is high, about: its height is found only when all is drawn."""
     return max(float(ax.bbox.height) * 72 / _dpi(ax), 60.0)
 
 
 def name_room(ax: Axes, share: float = _NAME) -> float:
     """Inches that a name next to a panel may take, of the width of its column."""
-    figure, place = ax.figure, ax.get_subplotspec()
+    figure, spec = ax.figure, ax.get_subplotspec()
     assert figure is not None
-    columns = 1 if place is None else place.get_gridspec().ncols
+    columns = 1 if spec is None else spec.get_gridspec().ncols
     return share * float(figure.bbox.width) / _dpi(ax) / columns
 
 
@@ -226,7 +226,7 @@ def wrapped(
 def few(
     lines: Sequence[str], most: int, inches: float, size: float, bold: bool = False
 ) -> list[str]:
-    """The first of the lines, each no wider than that; an ellipsis where there are more."""
+    """The first of the lines, each no wider than that; an ellipsis if more follow."""
     kept = list(lines[:most])
     if len(lines) > most:
         while " " in kept[-1] and wide(kept[-1] + " …", size, bold) > inches:

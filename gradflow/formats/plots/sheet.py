@@ -182,11 +182,11 @@ def _fit(
     engine.execute(made)
     width = made.get_figwidth()
     for own, row in zip(axes, rows, strict=True):
-        places = [ax.get_position() for ax in own]
-        ends = [*(place.x0 * width for place in places[1:]), width]
-        for ax, panel, place, end in zip(own, row, places, ends, strict=True):
-            room = end - place.x0 * width - _GAP
-            across = 2 * (end - (place.x0 + place.x1) / 2 * width) - _GAP
+        boxes = [ax.get_position() for ax in own]
+        ends = [*(box.x0 * width for box in boxes[1:]), width]
+        for ax, panel, box, end in zip(own, row, boxes, ends, strict=True):
+            room = end - box.x0 * width - _GAP
+            across = 2 * (end - (box.x0 + box.x1) / 2 * width) - _GAP
             if _width(panel, inches) > room or _under(panel, inches) > across:
                 head(ax, panel, room)
                 ax.set_xlabel(plain(shortened(panel.x, across, style.LABEL)))

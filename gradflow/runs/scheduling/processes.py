@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import gradflow
 from gradflow.errors import GradflowError
 from gradflow.machine.interrupts import held
 
@@ -109,7 +108,7 @@ class _Pool(ThreadPoolExecutor):
 
 
 def _started() -> subprocess.Popen[bytes]:
-    own = str(Path(gradflow.__file__).parent.parent)
+    own = str(Path(__file__).parents[3])
     paths = [path for path in sys.path if path]
     return subprocess.Popen(
         [sys.executable, "-c", _START, *paths, *([] if own in paths else [own])],

@@ -169,7 +169,7 @@ def _missing(
 
 
 def _facts(tensors: Tensors, names: _Roles) -> Mapping[str, Any]:
-    """What the module of a layer says of itself, where there is the module and not only tensors."""
+    """What the module of a layer says of itself, if it is the module and not only tensors."""
     modules: Mapping[str, Mapping[str, Any]] = tensors.attributes.get("modules", {})
     name = next(iter(names["W_s"].values()))
     return modules.get(name.rpartition(".")[0], {}) if modules else {}

@@ -68,7 +68,7 @@ def read(file: RegularFile) -> Tensors:
 
 
 def _hdf5_part(file: RegularFile) -> tuple[Part, str | None, str | None]:
-    """The HDF5 file, in a `.keras` archive or by itself, and what an archive has besides:
+    """The HDF5 file, in a `.keras` archive or by itself, and what else an archive has:
     the configuration, and the version of Keras that its metadata has."""
     if file.read_at(0, min(4, file.size)) != b"PK\3\4":
         return Part(file, 0, file.size), None, None

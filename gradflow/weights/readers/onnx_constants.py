@@ -1,7 +1,7 @@
 """Constants that an ONNX graph puts together from stored ones.
 
 Exporters often leave the reordering of gates in the graph: slices of a stored matrix, put behind
-each other, cast, or taken out of whole numbers. What computes besides is not followed.
+each other, cast, or taken out of whole numbers. What else computes is not followed.
 """
 
 from __future__ import annotations

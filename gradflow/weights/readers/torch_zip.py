@@ -1,5 +1,5 @@
 """PyTorch's `.pt` and `.pth`, TorchScript too: a zip of one pickle that describes tensors, and
-their storages."""
+their storages; before 1.6 that was no zip."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zlib
 
 from gradflow.files.opening import Part, RegularFile
 from gradflow.files.zips import Archive
+from gradflow.weights.readers import pickles
 from gradflow.weights.readers.pickle_machine import unpickle
 from gradflow.weights.readers.pickle_names import PickleError
 from gradflow.weights.readers.pickle_tensors import tensors_of
@@ -23,6 +24,8 @@ def read(file: RegularFile) -> Tensors:
 
     Dictionaries within dictionaries give dotted names. Raises InputError.
     """
+    if file.read_at(0, min(4, file.size)) != b"PK\3\4":
+        return pickles.read(file)
     archive = Archive(file, "a PyTorch file")
     archive.unique()
     root = _root(archive)

@@ -117,7 +117,7 @@ def test_every_cell_has_each_measure_or_says_why_not_at_any_size_of_weights(cell
         (found,) = measure.of(subject)
         assert found.note or found.figures or found.curves, measure.name
         for name, value in found.figures.items():
-            assert any(form.pattern.fullmatch(name) for form in forms(measure)), name
+            assert any(form.figure.pattern.fullmatch(name) for form in forms(measure)), name
             assert value is None or not np.isnan(value), name
         assert {*found.curves} <= {curve.name for curve in measure.curves}
         assert all(len(curve) == 21 for curve in found.curves.values())

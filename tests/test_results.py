@@ -133,7 +133,7 @@ def test_the_rows_of_a_frame_are_those_of_the_csv(tmp_path, layers, bidirectiona
     results.save(tmp_path / "r.csv")
     frame, read = results.to_pandas(), pandas.read_csv(tmp_path / "r.csv")
     for name in ("lag", "layer", "grad_norm", "grad_W_s"):  # pandas' parser: a few last places off
-        np.testing.assert_allclose(frame[name].astype(float), read[name].astype(float), rtol=1e-13)
+        np.testing.assert_allclose(frame[name].astype(float), read[name].astype(float), rtol=1e-11)
     texts = [[v if isinstance(v, str) else "" for v in f.direction] for f in (frame, read)]
     assert texts[0] == texts[1]
 

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gradflow.diagnosis import diagnose
+from gradflow.diagnosis.diagnose import leaves
 from gradflow.measures.batch import over_batch
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Magnitudes
 from gradflow.results import GradientFlow
@@ -218,3 +219,8 @@ def test_a_reach_that_is_no_number_has_no_verdict():
     flow = replace(flow_of(np.zeros(9)), log_reach=np.where(np.arange(9) < 4, 0.0, np.nan)[:, None])
     found = diagnose(flow, BOUNDS)
     assert (found.verdict, found.horizon, found.no_rate) == ("unknown", None, "lost")
+
+
+def test_a_curve_without_a_typical_one_leaves_the_bounds_all_the_same():
+    flow = replace(flow_of([0, -5, -12]), log10_typical=np.zeros(0))
+    assert leaves(flow, (-3, 3)) == ((2, "vanishing"), (None, "stable"))

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
+import gradflow
 from gradflow.config.load import from_mapping
 from gradflow.runs import sampling
 from gradflow.runs.runner import execute
@@ -194,3 +195,13 @@ def test_slopes(net, found):
         # here 1 - tanh² loses digits where it saturates
         assert figures[f"slopes{name}_geometric"] == pytest.approx(geometric, rel=1e-4)
         assert figures[f"slopes{name}_saturated"] == pytest.approx((values < 0.1).mean())
+
+
+def test_the_share_of_a_stack_is_that_of_all_its_parameters():
+    net = {"cell": "lstm", "layers": 2, "hidden_size": 4, "sequence_length": 8}
+    (result,) = gradflow.analyze(net)
+    running = [flow.share_W_s * float(flow.totals["W_s"]) for flow in
+               (part.flow for part in result.layers)]  # fmt: skip
+    whole = np.hypot(*running) / float(result.flow.totals["W_s"])
+    np.testing.assert_allclose(result.flow.share_W_s, whole, rtol=1e-12)
+    assert result.flow.share_W_s[-1] == pytest.approx(1)

@@ -18,7 +18,7 @@ from gradflow.counts import many
 from gradflow.equations.mistakes import nearest
 from gradflow.errors import Fault, InputError
 from gradflow.machine.memory import bytes_available
-from gradflow.numerics.arrays import Array, of_any
+from gradflow.numerics.arrays import Array, of_any, position_not_finite
 from gradflow.runs.experiment import InitialState, Run, Signal
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def _given(array: object, faults: Faults) -> Array | None:
         message = f"expected an array of shape (T, I) or (T, N, I), found {values.shape}"
         faults.add(("input",), message)
         return None
-    if not np.isfinite(values).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    if (at := position_not_finite(values)) is not None:
         message = f"expected finite numbers, found {values[at]} at {list(at)}"
         faults.add(("input",), message)
         return None

@@ -36,6 +36,13 @@ def of_any(value: Any) -> Array:
     return np.asarray(value)
 
 
+def position_not_finite(a: Array) -> tuple[int, ...] | None:
+    """The position of the first NaN or infinity; None if there is none."""
+    if np.isfinite(a).all():
+        return None
+    return tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+
+
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Room for vectors (..., N, width), the batch innermost."""
     *leading, N, width = shape

@@ -126,10 +126,15 @@ class Run:
         return tuple(part for part in self.cell.state_parts if part not in gauges)
 
     @property
+    def directions(self) -> int:
+        """Of time that the net runs in: 1 or 2."""
+        return 2 if self.bidirectional else 1
+
+    @property
     def places(self) -> list[Place]:
         """(layer, direction) of every part of the net, the lowest layer first."""
-        directions = range(2 if self.bidirectional else 1)
-        return [(layer, direction) for layer in range(self.layers) for direction in directions]
+        each = range(self.directions)
+        return [(layer, direction) for layer in range(self.layers) for direction in each]
 
     @property
     def top_places(self) -> list[Place]:
@@ -168,7 +173,7 @@ class Run:
         """The cell of a layer whose parameters are drawn."""
         cell = self.cell.sized(self.hidden_size, self.input_size)
         for _ in range(layer):
-            above = self.cell.sized(self.hidden_size, cell.P * (2 if self.bidirectional else 1))
+            above = self.cell.sized(self.hidden_size, cell.P * self.directions)
             if above is cell:
                 break
             cell = above

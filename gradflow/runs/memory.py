@@ -28,7 +28,7 @@ def bytes_needed(run: Run) -> dict[str, int]:
     """Bytes that one run takes at its peak, by the config key that governs them most."""
     item = 4 if run.dtype == "float32" else 8
     T, N, I = run.sequence_length, run.batch_size, run.input_size  # noqa: E741
-    directions = 2 if run.bidirectional else 1
+    directions = run.directions
     places = run.layers * directions
     lowest, upper = cells = _layers(run)
     G, P = max(cell.G for cell in cells), max(cell.P for cell in cells)
@@ -70,12 +70,12 @@ def _state_size(run: Run) -> int:
     if run.trained is not None:
         return sum(cell.S for cell in run.cells.values())
     lowest, upper = _layers(run)
-    return (2 if run.bidirectional else 1) * (lowest.S + (run.layers - 1) * upper.S)
+    return run.directions * (lowest.S + (run.layers - 1) * upper.S)
 
 
 def _tape_bytes(run: Run, item: int) -> int:
     """The tape of one place: all of it, or where it would be too long its checkpoints."""
-    T, places = run.sequence_length, run.layers * (2 if run.bidirectional else 1)
+    T, places = run.sequence_length, run.layers * run.directions
     step = max(tape_bytes_per_step(cell, run.batch_size, item) for cell in _layers(run))
     return T * step if T * step * places <= run.tape_memory else 2 * step * math.isqrt(T)
 
@@ -86,7 +86,7 @@ def _reading_bytes(run: Run, item: int) -> int:
     T, N, losses = run.sequence_length, run.batch_size, len(run.loss_steps)
     if losses < 2:
         return 0
-    cells, directions = _layers(run), 2 if run.bidirectional else 1
+    cells, directions = _layers(run), run.directions
     outputs = losses * N * max(cell.P for cell in cells) * 2 * item if run.bidirectional else 0
     sums = T * N * _REACH_BYTES_PER_LAG * (1 + run.layers * directions)
     cotangents = 2 * _state_size(run) + max(cell.G for cell in cells)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradflow.counts import many
 from gradflow.errors import Fault, InputError, first_faults, nearest
+from gradflow.numerics.arrays import position_not_finite
 from gradflow.weights.conventions import TRANSPOSED, find_nets, within
 from gradflow.weights.conventions.pytorch import unwrapped
 from gradflow.weights.layers import NetPlace, RecurrentLayer, Traits, make_layer, tensor
@@ -312,7 +313,7 @@ def _not_finite(tensors: Tensors, layers: Sequence[RecurrentLayer]) -> list[str]
 
 def first_not_finite(name: str, array: Array) -> str | None:
     """Where an array holds what is no finite number, in words; None where it does not."""
-    if np.isfinite(array).all():
+    index = position_not_finite(array)
+    if index is None:
         return None
-    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     return f"tensor {named(name)} holds {array[index]} at {list(index)}: expected finite numbers"

@@ -112,8 +112,8 @@ def test_verify_ends_with_0_where_all_holds(config, capsys):
     assert "0 differ" in out
 
 
-def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
-    (cell,) = gradflow.load(config).runs[1].cells.values()
+def put_wrong(monkeypatch, cell):
+    """A pullback that is off by a millionth."""
     right = cell.pullback
 
     def wrong(views, w):
@@ -121,6 +121,11 @@ def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatc
         views[-1][...] *= 1 + 1e-6  # dh_prev
 
     monkeypatch.setattr(cell, "pullback", wrong)
+
+
+def test_verify_ends_with_1_where_a_pullback_is_wrong(config, capsys, monkeypatch):
+    (cell,) = gradflow.load(config).runs[1].cells.values()
+    put_wrong(monkeypatch, cell)
     code, out, err = main(capsys, "verify", config)
     assert (code, err) == (1, "")
     assert "NO, " in out.split("lstm")[1]
@@ -141,13 +146,7 @@ def test_verify_takes_a_line_a_run_and_details_on_demand(config, capsys):
 
 def test_a_run_that_differs_is_shown_in_detail(config, capsys, monkeypatch):
     _, cell = (cell for run in gradflow.load(config).runs for cell in run.cells.values())
-    right = cell.pullback
-
-    def wrong(views, w):
-        right(views, w)
-        views[-1][...] *= 1 + 1e-6  # dh_prev
-
-    monkeypatch.setattr(cell, "pullback", wrong)
+    put_wrong(monkeypatch, cell)
     code, out, _ = main(capsys, "verify", config)
     line_of_rnn, line_of_lstm, head, *block = [line for line in out.splitlines() if line]
     assert code == 1

@@ -16,14 +16,16 @@ import numpy as np
 
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.flow import Tape, Trajectory
-from gradflow.equations.samples import Samples
+from gradflow.equations.graph import Node
+from gradflow.machine.threads import share
 from gradflow.measures.contract import Figure, Measure, Subject
 from gradflow.measures.drawn import Figures, Row, Rows, known
 from gradflow.measures.measured import Measured
 from gradflow.measures.slopes import gains
-from gradflow.numerics.arrays import distinct
+from gradflow.numerics.arrays import Array, distinct
+from gradflow.numerics.products import SHARED
 
-_STEPS = 32
+_STEPS, _PARTS = 32, 4
 
 
 def factors(subject: Subject) -> list[Measured]:
@@ -45,26 +47,36 @@ def has_factors(cell: SizedCell) -> bool:
     return bool(traits.keepers) or one_product
 
 
-def _some_steps(trajectory: Trajectory, run: int) -> Samples:
-    """What the traits name, at a few steps, evenly spaced over those whose tape is kept."""
+def _at_some_steps(trajectory: Trajectory, run: int, node: Node) -> Array:
+    """A node that the traits name, (K, 1, N, *shape) in float64, at a few steps, evenly spaced over
+    those whose tape is kept; a part of them at a time, by whichever thread takes it."""
     start, stop = trajectory.segments[-1]
     tape: Tape = trajectory.last_tape
     at, _ = distinct(np.linspace(0, stop - start - 1, _STEPS).round().astype(np.int64))
-    states = tape.states[:, run : run + 1]
-    x = trajectory.x[start:stop] if trajectory.x.shape[1] == 1 else (
-        trajectory.x[start:stop, run : run + 1]
-    )  # fmt: skip
-    params = {name: a[run : run + 1] for name, a in trajectory.params.items()}
-    return trajectory.cell.samples(states[at], states[at + 1], x[at], params)
+    own = slice(run, run + 1)
+    x = trajectory.x[start:stop] if trajectory.x.shape[1] == 1 else trajectory.x[start:stop, own]
+    params = {name: a[own] for name, a in trajectory.params.items()}
+    parts = np.array_split(at, _PARTS)
+    found: list[Array] = [at] * _PARTS
+
+    def some(part: slice) -> None:
+        for which in range(_PARTS)[part]:
+            of = parts[which]
+            states = tape.states[of, own], tape.states[of + 1, own]
+            values = trajectory.cell.samples(*states, x[of], params).of(node)
+            found[which] = values.astype(np.float64)
+
+    share(some, _PARTS, worth=trajectory.last.size * trajectory.cell.H >= SHARED)
+    return np.concatenate(found)
 
 
 def _keep(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
-    values, keeper = _some_steps(trajectory, run), trajectory.cell.traits.keepers[0]
-    with np.errstate(divide="ignore"):
-        if keeper.decay is not None:
-            decay = values.of(keeper.decay).astype(np.float64)
-        else:
-            decay = -np.log(values.of(keeper.value).astype(np.float64))
+    keeper = trajectory.cell.traits.keepers[0]
+    if keeper.decay is not None:
+        decay = _at_some_steps(trajectory, run, keeper.decay)
+    else:
+        with np.errstate(divide="ignore"):
+            decay = -np.log(_at_some_steps(trajectory, run, keeper.value))
     return {"factors_gate": keeper.name, "factors_keep": math.exp(-float(decay.mean()))}
 
 
@@ -73,8 +85,7 @@ def _gain(trajectory: Trajectory, run: int) -> Mapping[str, float | str | None]:
     slope = function.slope
     rms = 1.0
     if slope is not None:
-        size = _some_steps(trajectory, run).of(slope).astype(np.float64)
-        rms = math.sqrt(float(np.mean(size**2)))
+        rms = math.sqrt(float(np.mean(_at_some_steps(trajectory, run, slope) ** 2)))
     return {"factors_gain": float(gain[run]), "factors_slope": rms}
 
 

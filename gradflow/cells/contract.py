@@ -142,7 +142,8 @@ class Bound(SimpleNamespace):
     """The parameters of one pass, as the code reads them: `hoisted` (..., G_x, I+1), [W_x, bias];
     the others by name: matrices (..., rows, columns), their transposes laid for the
     backward pass, vectors (..., rows, 1); H and I; `product(matrix, vectors, out=None)`, the way
-    to multiply them."""
+    to multiply them; `largest`, the entries of the largest recurrent matrix."""
 
     hoisted: Array
+    largest: int
     product: Callable[..., Array]

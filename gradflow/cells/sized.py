@@ -154,6 +154,7 @@ class SizedCell:
             shapes.append(whole.shape[-2:])
             setattr(bound, matrix.name, np.ascontiguousarray(whole))
             setattr(bound, f"{matrix.name}_T", transposed(whole))
+        bound.largest = max((rows * columns for rows, columns in shapes), default=0)
         for name, node, _ in self._code.fixed:
             setattr(bound, name, self._value(node, params)[..., None])
         vectors = all(len(entry.shape) < 2 for entry in (*self._code.z, *self._code.handed))

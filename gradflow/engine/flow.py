@@ -96,6 +96,11 @@ class Trajectory:
         return f"<Trajectory: {self.cell.label}, T={T}, R={R}, N={N}, H={self.cell.H}>"
 
     @property
+    def shares(self) -> bool:
+        """Whether a step itself is shared among threads: its largest recurrent product is."""
+        return self.w.largest * self.x.shape[2] >= SHARED
+
+    @property
     def last(self) -> Array:
         """(R, N, S_all): s_T."""
         return self.starts[-1]
@@ -175,7 +180,8 @@ def backpropagate(
         progress: called with the steps done.
     """
     observers = list(observers)
-    for block in ahead(blocks_backward(trajectory, ds_T, progress=progress)):
+    blocks = blocks_backward(trajectory, ds_T, progress=progress)
+    for block in ahead(blocks, worth=not trajectory.shares):
         for observer in observers:
             observer.add(block)
 

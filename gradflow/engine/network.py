@@ -138,7 +138,8 @@ def backpropagate_net(
     """One backward pass through every place; arguments as for `flow.backpropagate`, by place.
     `losses` says what the loss adds at other steps than the last."""
     watching = {at: list(own) for at, own in observers.items()}
-    for at, block in ahead(net_blocks_backward(net, ds_T, progress, losses)):
+    worth = not any(trajectory.shares for trajectory in net.places.values())
+    for at, block in ahead(net_blocks_backward(net, ds_T, progress, losses), worth=worth):
         for observer in watching.get(at, ()):
             observer.add(block)
 

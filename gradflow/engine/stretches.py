@@ -24,9 +24,7 @@ _ELEMENTS = 2**18  # of the matrices of a stretch that are formed at once; measu
 class Stretches:
     """The rows (W,) of P parameters, in stretches that each belong to one of them."""
 
-    def __init__(self, rows: Sequence[slice], long: bool = False) -> None:
-        """`long`: next to what is shared besides, so that a thread may make what comes `ahead`."""
-        self._long = long
+    def __init__(self, rows: Sequence[slice]) -> None:
         self._stretches = [
             (which, slice(start, min(start + count, own.stop)))
             for which, own in enumerate(rows)
@@ -157,7 +155,7 @@ class Stretches:
                     each(at, lags, matrices)
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            share(some, len(self._stretches), long=self._long)
+            share(some, len(self._stretches), long=True)
 
 
 def _lying(right: Array) -> Array:

@@ -28,7 +28,6 @@ from gradflow.numerics.magnitudes import (
     squares_of,
     squares_of_rows,
 )
-from gradflow.numerics.products import SHARED
 
 _FORMED_ELEMENTS = 2**18  # elements of matrices that are kept at once
 _LARGEST_FORMED = 2**15  # elements of a matrix beyond which Gram matrices are faster; measured
@@ -80,8 +79,7 @@ class Terms:
         small = self.share is not None or W * G <= _LARGEST_FORMED
         self._formed = N >= W * G / (W + G) or (N >= _FORMED_BATCH and small)
         wide = self._formed and W * G * N >= _WIDE
-        # Where the recurrent products are not shared, the next block is made in the meantime.
-        self._wide = Stretches(self._rows, long=W * G * N < SHARED) if wide else None
+        self._wide = Stretches(self._rows) if wide else None
         kept = self._formed and not wide
         self._most = max(1, _FORMED_ELEMENTS // (R * W * G)) if kept else len(left)
         level = not self._formed or bool((exponent == exponent[:1]).all())

@@ -102,10 +102,11 @@ def share(work: Work, pieces: int, *, worth: bool = True, long: bool = False) ->
         crew.share(work, pieces, following)
 
 
-def ahead(items: Iterator[_Item]) -> Iterator[_Item]:
-    """The same items. While helpers are at long work that is shared for one, the next is made."""
+def ahead(items: Iterator[_Item], *, worth: bool = True) -> Iterator[_Item]:
+    """The same items. While helpers are at long work that is shared for one, the next is made; by
+    this thread alone, which is not `worth` it where the making is shared itself."""
     crew = _crew()
-    if crew is None:
+    if crew is None or not worth:
         yield from items
         return
     made = deque(islice(items, 1))

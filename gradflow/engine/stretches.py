@@ -111,11 +111,13 @@ class Stretches:
             own = into[:, rows] if lags.start else total[:, rows]
             if fallen[which] and not lags.start:
                 own = own * falls[which]
-            for lag, matrix in enumerate(matrices, lags.start):
-                last = lag == lags.stop - 1
-                own = np.add(matrix, own, out=into[:, rows] if last else matrix)
-                if which == measured:
-                    _square(own, sums[at, lag])
+            *others, last = matrices
+            for matrix in others:
+                own = np.add(matrix, own, out=matrix)
+            own = np.add(last, own, out=into[:, rows])
+            if which == measured:
+                _square(matrices[:-1], sums[at, lags][:-1])
+                _square(own, sums[at, lags.stop - 1])
 
         self._each(left, outer, each)
         sums = sums[self._of[measured or 0]]
@@ -171,11 +173,8 @@ def _factors(powers: Array, total: Array) -> tuple[list[bool], Array]:
 
 
 def _square(matrices: Array, into: Array) -> None:
-    """The sums of the squares of matrices (..., rows, G) into (...). One after the other:
-    `np.vecdot` of all of them, which gives the same digits, keeps Python's lock throughout."""
-    for index in np.ndindex(into.shape):
-        flat = matrices[index].reshape(-1)
-        into[index] = np.dot(flat, flat)
+    """The sums of the squares of matrices (..., rows, G) into (...)."""
+    into[...] = np.vecdot(matrices, matrices).sum(axis=-1, dtype=np.float64)
 
 
 def _run_up(matrices: Array, start: Array) -> Array:

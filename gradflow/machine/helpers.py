@@ -23,7 +23,7 @@ Work = Callable[[slice], object]
 _Item = TypeVar("_Item")
 _Order = tuple[Context, Work, slice]
 
-_MOMENT = 2**13  # square roots, which take 8 µs: a helper that has computed finds its caches cold
+_MOMENT = 2**12  # square roots, which take 4 µs: as long as a helper takes to be at work
 
 
 class Helper:

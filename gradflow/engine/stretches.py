@@ -7,6 +7,7 @@ A thread makes few and long calls of NumPy: between them it has to wait for Pyth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -31,6 +32,12 @@ class Stretches:
             for count in [max(_LEAST_ROWS, min(_MOST_ROWS, (own.stop - own.start) // 4))]
             for start in range(own.start, own.stop, count)
         ]
+        # What threads take: the long stretches first, then all short ones together, with little in
+        # them, so that nobody waits long for the last.
+        lengths = [own.stop - own.start for _, own in self._stretches]
+        self._pieces = [[at] for at, length in enumerate(lengths) if length >= _LEAST_ROWS]
+        short = [at for at, length in enumerate(lengths) if length < _LEAST_ROWS]
+        self._pieces += [short] if self._pieces and short else [[at] for at in short]
         self._firsts = [own.start for own in rows]
         owners = [which for which, _ in self._stretches]
         firsts = [owners.index(which) for which in range(len(rows))]
@@ -141,7 +148,7 @@ class Stretches:
         G = left.shape[-1]
 
         def some(part: slice) -> None:
-            for at in range(len(self._stretches))[part]:
+            for at in chain.from_iterable(self._pieces[part]):
                 which, rows = self._stretches[at]
                 if only not in (None, which):
                     continue
@@ -157,7 +164,7 @@ class Stretches:
                     each(at, lags, matrices)
 
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            share(some, len(self._stretches), long=True)
+            share(some, len(self._pieces), long=True)
 
 
 def _lying(right: Array) -> Array:

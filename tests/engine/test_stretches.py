@@ -76,6 +76,14 @@ def test_every_row_is_in_one_stretch_of_its_parameter():
                for which, own in stretches)  # fmt: skip
 
 
+def test_threads_take_long_stretches_first_and_the_short_ones_together():
+    stretches = Stretches([slice(0, 5), slice(5, 305), slice(305, 306)])
+    lengths = [own.stop - own.start for _, own in stretches._stretches]
+    pieces = [[lengths[at] for at in piece] for piece in stretches._pieces]
+    assert pieces == [[75], [75], [75], [75], [5, 1]]
+    assert Stretches([slice(0, 5), slice(5, 8)])._pieces == [[0], [1]]
+
+
 @pytest.mark.parametrize("size", [1e-60, 1e-100, 1e100])
 def test_squares_that_leave_float_range_have_an_exponent(size):
     left = np.full((1, 1, 2, 3), size).mT

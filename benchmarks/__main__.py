@@ -12,14 +12,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import start
 from benchmarks.coverage import section
 from benchmarks.problems import Problem
-from benchmarks.processes import ROOT, THREADS, single_runs, whole_processes
+from benchmarks.processes import ROOT, THREADS, environment, single_runs, whole_processes
 from benchmarks.report import Setting, markdown
 from benchmarks.sweeps import sweep
 from benchmarks.timing import Times
@@ -27,15 +27,15 @@ from benchmarks.timing import Times
 
 def grid(cores: int, arguments: list[str]) -> Iterator[tuple[Problem, dict[str, Times]]]:
     """The times of the grid's problems, as they are found."""
-    environment = {name: value for name, value in os.environ.items() if name not in THREADS}
+    settings = {"OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.grid", *arguments]
     if cores == 1:
-        environment |= dict.fromkeys(THREADS, "1")
+        settings = dict.fromkeys(THREADS, "1")
         command = ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), *command]
     else:
-        environment["OPENBLAS_NUM_THREADS"] = "1"
         command.append(f"--cores={cores}")
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+    own = environment(settings)
+    with subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
             found = json.loads(line)
@@ -43,6 +43,14 @@ def grid(cores: int, arguments: list[str]) -> Iterator[tuple[Problem, dict[str, 
             yield Problem(**found["problem"]), times
     if process.returncode:
         raise SystemExit(process.returncode)
+
+
+def printed(module: str, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    """What another of the benchmarks prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    own = environment(settings)
+    ended = subprocess.run(command, cwd=ROOT, env=own, check=True, stdout=subprocess.PIPE)
+    return ended.stdout.decode()
 
 
 def main() -> None:
@@ -66,13 +74,11 @@ def main() -> None:
             # What an interrupted run leaves.
             text = markdown(settings, {}, busy, versions)
             options.output.write_text("\n".join([text, coverage]), encoding="utf-8")
-    profile, against_one = (
-        subprocess.run(
-            [sys.executable, "-m", module, *arguments[1:]],
-            cwd=ROOT, check=True, stdout=subprocess.PIPE,
-        ).stdout.decode()
-        for module in ("benchmarks.profile", "benchmarks.cores")
-    )  # fmt: skip
+    profile = printed("benchmarks.profile", *arguments[1:])
+    kernels: list[dict[str, str]] = [{}, {"OPENBLAS_CORETYPE": "Haswell"}]
+    against_one = "\n".join(
+        printed("benchmarks.cores", "--steps=100", *arguments[1:], settings=one) for one in kernels
+    )
     processes, sweeps = whole_processes(rounds=5), sweep()
     single = single_runs(rounds=5)
     stages = "\n".join(start.table(start.times(rounds=15)))

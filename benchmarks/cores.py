@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gradflow.machine.blas import use_one_thread
+from gradflow.machine.blas import kernel, use_one_thread
 
 use_one_thread()  # before anything imports NumPy
 
@@ -130,6 +130,7 @@ def main() -> None:
         for problem in problems()
         if problem.H >= LEAST and all(word in str(problem).split() for word in options.only)
     ]
+    print(f"OpenBLAS's kernel: {kernel()}.\n")
     for line in table(chosen, cores(), options.seconds):
         print(line, flush=True)
 

@@ -15,6 +15,11 @@ from benchmarks.timing import Times, side_by_side
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
+_KERNEL = "OPENBLAS_CORETYPE"
+_SETTINGS = (*THREADS, _KERNEL, "OPENBLAS_L2_SIZE")
+"""What a machine may have set for linear algebra, and few have: without it each library takes the
+threads and the code that it takes by itself."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 SHAPES = ((100, 32, 16), (200, 128, 32), (100, 512, 32))
@@ -34,12 +39,14 @@ def whole_processes(rounds: int) -> dict[str, Times]:
 
 
 def single_runs(rounds: int) -> dict[tuple[int, int, int], dict[str, Times]]:
-    """The same of one LSTM by its shape: a command that prints CSV, on all cores."""
+    """The same of one LSTM by its shape: a command that prints CSV, on all cores; once more with
+    OpenBLAS's kernel for processors that have AVX2 alone."""
     found = {}
     for shape in SHAPES:
         script = ("-m", "benchmarks.script_torch_run", *map(str, shape))
         tasks = {
             "gradflow": partial(run, one_lstm(*shape)),
+            "AVX2": partial(run, one_lstm(*shape), {_KERNEL: "Haswell"}),
             "torch": partial(run, script),
         }
         found[shape] = side_by_side(tasks, rounds=rounds, seconds=30.0)
@@ -56,13 +63,17 @@ def one_lstm(T: int, H: int, N: int) -> tuple[str, ...]:
 def run(arguments: tuple[str, ...], settings: Mapping[str, str] | None = None) -> None:
     """One process of Python, with these settings in its environment. Compiled files are kept, as
     they are where gradflow is installed."""
-    dropped = (*THREADS, "PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if name not in dropped}
-    environment |= settings or {}
     subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,
+        cwd=ROOT, env=environment(settings), check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment with nothing set for linear algebra but these."""
+    dropped = (*_SETTINGS, "PYTHONDONTWRITEBYTECODE")
+    own = {name: value for name, value in os.environ.items() if name not in dropped}
+    return own | dict(settings or {})
 
 
 if __name__ == "__main__":

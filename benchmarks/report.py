@@ -16,7 +16,8 @@ HEAD = """# Speed
 Written by `python -m benchmarks`. {machine}; {versions}. All contestants in one process, in turn,
 one round of warm-up. Load of the machine meanwhile: {load}. Rounds a line: {rounds}. A ratio is
 that of the medians; in brackets the middle half of the ratios round by round. Where it is wide, the
-machine was busy and the line says little.
+machine was busy and the line says little. Each library takes the code for this processor that it
+takes by itself, whatever the environment says of OpenBLAS.
 
 gradflow: forward, backward, and at every lag the norm of the state's gradient and of the terms of
 W_x, W_s and b, in full exponent range.
@@ -236,14 +237,16 @@ def single_runs_table(found: Mapping[tuple[int, int, int], Mapping[str, Times]])
     """What follows it there: each shape with both times."""
     lines = [
         "One LSTM as a command that prints CSV, and as `benchmarks/script_torch_run.py`, which",
-        "prints its gradient norms, each on all cores.\n",
-        "| T, H, N | gradflow | torch | over gradflow |",
-        "|---|---:|---:|---:|",
+        "prints its gradient norms, each on all cores, with the code that its linear algebra takes",
+        "here by itself; and the command with OpenBLAS's kernel for processors with AVX2 alone.\n",
+        "| T, H, N | gradflow | torch | over gradflow | gradflow, AVX2 | torch over that |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for shape, times in found.items():
-        ours, other = times["gradflow"], times["torch"]
-        figures = f"{ours.median:.2f} | {other.median:.2f} | {_spelled(Ratio.of(other, ours))}"
-        lines.append(f"| {', '.join(map(str, shape))} | {figures} |")
+        ours, other, older = times["gradflow"], times["torch"], times["AVX2"]
+        seconds = [f"{ours.median:.2f}", f"{other.median:.2f}", _spelled(Ratio.of(other, ours))]
+        seconds += [f"{older.median:.2f}", _spelled(Ratio.of(other, older))]
+        lines.append(f"| {', '.join(map(str, shape))} | {' | '.join(seconds)} |")
     return "\n".join([*lines, ""])
 
 

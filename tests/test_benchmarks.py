@@ -11,6 +11,7 @@ import pytest
 from benchmarks import cells, ours
 from benchmarks import cores as all_cores
 from benchmarks.problems import GRID, NAMES, OPERATIONS, Problem, draw, problems
+from benchmarks.processes import environment
 from benchmarks.report import Setting, markdown
 from benchmarks.timing import Ratio, Times, side_by_side
 from effort import least_processor_seconds
@@ -142,7 +143,8 @@ def test_the_report_of_all_cores_says_what_they_gain():
         }
         for H in (256, 512, 1024)
     }
-    single = {(100, 512, 32): {"gradflow": Times((0.5,)), "torch": Times((1.5,))}}
+    of_one = {"gradflow": Times((0.5,)), "AVX2": Times((0.6,)), "torch": Times((1.5,))}
+    single = {(100, 512, 32): of_one}
     busy = {"gradflow": Times((0.5,)), "torch": Times((1.5,)), "jax": Times((4.0,))}
     settings = [Setting("2 cores", 2, found)]
     text = markdown(settings, busy, [0.5], "", single=single)
@@ -151,7 +153,15 @@ def test_the_report_of_all_cores_says_what_they_gain():
     assert "| 1.6x faster than on one core, H = 512 | 1 of 1 |" in text
     assert "| 1.75x faster than on one core, H = 1024 | 1 of 1 |" in text
     assert "| as fast as on one core, H <= 256 | 1 of 1 |" in text
-    assert "| 100, 512, 32 | 0.50 | 1.50 | 3.00 (3.00-3.00) |" in text
+    assert "| 100, 512, 32 | 0.50 | 1.50 | 3.00 (3.00-3.00) | 0.60 | 2.50 (2.50-2.50) |" in text
+
+
+def test_nothing_that_the_machine_has_set_for_linear_algebra_is_in_the_environment(monkeypatch):
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    found = environment({"OPENBLAS_NUM_THREADS": "3"})
+    kept = {name: value for name, value in found.items() if name.startswith(("OPENBLAS_", "OMP_"))}
+    assert kept == {"OPENBLAS_NUM_THREADS": "3"}
 
 
 @pytest.mark.parity

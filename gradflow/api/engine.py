@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from gradflow.cells import Cell, SizedCell
 from gradflow.cells.library import CellType
 from gradflow.engine import flow as engine
-from gradflow.engine.flow import BUDGET, Progress, Trajectory
+from gradflow.engine.flow import Progress, Trajectory
+from gradflow.engine.lengths import BUDGET
 from gradflow.errors import InputError, nearest
 from gradflow.machine.blas import one_thread
 from gradflow.measures import flows

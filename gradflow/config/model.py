@@ -12,7 +12,7 @@ from gradflow.config.bare import as_mapping
 from gradflow.config.bases import MEANING, BaseChoice, InitModel, InputBaseChoice
 from gradflow.config.forms import ExpectForms, MeasureForms, NameOr, OneOrMany, Strict, TextOr
 from gradflow.config.numbers import Bytes, Index, Seed, Size
-from gradflow.engine.flow import BUDGET
+from gradflow.engine.lengths import BUDGET
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from the state at its start where it does not (Chen et al., arXiv:1604.06174).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,9 +17,11 @@ import numpy as np
 from gradflow.cells.cell import Cell
 from gradflow.cells.contract import Bound, Params
 from gradflow.cells.sized import SizedCell
+from gradflow.engine import lengths
 from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatched
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.gauges import with_gauges
+from gradflow.engine.lengths import BUDGET
 from gradflow.machine.threads import ahead, share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
@@ -37,20 +38,7 @@ Entry = Callable[[int, Array], Array | None]
 """(t, states (K, R, N, S_all)) of steps t, t+1, ... to what the loss at these steps adds to their
 cotangents, alike; None: no loss is read there. There is no step 0."""
 
-BUDGET = 2**30
-"""Bytes of tape that are kept; beyond it, segments are computed again."""
-
-# A block should be in cache when what is done once for a block comes to it, and not be too short
-# for that to pay. Where the digits of a result depend on its length, that follows from the shape of
-# one run alone, so that they do not depend on R.
-_BLOCK_ELEMENTS = 2**19  # pre-activations or states of one run
-_MOST_ELEMENTS = 2**24  # likewise, however few its steps
-_LONGEST_BLOCK = 256
-_LEAST_ROWS = 128  # steps times samples of a block, which the product for dL/dW sums over
-_FORWARD_ELEMENTS = 2**18  # of all runs
-_LEAST_STEPS = 4  # however wide
 _SHARED_ELEMENTS = 2**18  # partials of a step, from which on threads take some steps each
-_FEW = 8  # samples, below which the input product is better taken for a whole block; measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +86,7 @@ class Trajectory:
     @property
     def shares(self) -> bool:
         """Whether a step itself is shared among threads: its largest recurrent product is."""
-        return self.w.largest * self.x.shape[2] >= SHARED
+        return bool(self.w.largest * self.x.shape[2] >= SHARED)
 
     @property
     def last(self) -> Array:
@@ -146,7 +134,7 @@ def unroll(
     if isinstance(cell, Cell):
         cell = cell.sized_for(params, x.shape[-1])
     w = cell.bind(params, x.shape[2])
-    segments = _segments(cell, x, s0, budget)
+    segments = lengths.segments(cell, x, s0, budget)
     starts, kept = [with_gauges(cell, w, x[0], _handed(cell, s0))], []
     diverged_at = np.zeros(len(s0), dtype=np.int64)
     for start, stop in segments:
@@ -206,7 +194,7 @@ def blocks_backward(
         truncate: the state is cut off from its past behind every so many steps.
     """
     cell, w = trajectory.cell, trajectory.w
-    length = _block_length(cell, ds_T)
+    length = lengths.block_length(cell, ds_T.shape[1])
     longest = max(stop - start for start, stop in trajectory.segments)
     backward = BackwardPass(cell, w, ds_T, min(length, longest))
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
@@ -214,7 +202,7 @@ def blocks_backward(
         ds = backward.settled(trajectory.last_tape.local[-1], ds)
     tapes = trajectory.tapes()
     for start, tape, before in _with_local_before(tapes, loss is not None and cell.settles):
-        for steps in reversed(_blocks(len(tape.states) - 1, length)):
+        for steps in reversed(lengths.blocks(len(tape.states) - 1, length)):
             # From here on everything is in the order of lags: backward in time.
             local = tape.local[steps][::-1]
             from_above = injected[start:][steps][::-1] if injected is not None else None
@@ -274,40 +262,6 @@ def _with_local_before(
     yield start, tape, None
 
 
-def tape_bytes_per_step(cell: SizedCell, batch: int, itemsize: int) -> int:
-    """Bytes that one step of one run leaves on the tape."""
-    return batch * itemsize * (cell.S_all + cell.local)
-
-
-def block_length(cell: SizedCell, batch: int) -> int:
-    """Steps in a block of the backward pass; segments begin at multiples of it."""
-    width = max(1, batch * max(cell.G, cell.S_all))
-    wanted = max(4, _LEAST_ROWS // batch, min(_LONGEST_BLOCK, _BLOCK_ELEMENTS // width))
-    return int(max(1, min(wanted, _MOST_ELEMENTS // width)))
-
-
-def _block_length(cell: SizedCell, s: Array) -> int:
-    """The same for states (R, N, .)."""
-    return block_length(cell, s.shape[1])
-
-
-def block_bytes(cell: SizedCell, steps: int, batch: int, itemsize: int) -> int:
-    """Bytes of the states of a block of one run and of their cotangents, what comes to them, and
-    what norms are made of; of so many steps in all."""
-    length = min(steps, block_length(cell, batch))
-    return (4 * length + 6) * batch * itemsize * cell.S_all
-
-
-def _forward_length(cell: SizedCell, s: Array) -> int:
-    """Steps in a block of the forward pass."""
-    R, N, _ = s.shape
-    if N < _FEW:  # the input product of a block depends on its length in the last digits
-        return _block_length(cell, s)
-    width, wider = max(1, R * N * cell.G_x), max(1, R * N * (cell.G + cell.saved))
-    wanted = max(_LEAST_STEPS, min(_LONGEST_BLOCK, _FORWARD_ELEMENTS // width))
-    return int(max(1, min(wanted, _MOST_ELEMENTS // wider)))
-
-
 def _handed(cell: SizedCell, s: Array) -> Array:
     """A state (R, N, S) with room for what else the cell gives out."""
     if s.shape[-1] == cell.S_all:
@@ -315,22 +269,6 @@ def _handed(cell: SizedCell, s: Array) -> Array:
     handed = arrays.empty((*s.shape[:-1], cell.S_all), s.dtype)
     handed[..., : cell.S], handed[..., cell.S :] = s, 0
     return handed
-
-
-def _blocks(steps: int, length: int) -> list[slice]:
-    return [slice(at, min(at + length, steps)) for at in range(0, steps, length)]
-
-
-def _segments(cell: SizedCell, x: Array, s0: Array, budget: int) -> list[tuple[int, int]]:
-    """(start, stop) of each segment: one if its tape fits the budget, else about sqrt(T)."""
-    T, (R, N, _) = len(x), s0.shape
-    step_bytes = R * tape_bytes_per_step(cell, N, s0.itemsize)
-    length = T
-    if T * step_bytes > budget:
-        block = _block_length(cell, s0)
-        balanced = math.sqrt(T * s0.nbytes / step_bytes)  # checkpoints and tape weigh the same
-        length = block * max(1, math.ceil(balanced / block))
-    return [(start, min(start + length, T)) for start in range(0, T, length)]
 
 
 def _run(
@@ -343,7 +281,7 @@ def _run(
 ) -> Tape:
     """The steps over `x` from the state `s`; `keep` keeps the local derivatives as well."""
     (R, N, _), K = s.shape, len(x)
-    length = min(K, _forward_length(cell, s))
+    length = min(K, lengths.forward_length(cell, s))
     states = arrays.empty((K + 1, R, N, cell.S_all), s.dtype)
     z = arrays.empty((length, R, N, cell.G), s.dtype)
     saved = arrays.empty((length, R, N, cell.saved), s.dtype)
@@ -351,7 +289,7 @@ def _run(
     states[0] = s
     step = cell.step
     with unwatched():
-        for steps in _blocks(K, length):
+        for steps in lengths.blocks(K, length):
             count = steps.stop - steps.start
             rows = z[:count], saved[:count], states[:-1][steps], states[1:][steps], x[steps]
             _input_product(w.hoisted, x[steps], out=rows[0][..., : cell.G_x])
@@ -383,7 +321,7 @@ def _input_product(W: Array, x: Array, out: Array) -> None:
     R, G, _ = W.shape
     x_and_one = arrays.empty((*x.shape[:-1], I + 1), x.dtype)
     x_and_one[..., :I], x_and_one[..., I] = x, 1
-    if N >= _FEW:
+    if N >= lengths.FEW:
 
         def multiply(part: slice) -> None:
             np.matmul(W, x_and_one[part].mT, out=out[part].mT)

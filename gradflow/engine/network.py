@@ -18,7 +18,8 @@ import numpy as np
 from gradflow.cells.contract import Params
 from gradflow.cells.sized import SizedCell
 from gradflow.engine.block import Block, Observer
-from gradflow.engine.flow import BUDGET, Progress, Trajectory, blocks_backward, unroll
+from gradflow.engine.flow import Progress, Trajectory, blocks_backward, unroll
+from gradflow.engine.lengths import BUDGET
 from gradflow.machine.threads import ahead
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import Scaled, near_one, sum_of_scaled

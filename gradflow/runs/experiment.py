@@ -12,7 +12,7 @@ import numpy as np
 from gradflow.axes import AXES, NET_AXES, phrase, varied
 from gradflow.cells import Cell, Params, SizedCell
 from gradflow.counts import many
-from gradflow.engine.flow import BUDGET
+from gradflow.engine.lengths import BUDGET
 from gradflow.engine.network import Place
 from gradflow.errors import Fault, InputError
 from gradflow.measures.contract import Asked

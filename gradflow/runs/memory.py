@@ -13,7 +13,7 @@ import numpy as np
 from gradflow.cells import Cell
 from gradflow.cells.sized import SizedCell
 from gradflow.counts import many
-from gradflow.engine.flow import block_bytes, tape_bytes_per_step
+from gradflow.engine.lengths import block_bytes, tape_bytes_per_step
 from gradflow.machine.memory import bytes_available, has_room
 from gradflow.measures import MEASURES
 from gradflow.runs.experiment import Run

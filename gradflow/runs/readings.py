@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradflow.engine.flow import block_length
+from gradflow.engine.lengths import block_length
 from gradflow.engine.network import Losses, NetTrajectory, Place
 from gradflow.measures.contract import OneLoss
 from gradflow.numerics import arrays

@@ -8,7 +8,7 @@ import pytest
 
 from cells.test_derivatives import STEP, gauges_of, step
 from equations.checks import as_read
-from gradflow.engine import flow as engine
+from gradflow.engine import lengths
 from gradflow.engine.flow import blocks_backward, unroll
 from nets import FORMS, in_turn, random_net
 
@@ -62,8 +62,8 @@ def found(trajectory, entries, every, truncate):
 @in_turn("cell, every, truncate", PLAIN, [(1, None), (2, 4), (3, None), (1, 3), (9, 5)])
 @pytest.mark.parametrize("sizes", [(1.0, 1.0), (1e120, 1e-120)], ids=str)
 def test_what_enters_goes_back_until_it_is_cut_off(cell, every, truncate, sizes, monkeypatch):
-    monkeypatch.setattr(engine, "_LONGEST_BLOCK", 4)
-    monkeypatch.setattr(engine, "_LEAST_ROWS", 4)
+    monkeypatch.setattr(lengths, "_LONGEST_BLOCK", 4)
+    monkeypatch.setattr(lengths, "_LEAST_ROWS", 4)
     net = random_net(cell, T=T, N=2, I=1, H=2, g=0.7)
     rng = np.random.default_rng(1)
     entries = rng.standard_normal((T + 1, 2, net.cell.S))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gradflow.cells import GRU, LSTM, RNN
-from gradflow.engine import flow as engine
-from gradflow.engine.flow import BUDGET, tape_bytes_per_step, unroll
+from gradflow.engine import lengths
+from gradflow.engine.flow import unroll
+from gradflow.engine.lengths import BUDGET, tape_bytes_per_step
 from gradflow.measures.flows import backpropagate
 from gradflow.runs.initializers import orthogonal
 from nets import (
@@ -249,8 +250,8 @@ def test_one_input_for_all_runs_is_as_good_as_a_copy_for_each(cell):
     ("T", "H", "block"), [(140, 8, 40), pytest.param(600, 24, 256, marks=pytest.mark.fuzz)]
 )
 def test_recomputed_segments_give_the_same_bytes(cell, N, T, H, block, monkeypatch):
-    monkeypatch.setattr(engine, "_LONGEST_BLOCK", block)
-    monkeypatch.setattr(engine, "_LEAST_ROWS", block)
+    monkeypatch.setattr(lengths, "_LONGEST_BLOCK", block)
+    monkeypatch.setattr(lengths, "_LEAST_ROWS", block)
     net = wild_bundle(cell, N, T=T, H=H)
     trajectory = unroll(net.cell, net.params, net.x, net.s0, budget=1)
     assert len(trajectory.segments) > 2

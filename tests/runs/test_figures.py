@@ -14,7 +14,7 @@ from drawn import EXACT, drawn_run
 from exact import compared, drawn, figures
 from gradflow.cells import RNN
 from gradflow.config.load import load
-from gradflow.engine import flow as engine
+from gradflow.engine import lengths
 from gradflow.engine.flow import unroll
 from gradflow.measures.flows import backpropagate
 from gradflow.runs.bundle import run_bundle
@@ -35,7 +35,7 @@ def check(run, length=None):
     """How many figures of a run were compared; every one of them is right."""
     with pytest.MonkeyPatch.context() as patch:
         if length is not None:
-            patch.setattr(engine, "_block_length", lambda cell, s: length)
+            patch.setattr(lengths, "block_length", lambda cell, batch: length)
         (result,) = run_bundle([(0, run)], (1e-3, 1e3))
     given = drawn(run)
     exact, extent = figures(run, given)
@@ -141,7 +141,7 @@ def test_the_last_state_of_a_block_is_brought_near_one_before_it_is_squared(
     dtype, g, length, monkeypatch
 ):
     if length is not None:
-        monkeypatch.setattr(engine, "_block_length", lambda cell, s: length)
+        monkeypatch.setattr(lengths, "block_length", lambda cell, batch: length)
     one, zero = np.ones((1, 1, 1), dtype), np.zeros((1, 1), dtype)
     cell, params = RNN(activation="linear"), {"W": one, "U": dtype(g) * one, "b": zero}
     still = np.zeros((5, 1, 1, 1), dtype)

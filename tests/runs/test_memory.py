@@ -9,7 +9,7 @@ import pytest
 
 from gradflow.cells import Cell
 from gradflow.config.load import from_mapping
-from gradflow.engine.flow import block_length
+from gradflow.engine.lengths import block_length
 from gradflow.errors import InputError
 from gradflow.runs import memory
 

@@ -3,9 +3,9 @@
 glibc hands large freed blocks back to the system, and takes them anew page by page, each with a
 fault. A block of steps frees and takes the same arrays over and over: kept, the LSTM takes 68 µs a
 step instead of 101 (H = 32, N = 16), and 229 instead of 278 (H = 64, N = 32; one core, quiet).
-Pages of 4 KiB cost a fault each even so when they are first touched, so NumPy is asked once for more
-than a run takes: it asks the system for pages of 2 MiB there, of which nothing is taken before it is
-used. T = 100 of an LSTM of H = 512 then takes 510 ms instead of 535, the whole process.
+Even so each page of 4 KiB costs a fault when it is first touched. So NumPy is asked once for more
+than most runs take: it asks the system for pages of 2 MiB there, and none of them is taken before
+it is used. An LSTM of H = 512, T = 100, takes 530 ms then instead of 545, the whole process.
 The command keeps it; the library leaves its host process as it is.
 """
 

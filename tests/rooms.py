@@ -22,8 +22,8 @@ MODULES = {
 CORE = [
     "errors", "counts", "axes", "machine", "numerics", "equations", "cells",
     "engine.outer", "engine.running", "engine.stretches", "engine.terms", "engine.multiples",
-    "engine.uses", "engine.block", "engine.gauges", "engine.backward", "engine.lengths", "engine.flow",
-    "engine.network", "engine.basis", "engine",
+    "engine.uses", "engine.block", "engine.gauges", "engine.backward", "engine.lengths",
+    "engine.flow", "engine.network", "engine.basis", "engine",
     "measures.measured", "results", "measures.drawn", "measures.contract", "measures.batch",
     "measures.distribution",
     "measures.steps", "measures.singular", "measures.orthonormal",

@@ -14,7 +14,6 @@ import numpy as np
 
 from gradflow.cells.contract import Bound
 from gradflow.cells.sized import SizedCell
-from gradflow.machine.threads import count
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import (
@@ -45,14 +44,13 @@ class Entering(NamedTuple):
 
 class BackwardPass:
     """Goes back through blocks of up to K steps, one after the other, in the room it keeps: each
-    block's result is overwritten by that of the next, or of the one after that where threads may be
-    at one block while the next is made."""
+    block's result is overwritten by that of the next, or with two rooms of the one after that."""
 
-    def __init__(self, cell: SizedCell, w: Bound, ds: Array, K: int) -> None:
+    def __init__(self, cell: SizedCell, w: Bound, ds: Array, K: int, rooms: int = 1) -> None:
         """For cotangents like `ds` (R, N, S_all)."""
         self.cell, self.w = cell, w
         R, N, S_all = ds.shape
-        self._rooms = [self._room_for(ds, K) for _ in range(min(2, count()))]
+        self._rooms = [self._room_for(ds, K) for _ in range(rooms)]
         self._states, self._dz = self._rooms[0]
         self._room = arrays.empty((R, N, cell.G_all), ds.dtype)
         self._arriving = arrays.empty((K, R, N, S_all), ds.dtype)

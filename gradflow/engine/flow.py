@@ -22,7 +22,7 @@ from gradflow.engine.backward import BackwardPass, Entering, normalise, unwatche
 from gradflow.engine.block import Block, Observer
 from gradflow.engine.gauges import with_gauges
 from gradflow.engine.lengths import BUDGET
-from gradflow.machine.threads import ahead, share
+from gradflow.machine.threads import ahead, count, share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array, laid
 from gradflow.numerics.magnitudes import ZERO_EXPONENT, Scaled, exponent_of, near_one, safe_bits
@@ -196,7 +196,9 @@ def blocks_backward(
     cell, w = trajectory.cell, trajectory.w
     length = lengths.block_length(cell, ds_T.shape[1])
     longest = max(stop - start for start, stop in trajectory.segments)
-    backward = BackwardPass(cell, w, ds_T, min(length, longest))
+    # Threads may be at one block while the next is made.
+    rooms = 1 if trajectory.shares or count() == 1 else 2
+    backward = BackwardPass(cell, w, ds_T, min(length, longest), rooms)
     ds = normalise(Scaled(ds_T, np.zeros(ds_T.shape[:2], dtype=np.int64)))
     if cell.settles:
         ds = backward.settled(trajectory.last_tape.local[-1], ds)

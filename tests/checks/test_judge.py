@@ -59,6 +59,14 @@ def test_a_rate_is_judged_by_its_interval(bounds, outcome, off):
         assert found.off.endswith("within it")
 
 
+@pytest.mark.parametrize("figure", ["rate", "horizon", "half_life"])
+def test_no_bound_holds_of_a_gradient_that_is_no_number(figure):
+    lost = of(Diagnosis("unknown", None, None, no_rate="lost"))
+    for bound in ({"least": 0}, {"most": math.inf}):
+        found = judge_run(Wanted(figure, **bound), lost)
+        assert (found.outcome, found.got) == ("missed", "unknown: the gradient is no number")
+
+
 def test_what_lies_at_the_lower_bound_is_not_too_small():
     found = judge_run(Wanted("rate", least=0.9, most=0.91), of(vanishing(0.9, 0.9, 0.92)))
     assert (found.outcome, found.off) == ("undecided", "0.01 within it")

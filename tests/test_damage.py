@@ -161,8 +161,7 @@ def test_a_full_disk_leaves_the_output_file(precious, capsys, monkeypatch, call)
         (
             MemoryError(),
             3,
-            "error: out of memory: lower hidden_size, sequence_length or batch_size, "
-            "or give it one core: --cores 1",
+            "error: out of memory: lower hidden_size, sequence_length or batch_size",
         ),
         (
             ZeroDivisionError("oops"),

@@ -129,8 +129,7 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
                 fail("error: the current directory is gone: change to another", 2)
             fail(str(Fault(str(error.strerror), _place(error))), 3)
         except MemoryError:
-            less = "" if kwargs.get("cores", 1) == 1 else ", or give it one core: --cores 1"
-            fail(f"error: out of memory: lower hidden_size, sequence_length or batch_size{less}", 3)
+            fail("error: out of memory: lower hidden_size, sequence_length or batch_size", 3)
         except OSError as error:
             fail(str(Fault(error.strerror or str(error), _place(error))), 3)
         except Exception as error:

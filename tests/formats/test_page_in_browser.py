@@ -226,6 +226,25 @@ def test_words_are_whole_where_a_bound_names_them(opened, asked, shown):
     assert said == f"{shown} of 8 rows"
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("ws_scale=0", "1 of 8 rows"),
+        ("hidden_size=64", "8 of 8 rows"),
+        ("total>1", "8 rows; not understood: total>1"),  # the begin of several heads
+        ("rate>0.5", "8 of 8 rows"),  # a head, and the begin of others
+        ("vanishing0", "0 of 8 rows"),  # of two fields
+        ("zero0", "0 of 8 rows"),
+    ],
+)
+def test_every_table_knows_the_keys_and_tells_fields_apart(opened, asked, said):
+    runs = [made(run, ws_scale=float(run), varied=("ws_scale", "hidden_size")) for run in range(8)]
+    browser = opened(runs, "runs")
+    browser.find_element("css selector", "#figures-table-filter").send_keys(asked)
+    bar = browser.find_element("css selector", "#figures-table-filter + output")
+    assert bar.text == said
+
+
 def test_minus_infinity_is_below_every_number(opened):
     """The smallest exponents of cells that forget a part of their state at once."""
     experiment = from_mapping(
@@ -342,6 +361,32 @@ def test_it_is_printed_whole_and_in_the_light(opened):
         ".map((style) => [style.overflow, style.maxHeight].join(' '))"
     )
     assert set(hidden) == {"visible none"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_wide_table_is_printed_with_every_column(opened):
+    experiment = from_mapping({**SMALL, "cell": ["lstm", "gru"], "ws_scale": [0, 0.5, 1]}
+                              | {"measure": ["gates", "lyapunov"]})  # fmt: skip
+    content = b"".join(FORMATS["html"].show("runs", list(execute(experiment)), Look.of(experiment)))
+    browser = opened(content, width=680)  # as wide as the sheet
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    beyond = browser.execute_script(
+        "return [...document.querySelectorAll('th, td')]"
+        ".filter((one) => one.getBoundingClientRect().right > 681"
+        " || one.scrollWidth > one.clientWidth + 1)"
+        ".map((one) => one.textContent)"
+    )
+    assert len(column(browser, 1, "figures-table")) == 6
+    assert beyond == []
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+def test_the_frame_of_a_sheet_is_light(opened, theme):
+    browser = opened(sweep(), theme=theme)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    scheme = "return getComputedStyle(document.documentElement).colorScheme"
+    assert browser.execute_script(scheme) == "light"
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 

@@ -288,6 +288,7 @@ class Terms:
         over = self._bound > 2.0 ** (safe_bits(self._total.dtype) // 4)
         if not over.any():
             return
+        self._exponent = self._exponent.copy()  # of the old one there are views in what is recorded
         for which in np.flatnonzero(over.any(axis=0)):
             matrix = self._total[:, self._rows[which]]
             norm = Magnitudes.of(np.sqrt((found := squares_of(matrix, axes=2))[0]), found[1])

@@ -14,8 +14,8 @@ K, R, N, G = 3, 2, 9, 40
 WIDTHS = {"W_x": 5, "W_s": 300, "b_s": 1}
 
 
-def blocks(rng, exponents):
-    left = rng.standard_normal((K, R, G, N)).mT
+def blocks(rng, exponents, size=1.0):
+    left = size * rng.standard_normal((K, R, G, N)).mT
     rights = {name: rng.standard_normal((K, R, width, N)).mT for name, width in WIDTHS.items()}
     halves = slice(0, 30), slice(30, G)
     other = {name: a + 1 for name, a in rights.items()}
@@ -23,7 +23,7 @@ def blocks(rng, exponents):
     return left, [(halves[0], rights), (halves[1], other)], exponent
 
 
-def found(monkeypatch, wide, count, exponents):
+def found(monkeypatch, wide, count, exponents, size=1.0):
     """Norms, running sums and totals, as logs to base 2; the exponents differ from lag to lag."""
     monkeypatch.setattr(terms_room, "_WIDE", 0 if wide else 2**60)
     monkeypatch.setattr(threads, "_PENANCE", 0)
@@ -32,7 +32,7 @@ def found(monkeypatch, wide, count, exponents):
     terms = Terms(WIDTHS, R, G, np.dtype(np.float64), "W_s")
     with threads.sharing(count):
         for shift in (0, -40, -80):
-            terms.add(*blocks(rng, exponents + shift))
+            terms.add(*blocks(rng, exponents + shift, size))
     logs = [
         0.5 * np.log2(squares) + unit for own in (terms.norms, terms.cumulative)
         for squares, unit in own
@@ -46,6 +46,14 @@ def test_they_are_what_whole_matrices_give(monkeypatch, exponents):
     exponents = np.array(exponents)
     whole = found(monkeypatch, False, 1, exponents)
     np.testing.assert_allclose(found(monkeypatch, True, 1, exponents), whole, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [2.0**70, 2.0**100])
+def test_what_was_recorded_stays_where_a_total_is_brought_near_one(monkeypatch, size):
+    exponents = np.array([0, -3, 5])
+    whole = found(monkeypatch, False, 1, exponents, size)
+    wide = found(monkeypatch, True, 1, exponents, size)
+    np.testing.assert_allclose(wide, whole, rtol=0, atol=1e-10)
 
 
 def test_blocks_that_are_wide_and_blocks_that_are_not_add_up(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradflow
+from gradflow.engine import terms
 from nets import VARIANTS, in_turn
 
 SMALL = {"sequence_length": 9, "hidden_size": 5, "batch_size": 3, "input_size": 2, "layers": 3}
@@ -34,6 +35,28 @@ def test_the_whole_state_is_that_of_all_layers(loss):
             np.testing.assert_allclose(value.floats(), expected, rtol=1e-13)
     assert result.flow.share_W_s[-1] == pytest.approx(1)
     assert ("W_o" in result.flow.totals) == (loss == "mse")
+
+
+@pytest.mark.parametrize(
+    ("cell", "more"),
+    [
+        ("rnn", {"dtype": "float32", "ws_scale": 2.0}),
+        ("rnn", {"dtype": "float32", "ws_scale": 2.0, "loss": "sum", "layers": 2}),
+        ("rnn", {"ws_scale": 5.0, "sequence_length": 100}),
+        ("rnn", {"ws_scale": 30.0, "loss": {"kind": "sum", "at": "all"}}),
+    ],
+)
+def test_the_shares_of_a_wide_net_are_those_of_whole_matrices(cell, more, monkeypatch):
+    """Also where the running sum has to be brought near one on the way."""
+    config = {"cell": cell, "hidden_size": 256, "loss": "probe", "sequence_length": 33, **more}
+    (wide,) = gradflow.analyze(config)
+    monkeypatch.setattr(terms, "_WIDE", 2**60)
+    (whole,) = gradflow.analyze(config)
+    rtol = 1e-3 if "dtype" in more else 1e-9
+    pairs = zip((wide, *wide.layers), (whole, *whole.layers), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours.flow.share_W_s, theirs.flow.share_W_s, rtol=rtol)
+        assert ours.flow.share_W_s[-1] == pytest.approx(1, rel=rtol)
 
 
 def test_only_the_top_layer_meets_the_loss_at_lag_0_and_all_are_compared_with_it():

@@ -27,7 +27,12 @@ WRITTEN_BY = "gradflow analyze --output NAME.json"
 _SUFFIXES = (".json",)
 _HEAD = ("gradflow", "format", "provenance", "config")
 _BEGINNING = 200  # bytes that tell results from other files
-_OTHER_REPORT = re.compile(rb'"format": 1,\s*"(?!provenance")\w+":')  # where results have theirs
+_HEAD_BYTES = 1 << 16  # that tell them from other reports, where the config is no longer
+_OTHER_REPORT = re.compile(
+    rb'"(?:runs|rows|nets|cells|expectations)": \[\r?\n|^{"gradflow": "[^"]*", "file": '
+)
+"""What results have after their `parts`, if at all."""
+
 _OTHERS = {
     "rows": "track",
     "tensors": "inspect",
@@ -108,8 +113,9 @@ def read_results(path: str | PathLike[str]) -> Saved:
 def holds_results(path: Path) -> bool:
     """Whether a file looks like one of results, sound or damaged."""
     with open_regular(path, str(path)) as file:
-        head = bytes(file.read_at(0, min(file.size, _BEGINNING)))
-    return _begins(head, b"{", b'"gradflow"') and not _OTHER_REPORT.search(head)
+        head = _plain(bytes(file.read_at(0, min(file.size, _HEAD_BYTES))))
+    before, _, _ = head.partition(b'"parts": ')
+    return _begins(head[:_BEGINNING], b"{", b'"gradflow"') and not _OTHER_REPORT.search(before)
 
 
 def refuse_foreign(path: Path, key: str | None = None) -> None:
@@ -122,10 +128,15 @@ def refuse_foreign(path: Path, key: str | None = None) -> None:
 
 def _begins(head: bytes, first: bytes, within: bytes = b"") -> bool:
     """Whether the head of a file, with or without a byte order mark, begins so and holds that."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
-        head = head.decode("utf-16", "ignore").encode()
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    head = _plain(head)
     return head.startswith(first) and within in head
+
+
+def _plain(head: bytes) -> bytes:
+    """The head of a file in UTF-8, without a byte order mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
+        head = head.decode("utf-16", "ignore").encode("utf-8", "replace")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def _why(error: ValueError | RecursionError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,19 @@ WRITTEN_BY = "gradflow analyze --output NAME.json"
 _SUFFIXES = (".json",)
 _HEAD = ("gradflow", "format", "provenance", "config")
 _BEGINNING = 200  # bytes that tell results from other files
+_OTHER_REPORT = re.compile(rb'"format": 1,\s*"(?!provenance")\w+":')  # where results have theirs
+_OTHERS = {
+    "rows": "track",
+    "tensors": "inspect",
+    "nets": "critical",
+    "cells": "cells",
+    "expectations": "check",
+    "tolerance": "compare",
+    "factors": "explain",
+    "comparisons": "verify",
+}
+"""By a key of its own, of the whole or of a run, the command that writes another report."""
+
 _MEMORY = 10  # bytes that one byte of such a file takes while it is read
 
 
@@ -95,7 +109,15 @@ def holds_results(path: Path) -> bool:
     """Whether a file looks like one of results, sound or damaged."""
     with open_regular(path, str(path)) as file:
         head = bytes(file.read_at(0, min(file.size, _BEGINNING)))
-    return _begins(head, b"{", b'"gradflow"')
+    return _begins(head, b"{", b'"gradflow"') and not _OTHER_REPORT.search(head)
+
+
+def refuse_foreign(path: Path, key: str | None = None) -> None:
+    """Raises InputError, which names the key, where there is a file that is no results and would be
+    lost if they were written there; one that is empty, or of damaged results, is no loss."""
+    if path.is_file() and path.stat().st_size and not holds_results(path):
+        message = f"is not what {WRITTEN_BY} wrote, and is not written over: give another name"
+        raise InputError(Fault(message, str(path), key=key))
 
 
 def _begins(head: bytes, first: bytes, within: bytes = b"") -> bool:
@@ -147,11 +169,20 @@ def _parsed(path: Path, source: str) -> dict[str, Any]:
         raise InputError(Fault(f"damaged or cut short: {_why(error)}", source)) from None
     if not isinstance(data, dict) or not isinstance(data.get("gradflow"), str):
         raise _foreign(source)
-    if "runs" not in data and "rows" in data:
-        raise _foreign(source, "holds rows of gradflow track")
+    command = _other_command(data)
+    if command is not None:
+        raise _foreign(source, f"holds what gradflow {command} wrote")
     if type(data.get("format")) is not int or data["format"] < 1:
         raise _foreign(source)
     return data
+
+
+def _other_command(data: Mapping[str, Any]) -> str | None:
+    """The command that wrote another report than results; None: they may be results."""
+    keys, runs = set(data), data.get("runs")
+    if "parts" not in data and isinstance(runs, list) and runs and isinstance(runs[0], dict):
+        keys |= runs[0].keys()
+    return next((command for key, command in _OTHERS.items() if key in keys), None)
 
 
 def _foreign(source: str, found: str = "holds no results") -> InputError:

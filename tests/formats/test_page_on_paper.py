@@ -32,8 +32,9 @@ def test_it_is_printed_whole_and_in_the_light(opened):
 
 
 def test_a_wide_table_is_printed_with_every_column(opened):
-    experiment = from_mapping({**SMALL, "cell": ["lstm", "gru"], "ws_scale": [0, 0.5, 1]}
-                              | {"measure": ["gates", "lyapunov"]})  # fmt: skip
+    cells = [{"type": "rnn", "activation": "relu"}, "gru"]
+    config = {**SMALL, "cell": cells, "ws_scale": [0, 0.5, 3], "measure": ["gates", "lyapunov"]}
+    experiment = from_mapping(config)
     content = b"".join(FORMATS["html"].show("runs", list(execute(experiment)), Look.of(experiment)))
     browser = opened(content, width=680)  # as wide as the sheet
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

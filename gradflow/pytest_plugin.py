@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,22 +73,25 @@ class GradientFlow:
         config: Any = None,
         weights: Any = None,
         input: Any = None,
-        **expected: Any,
+        where: Mapping[str, Any] | None = None,
+        allow_undecided: bool = False,
+        thresholds: tuple[float, float] | None = None,
+        **figures: Any,
     ) -> list[Result]:
         """Compare a net with its baseline, and hold it to what else is expected.
 
         Args:
-            subject, config, weights, input: as `assert_gradient_flow` has them.
+            subject, config, weights, input, where, allow_undecided, thresholds, figures: as
+                `assert_gradient_flow` has them.
             name: of the baseline, where a test has several; else they are counted.
             tolerance: decades that curves may be apart.
-            expected: figures, `where` and `allow_undecided`, as there.
 
         Returns:
             The results.
         """
         __tracebackhide__ = True
         from gradflow.errors import InputError
-        from gradflow.testing import assert_gradient_flow, run, save
+        from gradflow.testing import missed, run
 
         path = self.path(name)
         self.used.append(str(path))
@@ -96,13 +99,23 @@ class GradientFlow:
             pytest.fail(f"{path}: no baseline yet: pytest --gradflow-update writes it")
         try:
             made = run(subject, config, weights, input)
-            if self.update:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save(path, made.results, made.experiment)
-                self.written.append(str(path))
+            message = missed(
+                made,
+                figures,
+                where=where,
+                allow_undecided=allow_undecided,
+                baseline=path,
+                tolerance=tolerance,
+                thresholds=thresholds,
+                update=self.update,
+            )
         except InputError as error:  # ends at the line of the test
             raise error.with_traceback(None) from None
-        return assert_gradient_flow(made, baseline=path, tolerance=tolerance, **expected)
+        if self.update:
+            self.written.append(str(path))
+        if message:
+            raise AssertionError(message)
+        return made.results
 
     def path(self, name: str = "") -> Path:
         """The file of the next baseline of this test: its name, and where signs in it are replaced,

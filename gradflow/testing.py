@@ -12,18 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from gradflow.api.joining import look_of
 from gradflow.api.sources import loaded, taken
 from gradflow.checks.checked import Checked
-from gradflow.checks.compare import TOLERANCE, Comparison, Side, compare
+from gradflow.checks.compare import TOLERANCE, Comparison, Side, check_tolerance, compare
 from gradflow.checks.figures import curves, kind_of
 from gradflow.checks.judge import Judgement, judge, label
 from gradflow.checks.wanted import Wanted, without_place
 from gradflow.config.expect import expected, load_expected
+from gradflow.config.model import Thresholds
 from gradflow.counts import many
 from gradflow.errors import InputError
 from gradflow.formats import FORMATS, Look, charts, words
@@ -32,7 +33,7 @@ from gradflow.output.whole import WholeFile
 from gradflow.results import Result, decisive
 from gradflow.runs.experiment import Experiment
 from gradflow.runs.runner import execute
-from gradflow.saved import read_results
+from gradflow.saved import read_results, refuse_foreign
 from gradflow.weights.given import is_module, is_state_dict
 
 REACHES = ("horizon", "horizon_typical", "projected_horizon", "half_life")
@@ -97,12 +98,15 @@ def assert_gradient_flow(
     __tracebackhide__ = True
     try:
         made = run(subject, config, weights, input)
-        wanted = [*made.wanted, *_wanted(made, figures, where, allow_undecided)]
-        if not wanted and baseline is None:
-            raise InputError(
-                "nothing is expected: give a figure, such as horizon=100, or a baseline"
-            )
-        message = missed(made, wanted, baseline, tolerance, thresholds)
+        message = missed(
+            made,
+            figures,
+            where=where,
+            allow_undecided=allow_undecided,
+            baseline=baseline,
+            tolerance=tolerance,
+            thresholds=thresholds,
+        )
     except InputError as error:  # ends at the caller's line: what is within is no news to them
         raise error.with_traceback(None) from None
     if message:
@@ -127,16 +131,18 @@ class Made:
 
 def run(subject: Subject, config: Any = None, weights: Any = None, input: Any = None) -> Made:
     """Run what `assert_gradient_flow` takes, if it is no results already."""
-    if isinstance(subject, Made):
-        return subject
     if isinstance(subject, Result):
-        return Made([subject])
+        subject = [subject]
     if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):
         results = list(subject)
         if not results or not all(isinstance(one, Result) for one in results):
             raise InputError(
                 "expected a config, a module, or results, found a list of other things"
             )
+        given = {"config": config, "weights": weights, "input": input}
+        names = [f"`{name}`" for name, value in given.items() if value is not None]
+        if names:
+            raise InputError(f"{', '.join(names)}: not with results, which were run already")
         return Made(results)
     if is_module(subject) or is_state_dict(subject):
         subject, weights = ({} if config is None else config), subject
@@ -152,24 +158,55 @@ def run(subject: Subject, config: Any = None, weights: Any = None, input: Any = 
 
 def missed(
     made: Made,
-    wanted: Sequence[Wanted],
+    figures: Mapping[str, Any],
+    *,
+    where: Mapping[str, Any] | None = None,
+    allow_undecided: bool = False,
     baseline: str | PathLike[str] | None = None,
     tolerance: float = TOLERANCE,
     thresholds: tuple[float, float] | None = None,
+    update: bool = False,
 ) -> str:
     """What an assertion says of results that are not as they were to be; empty where all is well.
+
+    Args:
+        made, figures: the results, and what is expected of them besides what their config expects.
+        where, allow_undecided, baseline, tolerance, thresholds: as `assert_gradient_flow` has them.
+        update: whether the results become the baseline first; not where anything is wrong.
 
     Raises:
         InputError: something is wrong with what is expected, or with the baseline.
     """
+    check_tolerance(tolerance)
+    _check_thresholds(thresholds, made, baseline)
+    wanted = [*made.wanted, *_wanted(made, figures, where, allow_undecided)]
+    if not wanted and baseline is None:
+        raise InputError("nothing is expected: give a figure, such as horizon=100, or a baseline")
     judgements = judge(wanted, made.results)
     comparison = None
     if baseline is not None:
+        if update:
+            save(Path(baseline), made.results, made.experiment)
         saved = read_results(baseline)
         own = thresholds if made.experiment is None else made.experiment.thresholds
         after = Side(made.results, own or saved.thresholds)
         comparison = compare(Side(saved.results, saved.thresholds), after, tolerance)
     return failure(judgements, comparison, baseline, made.results)
+
+
+def _check_thresholds(thresholds: object, made: Made, baseline: object) -> None:
+    """They are two bounds, and are asked for where they have a meaning."""
+    if thresholds is None:
+        return
+    if made.experiment is not None or baseline is None:
+        raise InputError("thresholds: go with results and a baseline; a config has its own")
+    try:
+        Thresholds.model_validate(
+            dict(zip(("vanishing", "exploding"), cast("Any", thresholds), strict=True))
+        )
+    except (TypeError, ValueError):  # pydantic's error is one of value
+        message = f"thresholds: expected (below 1, above 1), found {thresholds!r}"
+        raise InputError(message) from None
 
 
 def _wanted(
@@ -180,6 +217,8 @@ def _wanted(
 ) -> list[Wanted]:
     """What the arguments expect."""
     if not figures:
+        if where:
+            raise InputError("where: goes with a figure, such as horizon=100")
         return []
     item = {name: _bounds(name, bound) for name, bound in figures.items()}
     about = {"where": dict(where or {}), "allow_undecided": allow_undecided}
@@ -211,7 +250,13 @@ def _bounds(name: str, bound: Any) -> Any:
 
 
 def save(path: Path, results: Sequence[Result], experiment: Experiment | None) -> None:
-    """Write results to a file that can be a baseline."""
+    """Write results to a file that can be a baseline.
+
+    Raises:
+        InputError: there is a file that is something else.
+    """
+    refuse_foreign(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     look = look_of(results) if experiment is None else Look.of(experiment)
     with WholeFile(path) as file:
         file.write(FORMATS["json"].show("results", results, look))

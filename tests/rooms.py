@@ -95,8 +95,8 @@ INSIDE = {
         "s5", "",
     ],
     "api": [
-        "sources", "engine", "frames", "dataset", "saving", "equality", "joining", "answers",
-        "results", "calls", "",
+        "sources", "engine", "frames", "dataset", "saving", "equality", "joining", "choosing",
+        "answers", "results", "calls", "",
     ],
     "formats.plots": [
         "layout", "style", "saving", "scales", "curves", "heat", "sheet", "comparison", "critical",

@@ -117,6 +117,33 @@ def test_numbers_or_truths_choose_runs(index):
     assert found[np.int64(3)] is found[3]
 
 
+def test_a_truth_of_pandas_is_of_the_run_that_its_index_numbers():
+    pandas = pytest.importorskip("pandas")
+    found = gradflow.analyze(SWEEP)
+    frame = found.to_pandas("runs").iloc[[2, 0, 3, 1]]
+    assert found[frame.cell == "lstm"] == found[2:]
+    for labels in ([1, 2, 3, 4], [0, 0, 1, 2], list("abcd")):
+        with pytest.raises(IndexError, match="the index of this column is not the numbers"):
+            found[pandas.Series([False, False, True, True], labels)]
+    for dtype in ("boolean", object):
+        assert found[pandas.Series([None, False, True, True], dtype=dtype)] == found[2:]
+    assert not found[pandas.Series([None] * 4, dtype="boolean")]
+
+
+def test_a_truth_of_polars_that_is_missing_is_false():
+    polars = pytest.importorskip("polars")
+    found = gradflow.analyze(SWEEP)
+    assert found[polars.Series([None, False, True, True])] == found[2:]
+    assert not found[polars.Series([None] * 4, dtype=polars.Boolean)]
+
+
+def test_a_run_that_is_not_there_is_named():
+    found = gradflow.analyze(SWEEP)
+    for index in (7, [0, 7], -5, np.int64(7)):
+        with pytest.raises(IndexError, match=r"there is no run at (7|-5): 4 runs, from 0"):
+            found[index]
+
+
 @pytest.mark.parametrize("wrong", ["a", 1.5, {0}, ["rnn"], [None], np.array(0), [[0]], None])
 def test_what_chooses_no_runs(wrong):
     with pytest.raises(TypeError, match="runs are chosen by whole numbers, or by a truth for each"):

@@ -312,3 +312,68 @@ def test_a_series_takes_the_place_of_the_input():
     [own] = gradflow.analyze(tanh, weights=state, input=series)
     [result] = assert_gradient_flow(state, config=tanh, input=series, loss=(own.loss, own.loss))
     assert result.sequence_length == 30
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"config": {**LINEAR, "expect": {"horizon": {"min": 3000}}}}, "`config`: not with resu"),
+        ({"config": {}, "weights": {"a": 1}, "input": "x"}, "`config`, `weights`, `input`: not "),
+    ],
+)
+@pytest.mark.parametrize("many", [True, False])
+def test_nothing_that_is_run_goes_with_results(tmp_path, more, message, many):
+    results = gradflow.analyze(LINEAR)
+    subject = results if many else results[0]
+    for call in (assert_gradient_flow, GradientFlow(tmp_path, "t", True)):
+        with pytest.raises(gradflow.InputError, match=message):
+            call(subject, horizon=3, **more)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tolerance", [np.inf, np.nan, -1, "x", None, True])
+def test_a_tolerance_is_decades_from_0(tmp_path, tolerance):
+    results = gradflow.analyze(LINEAR)
+    save(tmp_path / "b.json", results, None)
+    for call in (
+        lambda: assert_gradient_flow(results, baseline=tmp_path / "b.json", tolerance=tolerance),
+        lambda: GradientFlow(tmp_path, "b", False)(results, tolerance=tolerance),
+        lambda: gradflow.check(LINEAR, baseline=results, tolerance=tolerance),
+    ):
+        with pytest.raises(gradflow.InputError, match="tolerance: expected decades from 0, found"):
+            call()
+
+
+def test_thresholds_are_bounds_on_either_side_of_1_of_results_and_a_baseline(tmp_path):
+    results = gradflow.analyze(LINEAR)
+    path = tmp_path / "b.json"
+    save(path, results, None)
+    assert_gradient_flow(results, baseline=path, thresholds=(1e-3, 1e3))
+    for wrong in (("a",), (1e3, 1e-3), (0.1, np.inf), 3, ("a", "b"), (0.1, 2, 3)):
+        with pytest.raises(gradflow.InputError, match=r"thresholds: expected \(below 1, above 1\)"):
+            assert_gradient_flow(results, baseline=path, thresholds=wrong)
+    for subject, more in ((LINEAR, {"baseline": path}), (results, {"horizon": 1})):
+        with pytest.raises(gradflow.InputError, match="thresholds: go with results and a baseline"):
+            assert_gradient_flow(subject, thresholds=(1e-3, 1e3), **more)
+    with pytest.raises(gradflow.InputError, match="where: goes with a figure"):
+        assert_gradient_flow(results, baseline=path, where={"cell": "rnn"})
+
+
+def test_an_update_writes_nothing_where_anything_is_wrong_nor_over_other_files(tmp_path):
+    wrong = ({"horizn": 3}, {"tolerance": -1}, {"horizon": 3, "where": {"cell": "gru"}})
+    for more in wrong:
+        flow = GradientFlow(tmp_path / "new", "t", True)
+        with pytest.raises(gradflow.InputError):
+            flow(LINEAR, **more)
+        assert flow.written == []
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "t.json").write_text('{"a": 1}')
+    with pytest.raises(gradflow.InputError, match=r"t\.json: .*is not written over"):
+        GradientFlow(tmp_path, "t", True)(LINEAR)
+    gradflow.check({**LINEAR, "expect": {"horizon": {"min": 1}}}).save(tmp_path / "c.json")
+    with pytest.raises(gradflow.InputError, match=r"c\.json: .*is not written over"):
+        GradientFlow(tmp_path, "c", True)(LINEAR)
+    assert (tmp_path / "t.json").read_text() == '{"a": 1}'
+    with pytest.raises(AssertionError, match="rate at least 2"):
+        GradientFlow(tmp_path, "m", True)(LINEAR, rate=(2, None))
+    assert GradientFlow(tmp_path, "m", False)(LINEAR)

@@ -219,13 +219,12 @@ def check(
             expected at all.
     """
     from gradflow.checks.checked import Checked
-    from gradflow.checks.compare import Side, compare
+    from gradflow.checks.compare import Side, check_tolerance, compare
     from gradflow.checks.judge import judge
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
-        raise InputError(f"tolerance: expected decades from 0, found {tolerance!r}")
+    check_tolerance(tolerance)
     plain, given = taken(config, weights, input)
     source = plain if isinstance(plain, str) else "config"
     experiment, wanted = load_expected(plain, **given)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
+from gradflow.api.choosing import chosen
 from gradflow.api.equality import same
 from gradflow.api.joining import both, look_of, told_apart
 from gradflow.api.saving import save
@@ -90,30 +91,21 @@ class Results(Sequence[Result]):
     @overload
     def __getitem__(self, index: slice | Iterable[int] | Iterable[bool] | Array) -> Results: ...
     def __getitem__(self, index: Any) -> Result | Results:
-        """A run by number; runs by a slice, by numbers, or by a truth for each run, as a list, an
-        array or a column of a data frame: `results[frame.cell == "gru"]`, where `frame` is
-        `results.to_pandas(rows="runs")`."""
+        """A run by its place among these, from 0, whatever its `run` says; runs by a slice, by
+        places, or by a truth for each run, as a list, an array or a column of a data frame:
+        `results[frame.cell == "gru"]`, where `frame` is `results.to_pandas(rows="runs")`. A column
+        of pandas may be in another order: its index says which run a truth is of. A truth that is
+        missing counts as false.
+
+        Raises:
+            IndexError: there is no such run, or a truth is not there for each.
+        """
         if isinstance(index, slice):
             return Results(self._results[index], self.look)
         if isinstance(index, SupportsIndex) and not isinstance(index, Iterable):
-            return self._results[index]
-        return Results((self._results[at] for at in self._chosen(index)), self.look)
-
-    def _chosen(self, numbers_or_truths: Any) -> list[int]:
-        """The numbers of the runs that a list of numbers, or of truths, is about."""
-        index = np.asarray(numbers_or_truths)
-        if index.dtype.kind == "O" and all(isinstance(one, bool | np.bool_) for one in index.flat):
-            index = index.astype(bool)
-        if not index.size and index.ndim == 1 and index.dtype.kind != "b":
-            return []
-        if index.ndim != 1 or index.dtype.kind not in "iub":
-            raise TypeError("runs are chosen by whole numbers, or by a truth for each")
-        if index.dtype.kind == "b" and len(index) != len(self):
-            raise IndexError(
-                f"expected a truth for each of {many(len(self), 'run')}, found {len(index)}"
-            )
-        numbers: list[int] = (np.flatnonzero(index) if index.dtype.kind == "b" else index).tolist()
-        return numbers
+            (number,) = chosen([index.__index__()], len(self))
+            return self._results[number]
+        return Results((self._results[at] for at in chosen(index, len(self))), self.look)
 
     def __add__(self, other: Iterable[Result]) -> Results:
         """The runs of both, these first.

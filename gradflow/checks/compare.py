@@ -13,10 +13,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 from gradflow.checks.deviations import Deviation, Part, Seen, apart, deviations, of_places
 from gradflow.checks.judge import label, settings
 from gradflow.counts import many
+from gradflow.errors import Fault, InputError
 from gradflow.results import Result
 
 TOLERANCE = 0.05
@@ -124,6 +126,17 @@ class Side:
 
     results: Sequence[Result]
     thresholds: tuple[float, float]
+
+
+def check_tolerance(tolerance: object, key: str = "tolerance") -> None:
+    """Raises InputError, which names the key, where it is no number of decades."""
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, Real)
+        or not 0 <= float(tolerance) < math.inf
+    ):
+        found = f"{tolerance:g}" if isinstance(tolerance, float) else repr(tolerance)
+        raise InputError(Fault(f"expected decades from 0, found {found}", key=key))
 
 
 def compare(before: Side, after: Side, tolerance: float = TOLERANCE) -> Comparison:

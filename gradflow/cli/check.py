@@ -1,6 +1,5 @@
 """`gradflow check` and `compare`: results held to expectations, to a baseline, to each other."""
 
-import math
 import os
 import sys
 from collections.abc import Iterable
@@ -103,12 +102,12 @@ def _checked(
 ) -> "Checked":
     """What the check came to, once everything is written."""
     from gradflow.checks.checked import Checked
-    from gradflow.checks.compare import Side, compare
+    from gradflow.checks.compare import Side, check_tolerance, compare
     from gradflow.checks.judge import judge
     from gradflow.config.expect import load_expected
     from gradflow.saved import read_results
 
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance, key="--tolerance")
     if update and baseline is None:
         raise InputError(Fault("needs --baseline FILE", key="--update-baseline"))
     experiment, wanted = load_expected(config, set_ or [])
@@ -148,24 +147,16 @@ def _line_of_cell(experiment: "Experiment", config: str) -> int:
     return (at.line or 1) if at is not None and at.source == config else 1
 
 
-def _check_tolerance(tolerance: float) -> None:
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        message = f"expected decades from 0, found {tolerance:g}"
-        raise InputError(Fault(message, key="--tolerance"))
-
-
 def _new_baseline(contexts: ExitStack, baseline: Path, read: list[Path]) -> "WholeFile":
     """The file that the results are to be written to: a new one, or one of results."""
     from gradflow.output.whole import WholeFile, refuse_overwriting
-    from gradflow.saved import WRITTEN_BY, holds_results
+    from gradflow.saved import refuse_foreign
 
     refuse_overwriting([baseline], read, key="--baseline")
     if baseline.suffix.lower() not in FORMATS["json"].suffixes:
         message = "expected the name of results, which ends in .json"
         raise InputError(Fault(message, str(baseline), key="--baseline"))
-    if baseline.is_file() and baseline.stat().st_size and not holds_results(baseline):
-        message = f"is not what {WRITTEN_BY} wrote, and is not written over: give another name"
-        raise InputError(Fault(message, str(baseline), key="--baseline"))
+    refuse_foreign(baseline, key="--baseline")
     return contexts.enter_context(WholeFile(baseline))
 
 
@@ -197,10 +188,10 @@ def compare(
 ) -> None:
     """Compare every curve and diagnosis of two saved results: where each run differs most, in
     decades; exit 1 where that is more than the tolerance, or a run is on one side only."""
-    from gradflow.checks.compare import Side
+    from gradflow.checks.compare import Side, check_tolerance
     from gradflow.checks.compare import compare as compared
 
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance, key="--tolerance")
     destinations = Destinations.of("comparison", format, output)
     both = _both(before, after)
     one, other = (Side(saved.results, saved.thresholds) for saved in both)

@@ -199,18 +199,25 @@ def _check_trained_options(net: FileNet, choices: Sequence[Choice], faults: Faul
 
 
 def _validate(data: Mapping[str, Tree], faults: Faults) -> Config:
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        paths, words = faults_in(error, cast(Tree, data))
+    config = _config_or_error(data)
+    if isinstance(config, ValidationError):
+        paths, words = faults_in(config, cast(Tree, data))
         for index in faults.first(paths, MOST):
             path, is_key, message = words(index)
             faults.add(path, message, key=is_key)
         faults.stop_if_any()
-        raise AssertionError("pydantic found a fault and named none") from error
+        raise AssertionError("pydantic found a fault and named none") from config
     if config.loss.kind == "cross_entropy" and config.output_size < 2:
         faults.add(("loss",), "cross_entropy needs at least two classes: set output_size")
     return config
+
+
+def _config_or_error(data: Mapping[str, Tree]) -> Config | ValidationError:
+    """What pydantic makes of it; its error is no news to who reads ours."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        return error
 
 
 def _check_lags(config: Config, faults: Faults) -> None:

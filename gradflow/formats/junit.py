@@ -39,7 +39,8 @@ def export(checked: Checked, look: Look) -> Iterator[str]:
     suite.extend(cases)
     ElementTree.indent(suites)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    yield ElementTree.tostring(suites, encoding="unicode") + "\n"
+    # ASCII, other characters by number: right in whatever encoding standard output has
+    yield ElementTree.tostring(suites, encoding="us-ascii").decode() + "\n"
 
 
 def _expected(one: Judgement, stem: str) -> Element:

@@ -5,6 +5,13 @@ anywhere: its size is bounded before it is read, and what is not as it should be
 path.
 """
 
-from gradflow.saved.file import WRITTEN_BY, Saved, holds_results, load_results, read_results
+from gradflow.saved.file import (
+    WRITTEN_BY,
+    Saved,
+    holds_results,
+    load_results,
+    read_results,
+    refuse_foreign,
+)
 
-__all__ = ["WRITTEN_BY", "Saved", "holds_results", "load_results", "read_results"]
+__all__ = ["WRITTEN_BY", "Saved", "holds_results", "load_results", "read_results", "refuse_foreign"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,24 @@ WRITTEN_BY = "gradflow analyze --output NAME.json"
 _SUFFIXES = (".json",)
 _HEAD = ("gradflow", "format", "provenance", "config")
 _BEGINNING = 200  # bytes that tell results from other files
+_HEAD_BYTES = 1 << 16  # that tell them from other reports, where the config is no longer
+_OTHER_REPORT = re.compile(
+    rb'"(?:runs|rows|nets|cells|expectations)": \[\r?\n|^{"gradflow": "[^"]*", "file": '
+)
+"""What results have after their `parts`, if at all."""
+
+_OTHERS = {
+    "rows": "track",
+    "tensors": "inspect",
+    "nets": "critical",
+    "cells": "cells",
+    "expectations": "check",
+    "tolerance": "compare",
+    "factors": "explain",
+    "comparisons": "verify",
+}
+"""By a key of its own, of the whole or of a run, the command that writes another report."""
+
 _MEMORY = 10  # bytes that one byte of such a file takes while it is read
 
 
@@ -94,16 +113,30 @@ def read_results(path: str | PathLike[str]) -> Saved:
 def holds_results(path: Path) -> bool:
     """Whether a file looks like one of results, sound or damaged."""
     with open_regular(path, str(path)) as file:
-        head = bytes(file.read_at(0, min(file.size, _BEGINNING)))
-    return _begins(head, b"{", b'"gradflow"')
+        head = _plain(bytes(file.read_at(0, min(file.size, _HEAD_BYTES))))
+    before, _, _ = head.partition(b'"parts": ')
+    return _begins(head[:_BEGINNING], b"{", b'"gradflow"') and not _OTHER_REPORT.search(before)
+
+
+def refuse_foreign(path: Path, key: str | None = None) -> None:
+    """Raises InputError, which names the key, where there is a file that is no results and would be
+    lost if they were written there; one that is empty, or of damaged results, is no loss."""
+    if path.is_file() and path.stat().st_size and not holds_results(path):
+        message = f"is not what {WRITTEN_BY} wrote, and is not written over: give another name"
+        raise InputError(Fault(message, str(path), key=key))
 
 
 def _begins(head: bytes, first: bytes, within: bytes = b"") -> bool:
     """Whether the head of a file, with or without a byte order mark, begins so and holds that."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
-        head = head.decode("utf-16", "ignore").encode()
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    head = _plain(head)
     return head.startswith(first) and within in head
+
+
+def _plain(head: bytes) -> bytes:
+    """The head of a file in UTF-8, without a byte order mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell redirects
+        head = head.decode("utf-16", "ignore").encode("utf-8", "replace")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def _why(error: ValueError | RecursionError) -> str:
@@ -147,11 +180,20 @@ def _parsed(path: Path, source: str) -> dict[str, Any]:
         raise InputError(Fault(f"damaged or cut short: {_why(error)}", source)) from None
     if not isinstance(data, dict) or not isinstance(data.get("gradflow"), str):
         raise _foreign(source)
-    if "runs" not in data and "rows" in data:
-        raise _foreign(source, "holds rows of gradflow track")
+    command = _other_command(data)
+    if command is not None:
+        raise _foreign(source, f"holds what gradflow {command} wrote")
     if type(data.get("format")) is not int or data["format"] < 1:
         raise _foreign(source)
     return data
+
+
+def _other_command(data: Mapping[str, Any]) -> str | None:
+    """The command that wrote another report than results; None: they may be results."""
+    keys, runs = set(data), data.get("runs")
+    if "parts" not in data and isinstance(runs, list) and runs and isinstance(runs[0], dict):
+        keys |= runs[0].keys()
+    return next((command for key, command in _OTHERS.items() if key in keys), None)
 
 
 def _foreign(source: str, found: str = "holds no results") -> InputError:

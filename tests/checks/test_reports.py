@@ -183,6 +183,12 @@ def test_junit_keeps_to_the_rules_of_ci_systems(source, with_baseline):
     assert len(root.findall(".//skipped")) == 1
 
 
+def test_junit_is_what_it_declares_in_every_encoding():
+    text = shown("junit", Checked("é", tuple(judge([Wanted("horizon", least=1)], sweep()))))
+    assert text.isascii()
+    assert any("W_s×" in case.get("name") for case in junit_rules.check(text).iter("testcase"))
+
+
 def test_no_two_cases_of_junit_are_called_alike():
     wanted = [
         Wanted("horizon", least=1, where=where)

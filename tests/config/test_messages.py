@@ -28,6 +28,12 @@ STEPS = "last, all, a list of steps or a mapping such as {every: 10}"
 INPUT = "gaussian, zeros or a mapping such as {file: series.csv}"
 
 
+def test_the_error_of_pydantic_is_not_shown_before_ours():
+    with pytest.raises(InputError) as caught:
+        gradflow.load({"cell": "rnn", "layers": -1})
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -88,6 +88,36 @@ def test_results_follow_each_other_into_one_axes():
     assert min(edges) == ax.get_ylim()[0]  # what lies beyond is shaded to the end
 
 
+def test_names_stay_at_the_ends_of_their_curves():
+    first = [
+        made(0, cell, rate=rate, varied=("cell",)) for cell, rate in (("rnn", 0.9), ("lstm", 0.8))
+    ]
+    then = [made(0, "gru", rate=rate, T=140, ws_scale=scale, varied=("ws_scale",))
+            for scale, rate in ((0.5, 0.5), (2.0, 0.95))]  # fmt: skip
+    ax = drawn(*then, ax=drawn(*first))
+    runs = {"rnn": first[0], "lstm": first[1], "gru W_s×0.5": then[0], "gru W_s×2.0": then[1]}
+    assert ax.get_legend_handles_labels()[1] == list(runs)
+    names = {text.get_text(): text for text in ax.texts if text.get_text() in runs}
+    assert list(names) == list(runs)
+    for name, run in runs.items():
+        assert names[name].xycoords == ("axes fraction", "data")
+        assert names[name].xy == (1, pytest.approx(run.flow.relative.log10()[-1], abs=1)), name
+    dots = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert sorted(x for x, _ in dots) == [100, 100]  # where the shorter runs end
+
+
+def test_a_legend_of_one_run_does_not_warn():
+    legend = drawn(ONE).legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["rnn"]
+
+
+@pytest.mark.parametrize("projection", ["3d", "polar"])
+def test_axes_of_another_kind_are_refused(projection):
+    ax = Figure().add_subplot(projection=projection)
+    with pytest.raises(gradflow.InputError, match=f"two straight scales, found {projection} axes"):
+        drawn(ONE, ax=ax)
+
+
 def test_a_run_each():
     axes = Figure().subplots(1, 2)
     runs = [made(0, cell, varied=("cell",)) for cell in ("rnn", "lstm")]

@@ -203,6 +203,26 @@ def test_a_byte_order_mark_does_no_harm(tmp_path, encoding):
     assert holds_results(marked)
 
 
+@pytest.mark.parametrize("command", ["check", "explain", "critical", "verify", "inspect"])
+def test_the_report_of_another_command_is_told_from_results(tmp_path, capsys, command):
+    path, config = tmp_path / "r.json", tmp_path / "c.yaml"
+    config.write_text("cell: rnn\nsequence_length: 5\nexpect: {horizon: {min: 1}}\n")
+    np.savez(tmp_path / "w.npz", weight_ih_l0=np.ones((2, 2)), weight_hh_l0=np.eye(2))
+    subject = tmp_path / "w.npz" if command == "inspect" else config
+    path.write_text(main(capsys, command, subject, "--format", "json")[1])
+    assert not holds_results(path)
+    with pytest.raises(gradflow.InputError, match=f"holds what gradflow {command} wrote"):
+        read_results(path)
+
+
+def test_results_of_a_series_in_a_file_are_results(tmp_path):
+    np.save(tmp_path / "s.npy", np.ones((5, 2)))
+    series = {"standardize": False, "file": str(tmp_path / "s.npy")}
+    config = {"cell": "rnn", "hidden_size": 2, "input": series}
+    gradflow.analyze(config).save(tmp_path / "r.json")
+    assert holds_results(tmp_path / "r.json")
+
+
 def test_show_does_not_write_over_what_it_reads(tmp_path, capsys):
     path = tmp_path / "r.json"
     written(path, {"cell": "rnn", **SMALL})

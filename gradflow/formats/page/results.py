@@ -13,7 +13,7 @@ from gradflow.formats.page.content import Column, Facts, Page, Part, Prose, Sect
 from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.measured import measured
 from gradflow.formats.page.sparklines import sparklines
-from gradflow.formats.page.tables import axis_names, beyond, column, columns
+from gradflow.formats.page.tables import beyond, column, columns
 from gradflow.formats.parts import with_parts
 from gradflow.formats.totals import totals
 from gradflow.numerics.magnitudes import Magnitudes
@@ -78,12 +78,10 @@ def figure(results: Sequence[Result], look: Look, number: int = 1) -> Iterator[S
 
 def _runs(results: Sequence[Result], look: Look) -> Table:
     """How the runs differ, what each came to, its totals and its curve."""
-    names = axis_names(results[0].varied)
     verdicts = [result.diagnosis.verdict for result in results]
     pairs, _ = markdown.summary_columns(results)
     found = [
-        column(head, texts, names.get(head, ""), verdicts if head == "verdict" else ())
-        for head, texts in pairs
+        column(head, texts, marks=verdicts if head == "verdict" else ()) for head, texts in pairs
     ]
     if found[0].head != "run":
         found.insert(0, column("run", [str(result.run) for result in results]))

@@ -14,25 +14,24 @@ from gradflow.formats.page.content import Column
 _NUMBER = re.compile(
     r"(> ?)?[-+]?(\d[\d,]*(\.\d*)?(e[-+]?\d+)?|inf|infinite)( (±|\(|to ).*)?"  # with its error
 )
+_KEYS = {axis.symbol: key for key, axis in KNOWN.items()}
+"""By the head of a column of settings, the key that a filter may call it."""
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
 
 
 def column(head: str, texts: Iterable[str], name: str = "", marks: Sequence[str] = ()) -> Column:
-    """A column, of numbers where every text is one, or says that there is none."""
+    """A column, of numbers where every text is one, or says that there is none; that of a setting
+    is also called by its key."""
     shown = [words.clean(text) for text in texts]
     there = [text for text in shown if text and not text.startswith(words.UNKNOWN)]
     numbers = bool(there) and all(_NUMBER.fullmatch(text) for text in there)
-    return Column(words.clean(head), shown, name, marks, is_number=numbers)
+    head = words.clean(head)
+    return Column(head, shown, name or _KEYS.get(head, ""), marks, is_number=numbers)
 
 
 def columns(pairs: Iterable[tuple[str, Sequence[str]]]) -> list[Column]:
     """A column for each head and its texts."""
     return [column(head, texts) for head, texts in pairs]
-
-
-def axis_names(varied: Iterable[str]) -> dict[str, str]:
-    """By the head of a column, the key that a filter may call it."""
-    return {KNOWN[axis].symbol: axis for axis in varied if axis in KNOWN}
 
 
 def beyond(texts: Iterable[str], look: Look) -> list[str]:

@@ -13,7 +13,7 @@ from gradflow.formats.page.common import cells_of, notes, provenance, titled
 from gradflow.formats.page.content import Answer, Column, Page, Section, Table, Tile
 from gradflow.formats.page.drawing import drawings
 from gradflow.formats.page.sparklines import sparklines
-from gradflow.formats.page.tables import axis_names, column
+from gradflow.formats.page.tables import column
 from gradflow.results import Result
 from gradflow.tracking import CHECKPOINT
 
@@ -52,10 +52,9 @@ def _sections(results: Sequence[Result], look: Look) -> Iterator[Section]:
         yield Section("figure", "Figure", drawn)
     if look.judgements:
         yield expectations(Checked("", look.judgements))
-    names = axis_names(results[0].varied)
     verdicts = [result.diagnosis.verdict for result in results]
     found = [
-        column(head, texts, names.get(head, ""), verdicts if head == "verdict" else ())
+        column(head, texts, marks=verdicts if head == "verdict" else ())
         for head, texts in tracking.columns(results, look)
     ]
     found[0] = column(CHECKPOINT, tracking.checkpoint_names(results))

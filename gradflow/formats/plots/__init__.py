@@ -90,6 +90,9 @@ def _axes(given: object) -> list[Axes]:
     if matplotlib is None or not flat or not all(isinstance(a, matplotlib.Axes) for a in flat):
         found = shown if len(shown := repr(given)) <= _LONGEST else type(given).__name__
         raise InputError(f"ax: expected matplotlib axes, or an array of them, found {found}")
+    for ax in flat:
+        if ax.name != "rectilinear":
+            raise InputError(f"ax: expected axes of two straight scales, found {ax.name} axes")
     return flat
 
 

@@ -38,7 +38,24 @@ _DOTTED, _DASHED = (0, (1, 1.6)), (0, (3.5, 2))
 
 
 class Curve(Line2D):
-    """A gradient against lag, by its name."""
+    """A relative gradient against lag.
+
+    Attributes:
+        logs: (T+1,), zero also where it is relative to none.
+        full: its name next to curves of other results, with its cell.
+        light: its colour on a light page.
+    """
+
+    def __init__(self, result: Result, name: str, colour: str) -> None:
+        line = relative(result)
+        cell = words.clean(str(result.axes["cell"]))
+        kind = cell.partition("[")[0]
+        super().__init__(
+            np.arange(len(line)), finite(line), color=colour, label=plain(name or cell)
+        )
+        self.logs = _named(result)
+        self.full = name if kind in name else f"{cell} {name}".rstrip()
+        self.light = colour
 
 
 def relative(result: Result) -> Array:
@@ -113,10 +130,10 @@ def draw(
     ax: Axes, group: Group, scale: tuple[float, float], look: Look, measures: Sequence[str] = ()
 ) -> None:
     """The relative gradient of each run of a group; next to curves that are there already without
-    what is said of one alone."""
+    what is said of one alone, all by their full names."""
     lines = [relative(result) for result in group.results]
     T = max(map(len, lines)) - 1
-    earlier = sum(isinstance(line, Curve) for line in ax.lines)
+    earlier = len(drawn(ax))
     colours = style.colours(len(lines), group.ordered and len(lines) > 1)
     if earlier:
         colours = [style.COLOURS[(earlier + i) % len(style.COLOURS)] for i in range(len(lines))]
@@ -127,9 +144,7 @@ def draw(
                 artist.remove()
     ax.set_ylim(*scale)
     _thresholds(ax, look, *scale)
-    names = [name or words.clean(str(result.axes["cell"]))
-             for result, name in zip(group.results, group.names, strict=True)]  # fmt: skip
-    for line, result, colour, name in zip(lines, group.results, colours, names, strict=True):
+    for result, colour, name in zip(group.results, colours, group.names, strict=True):
         if _has_band(group):
             _band(ax, result, colour, alone=len(lines) == 1)
         for measure, one in overlays(measures):
@@ -137,21 +152,32 @@ def draw(
             if extra is not None:
                 own = style.INK if len(lines) == 1 else colour
                 ax.plot(np.arange(len(extra)), finite(extra), color=own, lw=0.9, ls=_DASHED)
-        ax.add_line(Curve(np.arange(len(line)), finite(line), color=colour, label=plain(name)))
-        _end_of(ax, line, colour, longest=max(map(len, lines)))
+        ax.add_line(Curve(result, name, colour))
+    there = drawn(ax)
+    for curve in there:
+        _end_of(ax, curve, T)
     along_lags(ax, T)
     decades(ax)
-    if earlier:
-        return
-    if len(lines) == 1:
+    if len(there) == 1:
         _horizon(ax, group.results[0])
         found = [(one.name, overlaid(group.results[0], name, one))
                  for name, one in overlays(measures)]  # fmt: skip
-        there = [(name, line) for name, line in found if line is not None]
-        named_ends(ax, [line for _, line in there], [name for name, _ in there],
-                   [style.INK] * len(there))  # fmt: skip
-    else:
-        named_ends(ax, [_named(result) for result in group.results], group.names, colours)
+        extras = [(name, line) for name, line in found if line is not None]
+        named_ends(ax, [line for _, line in extras], [name for name, _ in extras],
+                   [style.INK] * len(extras), label=_REPLACED)  # fmt: skip
+        return
+    names = group.names
+    if earlier:
+        names = tuple(curve.full for curve in there)
+        for curve in there:
+            curve.set_label(plain(curve.full))
+    named_ends(ax, [curve.logs for curve in there], names, [curve.light for curve in there],
+               label=_REPLACED)  # fmt: skip
+
+
+def drawn(ax: Axes) -> list[Curve]:
+    """The relative gradients that axes hold."""
+    return [line for line in ax.lines if isinstance(line, Curve)]
 
 
 def _named(result: Result) -> Array:
@@ -183,14 +209,17 @@ def _band(ax: Axes, result: Result, colour: str, alone: bool) -> None:
         ax.plot(lags, finite(found[:, 1]), color=colour, lw=0.7, ls=_DOTTED)
 
 
-def _end_of(ax: Axes, line: Array, colour: str, longest: int) -> None:
+def _end_of(ax: Axes, curve: Curve, T: int) -> None:
     """A cross where the gradient becomes exactly zero for good; a dot where a shorter run ends,
     since its name is at the right."""
+    line, colour = finite(curve.logs), curve.light
     there = np.flatnonzero(np.isfinite(line))
     if len(there) and there[-1] + 1 < len(line):
-        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour, clip_on=False)
-    elif len(line) < longest:
-        ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3)
+        ax.plot(there[-1], line[there[-1]], marker="x", ms=4, color=colour, clip_on=False,
+                label=_REPLACED)  # fmt: skip
+    elif len(line) <= T:
+        ax.plot(len(line) - 1, line[-1], marker="o", ms=3.4, mew=0, color=colour, zorder=3,
+                label=_REPLACED)  # fmt: skip
 
 
 def _horizon(ax: Axes, result: Result) -> None:

@@ -31,7 +31,7 @@ def into(axes: Sequence[Axes], results: Sequence[Result], look: Look) -> None:
     for ax, panel in zip(axes, gradients(groups, look), strict=True):
         there = set(_drawn(ax))
         dark = _page(ax, look.theme)
-        several = any(isinstance(line, curves.Curve) for line in ax.lines)
+        several = bool(curves.drawn(ax))
         mapped = panel.draw(ax)
         sheet.head(ax, replace(panel, facts="") if several else panel)
         ax.set_ylabel(panel.y)

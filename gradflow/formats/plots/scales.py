@@ -133,20 +133,29 @@ def is_log(values: Sequence[float]) -> bool:
 
 
 def named_ends(
-    ax: Axes, lines: Sequence[Array], names: Sequence[str], colours: Sequence[str]
+    ax: Axes,
+    lines: Sequence[Array],
+    names: Sequence[str],
+    colours: Sequence[str],
+    *,
+    label: str = "",
 ) -> None:
-    """Each curve's name at its right end, moved apart where they would meet; at the lower end of
-    the scale that of a curve of logarithms that ends in exact zeros, with the lag of the first."""
-    heights = [_end(line, *ax.get_ylim()) for line in lines]
+    """Each curve's name at its right end, which it follows on another scale, moved apart where
+    they would meet; at the lower end of the scale that of a curve of logarithms that ends in exact
+    zeros, with the lag of the first."""
+    low, high = ax.get_ylim()
+    heights = [_end(line, low, high) for line in lines]
     heights_apart = apart(heights, _LINE / height_of(ax))
     room = name_room(ax)
     for line, name, height, colour in zip(lines, names, heights_apart, colours, strict=True):
         zeros = zeros_of(line)
         said = f": {zeros}" if zeros else ""
         ax.annotate(
-            plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said), (1, height),
-            xycoords="axes fraction", xytext=(3, 0), textcoords="offset points", va="center",
-            fontsize=style.TINY, color=style.of_text(colour),
+            plain(shortened(name, max(room - wide(said, style.TINY), 0.3)) + said),
+            (1, height if zeros else low + height * (high - low)),
+            xycoords="axes fraction" if zeros else ("axes fraction", "data"), xytext=(3, 0),
+            textcoords="offset points", va="center", fontsize=style.TINY, annotation_clip=True,
+            color=style.of_text(colour), label=label,
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ _TITLE, _FACTS, _FOOT = 3, 4, 16  # lines at most: of a title, of facts, below a
 _SURE = 0.45  # of a column: a head that is no wider has room, whatever is next to its panel
 _GAP = 0.1  # inches between heads
 _LETTERS = 1000  # of a title, more than its lines hold
-_SAID = "facts"
+_SAID = "_facts"
 _SHOWN = 100  # pixels of an inch in a notebook
 
 

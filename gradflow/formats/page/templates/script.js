@@ -42,13 +42,16 @@
     table.tBodies[0].append(...keyed.map(([row]) => row));
   };
 
-  // The column of a bound: as many of the words before its sign as are the name or the head of one.
+  // The column of a bound: as many of the words before its sign as are the name or the head of one,
+  // or the begin of one head alone.
   const named = (heads, words) => {
     for (let from = 0; from < words.length; from++) {
       const name = plain(words.slice(from).join(" "));
-      const at = heads.findIndex((head) =>
-        name && (plain(head.dataset.name || "") === name || plain(head.textContent).startsWith(name)));
-      if (at >= 0) return [from, at];
+      if (!name) continue;
+      const whole = heads.findIndex((head) => [head.dataset.name || "", head.textContent].map(plain).includes(name));
+      if (whole >= 0) return [from, whole];
+      const begun = heads.filter((head) => plain(head.textContent).startsWith(name));
+      if (begun.length === 1) return [from, heads.indexOf(begun[0])];
     }
     return [Math.max(words.length - 1, 0), -1];
   };
@@ -84,7 +87,8 @@
   // a sign that no column and no row knows is left out, and told.
   const conditions = (table, query) => {
     const heads = [...table.tHead.rows[0].cells];
-    const holds = (row, word) => row.textContent.toLowerCase().includes(word.toLowerCase());
+    const holds = (row, word) =>
+      [...row.cells].some((cell) => cell.textContent.toLowerCase().includes(word.toLowerCase()));
     const rows = [...table.tBodies[0].rows];
     const found = { asked: [], unknown: [], bounds: 0 };
     const words = query.replace(/(?<![<>=!])([^<>=!]+)(<=|>=|!=|=|<|>)\s*(\S*)/g, (whole, before, sign, value) => {

@@ -14,7 +14,6 @@ import numpy as np
 
 from gradflow.cells.contract import Bound
 from gradflow.cells.sized import SizedCell
-from gradflow.machine.threads import WORTH, share
 from gradflow.numerics import arrays
 from gradflow.numerics.arrays import Array
 from gradflow.numerics.magnitudes import (
@@ -214,17 +213,13 @@ class BackwardPass:
 
 
 def _squares(vectors: Array) -> Array:
-    """(K, R, N): sums of squares of vectors (K, R, N, width), about; the fastest way there is."""
+    """(..., N): sums of squares of vectors (..., N, width), about; the fastest way there is."""
     if vectors.shape[-2] < 4:
         return np.asarray(np.vecdot(vectors, vectors))
-    squares = np.empty((*vectors.shape[:2], 1, vectors.shape[2]), vectors.dtype)
-    ones = np.ones((1, vectors.shape[-1]), vectors.dtype)
-
-    def some(part: slice) -> None:
-        np.matmul(ones, np.square(vectors[part].mT), out=squares[part])
-
-    share(some, len(vectors), worth=vectors.size >= WORTH)
-    return squares[..., 0, :]
+    laid_out = vectors.mT
+    ones = np.ones((1, laid_out.shape[-2]), laid_out.dtype)
+    squares: Array = np.matmul(ones, np.square(laid_out))[..., 0, :]
+    return squares
 
 
 @contextmanager

@@ -28,10 +28,6 @@ from gradflow.machine.interrupts import held
 VARIABLE = "GRADFLOW_CORES"
 """The environment variable that says how many threads a run may take."""
 
-WORTH = 2**18
-"""Numbers from which on what is done with each of them is worth being shared, in a few long calls;
-measured."""
-
 _Item = TypeVar("_Item")
 
 _PATIENCE = 0.02  # seconds without work after which helpers sleep

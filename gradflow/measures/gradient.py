@@ -8,7 +8,6 @@ import numpy as np
 
 from gradflow.engine.block import Block
 from gradflow.engine.flow import Trajectory
-from gradflow.machine.threads import WORTH, share
 from gradflow.measures.batch import PERCENTILES
 from gradflow.measures.contract import Curve, Measure
 from gradflow.numerics.arrays import Array
@@ -130,17 +129,13 @@ class Gradient:
         """Each sample's square for each part of the state, (P, K, R, N), and the exponents."""
         shape = len(self._rows), *ds.exponent.shape
         squares, units = np.empty(shape), np.empty(shape, np.int64)
-
-        def some(lags: slice) -> None:
-            for which, (name, rows) in enumerate(self._rows.items()):
-                part, own = ds.value[lags, ..., rows], ds.exponent[lags]
-                if name in self._scales:
-                    part, shift = _without_scale(part, states[lags, ..., self._scales[name]])
-                    own = own + shift
-                squares[which, lags], unit = squares_of(part)
-                np.add(own, unit, out=units[which, lags])
-
-        share(some, len(ds.value), worth=ds.value.size >= WORTH)
+        for which, (name, rows) in enumerate(self._rows.items()):
+            part, own = ds.value[..., rows], ds.exponent
+            if name in self._scales:
+                part, shift = _without_scale(part, states[..., self._scales[name]])
+                own = own + shift
+            squares[which], unit = squares_of(part)
+            np.add(own, unit, out=units[which])
         return squares, units
 
     def state(self) -> Magnitudes:
